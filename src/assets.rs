@@ -1,0 +1,1 @@
+//! The playbooks, roles, templates and inventories inside the binary, and the user's folder over them.

@@ -1,0 +1,11 @@
+//! What every other floor may use: exit codes, diagnostics, values, masking and quoting.
+//!
+//! Nothing here reads a file, opens a connection or prints.
+
+pub mod diagnostic;
+pub mod exit;
+pub mod mask;
+pub mod quote;
+pub mod value;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Result};
