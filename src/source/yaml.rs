@@ -10,7 +10,9 @@ use std::sync::Arc;
 /// Syntax errors, duplicate keys, undefined aliases: with file, line and column.
 pub fn parse(file: &Arc<SourceFile>) -> Result<Node> {
     let _ = file;
-    Err(crate::base::Diagnostic::new("the YAML reader is not built yet"))
+    Err(crate::base::Diagnostic::new(
+        "the YAML reader is not built yet",
+    ))
 }
 
 /// Reads all documents of a file.
