@@ -169,6 +169,11 @@ impl Passwords {
         self.loaded().map(|_| ())
     }
 
+    /// The first password itself.
+    pub fn first(&self) -> Result<Secret> {
+        self.loaded()?.first().map(|(_, secret)| secret.clone()).ok_or_else(missing)
+    }
+
     fn loaded(&self) -> Result<&[(String, Secret)]> {
         if self.is_none() {
             return Err(missing());
