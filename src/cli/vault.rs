@@ -92,12 +92,21 @@ fn new_passwords(global: &Global) -> Passwords {
 
 /// Password sources, the named ones before what lies in the project folder.
 pub(super) fn sources(global: &Global, project: &Path, confirm: bool) -> Vec<Source> {
-    let mut sources: Vec<Source> =
-        global.vault_password_file.iter().map(|path| Source::File(expand_home(path))).collect();
+    let mut sources: Vec<Source> = global
+        .vault_password_file
+        .iter()
+        .map(|path| Source::File(expand_home(path)))
+        .collect();
     if global.ask_vault_pass {
-        sources.push(Source::Prompt { text: PROMPT, confirm });
+        sources.push(Source::Prompt {
+            text: PROMPT,
+            confirm,
+        });
     }
-    if let Some(password) = std::env::var("HACTL_VAULT_PASSWORD").ok().filter(|text| !text.is_empty()) {
+    if let Some(password) = std::env::var("HACTL_VAULT_PASSWORD")
+        .ok()
+        .filter(|text| !text.is_empty())
+    {
         sources.push(Source::Text(Secret::new(password), "HACTL_VAULT_PASSWORD"));
     }
     if sources.is_empty() {
@@ -143,16 +152,23 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         Verb::Decrypt(files) => decrypt(&passwords(global), &files),
         Verb::View { files } => view(&passwords(global), &files),
         Verb::Edit { file } => edit(&passwords(global), &file).map_err(|error| vec![error]),
-        Verb::Rekey { files, new_vault_password_file } => {
+        Verb::Rekey {
+            files,
+            new_vault_password_file,
+        } => {
             let new = match new_vault_password_file {
                 Some(path) => Source::File(expand_home(&path)),
-                None => Source::Prompt { text: "New vault password", confirm: true },
+                None => Source::Prompt {
+                    text: "New vault password",
+                    confirm: true,
+                },
             };
             rekey(&passwords(global), &Passwords::new([new]), &files)
         }
         Verb::Create { file } => create(&new_passwords(global), &file).map_err(|error| vec![error]),
         Verb::EncryptString { file, name } => {
-            encrypt_string(&new_passwords(global), file.as_deref(), name.as_deref()).map_err(|error| vec![error])
+            encrypt_string(&new_passwords(global), file.as_deref(), name.as_deref())
+                .map_err(|error| vec![error])
         }
     }
 }
@@ -161,24 +177,34 @@ fn encrypt(passwords: &Passwords, args: &Files) -> Outcome {
     convert(args, |path| {
         let plain = Zeroizing::new(read(path)?);
         if std::str::from_utf8(&plain).is_ok_and(is_vault) {
-            return Err(Diagnostic::new(format!("`{}` is encrypted already", shown(path)))
-                .help("`hactl vault rekey` changes its password"));
+            return Err(
+                Diagnostic::new(format!("`{}` is encrypted already", shown(path)))
+                    .help("`hactl vault rekey` changes its password"),
+            );
         }
-        passwords.encrypt(&plain, None).map(|text| Zeroizing::new(text.into_bytes()))
+        passwords
+            .encrypt(&plain, None)
+            .map(|text| Zeroizing::new(text.into_bytes()))
     })
 }
 
 fn decrypt(passwords: &Passwords, args: &Files) -> Outcome {
     convert(args, |path| {
         let text = read_vault(path)?;
-        passwords.decrypt(&text).map(Zeroizing::new).map_err(|error| about(path, error))
+        passwords
+            .decrypt(&text)
+            .map(Zeroizing::new)
+            .map_err(|error| about(path, error))
     })
 }
 
 /// All files are converted before the first is written, and all errors are shown at once.
 fn convert(args: &Files, convert: impl Fn(&Path) -> Result<Zeroizing<Vec<u8>>>) -> Outcome {
     if args.output.is_some() && args.files.len() > 1 {
-        return Err(vec![Diagnostic::new("`--output` takes one file").help("leave it out to convert the files in place")]);
+        return Err(vec![
+            Diagnostic::new("`--output` takes one file")
+                .help("leave it out to convert the files in place"),
+        ]);
     }
     let contents = each(&args.files, |path| convert(path))?;
     for (path, content) in args.files.iter().zip(contents) {
@@ -188,7 +214,12 @@ fn convert(args: &Files, convert: impl Fn(&Path) -> Result<Zeroizing<Vec<u8>>>) 
 }
 
 fn view(passwords: &Passwords, files: &[PathBuf]) -> Outcome {
-    let open = |path: &Path| passwords.decrypt(&read_vault(path)?).map(Zeroizing::new).map_err(|error| about(path, error));
+    let open = |path: &Path| {
+        passwords
+            .decrypt(&read_vault(path)?)
+            .map(Zeroizing::new)
+            .map_err(|error| about(path, error))
+    };
     for content in each(files, open)? {
         write(Path::new(STDIN), &content).map_err(|error| vec![error])?;
     }
@@ -196,7 +227,9 @@ fn view(passwords: &Passwords, files: &[PathBuf]) -> Outcome {
 }
 
 fn edit(passwords: &Passwords, file: &Path) -> Result<u8> {
-    let opened = passwords.open(&read_vault(file)?).map_err(|error| about(file, error))?;
+    let opened = passwords
+        .open(&read_vault(file)?)
+        .map_err(|error| about(file, error))?;
     let before = Zeroizing::new(opened.plain.clone());
     let after = editor::edit(file, &before)?;
     if *after == *before {
@@ -222,7 +255,10 @@ fn create(passwords: &Passwords, file: &Path) -> Result<u8> {
 fn rekey(old: &Passwords, new: &Passwords, files: &[PathBuf]) -> Outcome {
     let plain = each(files, |path| {
         let text = read_vault(path)?;
-        let plain = old.decrypt(&text).map(Zeroizing::new).map_err(|error| about(path, error))?;
+        let plain = old
+            .decrypt(&text)
+            .map(Zeroizing::new)
+            .map_err(|error| about(path, error))?;
         Ok((plain, id_of(&text).map(str::to_owned)))
     })?;
     new.load().map_err(|error| vec![error])?;
@@ -237,7 +273,10 @@ fn rekey(old: &Passwords, new: &Passwords, files: &[PathBuf]) -> Outcome {
 fn encrypt_string(passwords: &Passwords, file: Option<&Path>, name: Option<&str>) -> Result<u8> {
     let value = match file {
         None if std::io::stdin().is_terminal() => {
-            let asked = Passwords::new([Source::Prompt { text: "Value", confirm: true }]);
+            let asked = Passwords::new([Source::Prompt {
+                text: "Value",
+                confirm: true,
+            }]);
             Zeroizing::new(asked.first()?.expose().as_bytes().to_vec())
         }
         file => Zeroizing::new(read(file.unwrap_or(Path::new(STDIN)))?),
@@ -256,9 +295,15 @@ fn encrypt_string(passwords: &Passwords, file: Option<&Path>, name: Option<&str>
 }
 
 /// Does the same with every file and gives all results, or all errors.
-fn each<T>(files: &[PathBuf], mut work: impl FnMut(&Path) -> Result<T>) -> Result<Vec<T>, Vec<Diagnostic>> {
+fn each<T>(
+    files: &[PathBuf],
+    mut work: impl FnMut(&Path) -> Result<T>,
+) -> Result<Vec<T>, Vec<Diagnostic>> {
     let mut errors = Diagnostics::default();
-    let results: Vec<T> = files.iter().filter_map(|path| errors.take(work(path))).collect();
+    let results: Vec<T> = files
+        .iter()
+        .filter_map(|path| errors.take(work(path)))
+        .collect();
     errors.finish(results)
 }
 
@@ -267,8 +312,10 @@ fn read_vault(path: &Path) -> Result<String> {
     if is_vault(&text) {
         return Ok(text);
     }
-    Err(Diagnostic::new(format!("`{}` is not encrypted", shown(path)))
-        .help("`hactl vault encrypt` encrypts a plain file"))
+    Err(
+        Diagnostic::new(format!("`{}` is not encrypted", shown(path)))
+            .help("`hactl vault encrypt` encrypts a plain file"),
+    )
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -296,10 +343,17 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 fn shown(path: &Path) -> String {
-    if path == Path::new(STDIN) { "stdin".to_owned() } else { path.display().to_string() }
+    if path == Path::new(STDIN) {
+        "stdin".to_owned()
+    } else {
+        path.display().to_string()
+    }
 }
 
 /// Names the file of an error of the vault.
 fn about(path: &Path, error: Diagnostic) -> Diagnostic {
-    Diagnostic { message: format!("cannot decrypt `{}`: {}", shown(path), error.message), ..error }
+    Diagnostic {
+        message: format!("cannot decrypt `{}`: {}", shown(path), error.message),
+        ..error
+    }
 }

@@ -171,7 +171,10 @@ impl Passwords {
 
     /// The first password itself.
     pub fn first(&self) -> Result<Secret> {
-        self.loaded()?.first().map(|(_, secret)| secret.clone()).ok_or_else(missing)
+        self.loaded()?
+            .first()
+            .map(|(_, secret)| secret.clone())
+            .ok_or_else(missing)
     }
 
     fn loaded(&self) -> Result<&[(String, Secret)]> {

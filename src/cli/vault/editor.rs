@@ -10,18 +10,25 @@ use zeroize::Zeroizing;
 /// Opens `content` in $VISUAL or $EDITOR and gives what was saved. The name of `file` is kept, so that the editor
 /// knows its language.
 pub(super) fn edit(file: &Path, content: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let command = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
+    let command = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
     let command = command.unwrap_or_else(|| "vi".to_owned());
     let words = shlex::split(&command).filter(|words| !words.is_empty());
-    let words = words.ok_or_else(|| Diagnostic::new(format!("$EDITOR is not a command: `{command}`")))?;
+    let words =
+        words.ok_or_else(|| Diagnostic::new(format!("$EDITOR is not a command: `{command}`")))?;
 
-    let private = |what: std::io::Error| Diagnostic::new("cannot make a private folder for the editor").note(what.to_string());
+    let private = |what: std::io::Error| {
+        Diagnostic::new("cannot make a private folder for the editor").note(what.to_string())
+    };
     let folder = tempfile::Builder::new()
         .prefix("hactl-")
         .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir_in(memory_folder())
         .map_err(private)?;
-    let draft = folder.path().join(file.file_name().unwrap_or(file.as_os_str()));
+    let draft = folder
+        .path()
+        .join(file.file_name().unwrap_or(file.as_os_str()));
     crate::vault::store::create(&draft, content)?;
     run(&words, &draft)?;
     crate::vault::store::read(&draft).map(Zeroizing::new)
@@ -31,8 +38,12 @@ pub(super) fn edit(file: &Path, content: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
 fn memory_folder() -> PathBuf {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let places = runtime.into_iter().chain([PathBuf::from("/dev/shm")]);
-    let usable = |place: &PathBuf| nix::unistd::access(place, nix::unistd::AccessFlags::W_OK).is_ok();
-    places.filter(|place| place.is_dir()).find(usable).unwrap_or_else(std::env::temp_dir)
+    let usable =
+        |place: &PathBuf| nix::unistd::access(place, nix::unistd::AccessFlags::W_OK).is_ok();
+    places
+        .filter(|place| place.is_dir())
+        .find(usable)
+        .unwrap_or_else(std::env::temp_dir)
 }
 
 /// Runs the editor. Signals that would end hactl are waited out or end the editor first: the draft must go.
@@ -42,7 +53,10 @@ fn run(words: &[String], draft: &Path) -> Result<()> {
             .note(error.to_string())
             .help("set EDITOR to the editor to use")
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
     runtime.block_on(async {
         let _interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let _quit = signal(SignalKind::quit()).map_err(failed)?;
