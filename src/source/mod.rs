@@ -2,8 +2,15 @@
 //!
 //! Nothing here knows what a play or an inventory is.
 
+mod convert;
+mod fault;
+mod files;
+mod scalar;
 mod yaml;
+#[cfg(test)]
+mod yaml_tests;
 
+pub use files::{Disk, Files, load, text};
 pub use yaml::{parse, parse_all};
 
 use std::fmt;
