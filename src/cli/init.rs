@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 /// A password that nobody has to type.
 const PASSWORD_SCHEMA: &str = "secrets: {password: {length: 40, alphabet: alnum}}";
 const SCHEMA: &str = "secrets.schema.yml";
+/// Where the secrets go, within the inventory.
+const VAULT: &str = "group_vars/all/vault.yml";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -35,6 +37,10 @@ pub struct Args {
 }
 
 /// Runs the command.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "all commands are called alike"
+)]
 pub fn run(global: &Global, args: Args) -> Outcome {
     init(global, &args).map_err(|error| vec![error])
 }
@@ -47,11 +53,10 @@ fn init(global: &Global, args: &Args) -> Result<u8> {
     }
     let mut project = Project::new(&args.dir);
     for (path, content) in &stock {
-        let wanted = path
-            .strip_prefix(&root)
-            .map_or(args.roles && !path.starts_with("inventories/"), |name| {
-                name != SCHEMA
-            });
+        let wanted = match path.strip_prefix(&root) {
+            Some(name) => name != SCHEMA && name != VAULT,
+            None => args.roles && !path.starts_with("inventories/"),
+        };
         if wanted {
             project.add(path, content);
         }
@@ -65,7 +70,7 @@ fn init(global: &Global, args: &Args) -> Result<u8> {
     project.check(args.keep)?;
 
     // Everything that can fail for another reason than the disk comes before the first file is written.
-    let vault_path = format!("{root}group_vars/all/vault.yml");
+    let vault_path = format!("{root}{VAULT}");
     let schema = stock
         .iter()
         .find(|(path, _)| *path == format!("{root}{SCHEMA}"));
@@ -133,7 +138,6 @@ fn next_steps(args: &Args, project: &Project, secrets: &[String], new_password: 
         ));
     }
     let mut steps = vec![
-        (format!("cd {}", quote::sh(&dir.to_string())), ""),
         (
             format!("$EDITOR {inventory}/{}", project.hosts_file(&inventory)),
             "your addresses, the virtual IP, the network",
@@ -148,7 +152,7 @@ fn next_steps(args: &Args, project: &Project, secrets: &[String], new_password: 
         ),
         (format!("hactl -i {inventory} deploy"), "builds it"),
         (
-            format!("hactl vault view {inventory}/group_vars/all/vault.yml"),
+            format!("hactl vault view {inventory}/{VAULT}"),
             "the generated secrets",
         ),
     ];
@@ -157,6 +161,9 @@ fn next_steps(args: &Args, project: &Project, secrets: &[String], new_password: 
             "ansible-playbook site.yml".to_owned(),
             "the same with Ansible",
         ));
+    }
+    if args.dir != Path::new(".") {
+        steps.insert(0, (format!("cd {}", quote::sh(&dir.to_string())), ""));
     }
     let width = steps
         .iter()

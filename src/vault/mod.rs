@@ -27,8 +27,11 @@ const SHORTEST_NUMBER: usize = 6;
 pub fn register_leaves(value: &Value) {
     match value {
         Value::String(text) if !is_expression(text) => mask::register(text),
-        Value::Number(number) if number.to_string().len() >= SHORTEST_NUMBER => {
-            mask::register(&number.to_string())
+        Value::Number(number) => {
+            let digits = number.to_string();
+            if digits.len() >= SHORTEST_NUMBER {
+                mask::register(&digits);
+            }
         }
         Value::Array(items) => items.iter().for_each(register_leaves),
         Value::Object(map) => map.values().for_each(register_leaves),

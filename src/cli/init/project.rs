@@ -147,11 +147,18 @@ pub(super) fn ansible_cfg(stack: &str, stock: &[Entry], own_password: bool) -> S
         .find(|name| name.starts_with("hosts"));
     let password = if own_password { "" } else { "# " };
     format!(
-        "# For ansible-playbook; hactl reads only the vault password file from it.\n\
+        "# For those who run this project with Ansible; hactl reads only `vault_password_file`.\n\
          [defaults]\n\
          inventory = {root}{}\n\
          roles_path = roles\n\
-         {password}vault_password_file = {}\n",
+         {password}vault_password_file = {}\n\
+         interpreter_python = auto_silent\n\
+         retry_files_enabled = false\n\
+         # The plays gather what they need.\n\
+         gathering = explicit\n\
+         \n\
+         [ssh_connection]\n\
+         pipelining = true\n",
         hosts.unwrap_or_default(),
         crate::cli::vault::PASSWORD_FILE,
     )

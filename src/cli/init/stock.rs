@@ -21,11 +21,18 @@ struct Roles;
 #[allow_missing = true]
 struct Templates;
 
+#[derive(Embed)]
+#[folder = "."]
+#[include = "site.yml"]
+struct Top;
+
 /// Every file, named by its path within a project.
 pub(super) fn files() -> Vec<Entry> {
     let mut files = of::<Inventories>();
     files.extend(of::<Roles>());
     files.extend(of::<Templates>());
+    // Asked for by name: listing would walk the whole folder.
+    files.extend(Top::get("site.yml").map(|file| ("site.yml".to_owned(), file.data.into_owned())));
     files
 }
 
