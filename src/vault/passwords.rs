@@ -204,8 +204,10 @@ fn missing() -> Diagnostic {
 fn read_file(path: &Path, id: &str) -> Result<Secret> {
     let shown = path.display();
     let failed = |error: std::io::Error| {
-        Diagnostic::new(format!("cannot read the vault password file `{shown}`"))
-            .note(plain(&error))
+        Diagnostic::new(format!(
+            "cannot read the vault password file `{shown}`: {}",
+            plain(&error)
+        ))
     };
     // fs_err would repeat the path, and a program is started by a path that has a slash.
     let full = std::path::absolute(path).map_err(failed)?;
@@ -309,7 +311,7 @@ mod tests {
             ),
             (
                 Passwords::new([Source::File("/nonexistent/pw".into())]),
-                "cannot read the vault password file `/nonexistent/pw`",
+                "cannot read the vault password file `/nonexistent/pw`: no such file or directory",
             ),
         ] {
             let error = passwords.decrypt(&sealed).expect_err(message);

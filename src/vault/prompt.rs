@@ -31,7 +31,7 @@ fn ask_once(prompt: &str) -> Result<Secret> {
         .map(|text| Secret::new(text.trim()))
         .map_err(|error| {
             Diagnostic::new("cannot ask for a password: there is no terminal")
-            .note(error.to_string())
-            .help("give the password with `--vault-password-file FILE` or in HACTL_VAULT_PASSWORD")
+                .note(error.to_string())
+                .help("give it by a file or a program instead of the prompt")
         })
 }
