@@ -21,7 +21,9 @@ pub fn has_unknown(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(UNKNOWN),
         Value::Array(items) => items.iter().any(has_unknown),
-        Value::Object(map) => map.iter().any(|(key, value)| key.contains(UNKNOWN) || has_unknown(value)),
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains(UNKNOWN) || has_unknown(value)),
         _ => false,
     }
 }

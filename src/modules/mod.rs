@@ -10,7 +10,9 @@ mod probe;
 mod system;
 
 pub use args::{Args, Kind, Param, Spec};
-pub use probe::{Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step};
+pub use probe::{
+    Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step,
+};
 
 use crate::base::Result;
 use crate::base::value::{Map, Value};
