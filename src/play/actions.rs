@@ -7,7 +7,11 @@ const MESSAGE: Param = Param::new("msg", Kind::Any);
 
 const DEBUG: Spec = Spec {
     names: &["debug"],
-    params: &[MESSAGE, Param::new("var", Kind::Str), Param::new("verbosity", Kind::Int)],
+    params: &[
+        MESSAGE,
+        Param::new("var", Kind::Str),
+        Param::new("verbosity", Kind::Int),
+    ],
     one_of: &[(&["msg", "var"], false)],
     read_only: true,
     summary: "print a message or a variable",
@@ -27,8 +31,13 @@ const ASSERT: Spec = Spec {
     ..Spec::EMPTY
 };
 
-const FAIL: Spec =
-    Spec { names: &["fail"], params: &[MESSAGE], read_only: true, summary: "fail with a message", ..Spec::EMPTY };
+const FAIL: Spec = Spec {
+    names: &["fail"],
+    params: &[MESSAGE],
+    read_only: true,
+    summary: "fail with a message",
+    ..Spec::EMPTY
+};
 
 const SET_FACT: Spec = Spec {
     names: &["set_fact"],
@@ -94,7 +103,9 @@ const PAUSE: Spec = Spec {
 const ADD_HOST: Spec = Spec {
     names: &["add_host"],
     params: &[
-        Param::new("name", Kind::Str).required().aliases(&["hostname", "host"]),
+        Param::new("name", Kind::Str)
+            .required()
+            .aliases(&["hostname", "host"]),
         Param::new("groups", Kind::List).aliases(&["group", "groupname"]),
     ],
     read_only: true,
@@ -104,7 +115,10 @@ const ADD_HOST: Spec = Spec {
 
 const GROUP_BY: Spec = Spec {
     names: &["group_by"],
-    params: &[Param::new("key", Kind::Str).required(), Param::new("parents", Kind::List)],
+    params: &[
+        Param::new("key", Kind::Str).required(),
+        Param::new("parents", Kind::List),
+    ],
     read_only: true,
     summary: "put hosts into groups by a value",
     ..Spec::EMPTY
@@ -112,7 +126,10 @@ const GROUP_BY: Spec = Spec {
 
 const INCLUDE_TASKS: Spec = Spec {
     names: &["include_tasks"],
-    params: &[Param::new("file", Kind::Path), Param::new("apply", Kind::Dict)],
+    params: &[
+        Param::new("file", Kind::Path),
+        Param::new("apply", Kind::Dict),
+    ],
     free_form: true,
     one_of: &[(&["file", "_raw_params"], true)],
     read_only: true,
@@ -146,7 +163,11 @@ const INCLUDE_ROLE: Spec = Spec {
     ..Spec::EMPTY
 };
 
-const IMPORT_ROLE: Spec = Spec { names: &["import_role"], summary: "take in a role at load", ..INCLUDE_ROLE };
+const IMPORT_ROLE: Spec = Spec {
+    names: &["import_role"],
+    summary: "take in a role at load",
+    ..INCLUDE_ROLE
+};
 
 static TABLE: &[Spec] = &[
     DEBUG,
@@ -178,7 +199,9 @@ pub fn builtin(name: &str) -> Option<&'static Spec> {
 /// The action or module of that name.
 pub fn find(name: &str) -> Option<&'static Spec> {
     builtin(name).or_else(|| {
-        modules::find(name).or_else(|| modules::find(short(name))).map(crate::modules::Module::spec)
+        modules::find(name)
+            .or_else(|| modules::find(short(name)))
+            .map(crate::modules::Module::spec)
     })
 }
 
@@ -196,7 +219,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 fn short(name: &str) -> &str {
-    name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name)
+    name.strip_prefix("ansible.builtin.")
+        .or_else(|| name.strip_prefix("ansible.legacy."))
+        .unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -6,8 +6,15 @@ use super::values::is_identifier;
 use crate::source::{Node, Yaml};
 
 /// The parameters of `command`, `shell`, `script`, `raw` that may stand among their free text.
-const AMONG_FREE_TEXT: [&str; 7] =
-    ["creates", "removes", "chdir", "executable", "stdin", "stdin_add_newline", "strip_empty_ends"];
+const AMONG_FREE_TEXT: [&str; 7] = [
+    "creates",
+    "removes",
+    "chdir",
+    "executable",
+    "stdin",
+    "stdin_add_newline",
+    "strip_empty_ends",
+];
 
 /// What text held.
 pub struct Split {
@@ -25,9 +32,17 @@ pub fn split(text: &str, node: &Node, free_form: bool) -> Split {
     for (from, to) in words(text) {
         let word = &text[from..to];
         match word.split_once('=') {
-            Some((name, value)) if is_identifier(name) && (!free_form || AMONG_FREE_TEXT.contains(&name)) => {
+            Some((name, value))
+                if is_identifier(name) && (!free_form || AMONG_FREE_TEXT.contains(&name)) =>
+            {
                 let yaml = Yaml::String(unquoted(value));
-                args.push((name.to_owned(), Node { yaml, span: node.span.clone() }));
+                args.push((
+                    name.to_owned(),
+                    Node {
+                        yaml,
+                        span: node.span.clone(),
+                    },
+                ));
             }
             _ => {
                 if !rest.is_empty() {
@@ -38,7 +53,10 @@ pub fn split(text: &str, node: &Node, free_form: bool) -> Split {
         }
         end = to;
     }
-    let rest = (!rest.is_empty()).then(|| Node { yaml: Yaml::String(rest), span: node.span.clone() });
+    let rest = (!rest.is_empty()).then(|| Node {
+        yaml: Yaml::String(rest),
+        span: node.span.clone(),
+    });
     Split { args, rest }
 }
 
@@ -59,7 +77,11 @@ fn words(text: &str) -> Vec<(usize, usize)> {
             }
         }
         // `{{{` must not count twice.
-        previous = if depth > 0 && c == '{' && previous == '{' { ' ' } else { c };
+        previous = if depth > 0 && c == '{' && previous == '{' {
+            ' '
+        } else {
+            c
+        };
         if depth == 0 && !escaped {
             match quote {
                 Some(open) if open == c => quote = None,
@@ -85,7 +107,9 @@ fn words(text: &str) -> Vec<(usize, usize)> {
 fn unquoted(text: &str) -> String {
     for quote in ['"', '\''] {
         if text.len() >= 2
-            && let Some(inner) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
+            && let Some(inner) = text
+                .strip_prefix(quote)
+                .and_then(|rest| rest.strip_suffix(quote))
         {
             return inner.to_owned();
         }
@@ -102,20 +126,64 @@ mod tests {
     #[test]
     fn text_is_split_as_ansible_splits_it() {
         let cases: [(&str, bool, &[(&str, &str)], Option<&str>); 8] = [
-            ("src=a dest=/b", false, &[("src", "a"), ("dest", "/b")], None),
-            ("msg=\"two words\" x='1'", false, &[("msg", "two words"), ("x", "1")], None),
-            ("dest={{ a | default('x y') }}/z mode=0644", false, &[("dest", "{{ a | default('x y') }}/z"), ("mode", "0644")], None),
-            ("chdir=/tmp make  CC=gcc", true, &[("chdir", "/tmp")], Some("make  CC=gcc")),
-            ("echo 'a b'  creates=/x", true, &[("creates", "/x")], Some("echo 'a b'")),
+            (
+                "src=a dest=/b",
+                false,
+                &[("src", "a"), ("dest", "/b")],
+                None,
+            ),
+            (
+                "msg=\"two words\" x='1'",
+                false,
+                &[("msg", "two words"), ("x", "1")],
+                None,
+            ),
+            (
+                "dest={{ a | default('x y') }}/z mode=0644",
+                false,
+                &[("dest", "{{ a | default('x y') }}/z"), ("mode", "0644")],
+                None,
+            ),
+            (
+                "chdir=/tmp make  CC=gcc",
+                true,
+                &[("chdir", "/tmp")],
+                Some("make  CC=gcc"),
+            ),
+            (
+                "echo 'a b'  creates=/x",
+                true,
+                &[("creates", "/x")],
+                Some("echo 'a b'"),
+            ),
             ("a=b\nc", true, &[], Some("a=b\nc")),
             ("flush_handlers", false, &[], Some("flush_handlers")),
-            ("url=http://h/?a=b", false, &[("url", "http://h/?a=b")], None),
+            (
+                "url=http://h/?a=b",
+                false,
+                &[("url", "http://h/?a=b")],
+                None,
+            ),
         ];
-        let file = Arc::new(SourceFile { path: "t.yml".to_owned(), text: String::new() });
+        let file = Arc::new(SourceFile {
+            path: "t.yml".to_owned(),
+            text: String::new(),
+        });
         for (text, free_form, args, rest) in cases {
-            let node = Node { yaml: Yaml::Null, span: Span { file: file.clone(), line: 1, column: 1 } };
+            let node = Node {
+                yaml: Yaml::Null,
+                span: Span {
+                    file: file.clone(),
+                    line: 1,
+                    column: 1,
+                },
+            };
             let split = split(text, &node, free_form);
-            let found: Vec<_> = split.args.iter().map(|(name, node)| (name.as_str(), node.as_str().unwrap_or(""))).collect();
+            let found: Vec<_> = split
+                .args
+                .iter()
+                .map(|(name, node)| (name.as_str(), node.as_str().unwrap_or("")))
+                .collect();
             assert_eq!(found, args, "{text}");
             assert_eq!(split.rest.as_ref().and_then(Node::as_str), rest, "{text}");
         }

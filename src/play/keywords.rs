@@ -5,7 +5,8 @@
 use super::loops;
 use super::types::{Keywords, LoopKind};
 use super::values::{
-    boolean, conditions, environment, identifier, is_template, number, scalar, strings, tags, text, texts, variables,
+    boolean, conditions, environment, identifier, is_template, number, scalar, strings, tags, text,
+    texts, variables,
 };
 use crate::base::{Diagnostic, Diagnostics};
 use crate::source::{Node, Yaml};
@@ -117,16 +118,26 @@ pub fn is_keyword(name: &str) -> bool {
 
 /// The keywords that an owner takes.
 pub fn of(owner: Owner) -> impl Iterator<Item = &'static str> {
-    TABLE.iter().filter(move |(_, owners)| owners & owner.bit() != 0).map(|(name, _)| *name)
+    TABLE
+        .iter()
+        .filter(move |(_, owners)| owners & owner.bit() != 0)
+        .map(|(name, _)| *name)
 }
 
 /// Reads the keywords of a mapping.
 pub fn read<'a>(entries: &'a [(Node, Node)], owner: Owner, errors: &mut Diagnostics) -> Read<'a> {
-    let mut read = Read { name: None, keywords: Keywords::default(), args: None, rest: Vec::new() };
+    let mut read = Read {
+        name: None,
+        keywords: Keywords::default(),
+        args: None,
+        rest: Vec::new(),
+    };
     let mut control: Option<&Node> = None;
     for (key, value) in entries {
         let Some(name) = key.as_str() else {
-            errors.push(Diagnostic::new(format!("a keyword is text, not {}", key.kind())).at(&key.span));
+            errors.push(
+                Diagnostic::new(format!("a keyword is text, not {}", key.kind())).at(&key.span),
+            );
             continue;
         };
         if let Some(kind) = name.strip_prefix("with_") {
@@ -152,9 +163,13 @@ pub fn read<'a>(entries: &'a [(Node, Node)], owner: Owner, errors: &mut Diagnost
             continue;
         };
         if owners & owner.bit() == 0 {
-            let mut error = Diagnostic::new(format!("`{name}` does not belong on {}", owner.name())).at(&key.span);
+            let mut error =
+                Diagnostic::new(format!("`{name}` does not belong on {}", owner.name()))
+                    .at(&key.span);
             if owner == Owner::Include {
-                error = error.help(format!("write `apply: {{{name}: ...}}` to give it to the included tasks"));
+                error = error.help(format!(
+                    "write `apply: {{{name}: ...}}` to give it to the included tasks"
+                ));
             }
             errors.push(error);
             continue;
@@ -174,7 +189,10 @@ pub fn read<'a>(entries: &'a [(Node, Node)], owner: Owner, errors: &mut Diagnost
         }
     }
     if read.keywords.connection.as_deref() == Some("local") && read.keywords.delegate_to.is_none() {
-        let at = entries.iter().find(|(key, _)| key.as_str() == Some("connection")).map(|(key, _)| key);
+        let at = entries
+            .iter()
+            .find(|(key, _)| key.as_str() == Some("connection"))
+            .map(|(key, _)| key);
         let error = Diagnostic::new("`connection: local` is not taken: hactl works on hosts")
             .help("run single tasks here with `delegate_to: localhost`");
         errors.push(match at {
@@ -206,7 +224,10 @@ fn set(keywords: &mut Keywords, name: &str, key: &Node, value: &Node, errors: &m
             _ => errors.push(refuse("`become_method` can only be `sudo`", "remove it")),
         },
         "become_flags" | "become_exe" => {
-            errors.push(refuse(&format!("hactl does not take `{name}`"), "sudo is called as it is; remove it"));
+            errors.push(refuse(
+                &format!("hactl does not take `{name}`"),
+                "sudo is called as it is; remove it",
+            ));
         }
         "retries" => keywords.retries = number(value, name, errors),
         "delay" => keywords.delay = number(value, name, errors),
@@ -233,12 +254,19 @@ fn set(keywords: &mut Keywords, name: &str, key: &Node, value: &Node, errors: &m
         "remote_user" => keywords.remote_user = scalar(value, name, errors),
         "connection" => match value.as_str() {
             Some(kind @ ("ssh" | "smart" | "local" | "paramiko" | "ansible.builtin.ssh")) => {
-                keywords.connection = Some(if kind == "local" { "local" } else { "ssh" }.to_owned());
+                keywords.connection =
+                    Some(if kind == "local" { "local" } else { "ssh" }.to_owned());
             }
             _ => errors.push(refuse("`connection` can only be `ssh`", "remove it")),
         },
-        "port" => errors.push(refuse("hactl does not take `port` here", "set `ansible_port` in the inventory")),
-        "debugger" => errors.push(refuse("hactl has no task debugger", "use `--verbose` and remove `debugger`")),
+        "port" => errors.push(refuse(
+            "hactl does not take `port` here",
+            "set `ansible_port` in the inventory",
+        )),
+        "debugger" => errors.push(refuse(
+            "hactl has no task debugger",
+            "use `--verbose` and remove `debugger`",
+        )),
         "module_defaults" => keywords.module_defaults = variables(value, errors),
         // `collections` only tells Ansible where to look for modules; hactl knows all of its own.
         _ => {}
@@ -250,15 +278,23 @@ impl Keywords {
     #[must_use]
     pub fn within(mut self, outer: &Self) -> Self {
         self.when.splice(0..0, outer.when.iter().cloned());
-        self.environment.splice(0..0, outer.environment.iter().cloned());
+        self.environment
+            .splice(0..0, outer.environment.iter().cloned());
         let mut tags = outer.tags.clone();
-        tags.extend(std::mem::take(&mut self.tags).into_iter().filter(|tag| !outer.tags.contains(tag)));
+        tags.extend(
+            std::mem::take(&mut self.tags)
+                .into_iter()
+                .filter(|tag| !outer.tags.contains(tag)),
+        );
         self.tags = tags;
         if self.notify.is_empty() {
             self.notify.clone_from(&outer.notify);
         }
         self.vars = layered(&outer.vars, std::mem::take(&mut self.vars));
-        self.module_defaults = layered(&outer.module_defaults, std::mem::take(&mut self.module_defaults));
+        self.module_defaults = layered(
+            &outer.module_defaults,
+            std::mem::take(&mut self.module_defaults),
+        );
         inherit(&mut self.become_.enabled, &outer.become_.enabled);
         inherit(&mut self.become_.user, &outer.become_.user);
         inherit(&mut self.become_.method, &outer.become_.method);
@@ -287,8 +323,11 @@ fn inherit<T: Clone>(own: &mut Option<T>, outer: &Option<T>) {
 
 /// `inner` over `outer`: the outer ones first, replaced where the inner has the same name.
 pub fn layered(outer: &[(String, Node)], inner: Vec<(String, Node)>) -> Vec<(String, Node)> {
-    let mut all: Vec<(String, Node)> =
-        outer.iter().filter(|(name, _)| inner.iter().all(|(own, _)| own != name)).cloned().collect();
+    let mut all: Vec<(String, Node)> = outer
+        .iter()
+        .filter(|(name, _)| inner.iter().all(|(own, _)| own != name))
+        .cloned()
+        .collect();
     all.extend(inner);
     all
 }

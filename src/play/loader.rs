@@ -54,7 +54,10 @@ pub(super) struct Loading<'a> {
 impl Loader {
     /// For a tree of files; see [`crate::assets::Project`].
     pub fn new(files: Arc<dyn Files>) -> Self {
-        Self { files, parsed: Mutex::default() }
+        Self {
+            files,
+            parsed: Mutex::default(),
+        }
     }
 
     /// The tree of files.
@@ -71,14 +74,21 @@ impl Loader {
         let mut plays: Vec<Play> = Vec::new();
         loading.playbook(path, None, &Keywords::default(), &mut plays);
         super::plays::check_after(&plays, &mut loading.errors);
-        loading.errors.finish(Playbook { path: path.to_owned(), plays })
+        loading.errors.finish(Playbook {
+            path: path.to_owned(),
+            plays,
+        })
     }
 
     /// The tasks of an `include_tasks` whose file name is rendered.
     ///
     /// # Errors
     /// When the file is not there, and every mistake in it.
-    pub fn include_tasks(&self, include: &Include, file: &str) -> Result<Vec<Item>, Vec<Diagnostic>> {
+    pub fn include_tasks(
+        &self,
+        include: &Include,
+        file: &str,
+    ) -> Result<Vec<Item>, Vec<Diagnostic>> {
         let mut loading = Loading::new(self);
         let items = loading.included_tasks(include, file);
         loading.errors.finish(items)
@@ -88,12 +98,20 @@ impl Loader {
     ///
     /// # Errors
     /// When the role is not there, and every mistake in it.
-    pub fn include_role(&self, include: &Include, from: &RoleFrom) -> Result<IncludedRole, Vec<Diagnostic>> {
+    pub fn include_role(
+        &self,
+        include: &Include,
+        from: &RoleFrom,
+    ) -> Result<IncludedRole, Vec<Diagnostic>> {
         let mut loading = Loading::new(self);
         match loading.included_role(include, from) {
             Some((role, items)) => {
                 let handlers = std::mem::take(&mut loading.handlers);
-                loading.errors.finish(IncludedRole { role, items, handlers })
+                loading.errors.finish(IncludedRole {
+                    role,
+                    items,
+                    handlers,
+                })
             }
             None => Err(loading.errors.into_vec()),
         }
@@ -137,7 +155,10 @@ impl<'a> Loading<'a> {
 
     /// Reads a file that must be there.
     pub(super) fn need(&mut self, path: &str, asked: Option<&Span>) -> Option<Arc<Node>> {
-        let read = self.loader.yaml(path).unwrap_or_else(|| Err(Diagnostic::new(format!("there is no file `{path}`"))));
+        let read = self
+            .loader
+            .yaml(path)
+            .unwrap_or_else(|| Err(Diagnostic::new(format!("there is no file `{path}`"))));
         self.errors.take(match asked {
             Some(span) => read.map_err(|error| error.at(span)),
             None => read,
@@ -173,12 +194,20 @@ impl<'a> Loading<'a> {
     /// The items of an `include_tasks`.
     pub(super) fn included_tasks(&mut self, include: &Include, file: &str) -> Vec<Item> {
         let scope = Scope::of_include(include);
-        let Some(path) = self.find_tasks(file, &scope, &include.span) else { return Vec::new() };
-        self.guarded(path.clone(), Some(&include.span), |this| this.tasks_file(&path, &scope, Some(&include.span)))
+        let Some(path) = self.find_tasks(file, &scope, &include.span) else {
+            return Vec::new();
+        };
+        self.guarded(path.clone(), Some(&include.span), |this| {
+            this.tasks_file(&path, &scope, Some(&include.span))
+        })
     }
 
     /// The role and items of an `include_role`.
-    pub(super) fn included_role(&mut self, include: &Include, from: &RoleFrom) -> Option<(Arc<Role>, Vec<Item>)> {
+    pub(super) fn included_role(
+        &mut self,
+        include: &Include,
+        from: &RoleFrom,
+    ) -> Option<(Arc<Role>, Vec<Item>)> {
         let scope = Scope::of_include(include);
         let mut items = Vec::new();
         let role = self.role(from, Vec::new(), &scope, &include.span, &mut items)?;

@@ -26,9 +26,19 @@ pub fn kind(name: &str) -> Option<LoopKind> {
 }
 
 /// Gives a task its loop.
-pub fn set(keywords: &mut Keywords, kind: LoopKind, key: &Node, value: &Node, errors: &mut Diagnostics) {
+pub fn set(
+    keywords: &mut Keywords,
+    kind: LoopKind,
+    key: &Node,
+    value: &Node,
+    errors: &mut Diagnostics,
+) {
     if keywords.loop_.is_some() {
-        errors.push(Diagnostic::new("a task has one loop").at(&key.span).help("loop over `include_tasks` for the outer one"));
+        errors.push(
+            Diagnostic::new("a task has one loop")
+                .at(&key.span)
+                .help("loop over `include_tasks` for the outer one"),
+        );
         return;
     }
     let fits = match (&value.yaml, kind) {
@@ -38,14 +48,29 @@ pub fn set(keywords: &mut Keywords, kind: LoopKind, key: &Node, value: &Node, er
         _ => true,
     };
     if !fits {
-        errors.push(wrong(value, key.as_str().unwrap_or("loop"), "a list").help("write a list, or a template of one"));
+        errors.push(
+            wrong(value, key.as_str().unwrap_or("loop"), "a list")
+                .help("write a list, or a template of one"),
+        );
     }
-    keywords.loop_ = Some(Loop { kind, node: value.clone(), control: LoopControl::default() });
+    keywords.loop_ = Some(Loop {
+        kind,
+        node: value.clone(),
+        control: LoopControl::default(),
+    });
 }
 
 /// Reads `loop_control`.
 pub fn control(value: &Node, errors: &mut Diagnostics) -> LoopControl {
-    const KNOWN: [&str; 7] = ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems", "break_when"];
+    const KNOWN: [&str; 7] = [
+        "loop_var",
+        "index_var",
+        "label",
+        "pause",
+        "extended",
+        "extended_allitems",
+        "break_when",
+    ];
     let mut control = LoopControl::default();
     if !matches!(value.yaml, Yaml::Mapping(_)) {
         errors.push(wrong(value, "loop_control", "a mapping"));

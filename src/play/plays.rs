@@ -37,20 +37,33 @@ const OWN: [&str; 22] = [
 
 impl Loading<'_> {
     /// Reads a playbook file; `outer` is what an import gives to all its tasks.
-    pub(super) fn playbook(&mut self, path: &str, asked: Option<&Span>, outer: &Keywords, plays: &mut Vec<Play>) {
-        let Some(node) = self.need(path, asked) else { return };
+    pub(super) fn playbook(
+        &mut self,
+        path: &str,
+        asked: Option<&Span>,
+        outer: &Keywords,
+        plays: &mut Vec<Play>,
+    ) {
+        let Some(node) = self.need(path, asked) else {
+            return;
+        };
         let Yaml::Sequence(items) = &node.yaml else {
             self.errors.push(
-                Diagnostic::new(format!("a playbook is a list of plays, not {}", node.kind()))
-                    .at(&node.span)
-                    .help("begin each play with `- hosts: …`"),
+                Diagnostic::new(format!(
+                    "a playbook is a list of plays, not {}",
+                    node.kind()
+                ))
+                .at(&node.span)
+                .help("begin each play with `- hosts: …`"),
             );
             return;
         };
         let dir = paths::parent(path);
         self.guarded(path.to_owned(), asked, |this| {
             for item in items {
-                let import = ["import_playbook", "ansible.builtin.import_playbook"].iter().find_map(|name| item.get(name));
+                let import = ["import_playbook", "ansible.builtin.import_playbook"]
+                    .iter()
+                    .find_map(|name| item.get(name));
                 match import {
                     Some(file) => this.import(item, file, &dir, outer, plays),
                     None => {
@@ -62,7 +75,14 @@ impl Loading<'_> {
         });
     }
 
-    fn import(&mut self, node: &Node, file: &Node, dir: &str, outer: &Keywords, plays: &mut Vec<Play>) {
+    fn import(
+        &mut self,
+        node: &Node,
+        file: &Node,
+        dir: &str,
+        outer: &Keywords,
+        plays: &mut Vec<Play>,
+    ) {
         let read = keywords::read(node.entries(), Owner::Playbook, &mut self.errors);
         for (key, _) in &read.rest {
             let name = key.as_str().unwrap_or("?");
@@ -77,15 +97,24 @@ impl Loading<'_> {
         match file.as_str() {
             Some(file_name) if !is_template(file_name) => {
                 let inner = read.keywords.within(outer);
-                self.playbook(&paths::join(dir, file_name), Some(&file.span), &inner, plays);
+                self.playbook(
+                    &paths::join(dir, file_name),
+                    Some(&file.span),
+                    &inner,
+                    plays,
+                );
             }
-            _ => self.errors.push(Diagnostic::new("`import_playbook` takes the path of a playbook").at(&file.span)),
+            _ => self.errors.push(
+                Diagnostic::new("`import_playbook` takes the path of a playbook").at(&file.span),
+            ),
         }
     }
 
     fn play(&mut self, node: &Node, dir: &str, outer: &Keywords) -> Option<Play> {
         let Yaml::Mapping(entries) = &node.yaml else {
-            self.errors.push(Diagnostic::new(format!("a play is a mapping, not {}", node.kind())).at(&node.span));
+            self.errors.push(
+                Diagnostic::new(format!("a play is a mapping, not {}", node.kind())).at(&node.span),
+            );
             return None;
         };
         let read = keywords::read(entries, Owner::Play, &mut self.errors);
@@ -98,13 +127,18 @@ impl Loading<'_> {
             error = if actions::find(name).is_some() {
                 error.help("this is a task: put it below `tasks:`")
             } else {
-                with_nearest(error, name, OWN.into_iter().chain(keywords::of(Owner::Play)))
+                with_nearest(
+                    error,
+                    name,
+                    OWN.into_iter().chain(keywords::of(Owner::Play)),
+                )
             };
             self.errors.push(error);
         }
         self.refused(node);
         let Some(hosts) = node.get("hosts") else {
-            self.errors.push(Diagnostic::new("a play needs `hosts`").at(&node.span));
+            self.errors
+                .push(Diagnostic::new("a play needs `hosts`").at(&node.span));
             return None;
         };
         self.check_hosts(hosts);
@@ -125,7 +159,13 @@ impl Loading<'_> {
         let start = PlayState::take(self);
         let items = self.sections(node, &scope);
         if let Some(handlers) = node.get("handlers") {
-            let found = self.tasks(handlers, &Scope { handlers: true, ..scope.clone() });
+            let found = self.tasks(
+                handlers,
+                &Scope {
+                    handlers: true,
+                    ..scope.clone()
+                },
+            );
             self.add_handlers(found);
         }
         self.check_notified();
@@ -133,7 +173,11 @@ impl Loading<'_> {
         let roles = std::mem::take(&mut self.roles);
         start.give_back(self);
         let shown_hosts = || match hosts.items() {
-            Some(items) => items.iter().filter_map(Node::as_str).collect::<Vec<_>>().join(","),
+            Some(items) => items
+                .iter()
+                .filter_map(Node::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
             None => hosts.as_str().unwrap_or_default().to_owned(),
         };
         let flag = |name: &str, errors: &mut Diagnostics| {
@@ -168,7 +212,11 @@ impl Loading<'_> {
 
     fn sections(&mut self, node: &Node, scope: &Scope) -> Vec<Item> {
         let mut items = Vec::new();
-        let mut section = |this: &mut Self, name: &str| node.get(name).map(|node| this.tasks(node, scope)).unwrap_or_default();
+        let section = |this: &mut Self, name: &str| {
+            node.get(name)
+                .map(|node| this.tasks(node, scope))
+                .unwrap_or_default()
+        };
         items.extend(section(self, "pre_tasks"));
         items.push(Item::Flush);
         if let Some(roles) = node.get("roles") {
@@ -183,12 +231,25 @@ impl Loading<'_> {
 
     fn refused(&mut self, node: &Node) {
         for (name, why, help) in [
-            ("vars_prompt", "hactl asks no questions during a run", "give the value with `--extra-vars`, or keep it in the vault"),
-            ("user", "`user` is the old name of `remote_user`", "set `ansible_user` in the inventory"),
-            ("accelerate", "`accelerate` is gone from Ansible too", "remove it"),
+            (
+                "vars_prompt",
+                "hactl asks no questions during a run",
+                "give the value with `--extra-vars`, or keep it in the vault",
+            ),
+            (
+                "user",
+                "`user` is the old name of `remote_user`",
+                "set `ansible_user` in the inventory",
+            ),
+            (
+                "accelerate",
+                "`accelerate` is gone from Ansible too",
+                "remove it",
+            ),
         ] {
             if let Some(found) = node.get(name) {
-                self.errors.push(Diagnostic::new(why).at(&found.span).help(help));
+                self.errors
+                    .push(Diagnostic::new(why).at(&found.span).help(help));
             }
         }
         if let Some(strategy) = node.get("strategy") {
@@ -211,16 +272,30 @@ impl Loading<'_> {
             _ => fits(hosts),
         };
         if !fine {
-            self.errors.push(Diagnostic::new(format!("`hosts` takes a pattern of hosts, not {}", hosts.kind())).at(&hosts.span));
+            self.errors.push(
+                Diagnostic::new(format!(
+                    "`hosts` takes a pattern of hosts, not {}",
+                    hosts.kind()
+                ))
+                .at(&hosts.span),
+            );
         }
     }
 
     fn order(&mut self, node: &Node) -> Option<String> {
-        let known = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"];
+        let known = [
+            "inventory",
+            "reverse_inventory",
+            "sorted",
+            "reverse_sorted",
+            "shuffle",
+        ];
         let given = text(node, "order", &mut self.errors)?;
         if !known.contains(&given.as_str()) {
             self.errors.push(with_nearest(
-                Diagnostic::new(format!("`order` cannot be `{given}`")).at(&node.span).note(format!("it can be: {}", known.join(", "))),
+                Diagnostic::new(format!("`order` cannot be `{given}`"))
+                    .at(&node.span)
+                    .note(format!("it can be: {}", known.join(", "))),
                 &given,
                 known.into_iter(),
             ));
@@ -229,7 +304,9 @@ impl Loading<'_> {
     }
 
     fn vars_files(&mut self, node: &Node, dir: &str) -> Vec<Node> {
-        let Some(files) = node.get("vars_files") else { return Vec::new() };
+        let Some(files) = node.get("vars_files") else {
+            return Vec::new();
+        };
         let files = match &files.yaml {
             Yaml::Null => return Vec::new(),
             Yaml::Sequence(items) => items.clone(),
@@ -240,12 +317,17 @@ impl Loading<'_> {
                 Some(items) => items.iter().filter_map(Node::as_str).collect(),
                 None => file.as_str().into_iter().collect(),
             };
-            match names.iter().map(|name| paths::join(dir, name)).find(|path| self.loader.is_file(path)) {
+            match names
+                .iter()
+                .map(|name| paths::join(dir, name))
+                .find(|path| self.loader.is_file(path))
+            {
                 Some(path) => {
                     self.need(&path, Some(&file.span));
                 }
                 None => self.errors.push(
-                    Diagnostic::new(format!("there is no file `{}`", names.join("`, `"))).at(&file.span),
+                    Diagnostic::new(format!("there is no file `{}`", names.join("`, `")))
+                        .at(&file.span),
                 ),
             }
         }
@@ -255,7 +337,10 @@ impl Loading<'_> {
     fn after(&mut self, vars: &[(String, Node)]) -> Option<Vec<String>> {
         let (_, node) = vars.iter().find(|(name, _)| name == "hactl_after")?;
         if is_dynamic(node) {
-            self.errors.push(Diagnostic::new("`hactl_after` takes plain names of plays, not templates").at(&node.span));
+            self.errors.push(
+                Diagnostic::new("`hactl_after` takes plain names of plays, not templates")
+                    .at(&node.span),
+            );
             return None;
         }
         Some(strings(node, "hactl_after", &mut self.errors))
@@ -268,11 +353,17 @@ impl Loading<'_> {
             return;
         }
         let all: Vec<&Handler> = self.handlers.iter().chain(&self.later_handlers).collect();
-        if all.iter().any(|handler| handler.name.as_deref().is_some_and(is_template)) {
+        if all
+            .iter()
+            .any(|handler| handler.name.as_deref().is_some_and(is_template))
+        {
             return;
         }
         for (name, span) in notified {
-            if all.iter().any(|handler| handler.is_named(&name) || handler.listen.contains(&name)) {
+            if all
+                .iter()
+                .any(|handler| handler.is_named(&name) || handler.listen.contains(&name))
+            {
                 continue;
             }
             let known = all
@@ -319,7 +410,11 @@ impl PlayState {
 /// Names in `hactl_after` must be plays that stand earlier.
 pub(super) fn check_after(plays: &[Play], errors: &mut Diagnostics) {
     for (index, play) in plays.iter().enumerate() {
-        let node = play.vars.iter().find(|(name, _)| name == "hactl_after").map(|(_, node)| node);
+        let node = play
+            .vars
+            .iter()
+            .find(|(name, _)| name == "hactl_after")
+            .map(|(_, node)| node);
         for name in play.after.iter().flatten() {
             if plays[..index].iter().any(|earlier| earlier.name == *name) {
                 continue;
@@ -331,7 +426,11 @@ pub(super) fn check_after(plays: &[Play], errors: &mut Diagnostics) {
                 format!("there is no play `{name}` to wait for")
             };
             let error = Diagnostic::new(message).at(node.map_or(&play.span, |node| &node.span));
-            errors.push(with_nearest(error, name, plays[..index].iter().map(|play| play.name.as_str())));
+            errors.push(with_nearest(
+                error,
+                name,
+                plays[..index].iter().map(|play| play.name.as_str()),
+            ));
         }
     }
 }

@@ -24,7 +24,10 @@ pub(super) struct Scope {
 impl Scope {
     /// The scope of what an include takes in.
     pub fn of_include(include: &Include) -> Self {
-        let vars = Keywords { vars: include.keywords.vars.clone(), ..Keywords::default() };
+        let vars = Keywords {
+            vars: include.keywords.vars.clone(),
+            ..Keywords::default()
+        };
         Self {
             inherited: vars.within(&include.inherited),
             role: include.role.clone(),
@@ -35,15 +38,28 @@ impl Scope {
     }
 
     fn inside(&self, own: &Keywords) -> Self {
-        Self { inherited: own.clone().within(&self.inherited), ..self.clone() }
+        Self {
+            inherited: own.clone().within(&self.inherited),
+            ..self.clone()
+        }
     }
 }
 
 impl Loading<'_> {
     /// The items of a file of tasks.
-    pub(super) fn tasks_file(&mut self, path: &str, scope: &Scope, asked: Option<&Span>) -> Vec<Item> {
-        let Some(node) = self.need(path, asked) else { return Vec::new() };
-        let scope = Scope { dir: paths::parent(path), ..scope.clone() };
+    pub(super) fn tasks_file(
+        &mut self,
+        path: &str,
+        scope: &Scope,
+        asked: Option<&Span>,
+    ) -> Vec<Item> {
+        let Some(node) = self.need(path, asked) else {
+            return Vec::new();
+        };
+        let scope = Scope {
+            dir: paths::parent(path),
+            ..scope.clone()
+        };
         self.tasks(&node, &scope)
     }
 
@@ -51,10 +67,13 @@ impl Loading<'_> {
     pub(super) fn tasks(&mut self, node: &Node, scope: &Scope) -> Vec<Item> {
         match &node.yaml {
             Yaml::Null => Vec::new(),
-            Yaml::Sequence(items) => items.iter().flat_map(|item| self.task(item, scope)).collect(),
+            Yaml::Sequence(items) => items
+                .iter()
+                .flat_map(|item| self.task(item, scope))
+                .collect(),
             _ => {
-                let mut error =
-                    Diagnostic::new(format!("tasks are a list, not {}", node.kind())).at(&node.span);
+                let mut error = Diagnostic::new(format!("tasks are a list, not {}", node.kind()))
+                    .at(&node.span);
                 if node.get("hosts").is_some() || node.get("name").is_some() {
                     error = error.help("begin each task with `- `");
                 }
@@ -75,7 +94,10 @@ impl Loading<'_> {
             }
             return Vec::new();
         };
-        if node.get("block").is_some() || node.get("rescue").is_some() || node.get("always").is_some() {
+        if node.get("block").is_some()
+            || node.get("rescue").is_some()
+            || node.get("always").is_some()
+        {
             return self.block(node, entries, scope).into_iter().collect();
         }
         if node.get("hosts").is_some() {
@@ -86,17 +108,26 @@ impl Loading<'_> {
             );
             return Vec::new();
         }
-        let owner = if scope.handlers { Owner::Handler } else { Owner::Task };
+        let owner = if scope.handlers {
+            Owner::Handler
+        } else {
+            Owner::Task
+        };
         match self.include_kind(entries) {
             Some((kind, key, value)) => self.include(kind, (key, value), entries, node, scope),
-            None => self.plain(entries, node, owner, scope).into_iter().collect(),
+            None => self
+                .plain(entries, node, owner, scope)
+                .into_iter()
+                .collect(),
         }
     }
 
     fn block(&mut self, node: &Node, entries: &[(Node, Node)], scope: &Scope) -> Option<Item> {
         if scope.handlers {
             self.errors.push(
-                Diagnostic::new("a handler cannot be a block").at(&node.span).help("notify several handlers with `listen`"),
+                Diagnostic::new("a handler cannot be a block")
+                    .at(&node.span)
+                    .help("notify several handlers with `listen`"),
             );
             return None;
         }
@@ -113,11 +144,16 @@ impl Loading<'_> {
             }
         }
         if node.get("block").is_none() {
-            self.errors.push(Diagnostic::new("`rescue` and `always` need a `block`").at(&node.span));
+            self.errors
+                .push(Diagnostic::new("`rescue` and `always` need a `block`").at(&node.span));
         }
         self.note_notified(&read.keywords);
         let inner = scope.inside(&read.keywords);
-        let mut section = |name: &str| node.get(name).map(|node| self.tasks(node, &inner)).unwrap_or_default();
+        let mut section = |name: &str| {
+            node.get(name)
+                .map(|node| self.tasks(node, &inner))
+                .unwrap_or_default()
+        };
         let (tasks, rescue, always) = (section("block"), section("rescue"), section("always"));
         Some(Item::Block(Box::new(Block {
             name: read.name,
@@ -130,7 +166,13 @@ impl Loading<'_> {
         })))
     }
 
-    fn plain(&mut self, entries: &[(Node, Node)], node: &Node, owner: Owner, scope: &Scope) -> Option<Item> {
+    fn plain(
+        &mut self,
+        entries: &[(Node, Node)],
+        node: &Node,
+        owner: Owner,
+        scope: &Scope,
+    ) -> Option<Item> {
         let read = keywords::read(entries, owner, &mut self.errors);
         self.note_notified(&read.keywords);
         let keywords = read.keywords.within(&scope.inherited);
@@ -149,10 +191,17 @@ impl Loading<'_> {
     }
 
     /// The import or include that a task is, if it is one.
-    fn include_kind<'n>(&self, entries: &'n [(Node, Node)]) -> Option<(&'static str, &'n Node, &'n Node)> {
+    fn include_kind<'n>(
+        &self,
+        entries: &'n [(Node, Node)],
+    ) -> Option<(&'static str, &'n Node, &'n Node)> {
         entries.iter().find_map(|(key, value)| {
             let name = super::actions::builtin(key.as_str()?)?.names[0];
-            matches!(name, "include_tasks" | "import_tasks" | "include_role" | "import_role").then_some((name, key, value))
+            matches!(
+                name,
+                "include_tasks" | "import_tasks" | "include_role" | "import_role"
+            )
+            .then_some((name, key, value))
         })
     }
 
@@ -166,7 +215,8 @@ impl Loading<'_> {
     ) -> Vec<Item> {
         let dynamic = kind.starts_with("include");
         let looped = entries.iter().find(|(key, _)| {
-            key.as_str().is_some_and(|name| name == "loop" || name.starts_with("with_"))
+            key.as_str()
+                .is_some_and(|name| name == "loop" || name.starts_with("with_"))
         });
         if let (false, Some((looped, _))) = (dynamic, looped) {
             self.errors.push(
@@ -176,34 +226,63 @@ impl Loading<'_> {
             );
             return Vec::new();
         }
-        let owner = if dynamic { Owner::Include } else { Owner::Block };
+        let owner = if dynamic {
+            Owner::Include
+        } else {
+            Owner::Block
+        };
         let extra = |name: &str| name == "args" || (scope.handlers && name == "listen");
-        let (own, others): (Vec<_>, Vec<_>) =
-            entries.iter().cloned().partition(|(key, _)| !key.as_str().is_some_and(extra));
+        let (own, others): (Vec<_>, Vec<_>) = entries
+            .iter()
+            .cloned()
+            .partition(|(key, _)| !key.as_str().is_some_and(extra));
         let read = keywords::read(&own, owner, &mut self.errors);
-        let args = others.iter().find(|(key, _)| key.as_str() == Some("args")).map(|(_, value)| value);
+        let args = others
+            .iter()
+            .find(|(key, _)| key.as_str() == Some("args"))
+            .map(|(_, value)| value);
         for (other, _) in read.rest.iter().filter(|(other, _)| other.span != key.span) {
             self.unknown_key(other, kind, Owner::Include);
         }
-        let Some(parsed) = self.parameters(kind, key, value, args) else { return Vec::new() };
+        let Some(parsed) = self.parameters(kind, key, value, args) else {
+            return Vec::new();
+        };
         let mut keywords = read.keywords;
-        if let Some((_, listen)) = others.iter().find(|(key, _)| key.as_str() == Some("listen")) {
+        if let Some((_, listen)) = others
+            .iter()
+            .find(|(key, _)| key.as_str() == Some("listen"))
+        {
             keywords.listen = strings(listen, "listen", &mut self.errors);
         }
         self.note_notified(&keywords);
         if dynamic {
             let include = self.dynamic(kind, read.name, keywords, &parsed, node, scope);
-            return include.into_iter().map(|include| Item::Include(Box::new(include))).collect();
+            return include
+                .into_iter()
+                .map(|include| Item::Include(Box::new(include)))
+                .collect();
         }
         let inner = scope.inside(&keywords);
         if kind == "import_tasks" {
-            let Some(file) = self.literal(&parsed, &["_raw_params", "file"], kind, node) else { return Vec::new() };
-            let Some(path) = self.find_tasks(&file, &inner, &node.span) else { return Vec::new() };
-            return self.guarded(path.clone(), Some(&node.span), |this| this.tasks_file(&path, &inner, Some(&node.span)));
+            let Some(file) = self.literal(&parsed, &["_raw_params", "file"], kind, node) else {
+                return Vec::new();
+            };
+            let Some(path) = self.find_tasks(&file, &inner, &node.span) else {
+                return Vec::new();
+            };
+            return self.guarded(path.clone(), Some(&node.span), |this| {
+                this.tasks_file(&path, &inner, Some(&node.span))
+            });
         }
-        let Some(name) = self.literal(&parsed, &["name", "role"], kind, node) else { return Vec::new() };
+        let Some(name) = self.literal(&parsed, &["name", "role"], kind, node) else {
+            return Vec::new();
+        };
         let mut from = |what: &str| {
-            parsed.get(what).is_some().then(|| self.literal(&parsed, &[what], kind, node)).flatten()
+            parsed
+                .get(what)
+                .is_some()
+                .then(|| self.literal(&parsed, &[what], kind, node))
+                .flatten()
         };
         let from = RoleFrom {
             name,
@@ -242,7 +321,12 @@ impl Loading<'_> {
             _ => default,
         };
         let what = if kind == "include_tasks" {
-            Included::Tasks { file: parsed.get("_raw_params").or_else(|| parsed.get("file"))?.clone() }
+            Included::Tasks {
+                file: parsed
+                    .get("_raw_params")
+                    .or_else(|| parsed.get("file"))?
+                    .clone(),
+            }
         } else {
             Included::Role {
                 name: parsed.get("name").or_else(|| parsed.get("role"))?.clone(),
@@ -275,20 +359,39 @@ impl Loading<'_> {
         ahead.open.clone_from(&self.open);
         match &include.what {
             Included::Tasks { file } => {
-                let Some(file) = file.as_str().filter(|file| !is_template(file)) else { return };
+                let Some(file) = file.as_str().filter(|file| !is_template(file)) else {
+                    return;
+                };
                 let scope = Scope::of_include(include);
                 // A file may include itself under a condition: that ends during the run, not here.
-                if ahead.find_tasks(file, &scope, &include.span).is_some_and(|path| !self.open.contains(&path)) {
+                if ahead
+                    .find_tasks(file, &scope, &include.span)
+                    .is_some_and(|path| !self.open.contains(&path))
+                {
                     ahead.included_tasks(include, file);
                 }
             }
-            Included::Role { name, tasks_from, vars_from, defaults_from, handlers_from, .. } => {
-                let from = [Some(name), tasks_from.as_ref(), vars_from.as_ref(), defaults_from.as_ref(), handlers_from.as_ref()];
+            Included::Role {
+                name,
+                tasks_from,
+                vars_from,
+                defaults_from,
+                handlers_from,
+                ..
+            } => {
+                let from = [
+                    Some(name),
+                    tasks_from.as_ref(),
+                    vars_from.as_ref(),
+                    defaults_from.as_ref(),
+                    handlers_from.as_ref(),
+                ];
                 if from.iter().flatten().any(|node| is_dynamic(node)) {
                     self.open_ended = true;
                     return;
                 }
-                let text = |node: &Option<Node>| node.as_ref().and_then(Node::as_str).map(str::to_owned);
+                let text =
+                    |node: &Option<Node>| node.as_ref().and_then(Node::as_str).map(str::to_owned);
                 let from = RoleFrom {
                     name: name.as_str().unwrap_or_default().to_owned(),
                     tasks: text(tasks_from),
@@ -311,15 +414,27 @@ impl Loading<'_> {
     }
 
     /// The text of a parameter that must be known at load.
-    fn literal(&mut self, parsed: &Parsed, names: &[&str], kind: &str, node: &Node) -> Option<String> {
+    fn literal(
+        &mut self,
+        parsed: &Parsed,
+        names: &[&str],
+        kind: &str,
+        node: &Node,
+    ) -> Option<String> {
         let value = names.iter().find_map(|name| parsed.get(name))?;
         let error = match value.as_str() {
             Some(text) if !is_template(text) => return Some(text.to_owned()),
-            Some(_) => Diagnostic::new(format!("`{kind}` is expanded at load and cannot take a template"))
-                .help(format!("use `{}`", kind.replace("import", "include"))),
+            Some(_) => Diagnostic::new(format!(
+                "`{kind}` is expanded at load and cannot take a template"
+            ))
+            .help(format!("use `{}`", kind.replace("import", "include"))),
             None => Diagnostic::new(format!("`{kind}` takes text, not {}", value.kind())),
         };
-        self.errors.push(error.at(if value.span.line == 0 { &node.span } else { &value.span }));
+        self.errors.push(error.at(if value.span.line == 0 {
+            &node.span
+        } else {
+            &value.span
+        }));
         None
     }
 
@@ -351,20 +466,33 @@ impl Loading<'_> {
     }
 
     /// Parameters of an include or import.
-    fn parameters(&mut self, kind: &'static str, key: &Node, value: &Node, args: Option<&Node>) -> Option<Parsed> {
+    fn parameters(
+        &mut self,
+        kind: &'static str,
+        key: &Node,
+        value: &Node,
+        args: Option<&Node>,
+    ) -> Option<Parsed> {
         let mut parsed = Parsed::default();
         match &value.yaml {
             Yaml::Mapping(_) => parsed.add(value, &mut self.errors),
-            Yaml::String(text) if kind.ends_with("tasks") && !text.contains('=') => parsed.free_form = Some(value.clone()),
+            Yaml::String(text) if kind.ends_with("tasks") && !text.contains('=') => {
+                parsed.free_form = Some(value.clone())
+            }
             Yaml::String(text) => {
                 let split = freeform::split(text, value, false);
-                parsed.args = split.args.into_iter().map(|(name, node)| (name, value.span.clone(), node)).collect();
+                parsed.args = split
+                    .args
+                    .into_iter()
+                    .map(|(name, node)| (name, value.span.clone(), node))
+                    .collect();
                 parsed.free_form = split.rest;
             }
             Yaml::Null => {}
             _ => {
                 self.errors.push(
-                    Diagnostic::new(format!("`{kind}` takes a mapping, not {}", value.kind())).at(&value.span),
+                    Diagnostic::new(format!("`{kind}` takes a mapping, not {}", value.kind()))
+                        .at(&value.span),
                 );
                 return None;
             }

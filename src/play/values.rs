@@ -16,7 +16,9 @@ pub fn is_dynamic(node: &Node) -> bool {
         Yaml::String(text) => is_template(text),
         Yaml::Vault(_) => true,
         Yaml::Sequence(items) => items.iter().any(is_dynamic),
-        Yaml::Mapping(entries) => entries.iter().any(|(key, value)| is_dynamic(key) || is_dynamic(value)),
+        Yaml::Mapping(entries) => entries
+            .iter()
+            .any(|(key, value)| is_dynamic(key) || is_dynamic(value)),
         _ => false,
     }
 }
@@ -24,7 +26,8 @@ pub fn is_dynamic(node: &Node) -> bool {
 /// Whether it can be the name of a variable.
 pub fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// See the name; reports what does not fit.
@@ -51,7 +54,12 @@ pub fn identifier(value: &Node, name: &str, errors: &mut Diagnostics) -> Option<
     match value.as_str() {
         Some(text) if is_identifier(text) => Some(text.to_owned()),
         Some(text) => {
-            errors.push(Diagnostic::new(format!("`{text}` cannot be the name of a variable (`{name}`)")).at(&value.span));
+            errors.push(
+                Diagnostic::new(format!(
+                    "`{text}` cannot be the name of a variable (`{name}`)"
+                ))
+                .at(&value.span),
+            );
             None
         }
         None => {
@@ -94,7 +102,9 @@ pub fn number(value: &Node, name: &str, errors: &mut Diagnostics) -> Option<Node
         Yaml::Null => return None,
         Yaml::Int(number) => *number >= 0,
         Yaml::Float(number) => *number >= 0.0,
-        Yaml::String(text) => is_template(text) || text.trim().parse::<f64>().is_ok_and(|number| number >= 0.0),
+        Yaml::String(text) => {
+            is_template(text) || text.trim().parse::<f64>().is_ok_and(|number| number >= 0.0)
+        }
         _ => false,
     };
     if !fits {
@@ -107,7 +117,10 @@ pub fn number(value: &Node, name: &str, errors: &mut Diagnostics) -> Option<Node
 pub fn conditions(value: &Node, name: &str, errors: &mut Diagnostics) -> Vec<Node> {
     let one = |node: &Node, errors: &mut Diagnostics| match &node.yaml {
         Yaml::Bool(_) => Some(node.clone()),
-        Yaml::Int(number) => Some(Node { yaml: Yaml::Bool(*number != 0), span: node.span.clone() }),
+        Yaml::Int(number) => Some(Node {
+            yaml: Yaml::Bool(*number != 0),
+            span: node.span.clone(),
+        }),
         Yaml::String(text) => {
             let bare = text
                 .trim()
@@ -115,7 +128,10 @@ pub fn conditions(value: &Node, name: &str, errors: &mut Diagnostics) -> Vec<Nod
                 .and_then(|rest| rest.strip_suffix("}}"))
                 .filter(|inner| !inner.contains("{{") && !inner.contains("}}"))
                 .unwrap_or(text);
-            Some(Node { yaml: Yaml::String(bare.trim().to_owned()), span: node.span.clone() })
+            Some(Node {
+                yaml: Yaml::String(bare.trim().to_owned()),
+                span: node.span.clone(),
+            })
         }
         _ => {
             errors.push(wrong(node, name, "a condition"));
@@ -133,14 +149,20 @@ pub fn conditions(value: &Node, name: &str, errors: &mut Diagnostics) -> Vec<Nod
 pub fn texts(value: &Node, name: &str, errors: &mut Diagnostics) -> Vec<Node> {
     match &value.yaml {
         Yaml::Null => Vec::new(),
-        Yaml::Sequence(items) => items.iter().filter_map(|item| scalar(item, name, errors)).collect(),
+        Yaml::Sequence(items) => items
+            .iter()
+            .filter_map(|item| scalar(item, name, errors))
+            .collect(),
         _ => scalar(value, name, errors).into_iter().collect(),
     }
 }
 
 /// A list of literal strings, or one.
 pub fn strings(value: &Node, name: &str, errors: &mut Diagnostics) -> Vec<String> {
-    texts(value, name, errors).iter().filter_map(|node| text(node, name, errors)).collect()
+    texts(value, name, errors)
+        .iter()
+        .filter_map(|node| text(node, name, errors))
+        .collect()
 }
 
 /// See the name; reports what does not fit.
@@ -151,7 +173,9 @@ pub fn tags(value: &Node, errors: &mut Diagnostics) -> Vec<String> {
             errors.push(
                 Diagnostic::new("`tags` takes plain names, not templates")
                     .at(&value.span)
-                    .help("tags choose tasks before any variable is known; use `when` for conditions"),
+                    .help(
+                        "tags choose tasks before any variable is known; use `when` for conditions",
+                    ),
             );
             continue;
         }
@@ -207,7 +231,11 @@ pub fn variables(value: &Node, errors: &mut Diagnostics) -> Vec<(String, Node)> 
 }
 
 /// The error with "did you mean".
-pub fn with_nearest<'a>(error: Diagnostic, name: &str, known: impl Iterator<Item = &'a str>) -> Diagnostic {
+pub fn with_nearest<'a>(
+    error: Diagnostic,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Diagnostic {
     match nearest(name, known) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,
