@@ -42,7 +42,7 @@ impl Runner {
         let resolved = walk.resolve(include, &cursor);
         let found = walk.found_handlers;
         self.add_handlers(found);
-        let task = Arc::new(include.as_task());
+        let task = Arc::new(super::window::include_as_task(include));
         let scope = self.walker(play, &shared, &host).scope(&cursor, &include.keywords.vars, include.role.as_ref());
         let work = match resolved {
             Ok(Some(next)) => return Ok(Some(next)),

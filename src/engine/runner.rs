@@ -107,7 +107,8 @@ impl Runner {
         let started = Instant::now();
         let coordinator = Arc::clone(&self.shared.globals.coordinator);
         let greeted = {
-            let _permit = self.shared.forks.acquire().await;
+            let shared = Arc::clone(&self.shared);
+            let _permit = shared.forks.acquire().await;
             self.greet().await
         };
         let mut fate = match greeted {

@@ -327,7 +327,7 @@ impl Walk<'_> {
         let scope = self.scope(cursor, &include.keywords.vars, include.role.as_ref());
         let mut cursor = cursor.clone();
         cursor.advance();
-        let probe_task = include.as_task();
+        let probe_task = include_as_task(include);
         let context = self.settings.context(&scope, &probe_task);
         let mut scopes = vec![(scope.clone(), Vec::new())];
         if let Some(looped) = &include.keywords.loop_ {
@@ -363,13 +363,14 @@ impl Walk<'_> {
                 }
                 Included::Role { name, tasks_from, vars_from, defaults_from, handlers_from, .. } => {
                     let Some(name) = render(name)? else { return Ok(None) };
-                    let from = crate::play::RoleParts {
+                    let from = crate::play::RoleFrom {
+                        name,
                         tasks: optional(tasks_from)?,
                         vars: optional(vars_from)?,
                         defaults: optional(defaults_from)?,
                         handlers: optional(handlers_from)?,
                     };
-                    let included = self.settings.loader.include_role(include, &name, &from).map_err(first_error)?;
+                    let included = self.settings.loader.include_role(include, &from).map_err(first_error)?;
                     self.found_handlers.extend(included.handlers);
                     included.items
                 }
@@ -378,6 +379,23 @@ impl Walk<'_> {
             cursor.push(super::cursor::steps(items), Arc::new(vars));
         }
         Ok(Some(cursor))
+    }
+}
+
+/// An include as a task, for messages and for the search of files.
+pub fn include_as_task(include: &Include) -> Task {
+    let module = match include.what {
+        Included::Tasks { .. } => "include_tasks",
+        Included::Role { .. } => "include_role",
+    };
+    Task {
+        name: include.name.clone(),
+        span: include.span.clone(),
+        action: crate::play::Action { module, args: Vec::new(), free_form: None, template: None, span: include.span.clone() },
+        keywords: include.keywords.clone(),
+        role: include.role.clone(),
+        dir: include.dir.clone(),
+        playbook_dir: include.playbook_dir.clone(),
     }
 }
 
