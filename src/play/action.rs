@@ -140,7 +140,7 @@ impl Loading<'_> {
         let mut parsed = Parsed::default();
         match &value.yaml {
             Yaml::String(text) if is_whole_template(text) && !spec.free_form => {
-                parsed.template = Some(value.clone())
+                parsed.template = Some(value.clone());
             }
             Yaml::String(text) => {
                 let engine = actions::builtin(spec.names[0]).is_some();

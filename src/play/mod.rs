@@ -7,6 +7,7 @@ pub mod actions;
 mod check;
 mod freeform;
 mod keywords;
+pub mod lint;
 mod loader;
 mod loops;
 mod paths;

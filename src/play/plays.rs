@@ -64,12 +64,11 @@ impl Loading<'_> {
                 let import = ["import_playbook", "ansible.builtin.import_playbook"]
                     .iter()
                     .find_map(|name| item.get(name));
-                match import {
-                    Some(file) => this.import(item, file, &dir, outer, plays),
-                    None => {
-                        let play = this.play(item, &dir, outer);
-                        plays.extend(play);
-                    }
+                if let Some(file) = import {
+                    this.import(item, file, &dir, outer, plays);
+                } else {
+                    let play = this.play(item, &dir, outer);
+                    plays.extend(play);
                 }
             }
         });

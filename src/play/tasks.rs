@@ -113,7 +113,7 @@ impl Loading<'_> {
         } else {
             Owner::Task
         };
-        match self.include_kind(entries) {
+        match include_kind(entries) {
             Some((kind, key, value)) => self.include(kind, (key, value), entries, node, scope),
             None => self
                 .plain(entries, node, owner, scope)
@@ -188,21 +188,6 @@ impl Loading<'_> {
         };
         self.check_task(&task);
         Some(Item::Task(Box::new(task)))
-    }
-
-    /// The import or include that a task is, if it is one.
-    fn include_kind<'n>(
-        &self,
-        entries: &'n [(Node, Node)],
-    ) -> Option<(&'static str, &'n Node, &'n Node)> {
-        entries.iter().find_map(|(key, value)| {
-            let name = super::actions::builtin(key.as_str()?)?.names[0];
-            matches!(
-                name,
-                "include_tasks" | "import_tasks" | "include_role" | "import_role"
-            )
-            .then_some((name, key, value))
-        })
     }
 
     fn include(
@@ -291,9 +276,9 @@ impl Loading<'_> {
             defaults: from("defaults_from"),
             handlers: from("handlers_from"),
         };
-        let mut items = Vec::new();
-        self.role(&from, Vec::new(), &inner, &node.span, &mut items);
-        items
+        self.role(&from, Vec::new(), &inner, &node.span)
+            .map(|(_, items)| items)
+            .unwrap_or_default()
     }
 
     fn dynamic(
@@ -504,4 +489,16 @@ impl Loading<'_> {
         let sound = self.check_parameters(spec, key, &parsed);
         sound.then_some(parsed)
     }
+}
+
+/// The import or include that a task is, if it is one.
+fn include_kind(entries: &[(Node, Node)]) -> Option<(&'static str, &Node, &Node)> {
+    entries.iter().find_map(|(key, value)| {
+        let name = super::actions::builtin(key.as_str()?)?.names[0];
+        matches!(
+            name,
+            "include_tasks" | "import_tasks" | "include_role" | "import_role"
+        )
+        .then_some((name, key, value))
+    })
 }
