@@ -1,12 +1,15 @@
 //! The command line: one verb, one file. Turns flags into values, calls the floors below, and turns results into
 //! exit codes. Only here and in `report` is anything printed.
 
+mod complete;
 mod deploy;
+mod diff;
 mod init;
 mod inventory;
 mod lab;
 mod listing;
 mod project;
+mod render;
 mod vault;
 
 use crate::base::{Diagnostic, exit};
@@ -77,6 +80,10 @@ pub struct Global {
 pub enum Command {
     /// Bring the hosts to the state that the playbook describes
     Deploy(deploy::Args),
+    /// Every file that a deploy would write, for every host; asks no host
+    Render(render::Args),
+    /// What a commit changes in the rendered files, host by host
+    Diff(diff::Args),
     /// Throw-away hosts on this machine
     Lab(lab::Args),
     /// Hosts, groups and variables as hactl sees them
@@ -85,6 +92,10 @@ pub enum Command {
     Vault(vault::Args),
     /// A new project: an inventory for a stack, with generated secrets
     Init(init::Args),
+    /// A completion script for a shell
+    Completions(complete::CompletionArgs),
+    /// The manual page
+    Man(complete::ManArgs),
 }
 
 /// What a command gives: an exit code, or errors to draw.
@@ -105,6 +116,10 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Deploy(args) => deploy::run(&cli.global, args),
+        Command::Render(args) => render::run(&cli.global, args),
+        Command::Diff(args) => diff::run(&cli.global, args),
+        Command::Completions(args) => complete::completions(&args),
+        Command::Man(args) => complete::man(&cli.global, &args),
         Command::Lab(args) => lab::run(&cli.global, args),
         Command::Inventory(args) => inventory::run(&cli.global, args),
         Command::Vault(args) => vault::run(&cli.global, args),

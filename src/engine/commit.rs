@@ -215,6 +215,11 @@ impl Runner {
                 settle(unit, Map::new(), false, Some(error), &self.shared.settings)
             }
             Work::Local(local) => self.act(unit, local),
+            Work::File { path, content, mode } => {
+                let host = self.host.name.clone();
+                self.tell(Event::File { host, path: path.clone(), content: content.clone(), mode: mode.clone() });
+                self.settled(unit, Ok(Map::new()), false)
+            }
             Work::Remote(_) => return Flow::Go,
         };
         self.commit(play, unit, settled, Vec::new(), last, 0)

@@ -253,6 +253,7 @@ impl Walk<'_> {
             }
             Work::Unknown { .. } => self.await_register(register),
             Work::Fail(_) => next = Next::Stop,
+            Work::File { .. } => self.await_register(register),
             Work::Local(local) => match local {
                 Local::SetFact(facts) => {
                     if guessing && facts.values().any(has_unknown) {
