@@ -12,7 +12,6 @@ use super::window::skipped;
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Change, Decision, Diff, Reply, Seen};
-use crate::template::Variable;
 use std::sync::Arc;
 
 /// What a module's looking came to.
@@ -108,7 +107,8 @@ impl Runner {
         }
         let failed = settled.status == Status::Failed;
         let error = settled.error.clone().map(|error| error.on(&self.host.name).at(&unit.task.span));
-        self.show(play, unit, &settled, diffs, error.clone(), milliseconds);
+        let status = if failed && self.state.rescuable { Status::Rescued } else { settled.status };
+        self.show(play, unit, &Settled { status, ..settled.clone() }, diffs, error.clone(), milliseconds);
         let register = unit.task.keywords.register.as_ref();
         match last {
             None => {
@@ -300,9 +300,4 @@ impl Runner {
     pub(super) fn register(&self, name: &str, value: Value) {
         self.host.data_mut().set.insert(name.to_owned(), value);
     }
-}
-
-/// A variable as data.
-pub(super) fn data(value: Value) -> Variable {
-    Variable::Data(value)
 }
