@@ -205,13 +205,11 @@ impl Reader<'_> {
         loop {
             self.space();
             let before = self.at;
-            match self.string() {
-                Some(more) => text.push_str(&more),
-                None => {
-                    self.at = before;
-                    return Some(Value::String(text));
-                }
-            }
+            let Some(more) = self.string() else {
+                self.at = before;
+                return Some(Value::String(text));
+            };
+            text.push_str(&more);
         }
     }
 

@@ -82,8 +82,9 @@ impl Inventory {
                 .take(vars_files(files, &base.dir.join(folder), name))
                 .unwrap_or_default()
             {
-                let read = read_vars(files, &path, decrypt, &mut vars);
-                read.into_iter().for_each(|error| errors.push(error));
+                for error in read_vars(files, &path, decrypt, &mut vars) {
+                    errors.push(error);
+                }
             }
             (name.to_owned(), vars)
         };
