@@ -91,7 +91,7 @@ fn sources(global: &Global, project: &Project) -> Result<Vec<PathBuf>> {
         return Ok(global
             .inventory
             .iter()
-            .map(|path| locate(path, project))
+            .flat_map(|path| split(path, project))
             .collect());
     }
     let inventories = Path::new("inventories");
@@ -112,6 +112,23 @@ fn sources(global: &Global, project: &Project) -> Result<Vec<PathBuf>> {
     };
     Err(Diagnostic::new("which inventory is meant?")
         .help(format!("give it with `-i`; here are: {}", names.join(", "))))
+}
+
+/// `one,two` is two inventories when one of them is there; otherwise a comma makes a list of hosts.
+fn split(path: &Path, project: &Project) -> Vec<PathBuf> {
+    let text = path.to_string_lossy();
+    let pieces = text
+        .split(',')
+        .map(str::trim)
+        .filter(|piece| !piece.is_empty());
+    let located: Vec<PathBuf> = pieces
+        .map(|piece| locate(Path::new(piece), project))
+        .collect();
+    let there = |path: &Path| project.is_dir(path) || project.is_file(path);
+    if text.contains(',') && !located.iter().any(|path| there(path)) {
+        return vec![path.to_owned()];
+    }
+    located
 }
 
 fn locate(path: &Path, project: &Project) -> PathBuf {
