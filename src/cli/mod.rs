@@ -41,14 +41,14 @@ pub struct Global {
         default_value = "."
     )]
     pub project: PathBuf,
-    /// Inventory file or folder; may be given more than once. A bare stack name means the embedded inventory
+    /// Inventory file or folder, or hosts with commas (`web1,web2,`); may be given more than once. A bare stack name
+    /// means the embedded inventory
     #[arg(
         short,
         long,
         value_name = "PATH",
         global = true,
-        env = "HACTL_INVENTORY",
-        value_delimiter = ','
+        env = "HACTL_INVENTORY"
     )]
     pub inventory: Vec<PathBuf>,
     /// Only these hosts (an Ansible pattern: `db*`, `lb:&site1`, `all:!db2`)
