@@ -1,9 +1,12 @@
 //! The command line: one verb, one file. Turns flags into values, calls the floors below, and turns results into
 //! exit codes. Only here and in `report` is anything printed.
 
+mod deploy;
 mod init;
 mod inventory;
 mod lab;
+mod listing;
+mod project;
 mod vault;
 
 use crate::base::{Diagnostic, exit};
@@ -72,6 +75,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Bring the hosts to the state that the playbook describes
+    Deploy(deploy::Args),
     /// Throw-away hosts on this machine
     Lab(lab::Args),
     /// Hosts, groups and variables as hactl sees them
@@ -99,6 +104,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
+        Command::Deploy(args) => deploy::run(&cli.global, args),
         Command::Lab(args) => lab::run(&cli.global, args),
         Command::Inventory(args) => inventory::run(&cli.global, args),
         Command::Vault(args) => vault::run(&cli.global, args),
