@@ -1,6 +1,7 @@
 //! The command line: one verb, one file. Turns flags into values, calls the floors below, and turns results into
 //! exit codes. Only here and in `report` is anything printed.
 
+mod check;
 mod deploy;
 mod init;
 mod inventory;
@@ -77,6 +78,8 @@ pub struct Global {
 pub enum Command {
     /// Bring the hosts to the state that the playbook describes
     Deploy(deploy::Args),
+    /// Find every mistake and weakness in playbook and inventory, without any host
+    Check(check::Args),
     /// Throw-away hosts on this machine
     Lab(lab::Args),
     /// Hosts, groups and variables as hactl sees them
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Deploy(args) => deploy::run(&cli.global, args),
+        Command::Check(args) => check::run(&cli.global, args),
         Command::Lab(args) => lab::run(&cli.global, args),
         Command::Inventory(args) => inventory::run(&cli.global, args),
         Command::Vault(args) => vault::run(&cli.global, args),
