@@ -65,7 +65,7 @@ impl Loading<'_> {
         }
         if let Some(loop_) = &keywords.loop_ {
             self.check_templates(&loop_.node);
-            for node in &loop_.control.label {
+            if let Some(node) = &loop_.control.label {
                 self.check_templates(node);
             }
             for node in &loop_.control.break_when {

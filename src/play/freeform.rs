@@ -125,7 +125,13 @@ mod tests {
 
     #[test]
     fn text_is_split_as_ansible_splits_it() {
-        let cases: [(&str, bool, &[(&str, &str)], Option<&str>); 8] = [
+        type Case = (
+            &'static str,
+            bool,
+            &'static [(&'static str, &'static str)],
+            Option<&'static str>,
+        );
+        let cases: [Case; 8] = [
             (
                 "src=a dest=/b",
                 false,

@@ -6,6 +6,7 @@ mod action;
 pub mod actions;
 mod check;
 mod freeform;
+mod includes;
 mod keywords;
 pub mod lint;
 mod loader;

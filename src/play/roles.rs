@@ -162,7 +162,7 @@ impl Loading<'_> {
     ) -> Option<(Arc<Role>, Vec<Item>)> {
         let dir = self.find_role(&from.name, scope, span)?;
         self.guarded(mark(from), Some(span), |this| {
-            this.role_in(&dir, from, params, scope, span)
+            Some(this.role_in(&dir, from, params, scope, span))
         })
     }
 
@@ -173,7 +173,7 @@ impl Loading<'_> {
         params: Vec<(String, Node)>,
         scope: &Scope,
         span: &Span,
-    ) -> Option<(Arc<Role>, Vec<Item>)> {
+    ) -> (Arc<Role>, Vec<Item>) {
         let name = dir.rsplit('/').next().unwrap_or(dir).to_owned();
         let defaults = self.role_variables(dir, "defaults", from.defaults.as_deref(), span);
         let vars = self.role_variables(dir, "vars", from.vars.as_deref(), span);
@@ -235,7 +235,7 @@ impl Loading<'_> {
         }
         items.extend(tasks);
         items.push(Item::RoleEnd(Arc::clone(&role)));
-        Some((role, items))
+        (role, items)
     }
 
     fn role_tasks(&mut self, dir: &str, from: &RoleFrom, inner: &Scope, span: &Span) -> Vec<Item> {

@@ -282,6 +282,10 @@ pub struct Include {
 
 /// What a dynamic include takes in.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "includes are few, and boxed as a whole"
+)]
 pub enum Included {
     /// `include_tasks: FILE`.
     Tasks {

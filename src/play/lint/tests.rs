@@ -126,7 +126,8 @@ fn each_rule_finds_its_fault_and_no_other() {
     let wal: Map<String, Value> = [("wal_keep_size".to_owned(), Value::from(64))]
         .into_iter()
         .collect();
-    let cases: Vec<(Vec<(&str, Value)>, &[&str])> = vec![
+    type Case = (Vec<(&'static str, Value)>, &'static [&'static str]);
+    let cases: Vec<Case> = vec![
         (
             vec![("keepalived_auth_pass", "123456789".into())],
             &["keepalived/auth-pass"],
