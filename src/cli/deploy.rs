@@ -91,6 +91,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         skip_tags: args.skip_tags.clone(),
         force_handlers: args.force_handlers,
         one_by_one: args.one_by_one,
+        render: false,
         count_processes: args.stats,
         host_keys: if args.accept_new_host_keys { HostKeys::AcceptNew } else { HostKeys::Strict },
         loader: opened.loader.clone(),

@@ -71,23 +71,23 @@ impl Runner {
             return if flow == Flow::Failed { self.unwind(cursor).map(Some) } else { Ok(Some(next)) };
         }
         let items = self.walker(play, &shared, &host).items(task, &scope);
-        let units: Vec<(Unit, Option<bool>)> = match items {
-            Items::Single => vec![(unit::prepare(task, scope, None, &shared.settings), None)],
-            Items::Whole(unit) => vec![(*unit, None)],
-            Items::Many(units) => {
-                let count = units.len();
-                units.into_iter().enumerate().map(|(index, unit)| (unit, Some(index + 1 == count))).collect()
-            }
-        };
         let mut flow = Flow::Go;
         let mut end = None;
-        for (unit, last) in units {
+        let rescuable = Self::rescued(&cursor);
+        let count = if let Items::Many(items) = &items { items.len() } else { 1 };
+        for index in 0..count {
+            let (unit, last) = match &items {
+                Items::Single => (unit::prepare(task, scope.clone(), None, &shared.settings), None),
+                Items::Whole(unit) => ((**unit).clone(), None),
+                Items::Many(items) => (self.walker(play, &shared, &host).item(task, &scope, items, index), Some(index + 1 == count)),
+            };
+            self.state.rescuable = rescuable;
             if let Work::Local(Local::Meta(what)) = &unit.work {
                 end = Some(what.clone());
                 flow = self.local(play, &unit, last);
-                continue;
+            } else {
+                flow = self.one(play, unit, last).await?;
             }
-            flow = self.one(play, unit, last).await?;
         }
         if once {
             self.post_once(play, task, flow);
@@ -98,7 +98,7 @@ impl Runner {
         match end.as_deref() {
             Some("end_play") => {
                 let index = play.layers.index;
-                self.shared.globals.coordinator.post(|board| board.plays[index].stop = Some("end_play".to_owned()));
+                self.shared.globals.coordinator.post(|board| board.plays[index].ended = true);
                 return Ok(None);
             }
             Some("end_host" | "end_batch") => return Ok(None),

@@ -12,7 +12,6 @@ use super::window::skipped;
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Change, Decision, Diff, Reply, Seen};
-use crate::template::Variable;
 use std::sync::Arc;
 
 /// What a module's looking came to.
@@ -108,7 +107,8 @@ impl Runner {
         }
         let failed = settled.status == Status::Failed;
         let error = settled.error.clone().map(|error| error.on(&self.host.name).at(&unit.task.span));
-        self.show(play, unit, &settled, diffs, error.clone(), milliseconds);
+        let status = if failed && self.state.rescuable { Status::Rescued } else { settled.status };
+        self.show(play, unit, &Settled { status, ..settled.clone() }, diffs, error.clone(), milliseconds);
         let register = unit.task.keywords.register.as_ref();
         match last {
             None => {
@@ -215,6 +215,11 @@ impl Runner {
                 settle(unit, Map::new(), false, Some(error), &self.shared.settings)
             }
             Work::Local(local) => self.act(unit, local),
+            Work::File { path, content, mode } => {
+                let host = self.host.name.clone();
+                self.tell(Event::File { host, path: path.clone(), content: content.clone(), mode: mode.clone() });
+                self.settled(unit, Ok(Map::new()), false)
+            }
             Work::Remote(_) => return Flow::Go,
         };
         self.commit(play, unit, settled, Vec::new(), last, 0)
@@ -295,9 +300,4 @@ impl Runner {
     pub(super) fn register(&self, name: &str, value: Value) {
         self.host.data_mut().set.insert(name.to_owned(), value);
     }
-}
-
-/// A variable as data.
-pub(super) fn data(value: Value) -> Variable {
-    Variable::Data(value)
 }

@@ -31,6 +31,8 @@ pub struct Settings {
     pub force_handlers: bool,
     /// Look at one task at a time: the slow, plain way that lookahead must equal.
     pub one_by_one: bool,
+    /// Only show the files as they will be (`hactl render`), also those whose condition is not known yet.
+    pub render: bool,
     /// Count the processes that a run starts on each host (one more round trip).
     pub count_processes: bool,
     /// What to do about unknown host keys.

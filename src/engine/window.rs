@@ -177,9 +177,12 @@ impl Walk<'_> {
                 }
                 next
             }
-            Items::Many(units) => {
-                let count = units.len();
-                for (index, unit) in units.into_iter().enumerate().skip(cursor.item) {
+            Items::Many(items) => {
+                let count = items.len();
+                for index in cursor.item..count {
+                    // Made one by one: an item may read what the one before it has set.
+                    let scope = self.scope(cursor, &keywords.vars, task.role.as_ref());
+                    let unit = self.item(task, &scope, &items, index);
                     let before = cursor.clone();
                     let last = index + 1 == count;
                     let mut after = cursor.clone();
@@ -223,19 +226,22 @@ impl Walk<'_> {
         if items.is_empty() {
             return Items::Whole(Box::new(blank(Work::Skip { condition: "the loop is empty".to_owned() })));
         }
-        let variable = looped.control.loop_var.clone().unwrap_or_else(|| "item".to_owned());
-        let count = items.len();
-        let units = items.iter().enumerate().map(|(index, item)| {
-            let mut scope = scope.with(&variable, item.clone());
-            if let Some(name) = &looped.control.index_var {
-                scope = scope.with(name, Value::from(index));
-            }
-            if looped.control.extended.is_some() {
-                scope = scope.with("ansible_loop", extended(&items, index, count));
-            }
-            unit::prepare(task, scope, Some((variable.clone(), item.clone())), self.settings)
-        });
-        Items::Many(units.collect())
+        Items::Many(items)
+    }
+
+    /// The unit of one item of a task's loop.
+    pub fn item(&self, task: &Arc<Task>, scope: &Scope, items: &[Value], index: usize) -> Unit {
+        let control = task.keywords.loop_.as_ref().map(|looped| looped.control.clone()).unwrap_or_default();
+        let variable = control.loop_var.unwrap_or_else(|| "item".to_owned());
+        let item = items.get(index).cloned().unwrap_or(Value::Null);
+        let mut scope = scope.with(&variable, item.clone());
+        if let Some(name) = &control.index_var {
+            scope = scope.with(name, Value::from(index));
+        }
+        if control.extended.is_some() {
+            scope = scope.with("ansible_loop", extended(items, index, items.len()));
+        }
+        unit::prepare(task, scope, Some((variable, item)), self.settings)
     }
 
     fn take(&mut self, unit: Unit, before: Cursor, after: &Cursor, last: Option<bool>, window: &mut Window) -> Next {
@@ -247,12 +253,17 @@ impl Walk<'_> {
             // With something still to come it may be known, or good, when it is its turn.
             Work::Unknown { .. } | Work::Fail(_) if guessing => return Next::Stop,
             Work::Skip { .. } => {
-                if let Some(name) = &register {
-                    self.overlay.insert(name.clone(), Variable::Data(skipped("")));
+                match register {
+                    Some(name) if last.is_none() => {
+                        self.pending.remove(&name);
+                        self.overlay.insert(name, Variable::Data(skipped("")));
+                    }
+                    register => self.await_register(register),
                 }
             }
             Work::Unknown { .. } => self.await_register(register),
             Work::Fail(_) => next = Next::Stop,
+            Work::File { .. } => self.await_register(register),
             Work::Local(local) => match local {
                 Local::SetFact(facts) => {
                     if guessing && facts.values().any(has_unknown) {
@@ -405,8 +416,8 @@ pub enum Items {
     Single,
     /// A loop that cannot be walked: one unit says why.
     Whole(Box<Unit>),
-    /// One unit an item.
-    Many(Vec<Unit>),
+    /// One unit an item, see [`Walk::item`].
+    Many(Vec<Value>),
 }
 
 fn first_error(errors: Vec<crate::base::Diagnostic>) -> crate::base::Diagnostic {

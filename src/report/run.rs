@@ -151,6 +151,7 @@ impl Reporter {
                 }
                 self.summary.hosts.entry(host).or_default().cost = Some(Cost { statistics, processes, seconds, connect_seconds });
             }
+            Event::File { .. } => {}
             Event::Task(end) => self.task(*end),
         }
     }

@@ -5,5 +5,6 @@
 
 mod general;
 mod init;
+mod inventory;
 mod sandbox;
 mod vault;
