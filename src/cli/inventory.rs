@@ -86,7 +86,7 @@ pub(super) fn load(global: &Global) -> Result<(Project, Inventory), Vec<Diagnost
 
 /// The sources as paths of the project. A path is looked for from here, then in the project, then as the
 /// name of a stack; without any, the only inventory of the project's folder is meant.
-fn sources(global: &Global, project: &Project) -> Result<Vec<PathBuf>> {
+pub(super) fn sources(global: &Global, project: &Project) -> Result<Vec<PathBuf>> {
     if !global.inventory.is_empty() {
         return Ok(global
             .inventory

@@ -1,7 +1,7 @@
 //! The project that a command works on: its files, its inventory, its secrets. Resolved once, then passed on.
 
 use super::{Global, vault};
-use crate::assets::{Embedded, Project};
+use crate::assets::Project;
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, Result};
 use crate::engine::Decrypt;
@@ -42,39 +42,17 @@ pub fn open(global: &Global) -> Result<Opened, Vec<Diagnostic>> {
 /// As [`open`].
 pub fn open_in(global: &Global, project: Project) -> Result<Opened, Vec<Diagnostic>> {
     let files = Arc::new(project);
-    let sources = sources(global, &files).map_err(|error| vec![error])?;
+    let sources = super::inventory::sources(global, &files).map_err(|error| vec![error])?;
     let passwords = Arc::new(vault::passwords(global));
     let decrypt: Decrypt = {
         let passwords = Arc::clone(&passwords);
         Arc::new(move |text: &str| passwords.decrypt_secret(text))
     };
     let bytes = |text: &str| passwords.decrypt(text);
-    let inventory = Inventory::load(&*files, &sources, Path::new("."), &bytes)?;
+    let inventory = Inventory::load(&*files, &sources, Path::new(""), &bytes)?;
     let extra = extra(global, &files, &decrypt)?;
     let dyn_files: Arc<dyn Files> = Arc::clone(&files) as Arc<dyn Files>;
     Ok(Opened { files, loader: Arc::new(Loader::new(dyn_files)), inventory, sources, decrypt, extra })
-}
-
-/// The inventory's sources: as given, a bare stack name meaning `inventories/NAME`; the project's only one without any.
-fn sources(global: &Global, files: &Project) -> Result<Vec<PathBuf>> {
-    let resolve = |path: &PathBuf| {
-        let there = |path: &Path| files.is_dir(path) || files.is_file(path);
-        let stack = Path::new("inventories").join(path);
-        if !path.is_absolute() && !there(path) && path.components().count() == 1 && there(&stack) { stack } else { path.clone() }
-    };
-    if !global.inventory.is_empty() {
-        return Ok(global.inventory.iter().map(resolve).collect());
-    }
-    let known = files.list(Path::new("inventories")).unwrap_or_default();
-    match known.as_slice() {
-        [only] => Ok(vec![only.clone()]),
-        [] => Err(Diagnostic::new("there is no inventory").help("name one with -i, or make one: hactl init pg-ha DIR")),
-        several => {
-            let names: Vec<_> = several.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect();
-            Err(Diagnostic::new(format!("which inventory? There are `{}`", names.join("`, `")))
-                .help(format!("name one: -i {}", Embedded::stacks().first().map_or("PATH", String::as_str))))
-        }
-    }
 }
 
 fn extra(global: &Global, files: &Project, decrypt: &Decrypt) -> Result<HashMap<String, Node>, Vec<Diagnostic>> {

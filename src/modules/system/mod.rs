@@ -1,10 +1,14 @@
 //! Modules about everything that is not a file: commands, packages, services, users, databases, facts…
 
 mod apt;
+mod authorized_key;
 mod command;
 mod facts;
+mod group;
+mod host;
 mod service;
 mod support;
+mod user;
 
 use super::Module;
 
@@ -20,6 +24,13 @@ pub static TABLE: &[&'static dyn Module] = &[
     &service::SERVICE,
     &apt::APT,
     &apt::PACKAGE,
+    &user::USER,
+    &group::GROUP,
+    &authorized_key::AUTHORIZED_KEY,
+    &host::HOSTNAME,
+    &host::TIMEZONE,
+    &host::GETENT,
+    &host::MODPROBE,
     &facts::SETUP,
     &facts::PING,
     &facts::PACKAGE_FACTS,

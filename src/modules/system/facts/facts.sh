@@ -46,7 +46,7 @@ done </proc/mounts
 [ $# -eq 0 ] || timeout 5 stat -f -c 'space %S %b %a %c %d %n' -- "$@" 2>/dev/null
 s virtual
 systemd-detect-virt 2>/dev/null
-tr '\0' '\n' </proc/1/environ 2>/dev/null | grep -a '^container='
+{ tr '\0' '\n' </proc/1/environ | grep -a '^container='; } 2>/dev/null
 [ ! -e /run/.containerenv ] || echo containerenv
 [ ! -e /.dockerenv ] || echo dockerenv
 [ ! -e /dev/kvm ] || echo dev-kvm
@@ -54,7 +54,7 @@ s state
 [ ! -d /run/systemd/system ] || echo systemd
 [ ! -d /sys/kernel/security/apparmor ] || echo apparmor
 [ ! -e /sys/fs/selinux/enforce ] || echo selinux
-[ / -ef /proc/1/root/. ] || echo chroot
+[ ! -e /proc/1/root/. ] || [ / -ef /proc/1/root/. ] || echo chroot
 [ ! -x /usr/bin/apt-get ] || echo apt
 s user
 id
