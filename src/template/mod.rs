@@ -34,24 +34,20 @@ use std::sync::Arc;
 use val::Val;
 
 /// A variable as the layers below hold it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Variable {
     /// Written by a person in YAML: a template, rendered when it is read.
     Template(Node),
     /// Data (facts, results, rendered values): never a template, whatever text it holds.
     Data(Value),
-    /// A dictionary whose entries are looked up when they are read, in their own surroundings: `hostvars` and
-    /// each host in it.
+    /// A mapping whose entries are variables of another scope (`hostvars`, `hostvars['db1']`, `vars`): each is looked
+    /// up and rendered there when it is read, never all at once.
     Scope(Arc<dyn Variables>),
 }
 
-impl std::fmt::Debug for Variable {
+impl std::fmt::Debug for dyn Variables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Variable::Template(node) => f.debug_tuple("Template").field(node).finish(),
-            Variable::Data(value) => f.debug_tuple("Data").field(value).finish(),
-            Variable::Scope(scope) => f.debug_tuple("Scope").field(&scope.names()).finish(),
-        }
+        f.write_str("Variables")
     }
 }
 
