@@ -18,7 +18,11 @@ pub fn check(node: &Node, errors: &mut Diagnostics) {
         Yaml::String(text) if is_template(text) => {
             read(text, &Form::Scalar, &Origin::scalar(&node.span), errors);
         }
-        Yaml::Sequence(items) => items.iter().for_each(|item| check(item, errors)),
+        Yaml::Sequence(items) => {
+            for item in items {
+                check(item, errors);
+            }
+        }
         Yaml::Mapping(entries) => {
             for (key, value) in entries {
                 check(key, errors);
@@ -32,13 +36,24 @@ pub fn check(node: &Node, errors: &mut Diagnostics) {
 /// Checks a condition, or a list of them: bare expressions, or whole templates as old roles have them.
 pub fn check_condition(node: &Node, errors: &mut Diagnostics) {
     match &node.yaml {
-        Yaml::String(text) if text.trim_start().starts_with("{{") || text.trim_start().starts_with("{%") => {
+        Yaml::String(text)
+            if text.trim_start().starts_with("{{") || text.trim_start().starts_with("{%") =>
+        {
             check(node, errors);
         }
         Yaml::String(text) if !text.trim().is_empty() => {
-            read(text.trim(), &Form::Expression, &Origin::scalar(&node.span), errors);
+            read(
+                text.trim(),
+                &Form::Expression,
+                &Origin::scalar(&node.span),
+                errors,
+            );
         }
-        Yaml::Sequence(items) => items.iter().for_each(|item| check_condition(item, errors)),
+        Yaml::Sequence(items) => {
+            for item in items {
+                check_condition(item, errors);
+            }
+        }
         _ => {}
     }
 }
@@ -46,10 +61,23 @@ pub fn check_condition(node: &Node, errors: &mut Diagnostics) {
 /// Checks a template file.
 pub fn check_file(source: &Arc<SourceFile>, options: &FileOptions, errors: &mut Diagnostics) {
     let normal = source.text.replace("\r\n", "\n").replace('\r', "\n");
-    let first = Span { file: Arc::clone(source), line: 1, column: 1 };
-    let Some(header) = errors.take(header::read(&normal, options).map_err(|error| error.at(&first))) else { return };
+    let first = Span {
+        file: Arc::clone(source),
+        line: 1,
+        column: 1,
+    };
+    let Some(header) =
+        errors.take(header::read(&normal, options).map_err(|error| error.at(&first)))
+    else {
+        return;
+    };
     let origin = Origin::file(source, header.lines);
-    read(header.body, &Form::File(Box::new(header.syntax)), &origin, errors);
+    read(
+        header.body,
+        &Form::File(Box::new(header.syntax)),
+        &origin,
+        errors,
+    );
 }
 
 fn read(text: &str, form: &Form, origin: &Origin, errors: &mut Diagnostics) {
@@ -88,13 +116,19 @@ impl Walk<'_> {
                 self.body(&each.body);
                 self.body(&each.otherwise);
             }
-            Stmt::If { test, then, otherwise } => {
+            Stmt::If {
+                test,
+                then,
+                otherwise,
+            } => {
                 self.expr(test);
                 self.body(then);
                 self.body(otherwise);
             }
             Stmt::With { assignments, body } => {
-                assignments.iter().for_each(|(_, value)| self.expr(value));
+                for (_, value) in assignments {
+                    self.expr(value);
+                }
                 self.body(body);
             }
             Stmt::SetBlock { filter, body, .. } => {
@@ -115,7 +149,9 @@ impl Walk<'_> {
     }
 
     fn block(&mut self, block: &Macro) {
-        block.defaults.iter().for_each(|default| self.expr(default));
+        for default in &block.defaults {
+            self.expr(default);
+        }
         self.body(&block.body);
     }
 
@@ -135,11 +171,15 @@ impl Walk<'_> {
             }
             Kind::Slice(base, parts) => {
                 self.expr(base);
-                parts.iter().for_each(|part| self.maybe(part.as_deref()));
+                for part in parts {
+                    self.maybe(part.as_deref());
+                }
             }
             Kind::Compare(first, others) => {
                 self.expr(first);
-                others.iter().for_each(|(_, other)| self.expr(other));
+                for (_, other) in others {
+                    self.expr(other);
+                }
             }
             Kind::If(test, then, otherwise) => {
                 self.expr(test);
@@ -164,7 +204,11 @@ impl Walk<'_> {
                 self.expr(callee);
                 self.args(args);
             }
-            Kind::List(items) | Kind::Tuple(items) => items.iter().for_each(|item| self.expr(item)),
+            Kind::List(items) | Kind::Tuple(items) => {
+                for item in items {
+                    self.expr(item);
+                }
+            }
             Kind::Dict(entries) => {
                 for (key, value) in entries {
                     self.expr(key);
@@ -175,9 +219,11 @@ impl Walk<'_> {
     }
 
     fn args(&mut self, args: &Args) {
-        args.positional.iter().for_each(|(_, value)| self.expr(value));
-        args.named.iter().for_each(|(_, value)| self.expr(value));
-        args.entries.iter().for_each(|value| self.expr(value));
+        let positional = args.positional.iter().map(|(_, value)| value);
+        let named = args.named.iter().map(|(_, value)| value);
+        for value in positional.chain(named).chain(&args.entries) {
+            self.expr(value);
+        }
     }
 
     fn report(&mut self, error: Diagnostic, pos: Pos) {
@@ -190,8 +236,18 @@ mod tests {
     use super::*;
 
     fn node(text: &str) -> Node {
-        let file = Arc::new(SourceFile { path: "t.yml".to_owned(), text: text.to_owned() });
-        Node { yaml: Yaml::String(text.to_owned()), span: Span { file, line: 1, column: 1 } }
+        let file = Arc::new(SourceFile {
+            path: "t.yml".to_owned(),
+            text: text.to_owned(),
+        });
+        Node {
+            yaml: Yaml::String(text.to_owned()),
+            span: Span {
+                file,
+                line: 1,
+                column: 1,
+            },
+        }
     }
 
     #[test]
@@ -199,15 +255,25 @@ mod tests {
         for (text, found) in [
             ("{{ nobody.knows['this'] | default('x') }}", None),
             ("{{ a | defualt(1) }}", Some("there is no filter `defualt`")),
-            ("{% for a in b | sortt %}{% endfor %}", Some("there is no filter `sortt`")),
-            ("{{ [1, {'a': b is definde}] }}", Some("there is no test `definde`")),
+            (
+                "{% for a in b | sortt %}{% endfor %}",
+                Some("there is no filter `sortt`"),
+            ),
+            (
+                "{{ [1, {'a': b is definde}] }}",
+                Some("there is no test `definde`"),
+            ),
             ("{{ a is not defined and b is match('x') }}", None),
             ("{{ a | ansible.builtin.to_json }}", None),
             ("no template } at all", None),
         ] {
             let mut errors = Diagnostics::default();
             check(&node(text), &mut errors);
-            let first = errors.into_vec().into_iter().next().map(|error| error.message);
+            let first = errors
+                .into_vec()
+                .into_iter()
+                .next()
+                .map(|error| error.message);
             assert_eq!(first.as_deref(), found, "{text}");
         }
         for text in ["{{ a", "{% if a %}", "{{ a b }}", "{% endif %}"] {
@@ -219,7 +285,14 @@ mod tests {
 
     #[test]
     fn conditions_are_expressions() {
-        for (text, faults) in [("a == 'b' and c", 0), ("a = b", 1), ("{{ a }}", 0), ("", 0), ("a is defind", 1), ("'{{' in a", 0)] {
+        for (text, faults) in [
+            ("a == 'b' and c", 0),
+            ("a = b", 1),
+            ("{{ a }}", 0),
+            ("", 0),
+            ("a is defind", 1),
+            ("'{{' in a", 0),
+        ] {
             let mut errors = Diagnostics::default();
             check_condition(&node(text), &mut errors);
             assert_eq!(errors.len(), faults, "{text}");
@@ -229,10 +302,17 @@ mod tests {
     #[test]
     fn the_place_is_the_line_of_the_file() {
         let text = "#jinja2: trim_blocks: False\nfirst\n{{ a | nope }}\n".to_owned();
-        let source = Arc::new(SourceFile { path: "t.j2".to_owned(), text });
+        let source = Arc::new(SourceFile {
+            path: "t.j2".to_owned(),
+            text,
+        });
         let mut errors = Diagnostics::default();
         check_file(&source, &FileOptions::default(), &mut errors);
-        let places: Vec<_> = errors.into_vec().iter().filter_map(|error| Some(error.at.as_ref()?.line)).collect();
+        let places: Vec<_> = errors
+            .into_vec()
+            .iter()
+            .filter_map(|error| Some(error.at.as_ref()?.line))
+            .collect();
         assert_eq!(places, [3]);
     }
 }

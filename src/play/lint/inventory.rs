@@ -113,7 +113,9 @@ fn plain_secret(look: &Look<'_>) {
         }
     }
     // The findings are shown with their lines; from here on the lines do not show what they should not hold.
-    plain.iter().for_each(|secret| mask::register(secret));
+    for secret in &plain {
+        mask::register(secret);
+    }
 }
 
 fn walk(look: &Look<'_>, name: &str, node: &Node, span: &Span, plain: &mut Vec<String>) {

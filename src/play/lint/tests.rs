@@ -123,6 +123,9 @@ fn good() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// Changed variables, and the rules that must speak.
+type Case = (Vec<(&'static str, Value)>, &'static [&'static str]);
+
 #[test]
 fn each_rule_finds_its_fault_and_no_other() {
     let groups = ["keepalived=a,b", "haproxy=a,b", "postgresql=c,d"];
@@ -130,7 +133,6 @@ fn each_rule_finds_its_fault_and_no_other() {
     let wal: Map<String, Value> = [("wal_keep_size".to_owned(), Value::from(64))]
         .into_iter()
         .collect();
-    type Case = (Vec<(&'static str, Value)>, &'static [&'static str]);
     let cases: Vec<Case> = vec![
         (
             vec![("keepalived_auth_pass", "123456789".into())],
