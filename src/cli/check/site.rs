@@ -113,6 +113,9 @@ impl Site for Offline<'_> {
     }
 
     fn span(&self, host: &str, name: &str) -> Option<Span> {
+        if let Some(node) = self.opened.extra.get(name) {
+            return Some(node.span.clone());
+        }
         let inventory = self.opened.inventory.variables(host);
         if let Some((_, _, origin)) = inventory.into_iter().find(|(key, _, _)| key == name) {
             return Some(origin.span);
