@@ -132,7 +132,8 @@ fn split(path: &Path, project: &Project) -> Vec<PathBuf> {
 }
 
 fn locate(path: &Path, project: &Project) -> PathBuf {
-    if path.exists() {
+    // As with `git -C`, the project folder comes first.
+    if path.exists() && !project.on_disk(path).exists() {
         let same = project.on_disk(path) == path;
         return if same {
             path.to_owned()

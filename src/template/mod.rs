@@ -36,20 +36,24 @@ use std::sync::Arc;
 use val::Val;
 
 /// A variable as the layers below hold it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Variable {
     /// Written by a person in YAML: a template, rendered when it is read.
     Template(Node),
     /// Data (facts, results, rendered values): never a template, whatever text it holds.
     Data(Value),
-    /// A mapping whose entries are variables of another scope (`hostvars`, `hostvars['db1']`, `vars`): each is looked
-    /// up and rendered there when it is read, never all at once.
+    /// A dictionary whose entries are looked up when they are read, in their own surroundings: `hostvars` and
+    /// each host in it.
     Scope(Arc<dyn Variables>),
 }
 
-impl std::fmt::Debug for dyn Variables {
+impl std::fmt::Debug for Variable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Variables")
+        match self {
+            Variable::Template(node) => f.debug_tuple("Template").field(node).finish(),
+            Variable::Data(value) => f.debug_tuple("Data").field(value).finish(),
+            Variable::Scope(scope) => f.debug_tuple("Scope").field(&scope.names()).finish(),
+        }
     }
 }
 

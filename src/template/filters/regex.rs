@@ -129,7 +129,7 @@ fn findall(call: &Call) -> Result<Val> {
     let regex = compile(&call.need(0, "regex")?.string()?, ignore_case, multiline)?;
     let text = subject(call)?;
     let mut out = Vec::new();
-    for found in regex.captures_iter(text.as_str()) {
+    for found in regex.captures_iter(&text) {
         let found = found.map_err(|error| failed(&error))?;
         let part = |index: usize| Val::from(found.get(index).map_or("", |part| part.as_str()));
         out.push(match found.len() {
