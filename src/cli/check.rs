@@ -5,9 +5,10 @@ mod site;
 
 use super::{Global, Outcome, project};
 use crate::assets::Project;
-use crate::base::exit;
+use crate::base::{Diagnostics, exit};
 use crate::play::{Loader, lint};
 use crate::report::findings::{self, Finding};
+use crate::template;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -49,6 +50,20 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     if let Err(errors) = &opened {
         found.extend(
             errors
+                .iter()
+                .map(|error| Finding::error("inventory", error)),
+        );
+    }
+    if let Ok(opened) = &opened {
+        let mut errors = Diagnostics::default();
+        for host in opened.inventory.hosts() {
+            for (_, node, _) in opened.inventory.settings(&host) {
+                template::check(&node, &mut errors);
+            }
+        }
+        found.extend(
+            errors
+                .into_vec()
                 .iter()
                 .map(|error| Finding::error("inventory", error)),
         );

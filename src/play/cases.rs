@@ -249,7 +249,14 @@ fn the_embedded_playbook_loads() {
     let nothing = tempfile::tempdir().expect("a folder");
     let loader = Loader::new(Arc::new(crate::assets::Project::new(nothing.path())));
     let playbook = loader.playbook("site.yml").unwrap_or_else(|errors| {
-        panic!("{}", errors.iter().map(shown_error).collect::<Vec<_>>().join("\n"))
+        panic!(
+            "{}",
+            errors
+                .iter()
+                .map(shown_error)
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
     });
     assert!(playbook.plays.len() > 3);
 }

@@ -123,14 +123,16 @@ mod tests {
     use crate::source::{SourceFile, Span};
     use std::sync::Arc;
 
+    /// Text, whether it is free text, the pairs in it, the rest.
+    type Case = (
+        &'static str,
+        bool,
+        &'static [(&'static str, &'static str)],
+        Option<&'static str>,
+    );
+
     #[test]
     fn text_is_split_as_ansible_splits_it() {
-        type Case = (
-            &'static str,
-            bool,
-            &'static [(&'static str, &'static str)],
-            Option<&'static str>,
-        );
         let cases: [Case; 8] = [
             (
                 "src=a dest=/b",

@@ -315,6 +315,7 @@ impl Loading<'_> {
         }
         for path in files {
             if let Some(node) = self.need(&path, None) {
+                self.check_templates(&node);
                 found = keywords::layered(&found, variables(&node, &mut self.errors));
             }
         }

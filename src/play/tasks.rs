@@ -207,7 +207,27 @@ impl Loading<'_> {
         None
     }
 
+    /// Keeps what is notified for the end of the play, and looks whether defaults are of modules that there are.
     pub(super) fn note_notified(&mut self, keywords: &Keywords) {
+        for (name, node) in &keywords.module_defaults {
+            if name.starts_with("group/") {
+                self.errors.push(
+                    Diagnostic::new("hactl knows no groups of modules in `module_defaults`")
+                        .at(&node.span)
+                        .help("name the modules one by one"),
+                );
+            } else if super::actions::find(name).is_none() {
+                let error = Diagnostic::new(format!(
+                    "`module_defaults` names `{name}`, which is no module of hactl"
+                ));
+                let short = name.rsplit('.').next().unwrap_or(name);
+                self.errors.push(super::values::with_nearest(
+                    error.at(&node.span),
+                    short,
+                    super::actions::names(),
+                ));
+            }
+        }
         for node in &keywords.notify {
             if let Some(name) = node.as_str().filter(|name| !is_template(name)) {
                 self.notified.push((name.to_owned(), node.span.clone()));

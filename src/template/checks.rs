@@ -94,6 +94,20 @@ const OF_THIS_MACHINE: [&str; 16] = [
     "is_same_file", "samefile", "vaulted_file", "is_samefile", "is_directory",
 ];
 
+/// The error for a test that does not exist.
+pub fn missing(name: &str) -> Option<Diagnostic> {
+    let own = ["defined", "undefined", "filter", "test"];
+    let known = || CHECKS.iter().map(|(known, _)| *known).chain(own);
+    if known().chain(OF_THIS_MACHINE).any(|known| known == name) {
+        return None;
+    }
+    let error = Diagnostic::new(format!("there is no test `{name}`"));
+    Some(match nearest(name, known().map(str::to_owned)) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
+    })
+}
+
 /// Applies a test.
 pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> Result<Val> {
     let defined = match name {

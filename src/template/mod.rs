@@ -18,6 +18,7 @@ mod parse;
 mod print;
 mod session;
 mod stmt;
+mod syntax;
 mod val;
 mod version;
 
@@ -25,6 +26,7 @@ mod version;
 mod tests;
 
 pub use header::FileOptions;
+pub use syntax::{check, check_condition, check_file};
 
 use crate::base::value::{Value, has_unknown, to_bool, unknown};
 use crate::base::{Diagnostic, Result};

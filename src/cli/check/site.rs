@@ -107,7 +107,15 @@ impl Site for Offline<'_> {
         (!has_unknown(&value) && value != OMIT).then_some(value)
     }
 
+    fn is_set(&self, host: &str, name: &str) -> bool {
+        self.scope(host)
+            .is_some_and(|scope| scope.lookup(name).is_some())
+    }
+
     fn span(&self, host: &str, name: &str) -> Option<Span> {
+        if let Some(node) = self.opened.extra.get(name) {
+            return Some(node.span.clone());
+        }
         let inventory = self.opened.inventory.variables(host);
         if let Some((_, _, origin)) = inventory.into_iter().find(|(key, _, _)| key == name) {
             return Some(origin.span);

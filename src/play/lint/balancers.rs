@@ -62,6 +62,9 @@ fn router_id(look: &Look<'_>) {
     let name = "keepalived_router_id";
     let mut seen: BTreeMap<i64, String> = BTreeMap::new();
     for host in look.site.members(GROUP) {
+        if look.is_hidden(&host, name) {
+            continue;
+        }
         match look.number(&host, name) {
             Some(id @ 1..=255) => {
                 seen.entry(id).or_insert(host);
@@ -123,6 +126,9 @@ fn vip(look: &Look<'_>) {
     let mut vips: BTreeMap<String, String> = BTreeMap::new();
     for host in look.site.members(GROUP) {
         let about = Some((host.as_str(), name));
+        if look.is_hidden(&host, name) {
+            continue;
+        }
         let Some(text) = look.text(&host, name) else {
             look.report(
                 Error,

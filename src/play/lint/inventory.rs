@@ -2,7 +2,7 @@
 
 use super::Severity::{Error, Warn};
 use super::{Look, Rule};
-use crate::base::{mask, value::to_text};
+use crate::base::mask;
 use crate::modules::nearest;
 use crate::play::values::is_template;
 use crate::source::{Node, Span, Yaml};
@@ -106,51 +106,42 @@ fn is_builtin(group: &str) -> bool {
 }
 
 fn plain_secret(look: &Look<'_>) {
+    let mut plain: Vec<String> = Vec::new();
     for host in look.site.hosts() {
         for (name, node, span) in look.site.written(&host) {
-            walk(look, &name, &node, &span);
+            walk(look, &name, &node, &span, &mut plain);
         }
+    }
+    // The findings are shown with their lines; from here on the lines do not show what they should not hold.
+    for secret in &plain {
+        mask::register(secret);
     }
 }
 
-fn walk(look: &Look<'_>, name: &str, node: &Node, span: &Span) {
-    match &node.yaml {
+fn walk(look: &Look<'_>, name: &str, node: &Node, span: &Span, plain: &mut Vec<String>) {
+    let text = match &node.yaml {
         Yaml::Mapping(entries) => {
             for (key, value) in entries {
-                walk(look, key.as_str().unwrap_or_default(), value, &key.span);
+                let name = key.as_str().unwrap_or_default();
+                walk(look, name, value, &key.span, plain);
             }
+            return;
         }
         Yaml::Sequence(items) => {
             for item in items {
-                walk(
-                    look,
-                    if item.entries().is_empty() { name } else { "" },
-                    item,
-                    &item.span,
-                );
+                walk(look, name, item, &item.span, plain);
             }
+            return;
         }
-        Yaml::String(text) | Yaml::Unsafe(text) if is_secret_name(name) && is_secret(text) => {
-            let message = format!("`{name}` is a secret in plain text");
-            look.push(
-                Error,
-                Some(span.clone()),
-                None,
-                message,
-                "put it into the vault: `hactl vault encrypt-string`",
-            );
-        }
-        Yaml::Int(number) if is_secret_name(name) && is_secret(&to_text(&(*number).into())) => {
-            let message = format!("`{name}` is a secret in plain text");
-            look.push(
-                Error,
-                Some(span.clone()),
-                None,
-                message,
-                "put it into the vault: `hactl vault encrypt-string`",
-            );
-        }
-        _ => {}
+        Yaml::String(text) | Yaml::Unsafe(text) => text.clone(),
+        Yaml::Int(number) => number.to_string(),
+        _ => return,
+    };
+    if is_secret_name(name) && is_secret(&text) {
+        let message = format!("`{name}` is a secret in plain text");
+        let remedy = "put it into the vault: `hactl vault encrypt-string`";
+        look.push(Error, Some(span.clone()), None, message, remedy);
+        plain.push(text);
     }
 }
 

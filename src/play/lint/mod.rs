@@ -56,6 +56,8 @@ pub trait Site {
     fn members(&self, group: &str) -> Vec<String>;
     /// The rendered value of a variable for a host; `None` when it is not set or not known without the host.
     fn value(&self, host: &str, name: &str) -> Option<Value>;
+    /// Whether it is set at all, known or not.
+    fn is_set(&self, host: &str, name: &str) -> bool;
     /// Where it was set, when a person set it.
     fn span(&self, host: &str, name: &str) -> Option<Span>;
     /// The variables of a host in the inventory as written, with the places of their names.
@@ -110,6 +112,11 @@ impl Look<'_> {
         let text = crate::base::value::to_text(&self.site.value(host, name)?);
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Whether it is set, but only the host could tell to what.
+    fn is_hidden(&self, host: &str, name: &str) -> bool {
+        self.site.is_set(host, name) && self.site.value(host, name).is_none()
     }
 
     fn flag(&self, host: &str, name: &str) -> bool {

@@ -140,6 +140,18 @@ static ALL: LazyLock<HashMap<&'static str, Filter>> = LazyLock::new(|| {
     tables.into_iter().flatten().copied().collect()
 });
 
+/// The error for a filter that does not exist.
+pub fn missing(name: &str) -> Option<Diagnostic> {
+    if ALL.contains_key(name) {
+        return None;
+    }
+    let error = Diagnostic::new(format!("there is no filter `{name}`"));
+    Some(match nearest(name, ALL.keys().map(|known| (*known).to_owned())) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
+    })
+}
+
 /// Applies a filter. Undefined input passes through those that do not handle it; unknown input gives unknown.
 pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> Result<Val> {
     let Some(filter) = ALL.get(name) else {
