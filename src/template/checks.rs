@@ -170,7 +170,7 @@ fn matched(call: &Call, kind: &str) -> Result<bool> {
     };
     let expression = regex::compile(&pattern, call.flag(1, "ignorecase")?, call.flag(2, "multiline")?)?;
     let text = call.input_text()?;
-    expression.is_match(&text).map_err(|error| Diagnostic::new(format!("the regular expression gave up: {error}")))
+    expression.is_match(text.as_str()).map_err(|error| Diagnostic::new(format!("the regular expression gave up: {error}")))
 }
 
 fn truthy(call: &Call) -> Result<bool> {

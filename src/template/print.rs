@@ -4,7 +4,6 @@
 
 use super::val::{Val, touch};
 use crate::base::value::UNKNOWN;
-use std::fmt::Write;
 
 /// `str(value)`.
 pub fn text(value: &Val) -> String {
@@ -39,7 +38,7 @@ fn write_repr(value: &Val, out: &mut String) {
         Val::None => out.push_str("None"),
         Val::Bool(true) => out.push_str("True"),
         Val::Bool(false) => out.push_str("False"),
-        Val::Int(number) => drop(write!(out, "{number}")),
+        Val::Int(number) => out.push_str(&format!("{number}")),
         Val::Float(number) => out.push_str(&float(*number)),
         Val::Str(text) => write_str_repr(text, out),
         Val::List(list) => write_items(&list.items.borrow(), '[', ']', out),
@@ -95,13 +94,13 @@ fn write_str_repr(text: &str, out: &mut String) {
                 out.push(c);
             }
             c if c.is_control() || c == '\u{ad}' => match u32::from(c) {
-                code @ 0..=0xff => drop(write!(out, "\\x{code:02x}")),
-                code @ 0x100..=0xffff => drop(write!(out, "\\u{code:04x}")),
-                code => drop(write!(out, "\\U{code:08x}")),
+                code @ 0..=0xff => out.push_str(&format!("\\x{code:02x}")),
+                code @ 0x100..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+                code => out.push_str(&format!("\\U{code:08x}")),
             },
             c if matches!(c, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}') => {
                 let code = u32::from(c);
-                drop(if code <= 0xff { write!(out, "\\x{code:02x}") } else { write!(out, "\\u{code:04x}") });
+                out.push_str(&if code <= 0xff { format!("\\x{code:02x}") } else { format!("\\u{code:04x}") });
             }
             c => out.push(c),
         }

@@ -5,7 +5,6 @@ use crate::base::value::Value;
 use crate::base::{Diagnostic, Result};
 use crate::template::print;
 use crate::template::val::{Val, touch};
-use std::fmt::Write;
 
 /// The filters of this file.
 pub const FILTERS: Table = &[("to_json", to_json), ("tojson", to_json), ("to_nice_json", to_nice_json), ("from_json", from_json)];
@@ -65,7 +64,7 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
     match value {
         Val::None => out.push_str("null"),
         Val::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Val::Int(number) => drop(write!(out, "{number}")),
+        Val::Int(number) => out.push_str(&format!("{number}")),
         Val::Float(number) if number.is_nan() => out.push_str("NaN"),
         Val::Float(number) if number.is_infinite() => {
             out.push_str(if *number > 0.0 { "Infinity" } else { "-Infinity" });
@@ -142,7 +141,7 @@ fn dump_text(text: &str, ascii: bool, out: &mut String) {
             '\u{c}' => out.push_str("\\f"),
             c if u32::from(c) < 0x20 || (ascii && u32::from(c) > 0x7e) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    drop(write!(out, "\\u{unit:04x}"));
+                    out.push_str(&format!("\\u{unit:04x}"));
                 }
             }
             c => out.push(c),

@@ -99,7 +99,7 @@ fn search(call: &Call) -> Result<Val> {
     let (ignore_case, multiline) = flags(call, usize::MAX - 1)?;
     let regex = compile(&call.need(0, "regex")?.string()?, ignore_case, multiline)?;
     let text = subject(call)?;
-    let Some(found) = regex.captures(&text).map_err(|error| failed(&error))? else { return Ok(Val::None) };
+    let Some(found) = regex.captures(text.as_str()).map_err(|error| failed(&error))? else { return Ok(Val::None) };
     let mut groups = Vec::new();
     for wanted in call.args.positional.iter().skip(1) {
         let wanted = wanted.string()?;
@@ -129,7 +129,7 @@ fn findall(call: &Call) -> Result<Val> {
     let regex = compile(&call.need(0, "regex")?.string()?, ignore_case, multiline)?;
     let text = subject(call)?;
     let mut out = Vec::new();
-    for found in regex.captures_iter(&text) {
+    for found in regex.captures_iter(text.as_str()) {
         let found = found.map_err(|error| failed(&error))?;
         let part = |index: usize| Val::from(found.get(index).map_or("", |part| part.as_str()));
         out.push(match found.len() {
