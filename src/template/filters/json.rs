@@ -7,7 +7,12 @@ use crate::template::print;
 use crate::template::val::{Val, touch};
 
 /// The filters of this file.
-pub const FILTERS: Table = &[("to_json", to_json), ("tojson", to_json), ("to_nice_json", to_nice_json), ("from_json", from_json)];
+pub const FILTERS: Table = &[
+    ("to_json", to_json),
+    ("tojson", to_json),
+    ("to_nice_json", to_nice_json),
+    ("from_json", from_json),
+];
 
 struct Style {
     indent: Option<String>,
@@ -29,11 +34,18 @@ fn write(call: &Call, indent: Option<&str>, sort: bool) -> Result<Val> {
     let indent = match call.arg(0, "indent") {
         Some(Val::None) => None,
         Some(Val::Str(indent)) => Some(indent.to_string()),
-        Some(width) => width.integer().map(|width| " ".repeat(usize::try_from(width).unwrap_or(0))),
+        Some(width) => width
+            .integer()
+            .map(|width| " ".repeat(usize::try_from(width).unwrap_or(0))),
         None => indent.map(str::to_owned),
     };
-    let flag = |name: &str, default: bool| call.arg(usize::MAX, name).map_or(Ok(default), |value| value.truthy());
-    let sort_keys = call.arg(1, "sort_keys").map_or(Ok(sort), |value| value.truthy())?;
+    let flag = |name: &str, default: bool| {
+        call.arg(usize::MAX, name)
+            .map_or(Ok(default), |value| value.truthy())
+    };
+    let sort_keys = call
+        .arg(1, "sort_keys")
+        .map_or(Ok(sort), |value| value.truthy())?;
     let mut style = Style {
         item: if indent.is_some() { "," } else { ", " }.to_owned(),
         indent,
@@ -67,7 +79,11 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
         Val::Int(number) => out.push_str(&format!("{number}")),
         Val::Float(number) if number.is_nan() => out.push_str("NaN"),
         Val::Float(number) if number.is_infinite() => {
-            out.push_str(if *number > 0.0 { "Infinity" } else { "-Infinity" });
+            out.push_str(if *number > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            });
         }
         Val::Float(number) => out.push_str(&print::float(*number)),
         Val::Str(text) => dump_text(text, style.ascii, out),
@@ -92,7 +108,9 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
         }
         Val::Undefined(missing) => return Err(missing.error.clone()),
         Val::Lazy(lazy) => dump(&lazy.force()?, style, depth, out)?,
-        Val::Object(crate::template::objects::Object::Time(_)) => dump_text(&print::text(value), style.ascii, out),
+        Val::Object(crate::template::objects::Object::Time(_)) => {
+            dump_text(&print::text(value), style.ascii, out)
+        }
         Val::Dict(_) | Val::Object(_) => {
             let mut entries: Vec<(String, Val)> = value
                 .entries()?
@@ -152,7 +170,7 @@ fn dump_text(text: &str, ascii: bool, out: &mut String) {
 
 fn from_json(call: &Call) -> Result<Val> {
     let text = call.input_text()?;
-    let data: Value =
-        serde_json::from_str(&text).map_err(|error| Diagnostic::new(format!("`from_json`: the text is not JSON: {error}")))?;
+    let data: Value = serde_json::from_str(&text)
+        .map_err(|error| Diagnostic::new(format!("`from_json`: the text is not JSON: {error}")))?;
     Ok(Val::from_data(data))
 }
