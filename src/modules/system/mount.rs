@@ -18,9 +18,15 @@ pub(super) static MOUNT: Simple = Simple {
             Param::new("opts_no_log", Kind::Bool),
             Param::new("dump", Kind::Str),
             Param::new("passno", Kind::Str),
-            Param::new("state", Kind::Str)
-                .required()
-                .choices(&["absent", "absent_from_fstab", "ephemeral", "mounted", "present", "remounted", "unmounted"]),
+            Param::new("state", Kind::Str).required().choices(&[
+                "absent",
+                "absent_from_fstab",
+                "ephemeral",
+                "mounted",
+                "present",
+                "remounted",
+                "unmounted",
+            ]),
             Param::new("fstab", Kind::Path),
             Param::new("boot", Kind::Bool),
             Param::new("backup", Kind::Bool),
@@ -36,12 +42,19 @@ pub(super) static MOUNT: Simple = Simple {
 fn path(args: &Args) -> String {
     let path = args.str_or("path", "");
     let trimmed = path.trim_end_matches('/');
-    if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }
+    if trimmed.is_empty() {
+        "/".to_owned()
+    } else {
+        trimmed.to_owned()
+    }
 }
 
 /// Blanks and backslashes as fstab and mountinfo write them.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('\n', "\\012")
+    text.replace('\\', "\\134")
+        .replace(' ', "\\040")
+        .replace('\t', "\\011")
+        .replace('\n', "\\012")
 }
 
 fn fstab(args: &Args) -> &str {
@@ -52,11 +65,18 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
     let state = args.str_or("state", "");
     let path = path(args);
     if !path.starts_with('/') && path != "none" {
-        return Err(Diagnostic::new(format!("`path` takes a full path, not `{}`", quote::for_terminal(&path))));
+        return Err(Diagnostic::new(format!(
+            "`path` takes a full path, not `{}`",
+            quote::for_terminal(&path)
+        )));
     }
     for needed in ["src", "fstype"] {
-        if matches!(state, "mounted" | "present" | "ephemeral") && args.str(needed).is_none_or(str::is_empty) {
-            return Err(Diagnostic::new(format!("`mount` with the state `{state}` needs the parameter `{needed}`")));
+        if matches!(state, "mounted" | "present" | "ephemeral")
+            && args.str(needed).is_none_or(str::is_empty)
+        {
+            return Err(Diagnostic::new(format!(
+                "`mount` with the state `{state}` needs the parameter `{needed}`"
+            )));
         }
     }
     let word = quote::sh(&path);
@@ -66,7 +86,10 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
          [ ! -e {word} ] || echo there",
         quote::sh(&escaped(&path))
     );
-    Ok(vec![whole_file(fstab(args)), Probe::Run(Request::sh(script))])
+    Ok(vec![
+        whole_file(fstab(args)),
+        Probe::Run(Request::sh(script)),
+    ])
 }
 
 /// The line that fstab should have.
@@ -77,7 +100,11 @@ fn line(args: &Args) -> String {
     }
     let (source, path) = (escaped(args.str_or("src", "")), escaped(&path(args)));
     let (dump, passno) = (args.str_or("dump", "0"), args.str_or("passno", "0"));
-    format!("{source} {path} {} {} {dump} {passno}", args.str_or("fstype", ""), escaped(&opts))
+    format!(
+        "{source} {path} {} {} {dump} {passno}",
+        args.str_or("fstype", ""),
+        escaped(&opts)
+    )
 }
 
 fn fields(line: &str) -> Option<Vec<&str>> {
@@ -136,42 +163,77 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let word = quote::sh(&path);
     let text = content(seen, 0).unwrap_or_default();
     let looked = good_reply(seen, 1)?.out();
-    let mounted = looked.lines().find_map(|line| line.strip_prefix("mounted "));
+    let mounted = looked
+        .lines()
+        .find_map(|line| line.strip_prefix("mounted "));
     let there = looked.lines().any(|line| line == "there");
     let mut change = Change::default();
     let subject = format!("mount {path}");
     let keeps = matches!(state, "mounted" | "present");
     let drops = matches!(state, "absent" | "absent_from_fstab");
-    let stored = if keeps || drops { edited(args, &text, keeps) } else { None };
+    let stored = if keeps || drops {
+        edited(args, &text, keeps)
+    } else {
+        None
+    };
     let rewritten = stored.is_some();
     if let Some(after) = stored {
         let before: Vec<&str> = text.lines().filter(|line| about(args, line)).collect();
         let after_line = if keeps { line(args) } else { String::new() };
-        change.diffs.push(diff(fstab(args), before.join("\n"), after_line));
+        change
+            .diffs
+            .push(diff(fstab(args), before.join("\n"), after_line));
         if args.bool_or("backup", false) {
             let file = quote::sh(fstab(args));
-            change.requests.push(args.request(format!("cp -p -- {file} {file}.\"$(date +%Y%m%d%H%M%S)\"")));
+            change
+                .requests
+                .push(args.request(format!("cp -p -- {file} {file}.\"$(date +%Y%m%d%H%M%S)\"")));
         }
-        change.requests.push(write_file(args, fstab(args), &after, "0644"));
-        change.requests.push(args.request("[ ! -d /run/systemd/system ] || systemctl daemon-reload"));
+        change
+            .requests
+            .push(write_file(args, fstab(args), &after, "0644"));
+        change
+            .requests
+            .push(args.request("[ ! -d /run/systemd/system ] || systemctl daemon-reload"));
     }
-    let table = if fstab(args) == "/etc/fstab" { String::new() } else { format!("-T {} ", quote::sh(fstab(args))) };
-    let create = if there { String::new() } else { format!("mkdir -p -- {word} || exit\n") };
-    let again = format!("mount {table}-o remount -- {word} || {{ umount -- {word} && mount {table}-- {word}; }}");
+    let table = if fstab(args) == "/etc/fstab" {
+        String::new()
+    } else {
+        format!("-T {} ", quote::sh(fstab(args)))
+    };
+    let create = if there {
+        String::new()
+    } else {
+        format!("mkdir -p -- {word} || exit\n")
+    };
+    let again = format!(
+        "mount {table}-o remount -- {word} || {{ umount -- {word} && mount {table}-- {word}; }}"
+    );
     match state {
         "mounted" if mounted.is_none() => {
-            change.diffs.push(diff(subject, "", format!("{} ({})", args.str_or("src", ""), args.str_or("fstype", ""))));
-            change.requests.push(args.request(format!("{create}mount {table}-- {word}")));
+            change.diffs.push(diff(
+                subject,
+                "",
+                format!("{} ({})", args.str_or("src", ""), args.str_or("fstype", "")),
+            ));
+            change
+                .requests
+                .push(args.request(format!("{create}mount {table}-- {word}")));
         }
         "mounted" if rewritten => {
             change.diffs.push(diff(subject, "mounted", "remounted"));
             change.requests.push(args.request(again));
         }
         "ephemeral" if mounted.is_none() || !mounted_as(args, mounted) => {
-            let (kind, opts) = (quote::sh(args.str_or("fstype", "")), quote::sh(args.str_or("opts", "defaults")));
+            let (kind, opts) = (
+                quote::sh(args.str_or("fstype", "")),
+                quote::sh(args.str_or("opts", "defaults")),
+            );
             let source = quote::sh(args.str_or("src", ""));
             change.diffs.push(diff(subject, "", args.str_or("src", "")));
-            change.requests.push(args.request(format!("{create}mount -t {kind} -o {opts} -- {source} {word}")));
+            change.requests.push(args.request(format!(
+                "{create}mount -t {kind} -o {opts} -- {source} {word}"
+            )));
         }
         "remounted" => {
             change.diffs.push(diff(subject, "mounted", "remounted"));
@@ -179,13 +241,17 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         }
         "unmounted" | "absent" if mounted.is_some() => {
             change.diffs.push(diff(&subject, "mounted", ""));
-            change.requests.push(args.request(format!("umount -- {word}")));
+            change
+                .requests
+                .push(args.request(format!("umount -- {word}")));
         }
         _ => {}
     }
     if state == "absent" && there {
         // Only an empty directory goes: what a mount hid is not thrown away.
-        change.requests.push(args.request(format!("rmdir -- {word} 2>/dev/null || true")));
+        change
+            .requests
+            .push(args.request(format!("rmdir -- {word} 2>/dev/null || true")));
         if mounted.is_none() && !rewritten {
             change.requests.clear();
         }
@@ -195,12 +261,18 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         "dump": args.str_or("dump", "0"), "passno": args.str_or("passno", "0"), "fstab": fstab(args),
         "boot": if args.bool_or("boot", true) { "yes" } else { "no" },
     }));
-    Ok(if change.requests.is_empty() { Decision::Same(change.outcome) } else { Decision::Change(change) })
+    Ok(if change.requests.is_empty() {
+        Decision::Same(change.outcome)
+    } else {
+        Decision::Change(change)
+    })
 }
 
 /// Whether the source in a line of mountinfo is the one wished.
 fn mounted_as(args: &Args, mounted: Option<&str>) -> bool {
-    let source = mounted.and_then(|line| line.split_once(" - ")).and_then(|(_, rest)| rest.split(' ').nth(1));
+    let source = mounted
+        .and_then(|line| line.split_once(" - "))
+        .and_then(|(_, rest)| rest.split(' ').nth(1));
     source.is_some_and(|source| source == escaped(args.str_or("src", "")))
 }
 
@@ -226,17 +298,48 @@ mod tests {
         let cases: &[(Value, &str, &str, &[&str])] = &[
             (nfs("mounted"), good, MINFO, &[]),
             (nfs("mounted"), good, "there\n", &["mount -- /mnt/shared"]),
-            (nfs("mounted"), "", "", &["fstab", "reload", "mkdir -p -- /mnt/shared || exit\nmount -- /mnt/shared"]),
-            (nfs("mounted"), "lb:/old /mnt/shared nfs4 ro 0 0\n", MINFO, &["fstab", "reload", "mount -o remount -- /mnt/shared || { umount -- /mnt/shared && mount -- /mnt/shared; }"]),
+            (
+                nfs("mounted"),
+                "",
+                "",
+                &[
+                    "fstab",
+                    "reload",
+                    "mkdir -p -- /mnt/shared || exit\nmount -- /mnt/shared",
+                ],
+            ),
+            (
+                nfs("mounted"),
+                "lb:/old /mnt/shared nfs4 ro 0 0\n",
+                MINFO,
+                &[
+                    "fstab",
+                    "reload",
+                    "mount -o remount -- /mnt/shared || { umount -- /mnt/shared && mount -- /mnt/shared; }",
+                ],
+            ),
             (nfs("present"), good, "", &[]),
             (nfs("unmounted"), good, MINFO, &["umount -- /mnt/shared"]),
-            (nfs("absent"), good, MINFO, &["fstab", "reload", "umount -- /mnt/shared", "rmdir -- /mnt/shared 2>/dev/null || true"]),
+            (
+                nfs("absent"),
+                good,
+                MINFO,
+                &[
+                    "fstab",
+                    "reload",
+                    "umount -- /mnt/shared",
+                    "rmdir -- /mnt/shared 2>/dev/null || true",
+                ],
+            ),
             (nfs("absent"), "", "there\n", &[]),
             (nfs("ephemeral"), "", MINFO, &[]),
         ];
         for (raw, table, mountinfo, wanted) in cases {
             let seen = [file(table), Seen::Reply(said(mountinfo))];
-            let found = match MOUNT.diff(&args(&MOUNT, raw.clone()), &seen).expect("decides") {
+            let found = match MOUNT
+                .diff(&args(&MOUNT, raw.clone()), &seen)
+                .expect("decides")
+            {
                 Decision::Same(_) => Vec::new(),
                 Decision::Change(change) => change.requests,
             };
@@ -254,17 +357,32 @@ mod tests {
 
     #[test]
     fn fstab_keeps_its_other_lines() {
-        let args = args(&MOUNT, json!({"path": "/a b", "src": "/dev/x", "fstype": "ext4", "state": "present"}));
-        let after = edited(&args, "# top\n/dev/y / ext4 defaults 0 1\n/dev/old /a\\040b xfs ro 0 0\n", true);
-        assert_eq!(after.as_deref(), Some("# top\n/dev/y / ext4 defaults 0 1\n/dev/x /a\\040b ext4 defaults 0 0\n"));
+        let args = args(
+            &MOUNT,
+            json!({"path": "/a b", "src": "/dev/x", "fstype": "ext4", "state": "present"}),
+        );
+        let after = edited(
+            &args,
+            "# top\n/dev/y / ext4 defaults 0 1\n/dev/old /a\\040b xfs ro 0 0\n",
+            true,
+        );
+        assert_eq!(
+            after.as_deref(),
+            Some("# top\n/dev/y / ext4 defaults 0 1\n/dev/x /a\\040b ext4 defaults 0 0\n")
+        );
     }
 
     #[test]
     fn the_look_is_valid_here() {
         let raw = json!({"path": "/proc", "src": "proc", "fstype": "proc", "state": "ephemeral"});
         let probes = MOUNT.probe(&args(&MOUNT, raw)).expect("probe");
-        let Probe::Run(request) = &probes[1] else { panic!("{probes:?}") };
+        let Probe::Run(request) = &probes[1] else {
+            panic!("{probes:?}")
+        };
         let text = run(request).out().into_owned();
-        assert!(text.starts_with("mounted ") && text.ends_with("there\n"), "{text}");
+        assert!(
+            text.starts_with("mounted ") && text.ends_with("there\n"),
+            "{text}"
+        );
     }
 }
