@@ -23,7 +23,7 @@ class CallbackModule(CallbackBase):
         work = os.environ["WORK"]
         number, attempt = result._task.get_name().split()
         with open(f"{work}/{number}.{attempt}.json", "w") as file:
-            json.dump(result._result, file, default=str)
+            json.dump(dict(result._result, failed=result.is_failed()), file, default=str)
         with open(f"{work}/{number}.{attempt}.dump", "w") as file:
             subprocess.run(["sh", os.environ["DUMP"]], cwd=f"{work}/{number}", stdout=file, check=True)
 
