@@ -112,6 +112,11 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
+    /// How many were found.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// What was found, in the order of finding.
     pub fn into_vec(self) -> Vec<Diagnostic> {
         self.0

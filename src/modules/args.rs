@@ -291,7 +291,11 @@ pub fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a
     .map(|(_, candidate)| candidate)
 }
 
-fn convert(param: &Param, value: Value) -> Result<Value> {
+/// The value as the parameter takes it: kind and choices.
+///
+/// # Errors
+/// When it does not fit.
+pub fn convert(param: &Param, value: Value) -> Result<Value> {
     let wrong = |value: &Value, wanted: &str| {
         let shown = if param.secret {
             "a value".to_owned()

@@ -9,7 +9,7 @@ mod files;
 mod probe;
 mod system;
 
-pub use args::{Args, Kind, Param, Spec};
+pub use args::{Args, Kind, Param, Spec, convert, nearest, unknown_parameter};
 pub use probe::{
     Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step,
 };
