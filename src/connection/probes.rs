@@ -509,6 +509,7 @@ mod tests {
             .map(|request| Item {
                 request,
                 chained: false,
+                holds_lock: false,
             })
             .collect();
         let replies = shell.batch(&items).await.expect("answered");

@@ -41,6 +41,7 @@ pub struct Shell {
     login: String,
     nonce: String,
     begun: bool,
+    lock: Option<String>,
     broken: bool,
     input: Box<dyn AsyncWrite + Send + Unpin>,
     output: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
@@ -69,6 +70,7 @@ impl Shell {
             login: login.to_owned(),
             nonce: format!("hactl{:032x}", rand::random::<u128>()),
             begun: false,
+            lock: None,
             broken: false,
             input: Box::new(input),
             output: BufReader::new(Box::new(output)),
@@ -114,6 +116,11 @@ impl Shell {
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 
+    /// Makes the shell hold `DIRECTORY/lock` open as descriptor 9 from its first batch on. Call before that.
+    pub fn open_lock(&mut self, directory: &str) {
+        self.lock = Some(directory.to_owned());
+    }
+
     /// Whether the link was lost.
     pub fn is_broken(&self) -> bool {
         self.broken
@@ -131,7 +138,7 @@ impl Shell {
         let mut text = if self.begun {
             String::new()
         } else {
-            wire::prelude(&self.nonce)
+            wire::prelude(&self.nonce, self.lock.as_deref())
         };
         self.begun = true;
         text.push_str(&wire::encode(&self.nonce, &self.login, items));
@@ -257,6 +264,7 @@ mod tests {
             .map(|request| Item {
                 request,
                 chained: false,
+                holds_lock: false,
             })
             .collect();
         let replies = shell.batch(&items).await.expect("answered");
@@ -284,7 +292,7 @@ mod tests {
         let items: Vec<_> = requests
             .iter()
             .zip([false, true, true, false])
-            .map(|(request, chained)| Item { request, chained })
+            .map(|(request, chained)| Item { request, chained, holds_lock: false })
             .collect();
         let codes: Vec<_> = shell
             .batch(&items)
@@ -301,13 +309,14 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mark = directory.path().join("ran");
         let request = Request::sh(format!("touch {}", mark.display()));
-        let text = wire::prelude("n")
+        let text = wire::prelude("n", None)
             + &wire::encode(
                 "n",
                 "root",
                 &[Item {
                     request: &request,
                     chained: false,
+                    holds_lock: false,
                 }],
             );
         for cut in [text.len() - 2, text.len() - 10, text.len() - 30] {

@@ -17,6 +17,8 @@ pub struct Item<'a> {
     pub request: &'a Request,
     /// Run only if the item before it succeeded (the steps of one change).
     pub chained: bool,
+    /// Keeps descriptor 9, the run's lock, open: only for the request that takes the lock.
+    pub holds_lock: bool,
 }
 
 /// The reply code of an item that was not run because the one before it failed.
@@ -24,16 +26,25 @@ pub const NOT_RUN: i32 = -1;
 
 /// What the shell must know before its first batch: a directory in memory for captured output, and the framing.
 ///
+/// `lock` is the directory whose file `lock` is to be held open as descriptor 9. A failure to open it is not fatal
+/// here; the request that takes the lock sees it.
+///
 /// `$T` is private (0700) and goes away with the shell. Descriptor 9 holds the run's lock and is closed for commands.
-pub fn prelude(nonce: &str) -> String {
-    format!(
+pub fn prelude(nonce: &str, lock: Option<&str>) -> String {
+    let lock = lock.map_or_else(String::new, |directory| {
+        format!(
+            "mkdir -p -m 0700 {directory} 2>/dev/null; if {{ true >>{directory}/lock; }} 2>/dev/null; then exec 9>>{directory}/lock; fi\n"
+        )
+    });
+    let text = format!(
         "unset HISTFILE ENV; LC_ALL=C.UTF-8; export LC_ALL; umask 022\n\
          PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n\
          N={nonce}; c=0; T=$(mktemp -d /run/hactl.XXXXXXXX 2>/dev/null || mktemp -d) || exit 97\n\
          trap 'rm -rf \"$T\"' EXIT; trap 'exit 129' HUP INT TERM PIPE\n\
          F() {{ printf '%s %s %s %s %s\\n' \"$N\" \"$1\" \"$c\" $(stat -c %s \"$T/o\" \"$T/e\"); cat \"$T/o\" \"$T/e\"; }}\n\
          S() {{ printf '%s %s {NOT_RUN} 0 0\\n' \"$N\" \"$1\"; }}\n"
-    )
+    );
+    text + &lock
 }
 
 /// The text of a batch. `login` is the user that the shell itself runs as.
@@ -52,7 +63,8 @@ pub fn encode(nonce: &str, login: &str, items: &[Item<'_>]) -> String {
             "\"$T/i\""
         };
         let body = command(item.request, login);
-        let run = format!("( exec 9>&-; {body} ) <{input} >\"$T/o\" 2>\"$T/e\"; c=$?; F {index}");
+        let close = if item.holds_lock { "" } else { "exec 9>&-; " };
+        let run = format!("( {close}{body} ) <{input} >\"$T/o\" 2>\"$T/e\"; c=$?; F {index}");
         if item.chained && index > 0 {
             let _ = writeln!(text, "if [ \"$c\" = 0 ]; then {run}; else S {index}; fi");
         } else {
@@ -165,7 +177,7 @@ mod tests {
         #[test]
         fn a_script_cannot_leave_its_quotes(script in "[ -~\\n]{0,60}") {
             let request = Request::sh(script);
-            let text = encode("NONCE", "root", &[Item { request: &request, chained: false }]);
+            let text = encode("NONCE", "root", &[Item { request: &request, chained: false, holds_lock: false }]);
             let line = text.strip_prefix("{\n").and_then(|t| t.strip_suffix("rm -f \"$T/i\"\n}\n")).expect("framed");
             let words = shlex::split(line).expect("balanced quotes");
             let eval = words.iter().position(|word| word == "eval").expect("an eval");

@@ -3,6 +3,7 @@
 //! Nothing here knows what a play or an inventory is.
 
 mod convert;
+mod emit;
 mod fault;
 mod files;
 mod scalar;
@@ -10,6 +11,7 @@ mod yaml;
 #[cfg(test)]
 mod yaml_tests;
 
+pub use emit::to_yaml;
 pub use files::{Disk, Files, load, text};
 pub use yaml::{parse, parse_all};
 
