@@ -1,9 +1,16 @@
 //! The command line: one verb, one file. Turns flags into values, calls the floors below, and turns results into
 //! exit codes. Only here and in `report` is anything printed.
 
+mod check;
+mod complete;
+mod deploy;
+mod diff;
 mod init;
 mod inventory;
 mod lab;
+mod listing;
+mod project;
+mod render;
 mod vault;
 
 use crate::base::{Diagnostic, exit};
@@ -35,14 +42,14 @@ pub struct Global {
         default_value = "."
     )]
     pub project: PathBuf,
-    /// Inventory file or folder; may be given more than once. A bare stack name means the embedded inventory
+    /// Inventory file or folder, or hosts with commas (`web1,web2,`); may be given more than once. A bare stack name
+    /// means the embedded inventory
     #[arg(
         short,
         long,
         value_name = "PATH",
         global = true,
-        env = "HACTL_INVENTORY",
-        value_delimiter = ','
+        env = "HACTL_INVENTORY"
     )]
     pub inventory: Vec<PathBuf>,
     /// Only these hosts (an Ansible pattern: `db*`, `lb:&site1`, `all:!db2`)
@@ -72,6 +79,14 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Bring the hosts to the state that the playbook describes
+    Deploy(deploy::Args),
+    /// Find every mistake and weakness in playbook and inventory, without any host
+    Check(check::Args),
+    /// Every file that a deploy would write, for every host; asks no host
+    Render(render::Args),
+    /// What a commit changes in the rendered files, host by host
+    Diff(diff::Args),
     /// Throw-away hosts on this machine
     Lab(lab::Args),
     /// Hosts, groups and variables as hactl sees them
@@ -80,6 +95,10 @@ pub enum Command {
     Vault(vault::Args),
     /// A new project: an inventory for a stack, with generated secrets
     Init(init::Args),
+    /// A completion script for a shell
+    Completions(complete::CompletionArgs),
+    /// The manual page
+    Man(complete::ManArgs),
 }
 
 /// What a command gives: an exit code, or errors to draw.
@@ -99,6 +118,12 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
+        Command::Deploy(args) => deploy::run(&cli.global, args),
+        Command::Check(args) => check::run(&cli.global, args),
+        Command::Render(args) => render::run(&cli.global, args),
+        Command::Diff(args) => diff::run(&cli.global, args),
+        Command::Completions(args) => complete::completions(&args),
+        Command::Man(args) => complete::man(&cli.global, &args),
         Command::Lab(args) => lab::run(&cli.global, args),
         Command::Inventory(args) => inventory::run(&cli.global, args),
         Command::Vault(args) => vault::run(&cli.global, args),

@@ -34,7 +34,7 @@ pub fn supply(args: &mut Args, task: &Task, context: &Context, settings: &Settin
                 comment_end_string: args.str("comment_end_string").map(str::to_owned),
             };
             let rendered = template::file(&file, context, &options)?;
-            args.content = (!rendered.unknown).then(|| rendered.text.into_bytes());
+            args.content = (!rendered.unknown || settings.render).then(|| rendered.text.into_bytes());
         }
         ("copy" | "unarchive" | "script" | "assemble", Some(name)) if !remote && !name.contains("://") => {
             let path = settings.loader.find_file(task, &name).map_err(|error| at_src(error, task))?;
@@ -58,7 +58,7 @@ pub fn supply(args: &mut Args, task: &Task, context: &Context, settings: &Settin
             serde_json::Value::String(text) => text,
             other => crate::base::value::to_json(&other),
         };
-        args.content = (!text.contains(crate::base::value::UNKNOWN)).then(|| text.into_bytes());
+        args.content = (!text.contains(crate::base::value::UNKNOWN) || settings.render).then(|| text.into_bytes());
     }
     Ok(None)
 }

@@ -69,6 +69,8 @@ pub enum Event {
     Task(Box<TaskEnd>),
     /// A try of `until` did not hold.
     Retry { host: String, task: String, left: u64 },
+    /// A file as it will be (`Settings::render`).
+    File { host: String, path: String, content: Vec<u8>, mode: Option<String> },
     /// Handlers that an earlier, interrupted run still owes.
     Owed { host: String, handlers: Vec<String> },
     /// A host cannot go on.

@@ -229,7 +229,7 @@ fn play_hosts(play: &Play, inventory: &Inventory, context: &template::Context) -
         Value::Array(items) => items.iter().map(to_text).collect::<Vec<_>>().join(","),
         other => to_text(other),
     };
-    inventory.select(&pattern).map_err(|error| error.at(&play.hosts.span))
+    inventory.matching(&pattern).map_err(|error| error.at(&play.hosts.span))
 }
 
 fn order_hosts(order: Option<&str>, hosts: &mut [String]) {

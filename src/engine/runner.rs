@@ -55,8 +55,8 @@ pub(super) struct PlayState {
     pub loop_results: Vec<crate::base::value::Value>,
     /// Whether an item of it failed.
     pub loop_failed: Option<Diagnostic>,
-    /// A loop's item changed something.
-    pub loop_changed: bool,
+    /// A `rescue` would take a failure of the step that is being settled.
+    pub rescuable: bool,
     /// Handlers are running.
     pub handling: bool,
     /// Bookkeeping to send with the next batch.
@@ -107,7 +107,8 @@ impl Runner {
         let started = Instant::now();
         let coordinator = Arc::clone(&self.shared.globals.coordinator);
         let greeted = {
-            let _permit = self.shared.forks.acquire().await;
+            let shared = Arc::clone(&self.shared);
+            let _permit = shared.forks.acquire().await;
             self.greet().await
         };
         let mut fate = match greeted {
@@ -268,7 +269,17 @@ impl Runner {
             let known: Vec<usize> = owed.iter().filter_map(|name| self.state.handlers.iter().position(|(handler, _)| handler.name.as_deref() == Some(name))).collect();
             self.state.notified.extend(known);
         }
-        let mut cursor = Cursor::new(Arc::clone(&play.steps));
+        let result = self.pass(play, Cursor::new(Arc::clone(&play.steps))).await;
+        let force = play.play.force_handlers || self.shared.settings.force_handlers;
+        let failed = result.as_ref().is_err_and(|error| error.code != exit::UNREACHABLE);
+        if failed && force && !self.state.notified.is_empty() {
+            self.pass(play, Cursor::new(Arc::from([Step::Flush]))).await?;
+        }
+        result
+    }
+
+    /// From a position to the end.
+    async fn pass(&mut self, play: &PlayRun, mut cursor: Cursor) -> Result<()> {
         let mut due: Option<Due> = None;
         loop {
             if due.is_none() && self.stopped(play) {
@@ -300,6 +311,7 @@ impl Runner {
                 link.exchange(&applies, &window.probes).await.map_err(|error| error.on(&self.host.name))?
             };
             if let Some(done) = due.take() {
+                self.state.rescuable = Self::rescued(&done.before);
                 let flow = self.changed(play, &done, &replies[bookkeeping..], owing);
                 if flow == Flow::Failed {
                     cursor = self.unwind(done.before)?;
@@ -314,7 +326,9 @@ impl Runner {
     }
 
     fn stopped(&self, play: &PlayRun) -> bool {
-        self.shared.globals.coordinator.board().plays[play.layers.index].stop.is_some()
+        let board = self.shared.globals.coordinator.board();
+        let board = &board.plays[play.layers.index];
+        board.stop.is_some() || board.ended
     }
 
     /// The failed step's failure goes to a block, or ends the host.
@@ -413,6 +427,7 @@ impl Runner {
                 What::Flush => return Ok((entry.before, None)),
                 What::Unit { unit, probes, last } => (unit, probes, last),
             };
+            self.state.rescuable = Self::rescued(&entry.before);
             let flow = match &unit.work {
                 Work::Remote(remote) => match self.decide(remote, &unit, &seen[probes]) {
                     super::commit::Decided::Settled(settled, diffs) => self.commit(play, &unit, settled, diffs, last, 0),
@@ -428,11 +443,6 @@ impl Runner {
             cursor = entry.after;
         }
         Ok((cursor, None))
-    }
-
-    /// The status that a failure is shown with.
-    pub(super) fn failed_status(cursor_takes_it: bool) -> Status {
-        if cursor_takes_it { Status::Rescued } else { Status::Failed }
     }
 
     /// A step that cannot be walked past: handlers, re-raised failures, tasks that stand alone. `None`: the play ends here.

@@ -1,10 +1,12 @@
 //! What a run is told: the flags, resolved once.
 
 use super::scope::Scope;
-use crate::base::Result;
+use crate::base::{Diagnostic, Result};
+use crate::connection::HostKeys;
 use crate::play::{Loader, Task};
-use crate::template::{Context, TemplateFiles};
-use std::path::PathBuf;
+use crate::source::Node;
+use crate::template::{Context, FileKind, TemplateFiles};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How `!vault` values are opened.
@@ -29,6 +31,12 @@ pub struct Settings {
     pub force_handlers: bool,
     /// Look at one task at a time: the slow, plain way that lookahead must equal.
     pub one_by_one: bool,
+    /// Only show the files as they will be (`hactl render`), also those whose condition is not known yet.
+    pub render: bool,
+    /// Count the processes that a run starts on each host (one more round trip).
+    pub count_processes: bool,
+    /// What to do about unknown host keys.
+    pub host_keys: HostKeys,
     /// Reads included files, finds templates and files.
     pub loader: Arc<Loader>,
     /// Opens vaulted values.
@@ -44,7 +52,7 @@ impl Settings {
     pub fn context(&self, scope: &Scope, task: &Task) -> Context {
         Context {
             variables: Arc::new(scope.clone()),
-            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: SearchPath::of(task) }),
+            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: Some(task.clone()) }),
             decrypt: Arc::clone(&self.decrypt),
         }
     }
@@ -53,36 +61,76 @@ impl Settings {
     pub fn plain_context(&self, scope: &Scope) -> Context {
         Context {
             variables: Arc::new(scope.clone()),
-            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: SearchPath::default() }),
+            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: None }),
             decrypt: Arc::clone(&self.decrypt),
         }
     }
 }
 
-/// Where a task's files are searched.
-#[derive(Debug, Clone, Default)]
-pub struct SearchPath {
-    /// The role's folder.
-    pub role: Option<String>,
-    /// The folder of the task's file.
-    pub dir: String,
-    /// The playbook's folder.
-    pub playbook_dir: String,
+/// Finds the files that templates name, along the task's search path.
+struct Search {
+    loader: Arc<Loader>,
+    task: Option<Task>,
 }
 
-impl SearchPath {
-    /// Of a task.
-    pub fn of(task: &Task) -> Self {
-        Self {
-            role: task.role.as_ref().map(|role| role.dir.clone()),
-            dir: task.dir.clone(),
-            playbook_dir: task.playbook_dir.clone(),
+impl TemplateFiles for Search {
+    fn find(&self, kind: FileKind, name: &str) -> Option<String> {
+        let task = self.task.as_ref()?;
+        match kind {
+            FileKind::Templates => self.loader.find_template(task, name),
+            FileKind::Files => self.loader.find_file(task, name),
+            FileKind::Vars => self.loader.find_vars(task, name),
+            FileKind::Tasks => return None,
         }
+        .ok()
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let missing = || Err(Diagnostic::new(format!("there is no file `{path}`")));
+        self.loader.files().read_bytes(Path::new(path)).unwrap_or_else(missing)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        let Some((folder, names)) = pattern.rsplit_once('/') else { return Vec::new() };
+        let Ok(names) = glob::Pattern::new(names) else { return Vec::new() };
+        let folder = match &self.task {
+            Some(task) if !folder.starts_with('/') => self.loader.find_file(task, folder).unwrap_or_else(|_| folder.to_owned()),
+            _ => folder.to_owned(),
+        };
+        let entries = self.loader.files().list(Path::new(&folder)).unwrap_or_default();
+        entries
+            .into_iter()
+            .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.matches(name)))
+            .filter(|path| !self.loader.files().is_dir(path))
+            .map(|path| path.display().to_string())
+            .collect()
     }
 }
 
-/// Finds the files that templates name.
-struct Search {
-    loader: Arc<Loader>,
-    task: SearchPath,
+impl Settings {
+    /// The variables of a file that a task names.
+    ///
+    /// # Errors
+    /// When it is missing or is no mapping.
+    pub fn vars_file(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
+        let path = self.loader.find_vars(task, name)?;
+        let file = self.loader.files().read(Path::new(&path)).ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
+        self.parse_vars(&file)
+    }
+
+    /// The variables of all YAML and JSON files of a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// As [`Settings::vars_file`].
+    pub fn vars_dir(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
+        let path = self.loader.find_vars(task, name)?;
+        let mut variables = Vec::new();
+        for entry in self.loader.files().list(Path::new(&path)).unwrap_or_default() {
+            let known = entry.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| matches!(ending, "yml" | "yaml" | "json"));
+            if known && let Some(file) = self.loader.files().read(&entry) {
+                variables.extend(self.parse_vars(&file?)?);
+            }
+        }
+        Ok(variables)
+    }
 }

@@ -62,6 +62,8 @@ pub struct PlayBoard {
     pub failed: HashSet<String>,
     /// Set when the play must stop everywhere: why.
     pub stop: Option<String>,
+    /// `meta: end_play`: over for everybody, without a failure.
+    pub ended: bool,
 }
 
 /// The result of a `run_once` task.

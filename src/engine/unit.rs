@@ -56,6 +56,8 @@ pub enum Work {
     Local(Local),
     /// Look, decide, perhaps change.
     Remote(Remote),
+    /// A file as it will be (`Settings::render`): path, content, mode.
+    File { path: String, content: Vec<u8>, mode: Option<String> },
     /// It cannot even be asked.
     Fail(Diagnostic),
 }
@@ -158,6 +160,8 @@ pub fn prepare(task: &Arc<Task>, scope: Scope, item: Option<(String, Value)>, se
         match conditions(&task.keywords.when, &context)? {
             Verdict::Holds => {}
             Verdict::False(condition) => return Ok(Work::Skip { condition }),
+            // A file that may be written is worth showing.
+            Verdict::Unknown(_) if settings.render && writes_file(task) => {}
             Verdict::Unknown(why) => return Ok(Work::Unknown { why: format!("condition `{why}`") }),
         }
         unit.keywords = rendered(task, &context, settings)?;
@@ -223,6 +227,18 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
             mask::register(secret);
         }
     }
+    if settings.render && writes_file(task) && !raw.get("remote_src").and_then(to_bool).unwrap_or(false) {
+        let mut args = Args::check(spec, raw)?;
+        super::content::supply(&mut args, task, context, settings)?;
+        if let Some(content) = args.content.take() {
+            let mut path = args.str_or("dest", "").to_owned();
+            if path.ends_with('/') {
+                path.push_str(args.str_or("src", "").rsplit('/').next().unwrap_or_default());
+            }
+            return Ok(Work::File { path, content, mode: args.str("mode").map(str::to_owned) });
+        }
+        return Ok(Work::Unknown { why: "what is copied".to_owned() });
+    }
     // The content of a file may be unknown; where it goes may not.
     if let Some((key, _)) = raw.iter().find(|(key, value)| has_unknown(value) && key.as_str() != "content") {
         return Ok(Work::Unknown { why: format!("parameter `{key}`") });
@@ -250,6 +266,10 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
         && is_false(task.keywords.check_mode.as_ref())
         && task.keywords.until.is_empty();
     Ok(Work::Remote(remote))
+}
+
+fn writes_file(task: &Task) -> bool {
+    matches!(task.action.module, "template" | "copy")
 }
 
 fn without_omit(value: Value) -> Value {

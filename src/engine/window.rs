@@ -177,9 +177,12 @@ impl Walk<'_> {
                 }
                 next
             }
-            Items::Many(units) => {
-                let count = units.len();
-                for (index, unit) in units.into_iter().enumerate().skip(cursor.item) {
+            Items::Many(items) => {
+                let count = items.len();
+                for index in cursor.item..count {
+                    // Made one by one: an item may read what the one before it has set.
+                    let scope = self.scope(cursor, &keywords.vars, task.role.as_ref());
+                    let unit = self.item(task, &scope, &items, index);
                     let before = cursor.clone();
                     let last = index + 1 == count;
                     let mut after = cursor.clone();
@@ -223,19 +226,22 @@ impl Walk<'_> {
         if items.is_empty() {
             return Items::Whole(Box::new(blank(Work::Skip { condition: "the loop is empty".to_owned() })));
         }
-        let variable = looped.control.loop_var.clone().unwrap_or_else(|| "item".to_owned());
-        let count = items.len();
-        let units = items.iter().enumerate().map(|(index, item)| {
-            let mut scope = scope.with(&variable, item.clone());
-            if let Some(name) = &looped.control.index_var {
-                scope = scope.with(name, Value::from(index));
-            }
-            if looped.control.extended.is_some() {
-                scope = scope.with("ansible_loop", extended(&items, index, count));
-            }
-            unit::prepare(task, scope, Some((variable.clone(), item.clone())), self.settings)
-        });
-        Items::Many(units.collect())
+        Items::Many(items)
+    }
+
+    /// The unit of one item of a task's loop.
+    pub fn item(&self, task: &Arc<Task>, scope: &Scope, items: &[Value], index: usize) -> Unit {
+        let control = task.keywords.loop_.as_ref().map(|looped| looped.control.clone()).unwrap_or_default();
+        let variable = control.loop_var.unwrap_or_else(|| "item".to_owned());
+        let item = items.get(index).cloned().unwrap_or(Value::Null);
+        let mut scope = scope.with(&variable, item.clone());
+        if let Some(name) = &control.index_var {
+            scope = scope.with(name, Value::from(index));
+        }
+        if control.extended.is_some() {
+            scope = scope.with("ansible_loop", extended(items, index, items.len()));
+        }
+        unit::prepare(task, scope, Some((variable, item)), self.settings)
     }
 
     fn take(&mut self, unit: Unit, before: Cursor, after: &Cursor, last: Option<bool>, window: &mut Window) -> Next {
@@ -247,12 +253,17 @@ impl Walk<'_> {
             // With something still to come it may be known, or good, when it is its turn.
             Work::Unknown { .. } | Work::Fail(_) if guessing => return Next::Stop,
             Work::Skip { .. } => {
-                if let Some(name) = &register {
-                    self.overlay.insert(name.clone(), Variable::Data(skipped("")));
+                match register {
+                    Some(name) if last.is_none() => {
+                        self.pending.remove(&name);
+                        self.overlay.insert(name, Variable::Data(skipped("")));
+                    }
+                    register => self.await_register(register),
                 }
             }
             Work::Unknown { .. } => self.await_register(register),
             Work::Fail(_) => next = Next::Stop,
+            Work::File { .. } => self.await_register(register),
             Work::Local(local) => match local {
                 Local::SetFact(facts) => {
                     if guessing && facts.values().any(has_unknown) {
@@ -327,7 +338,7 @@ impl Walk<'_> {
         let scope = self.scope(cursor, &include.keywords.vars, include.role.as_ref());
         let mut cursor = cursor.clone();
         cursor.advance();
-        let probe_task = include.as_task();
+        let probe_task = include_as_task(include);
         let context = self.settings.context(&scope, &probe_task);
         let mut scopes = vec![(scope.clone(), Vec::new())];
         if let Some(looped) = &include.keywords.loop_ {
@@ -363,13 +374,14 @@ impl Walk<'_> {
                 }
                 Included::Role { name, tasks_from, vars_from, defaults_from, handlers_from, .. } => {
                     let Some(name) = render(name)? else { return Ok(None) };
-                    let from = crate::play::RoleParts {
+                    let from = crate::play::RoleFrom {
+                        name,
                         tasks: optional(tasks_from)?,
                         vars: optional(vars_from)?,
                         defaults: optional(defaults_from)?,
                         handlers: optional(handlers_from)?,
                     };
-                    let included = self.settings.loader.include_role(include, &name, &from).map_err(first_error)?;
+                    let included = self.settings.loader.include_role(include, &from).map_err(first_error)?;
                     self.found_handlers.extend(included.handlers);
                     included.items
                 }
@@ -381,14 +393,31 @@ impl Walk<'_> {
     }
 }
 
+/// An include as a task, for messages and for the search of files.
+pub fn include_as_task(include: &Include) -> Task {
+    let module = match include.what {
+        Included::Tasks { .. } => "include_tasks",
+        Included::Role { .. } => "include_role",
+    };
+    Task {
+        name: include.name.clone(),
+        span: include.span.clone(),
+        action: crate::play::Action { module, args: Vec::new(), free_form: None, template: None, span: include.span.clone() },
+        keywords: include.keywords.clone(),
+        role: include.role.clone(),
+        dir: include.dir.clone(),
+        playbook_dir: include.playbook_dir.clone(),
+    }
+}
+
 /// The units of a task.
 pub enum Items {
     /// No loop.
     Single,
     /// A loop that cannot be walked: one unit says why.
     Whole(Box<Unit>),
-    /// One unit an item.
-    Many(Vec<Unit>),
+    /// One unit an item, see [`Walk::item`].
+    Many(Vec<Value>),
 }
 
 fn first_error(errors: Vec<crate::base::Diagnostic>) -> crate::base::Diagnostic {

@@ -43,6 +43,7 @@ impl Inventory {
                 variables.insert(host.clone(), vars);
             }
         }
+        variables.sort_keys();
         let mut meta = Map::new();
         meta.insert("hostvars".to_owned(), Value::Object(variables));
         meta.insert("profile".to_owned(), Value::from("inventory_legacy"));
@@ -97,6 +98,11 @@ impl Inventory {
             .collect();
         vars.sort_keys();
         Value::Object(vars)
+    }
+
+    /// The same as a node, for YAML.
+    pub fn to_ansible_host_yaml(&self, host: &str) -> Node {
+        map(&nowhere(), self.shown_vars(host))
     }
 
     fn shown_vars(&self, host: &str) -> Vec<(String, Node)> {

@@ -37,8 +37,8 @@ impl Inventory {
             errors: Diagnostics::default(),
         };
         let mut bases: Vec<Base> = Vec::new();
-        for source in loader.split_lists(sources) {
-            if let Some(dir) = loader.source(&source) {
+        for source in sources {
+            if let Some(dir) = loader.source(source) {
                 bases.push(Base {
                     dir,
                     playbook: false,
@@ -82,8 +82,9 @@ impl Inventory {
                 .take(vars_files(files, &base.dir.join(folder), name))
                 .unwrap_or_default()
             {
-                let read = read_vars(files, &path, decrypt, &mut vars);
-                read.into_iter().for_each(|error| errors.push(error));
+                for error in read_vars(files, &path, decrypt, &mut vars) {
+                    errors.push(error);
+                }
             }
             (name.to_owned(), vars)
         };
@@ -113,25 +114,6 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// `a.yml,b.yml` is two sources when both are there; otherwise a comma makes a list of hosts.
-    fn split_lists(&self, sources: &[PathBuf]) -> Vec<PathBuf> {
-        let there = |path: &Path| self.files.is_dir(path) || self.files.is_file(path);
-        let mut all = Vec::new();
-        for source in sources {
-            let text = source.to_string_lossy();
-            let pieces: Vec<PathBuf> = text
-                .split(',')
-                .map(|piece| PathBuf::from(piece.trim()))
-                .collect();
-            if pieces.len() > 1 && !there(source) && pieces.iter().all(|piece| there(piece)) {
-                all.extend(pieces);
-            } else {
-                all.push(source.clone());
-            }
-        }
-        all
-    }
-
     /// Reads a source; gives the folder that its variables lie in.
     fn source(&mut self, source: &Path) -> Option<PathBuf> {
         let source = source.strip_prefix(".").unwrap_or(source);

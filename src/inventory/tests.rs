@@ -332,7 +332,7 @@ fn all_errors_are_found_and_named() {
         (
             "a.yml",
             "a: {vars: {ansible_group_priority: x}}\n",
-            "1:37 `ansible_group_priority` is an integer, not text",
+            "1:36 `ansible_group_priority` is an integer, not text",
         ),
         (
             "a.ini",

@@ -127,6 +127,8 @@ pub struct Args {
     values: Map<String, Value>,
     /// What a local file or template gave (`src` of copy, template, script, unarchive), read by the engine.
     pub content: Option<Vec<u8>>,
+    /// Permission bits of the local file that `content` came from, for `mode: preserve`.
+    pub source_mode: Option<u32>,
     /// For a `copy` or `unarchive` of a directory or archive: the files below it, path relative to it, mode, content.
     pub tree: Vec<(String, u32, Vec<u8>)>,
     /// `--check`: nothing will be applied (a command module may then leave its outcome unknown).

@@ -115,11 +115,9 @@ impl Loading<'_> {
         if let Some(args) = args {
             parsed.add(args, &mut self.errors);
         }
-        for (name, node) in defaults
-            .iter()
-            .filter(|(name, _)| actions::find(name).is_some_and(|of| std::ptr::eq(of, spec)))
-        {
-            let _ = name;
+        // The innermost defaults of a module replace the outer ones.
+        let of_this = |name: &str| actions::find(name).is_some_and(|of| std::ptr::eq(of, spec));
+        if let Some((_, node)) = defaults.iter().rev().find(|(name, _)| of_this(name)) {
             add_defaults(&mut parsed, node, spec);
         }
         fine &= self.check_parameters(spec, key, &parsed);
@@ -140,7 +138,7 @@ impl Loading<'_> {
         let mut parsed = Parsed::default();
         match &value.yaml {
             Yaml::String(text) if is_whole_template(text) && !spec.free_form => {
-                parsed.template = Some(value.clone())
+                parsed.template = Some(value.clone());
             }
             Yaml::String(text) => {
                 let engine = actions::builtin(spec.names[0]).is_some();
@@ -204,7 +202,11 @@ impl Loading<'_> {
         };
         let mut error = Diagnostic::new(message).at(&key.span);
         let short = name.rsplit('.').next().unwrap_or(name);
-        error = if spec.is_some_and(|spec| spec.param(name).is_some()) {
+        error = if name == "action" {
+            error.help("write the module itself as the key")
+        } else if name == "local_action" {
+            error.help("write the module itself as the key, with `delegate_to: localhost`")
+        } else if spec.is_some_and(|spec| spec.param(name).is_some()) {
             error.help(format!(
                 "`{name}` is a parameter of `{module}`: indent it below the module"
             ))

@@ -148,9 +148,9 @@ fn shown_item(loader: &Loader, item: &Item, depth: usize, text: &mut String) {
                 if !items.is_empty() && !name.is_empty() {
                     let _ = writeln!(text, "{pad}{name}");
                 }
-                items
-                    .iter()
-                    .for_each(|item| shown_item(loader, item, depth + 1, text));
+                for item in items {
+                    shown_item(loader, item, depth + 1, text);
+                }
             }
         }
         Item::Include(include) => shown_include(loader, include, depth, text),
@@ -181,9 +181,11 @@ fn shown_include(loader: &Loader, include: &Include, depth: usize, text: &mut St
         }),
     };
     match items {
-        Some(items) => items
-            .iter()
-            .for_each(|item| shown_item(loader, item, depth + 1, text)),
+        Some(items) => {
+            for item in &items {
+                shown_item(loader, item, depth + 1, text);
+            }
+        }
         None => {
             let _ = writeln!(text, "{pad}  known during the run");
         }
@@ -240,4 +242,21 @@ fn shown_keywords(keywords: &Keywords) -> String {
         let _ = write!(text, " register={name}");
     }
     text
+}
+
+#[test]
+fn the_embedded_playbook_loads() {
+    let nothing = tempfile::tempdir().expect("a folder");
+    let loader = Loader::new(Arc::new(crate::assets::Project::new(nothing.path())));
+    let playbook = loader.playbook("site.yml").unwrap_or_else(|errors| {
+        panic!(
+            "{}",
+            errors
+                .iter()
+                .map(shown_error)
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
+    });
+    assert!(playbook.plays.len() > 3);
 }

@@ -6,6 +6,8 @@ use super::types::{Include, Included, Keywords, Task};
 use super::values::is_dynamic;
 use crate::base::value::to_bool;
 use crate::source::{Node, Yaml};
+use crate::template::{self, FileOptions};
+use std::path::Path;
 
 impl Loading<'_> {
     /// Checks one task.
@@ -65,7 +67,7 @@ impl Loading<'_> {
         }
         if let Some(loop_) = &keywords.loop_ {
             self.check_templates(&loop_.node);
-            for node in loop_.control.label.iter() {
+            if let Some(node) = &loop_.control.label {
                 self.check_templates(node);
             }
             for node in &loop_.control.break_when {
@@ -137,18 +139,50 @@ impl Loading<'_> {
             }
             _ => None,
         };
-        if let Some(Err(error)) = found {
-            self.errors.push(error);
+        match found {
+            Some(Ok(path)) if task.action.module == "template" => {
+                self.check_template_file(task, &path);
+            }
+            Some(Err(error)) => self.errors.push(error),
+            _ => {}
         }
     }
 
     /// The syntax of every template inside a node.
     pub(super) fn check_templates(&mut self, node: &Node) {
-        let _ = (node, &self.errors);
+        template::check(node, &mut self.errors);
     }
 
-    /// The syntax of a bare expression.
+    /// The syntax of a condition.
     fn check_expression(&mut self, node: &Node) {
-        let _ = (node, &self.errors);
+        template::check_condition(node, &mut self.errors);
+    }
+
+    /// The syntax of a template file, read as its task reads it.
+    fn check_template_file(&mut self, task: &Task, path: &str) {
+        let text = |name: &str| {
+            task.arg(name)
+                .and_then(|node| node.as_str())
+                .map(str::to_owned)
+        };
+        let flag = |name: &str| {
+            task.arg(name)
+                .and_then(|node| to_bool(&super::action::literal(node)))
+        };
+        let options = FileOptions {
+            trim_blocks: flag("trim_blocks"),
+            lstrip_blocks: flag("lstrip_blocks"),
+            newline_sequence: None,
+            variable_start_string: text("variable_start_string"),
+            variable_end_string: text("variable_end_string"),
+            block_start_string: text("block_start_string"),
+            block_end_string: text("block_end_string"),
+            comment_start_string: text("comment_start_string"),
+            comment_end_string: text("comment_end_string"),
+        };
+        let file = self.loader.files.read(Path::new(path));
+        if let Some(file) = file.and_then(|file| self.errors.take(file)) {
+            template::check_file(&file, &options, &mut self.errors);
+        }
     }
 }

@@ -123,9 +123,17 @@ mod tests {
     use crate::source::{SourceFile, Span};
     use std::sync::Arc;
 
+    /// Text, whether it is free text, the pairs in it, the rest.
+    type Case = (
+        &'static str,
+        bool,
+        &'static [(&'static str, &'static str)],
+        Option<&'static str>,
+    );
+
     #[test]
     fn text_is_split_as_ansible_splits_it() {
-        let cases: [(&str, bool, &[(&str, &str)], Option<&str>); 8] = [
+        let cases: [Case; 8] = [
             (
                 "src=a dest=/b",
                 false,

@@ -234,13 +234,11 @@ fn set(keywords: &mut Keywords, name: &str, key: &Node, value: &Node, errors: &m
         "throttle" => keywords.throttle = number(value, name, errors),
         "timeout" => keywords.timeout = number(value, name, errors),
         "async" => keywords.async_ = number(value, name, errors),
-        "poll" => {
-            if matches!(value.yaml, Yaml::Int(0)) || value.as_str() == Some("0") {
-                errors.push(refuse(
-                    "`poll: 0` is not taken: a task that nobody waits for has no known outcome",
-                    "start a long-running program as a systemd unit (`systemd-run`), or leave `poll` out",
-                ));
-            }
+        "poll" if matches!(value.yaml, Yaml::Int(0)) || value.as_str() == Some("0") => {
+            errors.push(refuse(
+                "`poll: 0` is not taken: a task that nobody waits for has no known outcome",
+                "start a long-running program as a systemd unit (`systemd-run`), or leave `poll` out",
+            ));
         }
         "delegate_to" => keywords.delegate_to = scalar(value, name, errors),
         "delegate_facts" => keywords.delegate_facts = boolean(value, name, errors),
@@ -295,29 +293,32 @@ impl Keywords {
             &outer.module_defaults,
             std::mem::take(&mut self.module_defaults),
         );
-        inherit(&mut self.become_.enabled, &outer.become_.enabled);
-        inherit(&mut self.become_.user, &outer.become_.user);
-        inherit(&mut self.become_.method, &outer.become_.method);
-        inherit(&mut self.delegate_to, &outer.delegate_to);
-        inherit(&mut self.delegate_facts, &outer.delegate_facts);
-        inherit(&mut self.run_once, &outer.run_once);
-        inherit(&mut self.no_log, &outer.no_log);
-        inherit(&mut self.check_mode, &outer.check_mode);
-        inherit(&mut self.diff, &outer.diff);
-        inherit(&mut self.ignore_errors, &outer.ignore_errors);
-        inherit(&mut self.ignore_unreachable, &outer.ignore_unreachable);
-        inherit(&mut self.any_errors_fatal, &outer.any_errors_fatal);
-        inherit(&mut self.throttle, &outer.throttle);
-        inherit(&mut self.timeout, &outer.timeout);
-        inherit(&mut self.remote_user, &outer.remote_user);
-        inherit(&mut self.connection, &outer.connection);
+        inherit(&mut self.become_.enabled, outer.become_.enabled.as_ref());
+        inherit(&mut self.become_.user, outer.become_.user.as_ref());
+        inherit(&mut self.become_.method, outer.become_.method.as_ref());
+        inherit(&mut self.delegate_to, outer.delegate_to.as_ref());
+        inherit(&mut self.delegate_facts, outer.delegate_facts.as_ref());
+        inherit(&mut self.run_once, outer.run_once.as_ref());
+        inherit(&mut self.no_log, outer.no_log.as_ref());
+        inherit(&mut self.check_mode, outer.check_mode.as_ref());
+        inherit(&mut self.diff, outer.diff.as_ref());
+        inherit(&mut self.ignore_errors, outer.ignore_errors.as_ref());
+        inherit(
+            &mut self.ignore_unreachable,
+            outer.ignore_unreachable.as_ref(),
+        );
+        inherit(&mut self.any_errors_fatal, outer.any_errors_fatal.as_ref());
+        inherit(&mut self.throttle, outer.throttle.as_ref());
+        inherit(&mut self.timeout, outer.timeout.as_ref());
+        inherit(&mut self.remote_user, outer.remote_user.as_ref());
+        inherit(&mut self.connection, outer.connection.as_ref());
         self
     }
 }
 
-fn inherit<T: Clone>(own: &mut Option<T>, outer: &Option<T>) {
+fn inherit<T: Clone>(own: &mut Option<T>, outer: Option<&T>) {
     if own.is_none() {
-        own.clone_from(outer);
+        *own = outer.cloned();
     }
 }
 

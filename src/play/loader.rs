@@ -209,8 +209,6 @@ impl<'a> Loading<'a> {
         from: &RoleFrom,
     ) -> Option<(Arc<Role>, Vec<Item>)> {
         let scope = Scope::of_include(include);
-        let mut items = Vec::new();
-        let role = self.role(from, Vec::new(), &scope, &include.span, &mut items)?;
-        Some((role, items))
+        self.role(from, Vec::new(), &scope, &include.span)
     }
 }

@@ -42,7 +42,6 @@ pub fn set(
         return;
     }
     let fits = match (&value.yaml, kind) {
-        (Yaml::Sequence(_), _) => true,
         (Yaml::String(text), LoopKind::Loop | LoopKind::Dict) => is_template(text),
         (Yaml::Mapping(_), LoopKind::Loop) | (Yaml::Null | Yaml::Bool(_), _) => false,
         _ => true,

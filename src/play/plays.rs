@@ -64,12 +64,11 @@ impl Loading<'_> {
                 let import = ["import_playbook", "ansible.builtin.import_playbook"]
                     .iter()
                     .find_map(|name| item.get(name));
-                match import {
-                    Some(file) => this.import(item, file, &dir, outer, plays),
-                    None => {
-                        let play = this.play(item, &dir, outer);
-                        plays.extend(play);
-                    }
+                if let Some(file) = import {
+                    this.import(item, file, &dir, outer, plays);
+                } else {
+                    let play = this.play(item, &dir, outer);
+                    plays.extend(play);
                 }
             }
         });
@@ -143,11 +142,15 @@ impl Loading<'_> {
         };
         self.check_hosts(hosts);
         let mut own = read.keywords;
+        self.note_notified(&own);
         let own_vars = std::mem::take(&mut own.vars);
         // What an import gives by `vars` is seen by the whole play, as its own.
         let vars = keywords::layered(&own_vars, outer.vars.clone());
         let mut own = own.within(outer);
         own.vars = Vec::new();
+        for (_, node) in &vars {
+            self.check_templates(node);
+        }
         let after = self.after(&vars);
         let scope = Scope {
             inherited: own.clone(),

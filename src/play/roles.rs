@@ -132,9 +132,8 @@ impl Loading<'_> {
         if section || !repeats {
             self.ran.insert(key);
         }
-        let mut own = Vec::new();
         let handlers = self.handlers.len();
-        let role = self.role(&from, params, &scope, &entry.span, &mut own)?;
+        let (role, mut own) = self.role(&from, params, &scope, &entry.span)?;
         if repeats && !self.allows_duplicates(&role) {
             self.handlers.truncate(handlers);
         } else {
@@ -153,18 +152,17 @@ impl Loading<'_> {
         })
     }
 
-    /// Reads a role; its dependencies' items and its own are added to `items`, its handlers to the play's.
+    /// Reads a role: its dependencies' items and its own. Its handlers are added to the play's.
     pub(super) fn role(
         &mut self,
         from: &RoleFrom,
         params: Vec<(String, Node)>,
         scope: &Scope,
         span: &Span,
-        items: &mut Vec<Item>,
-    ) -> Option<Arc<Role>> {
+    ) -> Option<(Arc<Role>, Vec<Item>)> {
         let dir = self.find_role(&from.name, scope, span)?;
         self.guarded(mark(from), Some(span), |this| {
-            this.role_in(&dir, from, params, scope, span, items)
+            Some(this.role_in(&dir, from, params, scope, span))
         })
     }
 
@@ -175,8 +173,7 @@ impl Loading<'_> {
         params: Vec<(String, Node)>,
         scope: &Scope,
         span: &Span,
-        items: &mut Vec<Item>,
-    ) -> Option<Arc<Role>> {
+    ) -> (Arc<Role>, Vec<Item>) {
         let name = dir.rsplit('/').next().unwrap_or(dir).to_owned();
         let defaults = self.role_variables(dir, "defaults", from.defaults.as_deref(), span);
         let vars = self.role_variables(dir, "vars", from.vars.as_deref(), span);
@@ -200,7 +197,8 @@ impl Loading<'_> {
             role: Some(Arc::new(asking)),
             ..scope.clone()
         };
-        let dependencies = self.dependencies(dir, &asking, items);
+        let mut items = Vec::new();
+        let dependencies = self.dependencies(dir, &asking, &mut items);
         let role = Arc::new(Role {
             name,
             dir: dir.to_owned(),
@@ -237,7 +235,7 @@ impl Loading<'_> {
         }
         items.extend(tasks);
         items.push(Item::RoleEnd(Arc::clone(&role)));
-        Some(role)
+        (role, items)
     }
 
     fn role_tasks(&mut self, dir: &str, from: &RoleFrom, inner: &Scope, span: &Span) -> Vec<Item> {
@@ -317,6 +315,7 @@ impl Loading<'_> {
         }
         for path in files {
             if let Some(node) = self.need(&path, None) {
+                self.check_templates(&node);
                 found = keywords::layered(&found, variables(&node, &mut self.errors));
             }
         }

@@ -18,7 +18,7 @@ pub fn selected(tags: &[String], only: &[String], skip: &[String]) -> bool {
             || (has(only, "tagged") && !tags.is_empty() && !never)
             || (has(only, "untagged") && tags.is_empty())
     };
-    let skipped = (has(skip, "all") && !(always && !has(skip, "always")))
+    let skipped = (has(skip, "all") && (!always || has(skip, "always")))
         || shares(skip)
         || (has(skip, "tagged") && !tags.is_empty())
         || (has(skip, "untagged") && tags.is_empty());

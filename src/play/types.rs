@@ -282,6 +282,10 @@ pub struct Include {
 
 /// What a dynamic include takes in.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "includes are few, and boxed as a whole"
+)]
 pub enum Included {
     /// `include_tasks: FILE`.
     Tasks {
@@ -369,21 +373,28 @@ impl Handler {
     }
 }
 
-/// The handlers that a notification means, as indices in the order of definition: the last with that name, and all that listen to it.
-/// Rendered names may be given for handlers whose name is a template (`names[i]`), else pass the handlers' own.
+/// The handlers that a notification means, as indices in the order of definition: the last with that name, and all
+/// that listen to it, each name once (a role used twice brings its handlers twice).
 pub fn notified(handlers: &[Handler], notification: &str) -> Vec<usize> {
     let named = handlers
         .iter()
         .rposition(|handler| handler.is_named(notification));
+    let mut names: HashSet<&str> = HashSet::new();
     let listening = handlers
         .iter()
         .enumerate()
+        .rev()
         .filter(|(_, handler)| handler.listen.iter().any(|topic| topic == notification))
+        .filter(|(_, handler)| {
+            handler
+                .name
+                .as_deref()
+                .is_none_or(|name| names.insert(name))
+        })
         .map(|(index, _)| index);
     let mut found: Vec<usize> = named.into_iter().chain(listening).collect();
     found.sort_unstable();
-    let mut seen = HashSet::new();
-    found.retain(|index| seen.insert(*index));
+    found.dedup();
     found
 }
 

@@ -113,26 +113,10 @@ pub fn number(value: &Node, name: &str, errors: &mut Diagnostics) -> Option<Node
     fits.then(|| value.clone())
 }
 
-/// A list of conditions. A whole `{{ expression }}`, which Ansible tolerates, loses its braces.
+/// A list of conditions: bare expressions or booleans.
 pub fn conditions(value: &Node, name: &str, errors: &mut Diagnostics) -> Vec<Node> {
     let one = |node: &Node, errors: &mut Diagnostics| match &node.yaml {
-        Yaml::Bool(_) => Some(node.clone()),
-        Yaml::Int(number) => Some(Node {
-            yaml: Yaml::Bool(*number != 0),
-            span: node.span.clone(),
-        }),
-        Yaml::String(text) => {
-            let bare = text
-                .trim()
-                .strip_prefix("{{")
-                .and_then(|rest| rest.strip_suffix("}}"))
-                .filter(|inner| !inner.contains("{{") && !inner.contains("}}"))
-                .unwrap_or(text);
-            Some(Node {
-                yaml: Yaml::String(bare.trim().to_owned()),
-                span: node.span.clone(),
-            })
-        }
+        Yaml::Bool(_) | Yaml::Int(_) | Yaml::String(_) => Some(node.clone()),
         _ => {
             errors.push(wrong(node, name, "a condition"));
             None

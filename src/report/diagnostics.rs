@@ -14,6 +14,11 @@ pub fn diagnostics(errors: &[Diagnostic]) {
 
 /// One error as text, coloured when stderr is a terminal.
 pub fn draw(error: &Diagnostic) -> String {
+    draw_as("error", true, error)
+}
+
+/// One finding as text, under a label of its own; red when it is bad, yellow otherwise.
+pub fn draw_as(label: &str, bad: bool, error: &Diagnostic) -> String {
     let mut text = String::new();
     let host = error
         .host
@@ -24,7 +29,11 @@ pub fn draw(error: &Diagnostic) -> String {
     let _ = writeln!(
         text,
         "{}: {message}",
-        style("error").red().bold().for_stderr()
+        if bad {
+            style(label).red().bold().for_stderr()
+        } else {
+            style(label).yellow().bold().for_stderr()
+        }
     );
     if let Some(span) = &error.at {
         let number = span.line.to_string();

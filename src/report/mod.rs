@@ -1,6 +1,11 @@
 //! Reporters: the only floor, with `cli`, that prints. stdout is data, stderr is talk.
 
-mod diagnostics;
+pub mod diagnostics;
+pub mod diff;
+pub mod findings;
+pub mod json;
+pub mod junit;
+pub mod run;
 
 pub use diagnostics::diagnostics;
 

@@ -216,11 +216,11 @@ impl<'a> Reader<'a> {
             own.set(name, key.node, value.node);
         }
         self.open.pop();
-        for (name, (key, value)) in own.names.into_iter().zip(own.entries) {
+        for (name, (key, value)) in own.names.into_iter().zip(own.list) {
             merged.set(name, key, value);
         }
         let node = kind.finish(Node {
-            yaml: Yaml::Mapping(merged.entries),
+            yaml: Yaml::Mapping(merged.list),
             span,
         });
         Ok(Built {
@@ -277,7 +277,7 @@ const KNOWN_TAGS: &str =
 #[derive(Default)]
 struct Entries {
     names: Vec<String>,
-    entries: Vec<(Node, Node)>,
+    list: Vec<(Node, Node)>,
     places: HashMap<String, usize>,
 }
 
@@ -285,7 +285,7 @@ impl Entries {
     fn key(&self, name: &str) -> Option<&Node> {
         self.places
             .get(name)
-            .and_then(|&place| self.entries.get(place))
+            .and_then(|&place| self.list.get(place))
             .map(|(key, _)| key)
     }
 
@@ -294,14 +294,14 @@ impl Entries {
         if let Some(entry) = self
             .places
             .get(&name)
-            .and_then(|&place| self.entries.get_mut(place))
+            .and_then(|&place| self.list.get_mut(place))
         {
             *entry = (key, value);
             return;
         }
-        self.places.insert(name.clone(), self.entries.len());
+        self.places.insert(name.clone(), self.list.len());
         self.names.push(name);
-        self.entries.push((key, value));
+        self.list.push((key, value));
     }
 }
 

@@ -236,7 +236,7 @@ fn aliases_cannot_blow_up_and_nesting_has_an_end() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let items = vec![format!("*a{}", level - 1); 9].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+        bomb = format!("{bomb}a{level}: &a{level} [{items}]\n");
     }
     assert_eq!(
         parse(&file(&bomb)).expect_err("a bomb").message,

@@ -3,7 +3,9 @@
 //! One binary for all commands, one file a command. Look at changed snapshots with `cargo insta review`, or run with
 //! `INSTA_UPDATE=always` and read the diff.
 
+mod check;
 mod general;
 mod init;
+mod inventory;
 mod sandbox;
 mod vault;

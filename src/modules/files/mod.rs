@@ -1,6 +1,32 @@
 //! Modules about files: file copy template lineinfile blockinfile replace stat find slurp get_url unarchive…
+//!
+//! They write through `write` only, so that a file is never half there, and edit only what they have seen.
+
+mod attributes;
+mod blockinfile;
+mod copy;
+mod copy_tree;
+mod edit;
+mod file;
+mod lineinfile;
+mod mode;
+mod replace;
+mod stat;
+#[cfg(test)]
+mod testing;
+mod tree;
+mod write;
 
 use super::Module;
 
 /// The table of this family.
-pub static TABLE: &[&'static dyn Module] = &[];
+pub static TABLE: &[&'static dyn Module] = &[
+    &file::File,
+    &copy::COPY_MODULE,
+    &copy::TEMPLATE_MODULE,
+    &lineinfile::LineInFile,
+    &blockinfile::BlockInFile,
+    &replace::Replace,
+    &stat::Stat,
+    &stat::Slurp,
+];

@@ -1,11 +1,38 @@
 //! Modules about everything that is not a file: commands, packages, services, users, databases, facts…
 
 mod apt;
+mod authorized_key;
 mod command;
+mod facts;
+mod group;
+mod host;
 mod service;
 mod support;
+mod user;
 
 use super::Module;
 
+pub use facts::{facts_probe, parse_facts};
+
 /// The table of this family.
-pub static TABLE: &[&'static dyn Module] = &[&command::COMMAND, &command::SHELL, &command::RAW, &command::SCRIPT, &service::SYSTEMD, &service::SERVICE, &apt::APT, &apt::PACKAGE];
+pub static TABLE: &[&'static dyn Module] = &[
+    &command::COMMAND,
+    &command::SHELL,
+    &command::RAW,
+    &command::SCRIPT,
+    &service::SYSTEMD,
+    &service::SERVICE,
+    &apt::APT,
+    &apt::PACKAGE,
+    &user::USER,
+    &group::GROUP,
+    &authorized_key::AUTHORIZED_KEY,
+    &host::HOSTNAME,
+    &host::TIMEZONE,
+    &host::GETENT,
+    &host::MODPROBE,
+    &facts::SETUP,
+    &facts::PING,
+    &facts::PACKAGE_FACTS,
+    &facts::SERVICE_FACTS,
+];

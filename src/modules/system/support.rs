@@ -4,7 +4,7 @@
 
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit, quote};
-use crate::modules::{Args, Change, Decision, Diff, Module, Outcome, Probe, Reply, Request, Seen, Spec};
+use crate::modules::{Args, Change, Content, Decision, Diff, FileProbe, Module, Outcome, Probe, Reply, Request, Seen, Spec};
 use std::collections::BTreeMap;
 
 /// A module made of a table line and plain functions.
@@ -156,6 +156,24 @@ pub(super) fn unknown_command_outcome() -> Outcome {
 fn delta(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     format!("{}:{:02}:{:02}.{:03}000", seconds / 3600, seconds / 60 % 60, seconds % 60, milliseconds % 1000)
+}
+
+/// Writes a whole file on the host: beside its target, synced, renamed; an existing file keeps owner and mode. A file that cannot
+/// be replaced because it is mounted (`/etc/hostname` in a container) is written in place.
+pub(super) fn write_file(args: &Args, path: &str, content: &str, mode: &str) -> Request {
+    let path = quote::sh(path);
+    args.request(format!(
+        "p=$(readlink -f -- {path}) || p={path}\numask 077\nt=$(mktemp \"${{p%/*}}/.hactl.XXXXXX\") || exit\n\
+         trap 'rm -f \"$t\"' EXIT\ncat >\"$t\" || exit\n\
+         if [ -e \"$p\" ]; then chown --reference=\"$p\" -- \"$t\" && chmod --reference=\"$p\" -- \"$t\" || exit; else chmod {mode} -- \"$t\" || exit; fi\n\
+         sync -- \"$t\"\nmv -f -- \"$t\" \"$p\" 2>/dev/null || cat \"$t\" >\"$p\"\n"
+    ))
+    .stdin(content)
+}
+
+/// What a path is probed for when its whole content is needed.
+pub(super) fn whole_file(path: &str) -> Probe {
+    Probe::File(FileProbe { path: path.to_owned(), follow: true, content: Content::Whole })
 }
 
 /// The last lines of a text, safe to show.

@@ -47,7 +47,7 @@ def create_app(settings=None):
         set_default("Referrer-Policy", "same-origin")
         set_default(
             "Content-Security-Policy",
-            "default-src 'none'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+            "default-src 'none'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
             f" frame-ancestors 'none'; style-src 'nonce-{g.nonce}'; script-src 'nonce-{g.nonce}'"
             if "nonce" in g
             else "default-src 'none'",

@@ -29,6 +29,10 @@ class NoDatabase(Exception):
         self.reasons = reasons
 
 
+class NoAnswer(psycopg2.OperationalError):
+    """The node accepts connections and says nothing."""
+
+
 class Lost(Exception):
     """The node was lost in the middle of the work. Whether it was done is not known."""
 
@@ -45,7 +49,7 @@ def _wait(connection):
         poller.register(connection.fileno(), wanted)
         left = deadline - time.monotonic()
         if left <= 0 or not poller.poll(left * 1000):
-            raise psycopg2.OperationalError("no answer in time")
+            raise NoAnswer("no answer in time")
 
 
 psycopg2.extensions.set_wait_callback(_wait)
@@ -111,10 +115,12 @@ class Nodes:
         if connection is not None:
             try:
                 return connection, self._role(connection)
-            except psycopg2.Error:
+            except psycopg2.Error as error:
                 # The server was restarted, or died. The others kept for it are no better.
                 self._close(connection)
                 self._drop(host)
+                if isinstance(error, NoAnswer):
+                    raise
         connection = self._connect(host)
         try:
             return connection, self._role(connection)

@@ -1,0 +1,94 @@
+//! `hactl check`: every mistake in playbook, roles, templates and inventory at once, and what makes the service
+//! less available than it should be. Connects to nothing.
+
+mod site;
+
+use super::{Global, Outcome, project};
+use crate::assets::Project;
+use crate::base::{Diagnostics, exit};
+use crate::play::{Loader, lint};
+use crate::report::findings::{self, Finding};
+use crate::template;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The playbook
+    #[arg(value_name = "PLAYBOOK", default_value = "site.yml")]
+    playbook: PathBuf,
+    /// Write the findings as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Warnings are errors
+    #[arg(long)]
+    strict: bool,
+    /// List the rules; check nothing
+    #[arg(long)]
+    rules: bool,
+}
+
+/// Runs the command.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "all commands are called alike"
+)]
+pub fn run(global: &Global, args: Args) -> Outcome {
+    if args.rules {
+        crate::report::out(&findings::rules(lint::rules()));
+        return Ok(exit::DONE);
+    }
+    let path = args.playbook.to_string_lossy();
+    let loader = Loader::new(Arc::new(Project::new(&global.project)));
+    let playbook = loader.playbook(&path);
+    let opened = project::open(global);
+    let mut found: Vec<Finding> = Vec::new();
+    if let Err(errors) = &playbook {
+        found.extend(errors.iter().map(|error| Finding::error("playbook", error)));
+    }
+    if let Err(errors) = &opened {
+        found.extend(
+            errors
+                .iter()
+                .map(|error| Finding::error("inventory", error)),
+        );
+    }
+    if let Ok(opened) = &opened {
+        let mut errors = Diagnostics::default();
+        for host in opened.inventory.hosts() {
+            for (_, node, _) in opened.inventory.settings(&host) {
+                template::check(&node, &mut errors);
+            }
+        }
+        found.extend(
+            errors
+                .into_vec()
+                .iter()
+                .map(|error| Finding::error("inventory", error)),
+        );
+    }
+    // Rules look at values; those of a project with mistakes would mislead.
+    if let (Ok(playbook), Ok(opened)) = (&playbook, &opened) {
+        let site = site::Offline::new(playbook, opened);
+        found.extend(lint::run(&site).into_iter().map(Finding::from));
+    }
+    let checked: Vec<&str> = ["playbook", "inventory"]
+        .into_iter()
+        .chain(lint::rules().map(|rule| rule.id))
+        .collect();
+    if let Some(file) = &args.junit {
+        findings::write_junit(file, &checked, &found).map_err(|error| vec![error])?;
+    }
+    if global.json {
+        crate::report::out(&findings::json(&found));
+    } else {
+        findings::print(&found);
+    }
+    let bad = |finding: &Finding| args.strict || finding.severity == lint::Severity::Error;
+    Ok(if found.iter().any(bad) {
+        exit::USAGE
+    } else {
+        exit::DONE
+    })
+}

@@ -1,0 +1,213 @@
+//! The container provider: every host is a podman container that runs systemd. podman lives inside the lab's
+//! namespaces, with storage, records and configuration of the lab's own; the machine's containers never meet it.
+
+use super::keeper::{Keeper, Network, own_program};
+use super::provider::{HostState, Provider};
+use super::spec::HostSpec;
+use super::state::{Places, cache_dir, write_private};
+use super::{image, run, while_doing, wire};
+use crate::base::{Result, quote};
+use fs_err as fs;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// podman inside one lab.
+#[derive(Debug)]
+pub struct Podman {
+    keeper: Keeper,
+    config: PathBuf,
+}
+
+impl Podman {
+    /// podman with the image store of all labs as its own; for importing.
+    pub fn for_store(keeper: &Keeper, cache: &Path) -> Result<Self> {
+        Self::new(keeper, &cache.join("podman"), &image::store(cache), None)
+    }
+
+    /// podman with the lab's storage, which borrows images from the store.
+    pub fn for_lab(keeper: &Keeper, places: &Places) -> Result<Self> {
+        Self::new(keeper, &places.root.join("podman"), &places.root.join("storage"), Some(&image::store(&cache_dir())))
+    }
+
+    fn new(keeper: &Keeper, config: &Path, storage: &Path, images: Option<&Path>) -> Result<Self> {
+        let networks = config.join("networks");
+        fs::create_dir_all(&networks).map_err(while_doing("cannot make podman's folder"))?;
+        let text = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
+        let stores = images.map(text).unwrap_or_default();
+        write_private(
+            &config.join("storage.conf"),
+            &format!(
+                "[storage]\ndriver = \"overlay\"\ngraphroot = {}\nrunroot = \"/run/containers/storage\"\n[storage.options]\nadditionalimagestores = [ {stores} ]\n",
+                text(storage)
+            ),
+        )?;
+        write_private(
+            &config.join("containers.conf"),
+            &format!(
+                "[containers]\nlog_driver = \"k8s-file\"\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nruntime = \"crun\"\n[network]\nnetwork_config_dir = {}\n",
+                text(&networks)
+            ),
+        )?;
+        Ok(Self { keeper: keeper.clone(), config: config.to_owned() })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.keeper.enter(Network::Lab, "podman");
+        command
+            .env("CONTAINERS_CONF", self.config.join("containers.conf"))
+            .env("CONTAINERS_STORAGE_CONF", self.config.join("storage.conf"))
+            .env("PATH", super::doctor::search_path())
+            // These point at the caller's session, which is not in here.
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .env_remove("NOTIFY_SOCKET");
+        command
+    }
+
+    /// Takes a root file system into the store.
+    pub fn import(&self, tar: &Path, image: &str) -> Result<()> {
+        run(self.command().args(["import", "--quiet"]).arg(tar).arg(image)).map(drop)
+    }
+}
+
+/// The hosts of one lab as containers.
+#[derive(Debug)]
+pub struct Containers {
+    podman: Podman,
+    places: Places,
+    image: String,
+    cgroup: String,
+}
+
+impl Containers {
+    /// The containers of a lab that runs.
+    pub fn new(keeper: &Keeper, places: &Places, image: &str) -> Result<Self> {
+        let podman = Podman::for_lab(keeper, places)?;
+        let hook = serde_json::json!({
+            "version": "1.0.0",
+            "hook": {"path": own_program()?, "args": ["hactl", "lab", "__wire", places.root]},
+            "when": {"always": true},
+            "stages": ["createRuntime"],
+        });
+        let containers = Self { podman, places: places.clone(), image: image.to_owned(), cgroup: places.cgroup() };
+        write_private(&containers.hooks().join("wire.json"), &hook.to_string())?;
+        Ok(containers)
+    }
+
+    fn hooks(&self) -> PathBuf {
+        self.places.root.join("podman/hooks")
+    }
+
+    fn podman(&self) -> Command {
+        let mut command = self.podman.command();
+        command.arg("--hooks-dir").arg(self.hooks());
+        command
+    }
+
+    /// The folder of a host's cgroup, as seen from the machine.
+    fn cgroup(&self, host: &HostSpec) -> Option<PathBuf> {
+        let id = fs::read_to_string(self.places.container_id(&host.name)).ok()?;
+        Some(self.podman.keeper.file(&format!("/sys/fs/cgroup/{}/libpod-{}", self.cgroup, id.trim())))
+    }
+
+    fn create_and_start(&self, host: &HostSpec) -> Result<()> {
+        let folder = self.places.host(&host.name);
+        let mut command = self.podman();
+        command
+            // Not privileged for the sake of rights (a lab host may not set the clock: the image sees to that), but because
+            // systemd, keepalived and the sysctls of a host's own network need them.
+            .args(["run", "--detach", "--privileged", "--systemd=always", "--network=none", "--no-hosts", "--pids-limit=0", "--pull=never"])
+            .args(["--name", &host.name, "--hostname", &host.name])
+            .arg(format!("--cgroup-parent=/{}", self.cgroup))
+            .arg(format!("--annotation={}={}", wire::ANNOTATION, host.name))
+            .arg(format!("--volume={}:/lab:ro", folder.display()))
+            .arg(format!("--log-opt=path={}", self.places.console(&host.name).display()))
+            .arg("--cidfile")
+            .arg(self.places.container_id(&host.name));
+        // podman's defaults ask for more than some machines allow.
+        for (name, resource) in [("nofile", Resource::RLIMIT_NOFILE), ("nproc", Resource::RLIMIT_NPROC)] {
+            command.arg(format!("--ulimit={name}={0}:{0}", limit(resource)?));
+        }
+        run(command.arg(&self.image).arg("/sbin/init")).map(drop).map_err(|error| error.on(&host.name))
+    }
+}
+
+/// The hard limit as podman writes it.
+fn limit(resource: Resource) -> Result<String> {
+    let (_, hard) = getrlimit(resource).map_err(while_doing("cannot read a limit"))?;
+    // A limit of a million is what servers have; "unlimited" makes some programs walk through all of it.
+    Ok(if hard == RLIM_INFINITY { "1048576".to_owned() } else { hard.min(1_048_576).to_string() })
+}
+
+impl Provider for Containers {
+    fn state(&self, host: &HostSpec) -> HostState {
+        let Some(cgroup) = self.cgroup(host) else { return HostState::Absent };
+        let events = fs::read_to_string(cgroup.join("cgroup.events")).unwrap_or_default();
+        if !events.lines().any(|line| line == "populated 1") {
+            HostState::Dead
+        } else if events.lines().any(|line| line == "frozen 1") {
+            HostState::Frozen
+        } else {
+            HostState::Running
+        }
+    }
+
+    fn start(&self, host: &HostSpec) -> Result<()> {
+        if self.cgroup(host).is_none() {
+            return self.create_and_start(host);
+        }
+        run(self.podman().args(["start", &host.name])).map(drop).map_err(|error| error.on(&host.name))
+    }
+
+    fn kill(&self, host: &HostSpec) -> Result<()> {
+        wire::unplug(&self.podman.keeper, host);
+        let killed = self.cgroup(host).is_some_and(|cgroup| fs::write(cgroup.join("cgroup.kill"), "1").is_ok());
+        if !killed {
+            run(self.podman().args(["kill", "--signal=KILL", &host.name])).map_err(|error| error.on(&host.name))?;
+        }
+        let start = Instant::now();
+        while self.state(host) != HostState::Dead {
+            if start.elapsed() > Duration::from_secs(20) {
+                return Err(super::failed("the host does not die").on(&host.name));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // podman must know too, or it would refuse to start the host again.
+        run(self.podman().args(["wait", &host.name])).map(drop).map_err(|error| error.on(&host.name))
+    }
+
+    fn stop(&self, host: &HostSpec) -> Result<()> {
+        run(self.podman().args(["stop", "--time=60", &host.name])).map(drop).map_err(|error| error.on(&host.name))
+    }
+
+    fn freeze(&self, host: &HostSpec, frozen: bool) -> Result<()> {
+        let cgroup = self.cgroup(host).ok_or_else(|| super::failed("there is no such container").on(&host.name))?;
+        let wanted = if frozen { ("1", HostState::Frozen) } else { ("0", HostState::Running) };
+        fs::write(cgroup.join("cgroup.freeze"), wanted.0).map_err(while_doing("cannot freeze")).map_err(|error| error.on(&host.name))?;
+        let start = Instant::now();
+        while self.state(host) != wanted.1 {
+            if start.elapsed() > Duration::from_secs(10) {
+                return Err(super::failed("the host's processes do not follow").on(&host.name));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    fn exec(&self, host: &HostSpec, tty: bool, words: &[String]) -> Command {
+        let mut command = self.podman();
+        command.args(["exec", "--interactive"]);
+        if tty {
+            command.arg("--tty");
+        }
+        command.arg(&host.name).args(words);
+        command
+    }
+
+    fn console(&self, host: &HostSpec) -> String {
+        let text = fs::read_to_string(self.places.console(&host.name)).unwrap_or_default();
+        quote::for_terminal(&text)
+    }
+}

@@ -1,0 +1,204 @@
+//! What a lab is asked to be: names, addresses, and everything that follows from them. Pure.
+
+use crate::base::{Diagnostic, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// The name of a lab: also part of paths and of the cgroup's name, so its letters are few.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LabName(String);
+
+impl LabName {
+    /// The name of a lab that nobody named.
+    pub const DEFAULT: &str = "hactl";
+
+    /// Checks a name.
+    pub fn new(name: &str) -> Result<Self> {
+        if is_label(name) {
+            return Ok(Self(name.to_owned()));
+        }
+        Err(Diagnostic::new(format!("`{name}` cannot be the name of a lab"))
+            .help("use 1 to 32 lower-case letters, digits and dashes, with a letter or digit first and last"))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LabName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One host that a lab is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSpec {
+    /// The name in the inventory and of the host itself.
+    pub name: String,
+    /// The address of `eth0`.
+    pub address: Ipv4Addr,
+}
+
+/// Length of the networks' prefix; every host's network follows from its address.
+pub const PREFIX: u8 = 24;
+
+impl HostSpec {
+    /// Checks a name and an address.
+    pub fn new(name: &str, address: &str) -> Result<Self> {
+        if !is_label(name) {
+            return Err(Diagnostic::new(format!("`{name}` cannot be the name of a lab host"))
+                .help("use 1 to 32 lower-case letters, digits and dashes"));
+        }
+        let parsed: Ipv4Addr = address.parse().map_err(|_| {
+            Diagnostic::new(format!("`{address}` is not an IPv4 address")).on(name).help("lab hosts need a plain IPv4 address, like 192.168.104.11")
+        })?;
+        if parsed.is_loopback() || parsed.is_multicast() || parsed.is_unspecified() || matches!(parsed.octets()[3], 0 | 255) {
+            return Err(Diagnostic::new(format!("`{address}` cannot be the address of a host")).on(name));
+        }
+        Ok(Self { name: name.to_owned(), address: parsed })
+    }
+
+    /// The lab's end of the host's cable. Interface names hold 15 letters; an address as hex always fits.
+    pub fn port(&self) -> String {
+        format!("h{:08x}", u32::from(self.address))
+    }
+
+    /// The same after every restart, so that no neighbour keeps a stale one.
+    pub fn mac(&self) -> String {
+        let [a, b, c, d] = self.address.octets();
+        format!("02:ac:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    }
+}
+
+fn is_label(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// Reads `--hosts lb1=192.168.104.11,lb2=192.168.104.12`.
+pub fn parse_hosts(text: &str) -> Result<Vec<HostSpec>> {
+    let hosts = text
+        .split([',', ' '])
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.split_once('=') {
+            Some((name, address)) => HostSpec::new(name.trim(), address.trim()),
+            None => Err(Diagnostic::new(format!("`{part}` is not NAME=ADDRESS"))),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    check(&hosts)?;
+    Ok(hosts)
+}
+
+/// The hosts of a stack that hactl brings along.
+pub fn stack_hosts(stack: &str) -> Option<Vec<HostSpec>> {
+    let table: &[(&str, [u8; 4])] = match stack {
+        "pg-ha" => &[
+            ("lb1", [192, 168, 104, 11]),
+            ("lb2", [192, 168, 104, 12]),
+            ("app1", [192, 168, 104, 21]),
+            ("app2", [192, 168, 104, 22]),
+            ("db1", [192, 168, 104, 31]),
+            ("db2", [192, 168, 104, 32]),
+        ],
+        _ => return None,
+    };
+    Some(table.iter().map(|&(name, address)| HostSpec { name: name.to_owned(), address: address.into() }).collect())
+}
+
+/// Refuses an empty lab and names or addresses given twice.
+pub fn check(hosts: &[HostSpec]) -> Result<()> {
+    if hosts.is_empty() {
+        return Err(Diagnostic::new("a lab needs at least one host").help("name a stack (`hactl lab up pg-ha`), an inventory (`-i`) or `--hosts NAME=ADDRESS,...`"));
+    }
+    let mut names = BTreeSet::new();
+    let mut addresses = BTreeSet::new();
+    for host in hosts {
+        if !names.insert(&host.name) {
+            return Err(Diagnostic::new(format!("host `{}` is given twice", host.name)));
+        }
+        if !addresses.insert(host.address) {
+            return Err(Diagnostic::new(format!("address {} is given to two hosts", host.address)).on(&host.name));
+        }
+    }
+    Ok(())
+}
+
+/// The lab's own address in a host's network, which is the hosts' router: the first free one of .1 and .254.
+pub fn gateway(of: Ipv4Addr, hosts: &[HostSpec]) -> Ipv4Addr {
+    let [a, b, c, _] = of.octets();
+    let first = Ipv4Addr::new(a, b, c, 1);
+    if hosts.iter().any(|host| host.address == first) { Ipv4Addr::new(a, b, c, 254) } else { first }
+}
+
+/// The lab's own addresses, one for each network that a host is in.
+pub fn gateways(hosts: &[HostSpec]) -> BTreeSet<Ipv4Addr> {
+    hosts.iter().map(|host| gateway(host.address, hosts)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_or_refused() {
+        let cases: &[(&str, Result<&[(&str, &str)], &str>)] = &[
+            ("a=10.0.0.2,b=10.0.0.3", Ok(&[("a", "10.0.0.2"), ("b", "10.0.0.3")])),
+            ("a=10.0.0.2, b=10.0.0.3,", Ok(&[("a", "10.0.0.2"), ("b", "10.0.0.3")])),
+            ("", Err("a lab needs at least one host")),
+            ("a", Err("`a` is not NAME=ADDRESS")),
+            ("a=10.0.0", Err("`10.0.0` is not an IPv4 address")),
+            ("a=fe80::1", Err("`fe80::1` is not an IPv4 address")),
+            ("a=10.0.0.0", Err("`10.0.0.0` cannot be the address of a host")),
+            ("a=127.0.0.1", Err("`127.0.0.1` cannot be the address of a host")),
+            ("a=10.0.0.2,a=10.0.0.3", Err("host `a` is given twice")),
+            ("a=10.0.0.2,b=10.0.0.2", Err("address 10.0.0.2 is given to two hosts")),
+            ("a;b=10.0.0.2", Err("`a;b` cannot be the name of a lab host")),
+            ("-a=10.0.0.2", Err("`-a` cannot be the name of a lab host")),
+        ];
+        for (text, expected) in cases {
+            let got = parse_hosts(text);
+            match expected {
+                Ok(hosts) => {
+                    let got: Vec<_> = got.unwrap().into_iter().map(|host| (host.name, host.address.to_string())).collect();
+                    let expected: Vec<_> = hosts.iter().map(|(name, address)| ((*name).to_owned(), (*address).to_owned())).collect();
+                    assert_eq!(got, expected, "{text}");
+                }
+                Err(message) => assert_eq!(got.unwrap_err().message, *message, "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_lab_name_is_safe_in_a_path() {
+        for (name, good) in [("hactl", true), ("a-1", true), ("", false), ("../x", false), ("A", false), ("a-", false), ("a b", false)] {
+            assert_eq!(LabName::new(name).is_ok(), good, "{name}");
+        }
+        assert!(LabName::new(LabName::DEFAULT).is_ok());
+    }
+
+    #[test]
+    fn names_of_interfaces_fit_and_differ() {
+        let hosts = stack_hosts("pg-ha").unwrap();
+        check(&hosts).unwrap();
+        let ports: BTreeSet<String> = hosts.iter().map(HostSpec::port).collect();
+        assert_eq!(ports.len(), hosts.len());
+        assert!(ports.iter().all(|port| port.len() < 16));
+        assert_eq!((hosts[0].port().as_str(), hosts[0].mac().as_str()), ("hc0a8680b", "02:ac:c0:a8:68:0b"));
+    }
+
+    #[test]
+    fn the_router_gives_way_to_a_host() {
+        for (text, expected) in [("a=10.0.0.2,b=10.0.1.2", vec!["10.0.0.1", "10.0.1.1"]), ("a=10.0.0.1,b=10.0.0.2", vec!["10.0.0.254"])] {
+            let got: Vec<String> = gateways(&parse_hosts(text).unwrap()).iter().map(ToString::to_string).collect();
+            assert_eq!(got, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Up and down: from nothing to hosts that can be logged in to, and back to nothing, from whatever state a crash or an
+//! interrupt has left.
+
+use super::image::{self, Recipe};
+use super::keeper::{Keeper, Starting, remove_cgroups};
+use super::podman::Containers;
+use super::provider::{HostState, Provider};
+use super::spec::{HostSpec, LabName};
+use super::state::{Lab, Places, cache_dir};
+use super::{access, doctor, failed, relay, while_doing, wire};
+use crate::base::{Diagnostic, Diagnostics, Result};
+use nix::sys::signal::{SigSet, Signal};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long hosts may take until ssh greets, on a machine that is busy with other things.
+const BOOT: Duration = Duration::from_secs(120);
+
+/// What a lab is to be.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    pub name: LabName,
+    pub hosts: Vec<HostSpec>,
+    pub with_python: bool,
+    /// The user that the inventory names.
+    pub login: String,
+}
+
+/// What `up` did.
+#[derive(Debug)]
+pub struct Done {
+    pub lab: Lab,
+    /// Hosts that were made or started.
+    pub started: Vec<String>,
+}
+
+/// Brings a lab up, or what is missing of it. An error or an interrupt takes down what was begun here, and leaves a lab
+/// that was up before as it was. `interrupted` is called, after the cleaning, instead of returning.
+pub fn up(wish: &Wish, places: &Places, say: &(dyn Fn(&str) + Sync), interrupted: fn() -> !) -> Result<Done> {
+    doctor::require()?;
+    let _lock = places.lock()?;
+    match Lab::load(places)? {
+        Some(lab) if lab.keeper.as_ref().is_some_and(Keeper::is_alive) => return complete(lab, wish, places, say),
+        _ => clean(places)?,
+    }
+    let begun = Begun { places: places.clone(), stage: Arc::new(Mutex::new(Stage::Begun(None))) };
+    begun.on_interrupt(interrupted)?;
+    let result = create(wish, places, &begun, say);
+    // Whoever comes first, this or an interrupt, cleans; the other finds it done.
+    let mut stage = begun.stage();
+    if let (Err(_), Stage::Begun(keeper)) = (&result, &*stage) {
+        if let Some(keeper) = keeper {
+            keeper.kill()?;
+        }
+        clean(places)?;
+    }
+    *stage = Stage::Over;
+    result
+}
+
+/// How far `up` is, for the interrupt that may come.
+enum Stage {
+    /// At work, with a keeper or not yet.
+    Begun(Option<Keeper>),
+    /// Nothing to take down any more.
+    Over,
+}
+
+/// What an interrupt has to take down.
+struct Begun {
+    places: Places,
+    stage: Arc<Mutex<Stage>>,
+}
+
+impl Begun {
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for an interrupt beside the work. The programs that run meanwhile are ended by the keeper's death.
+    fn on_interrupt(&self, interrupted: fn() -> !) -> Result<()> {
+        let mut signals = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            signals.add(signal);
+        }
+        signals.thread_block().map_err(while_doing("cannot wait for interrupts"))?;
+        let (stage, places) = (Arc::clone(&self.stage), self.places.clone());
+        std::thread::spawn(move || {
+            while signals.wait().is_err() {}
+            // Held to the end: the work cannot start a keeper, or return, while this cleans.
+            let stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Stage::Begun(keeper) = &*stage {
+                if let Some(keeper) = keeper {
+                    let _ = keeper.kill();
+                }
+                let _ = clean(&places);
+                interrupted()
+            }
+        });
+        Ok(())
+    }
+}
+
+fn create(wish: &Wish, places: &Places, begun: &Begun, say: &(dyn Fn(&str) + Sync)) -> Result<Done> {
+    let recipe = Recipe::new(wish.with_python)?;
+    let mut lab = Lab {
+        version: Lab::VERSION,
+        name: wish.name.clone(),
+        keeper: None,
+        hosts: wish.hosts.clone(),
+        image: recipe.image(),
+        with_python: wish.with_python,
+        login: wish.login.clone(),
+        cuts: Vec::new(),
+    };
+    let keeper = {
+        let mut stage = begun.stage();
+        places.create()?;
+        let log = places.root.join("keeper.log");
+        let starting = Starting::new(&places.cgroup(), &lab.hosts, &log).map_err(|error| match std::fs::read_to_string(&log) {
+            Ok(text) if !text.is_empty() => error.note(text),
+            _ => error,
+        })?;
+        // On record before it may stay: whatever happens after this, `down` finds it.
+        lab.keeper = Some(starting.keeper.clone());
+        lab.save(places)?;
+        let keeper = starting.stay()?;
+        *stage = Stage::Begun(Some(keeper.clone()));
+        keeper
+    };
+    image::ensure(&recipe, &keeper, &cache_dir(), &places.root, say)?;
+    access::prepare(&lab, places)?;
+    access::publish(&lab, places)?;
+    let started = start(&lab, &keeper, places, say)?;
+    Ok(Done { lab, started })
+}
+
+/// Starts the dead hosts of a lab that is up, and adds hosts that are new.
+fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> Result<Done> {
+    let keeper = lab.keeper.clone().ok_or_else(|| failed("the lab has no keeper"))?;
+    let down = || format!("take it down first: `hactl lab down --name {}`", lab.name);
+    if lab.with_python != wish.with_python {
+        let (is, wanted) = if lab.with_python { ("with", "without") } else { ("without", "with") };
+        return Err(Diagnostic::new(format!("the lab `{}` is up {is} Python, and was asked for {wanted}", lab.name)).help(down()));
+    }
+    let mut new = Vec::new();
+    for host in &wish.hosts {
+        match lab.hosts.iter().find(|known| known.name == host.name) {
+            Some(known) if known == host => {}
+            Some(known) => {
+                return Err(Diagnostic::new(format!("the lab `{}` has this host with the address {}", lab.name, known.address)).on(&host.name).help(down()));
+            }
+            None => new.push(host.clone()),
+        }
+    }
+    let known = |address| super::spec::gateways(&lab.hosts).contains(&address);
+    if let Some(host) = new.iter().find(|host| !known(super::spec::gateway(host.address, &lab.hosts))) {
+        return Err(Diagnostic::new(format!("{} is in no network of the lab `{}`", host.address, lab.name)).on(&host.name).help(down()));
+    }
+    if !new.is_empty() || lab.login != wish.login {
+        lab.hosts.extend(new);
+        super::spec::check(&lab.hosts)?;
+        lab.login.clone_from(&wish.login);
+        lab.save(places)?;
+    }
+    access::prepare(&lab, places)?;
+    access::publish(&lab, places)?;
+    let started = start(&lab, &keeper, places, say)?;
+    Ok(Done { lab, started })
+}
+
+/// Starts what does not run, all at once, and waits until ssh greets on it.
+fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Result<Vec<String>> {
+    let containers = Containers::new(keeper, places, &lab.image)?;
+    let dead: Vec<&HostSpec> =
+        lab.hosts.iter().filter(|host| matches!(containers.state(host), HostState::Absent | HostState::Dead)).collect();
+    if dead.is_empty() {
+        return Ok(Vec::new());
+    }
+    say(&format!("starting {}", dead.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(" ")));
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = dead.iter().map(|host| scope.spawn(|| containers.start(host))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(failed("starting a host panicked")))).collect()
+    });
+    let mut errors = Diagnostics::default();
+    for result in results {
+        errors.take(result);
+    }
+    if let Some(error) = errors.into_vec().into_iter().next() {
+        return Err(error);
+    }
+    await_logins(lab, keeper, &containers, &dead)?;
+    Ok(dead.into_iter().map(|host| host.name.clone()).collect())
+}
+
+/// Waits until ssh greets on hosts that can be heard at all.
+pub fn await_logins(lab: &Lab, keeper: &Keeper, provider: &dyn Provider, hosts: &[&HostSpec]) -> Result<()> {
+    let cut_off = |host: &HostSpec| lab.cuts.iter().any(|cut| cut.from.is_none() && cut.host == host.name);
+    let addresses: Vec<Ipv4Addr> = hosts.iter().filter(|host| !cut_off(host)).map(|host| host.address).collect();
+    let silent = relay::await_ssh(keeper, &addresses, BOOT);
+    match hosts.iter().find(|host| silent.contains(&host.address)) {
+        None => Ok(()),
+        Some(host) => {
+            let console = provider.console(host);
+            let tail: Vec<&str> = console.lines().rev().take(20).collect();
+            Err(failed(format!("ssh does not greet after {} seconds", BOOT.as_secs())).on(&host.name).note(tail.into_iter().rev().collect::<Vec<_>>().join("\n")))
+        }
+    }
+}
+
+/// Takes a lab down; whether there was anything to take down.
+pub fn down(places: &Places) -> Result<bool> {
+    let _lock = places.lock()?;
+    let there = places.root.exists();
+    // A record that cannot be read must not keep a lab alive for ever; its cgroup still leads to it.
+    if let Ok(Some(Lab { keeper: Some(keeper), .. })) = Lab::load(places) {
+        keeper.kill()?;
+    }
+    clean(places)?;
+    Ok(there)
+}
+
+/// Removes what a lab without a keeper has left: cgroups and files. Everything else went with the keeper.
+fn clean(places: &Places) -> Result<()> {
+    if !places.root.exists() {
+        return Ok(());
+    }
+    remove_cgroups(&places.cgroup());
+    std::fs::remove_dir_all(&places.root).map_err(while_doing(format!("cannot remove `{}`", places.root.display())))
+}
+
+/// Changes the cuts of a lab that is up.
+pub fn set_cuts(places: &Places, change: impl FnOnce(&Lab) -> Result<Vec<super::state::Cut>>) -> Result<()> {
+    let _lock = places.lock()?;
+    let (mut lab, keeper) = Lab::alive(places)?;
+    lab.cuts = change(&lab)?;
+    wire::apply_cuts(&keeper, &lab)?;
+    lab.save(places)
+}

@@ -1,0 +1,155 @@
+//! Rules about databases and those who vote.
+
+use super::Severity::{Error, Warn};
+use super::{Look, Rule};
+use crate::base::value::{Value, to_text};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "postgresql/primary",
+        about: "the first primary is a host of the group",
+        look: primary,
+    },
+    Rule {
+        id: "postgresql/wal-keep-size",
+        about: "a size without its unit",
+        look: wal_keep_size,
+    },
+    Rule {
+        id: "postgresql/wal-senders",
+        about: "enough senders for all replicas and a base backup",
+        look: wal_senders,
+    },
+    Rule {
+        id: "postgresql/synchronous-pair",
+        about: "two hosts that wait for each other",
+        look: synchronous,
+    },
+    Rule {
+        id: "ha/quorum",
+        about: "an even number of voters",
+        look: quorum,
+    },
+];
+
+const GROUP: &str = "postgresql";
+
+fn primary(look: &Look<'_>) {
+    let members = look.site.members(GROUP);
+    for name in ["postgresql_initial_primary", "postgresql_primary"] {
+        for host in &members {
+            if let Some(primary) = look
+                .text(host, name)
+                .filter(|primary| !members.contains(primary))
+            {
+                let message =
+                    format!("`{name}` is `{primary}`, which is not in the group `{GROUP}`");
+                let remedy = format!("name one of: {}", members.join(", "));
+                look.report(Error, Some((host, name)), message, &remedy);
+            }
+        }
+    }
+}
+
+fn wal_keep_size(look: &Look<'_>) {
+    let has_unit = |value: &Value| {
+        let text = to_text(value);
+        let text = text.trim();
+        text == "0"
+            || text == "-1"
+            || ["kB", "MB", "GB", "TB", "B"]
+                .iter()
+                .any(|unit| text.ends_with(unit))
+    };
+    for host in look.site.members(GROUP) {
+        for name in [
+            "postgresql_wal_keep_size",
+            "postgresql_max_slot_wal_keep_size",
+        ] {
+            if let Some(value) = look
+                .site
+                .value(&host, name)
+                .filter(|value| !has_unit(value))
+            {
+                let message = format!("`{name}` is `{}`, without a unit", to_text(&value));
+                look.report(
+                    Error,
+                    Some((&host, name)),
+                    message,
+                    "write the unit, e.g. `64MB`: PostgreSQL would take a bare number as megabytes",
+                );
+            }
+        }
+        let settings = look.site.value(&host, "postgresql_settings");
+        let size = settings
+            .as_ref()
+            .and_then(|settings| settings.get("wal_keep_size"));
+        if let Some(value) = size.filter(|value| !has_unit(value)) {
+            let message = format!("`wal_keep_size` is `{}`, without a unit", to_text(value));
+            look.report(
+                Error,
+                Some((&host, "postgresql_settings")),
+                message,
+                "write the unit, e.g. `64MB`",
+            );
+        }
+    }
+}
+
+fn wal_senders(look: &Look<'_>) {
+    let members = look.site.members(GROUP);
+    let wanted = i64::try_from(members.len())
+        .unwrap_or(i64::MAX)
+        .saturating_add(1);
+    let name = "postgresql_max_wal_senders";
+    for host in &members {
+        if let Some(senders) = look.number(host, name).filter(|senders| *senders < wanted) {
+            let message = format!(
+                "`{name}` is {senders}; {} hosts need {wanted}",
+                members.len()
+            );
+            look.report(
+                Error,
+                Some((host, name)),
+                message,
+                "one for each replica, and two for a base backup",
+            );
+        }
+    }
+}
+
+fn synchronous(look: &Look<'_>) {
+    let members = look.site.members(GROUP);
+    if let [first, _] = members.as_slice()
+        && look.flag(first, "postgresql_synchronous")
+    {
+        let message =
+            "two hosts with `postgresql_synchronous`: while the standby is down, every write waits"
+                .to_owned();
+        look.report(
+            Warn,
+            Some((first, "postgresql_synchronous")),
+            message,
+            "add a second standby, or accept the loss of the last moments and set it to false",
+        );
+    }
+}
+
+fn quorum(look: &Look<'_>) {
+    for group in ["etcd", "galera", "consul"] {
+        let members = look.site.members(group);
+        let voters = members.len()
+            + if group == "galera" {
+                look.site.members("garbd").len()
+            } else {
+                0
+            };
+        if voters > 0 && voters % 2 == 0 {
+            let message = format!(
+                "`{group}` has {voters} voters: it survives no more losses than {} would",
+                voters - 1
+            );
+            look.report(Warn, None, message, "add a third, small host as witness");
+        }
+    }
+}
