@@ -1,1 +1,9 @@
-//! ops
+//! Operations on a whole service: they read the live hosts and decide from what they see, not from what the
+//! inventory wishes.
+//!
+//! Nothing here prints.
+
+pub mod crew;
+pub mod hosts;
+pub mod http;
+pub mod verify;

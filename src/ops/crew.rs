@@ -1,0 +1,199 @@
+//! Connections to many hosts at once, and rounds of batches through all of them.
+//!
+//! A round always ends: every request has a time limit, and a host that does not answer within the sum of them is
+//! given up. Nothing is sent twice.
+
+use crate::base::{Diagnostic, Result, exit};
+use crate::connection::{Connection, Item, Target};
+use crate::modules::{Reply, Request};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// The limit of a request that has none of its own, in seconds.
+const LIMIT: u64 = 15;
+/// What a round may take beyond the limits of its requests.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a host said in one round.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// One reply for each request.
+    pub replies: Vec<Reply>,
+    /// This machine's clock when the batch was sent.
+    pub sent: SystemTime,
+}
+
+/// The open connections.
+pub struct Crew {
+    targets: Vec<Target>,
+    members: BTreeMap<String, Result<Connection>>,
+    forks: usize,
+}
+
+impl Crew {
+    /// Connects to all of them, at most `forks` at a time. A host that cannot be reached is kept as lost.
+    pub async fn open(targets: Vec<Target>, forks: usize) -> Self {
+        let mut crew = Self {
+            members: BTreeMap::new(),
+            targets,
+            forks: forks.max(1),
+        };
+        crew.reopen().await;
+        crew
+    }
+
+    /// Tries again to reach the hosts that are lost.
+    pub async fn reopen(&mut self) {
+        let gate = Arc::new(Semaphore::new(self.forks));
+        let mut tasks = JoinSet::new();
+        for target in &self.targets {
+            if matches!(self.members.get(&target.host), Some(Ok(_))) {
+                continue;
+            }
+            let (target, gate) = (target.clone(), Arc::clone(&gate));
+            tasks.spawn(async move {
+                let _pass = gate.acquire_owned().await;
+                let opened = Connection::open(&target).await;
+                (target.host, opened)
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            if let Ok((host, opened)) = done {
+                self.members.insert(host, opened);
+            }
+        }
+    }
+
+    /// The hosts that can be asked.
+    pub fn reached(&self) -> impl Iterator<Item = &str> {
+        self.members
+            .iter()
+            .filter(|(_, member)| member.is_ok())
+            .map(|(host, _)| host.as_str())
+    }
+
+    /// Why a host cannot be asked; nothing when it can.
+    pub fn lost(&self, host: &str) -> Option<Diagnostic> {
+        match self.members.get(host) {
+            Some(Ok(_)) => None,
+            Some(Err(error)) => Some(error.clone()),
+            None => Some(gone(host, "it was never connected to")),
+        }
+    }
+
+    /// Sends each host its requests, all hosts at once; one round trip each.
+    pub async fn round(
+        &mut self,
+        mut work: BTreeMap<String, Vec<Request>>,
+    ) -> BTreeMap<String, Result<Answer>> {
+        let mut answers = BTreeMap::new();
+        let mut tasks = JoinSet::new();
+        for (host, requests) in &mut work {
+            let requests = std::mem::take(requests);
+            match self.members.remove(host) {
+                Some(Ok(connection)) => {
+                    let host = host.clone();
+                    tasks.spawn(async move { exchange(host, connection, requests).await });
+                }
+                Some(Err(error)) => {
+                    answers.insert(host.clone(), Err(error.clone()));
+                    self.members.insert(host.clone(), Err(error));
+                }
+                None => {
+                    answers.insert(
+                        host.clone(),
+                        Err(gone(host, "it is not one of these hosts")),
+                    );
+                }
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            if let Ok((host, member, answer)) = done {
+                self.members.insert(host.clone(), member);
+                answers.insert(host, answer);
+            }
+        }
+        for host in work.into_keys() {
+            answers
+                .entry(host.clone())
+                .or_insert_with(|| Err(gone(&host, "the exchange with it broke off")));
+        }
+        answers
+    }
+}
+
+async fn exchange(
+    host: String,
+    mut connection: Connection,
+    mut requests: Vec<Request>,
+) -> (String, Result<Connection>, Result<Answer>) {
+    let mut patience = GRACE;
+    for request in &mut requests {
+        patience += Duration::from_secs(*request.timeout_seconds.get_or_insert(LIMIT));
+    }
+    let items: Vec<Item<'_>> = requests.iter().map(item).collect();
+    let sent = SystemTime::now();
+    let result = tokio::time::timeout(patience, connection.shell.batch(&items)).await;
+    match result {
+        Ok(Ok(replies)) => (host, Ok(connection), Ok(Answer { replies, sent })),
+        Ok(Err(error)) => (host, Err(error.clone()), Err(error)),
+        Err(_) => {
+            let error = gone(&host, &format!("no answer within {} s", patience.as_secs()));
+            (host, Err(error.clone()), Err(error))
+        }
+    }
+}
+
+/// A request that depends on none before it.
+fn item(request: &Request) -> Item<'_> {
+    Item {
+        request,
+        chained: false,
+        holds_lock: false,
+    }
+}
+
+fn gone(host: &str, why: &str) -> Diagnostic {
+    Diagnostic::with_code(exit::UNREACHABLE, format!("the connection was lost: {why}")).on(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here(name: &str) -> Target {
+        Target {
+            host: name.to_owned(),
+            local: true,
+            ..Target::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn every_host_answers_for_itself() {
+        let mut crew = Crew::open(vec![here("a"), here("b")], 1).await;
+        assert_eq!(crew.reached().collect::<Vec<_>>(), ["a", "b"]);
+        let work = [("a", "echo one"), ("b", "exit 4"), ("c", "true")]
+            .map(|(host, script)| (host.to_owned(), vec![Request::sh(script)]))
+            .into();
+        let answers = crew.round(work).await;
+        let reply = |host: &str| answers[host].as_ref().map(|answer| answer.replies[0].clone());
+        assert_eq!(reply("a").expect("answered").out(), "one\n");
+        assert_eq!(reply("b").expect("answered").code, 4);
+        assert_eq!(reply("c").expect_err("not a member").code, exit::UNREACHABLE);
+        assert!(crew.lost("a").is_none() && crew.lost("c").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_shell_that_ends_is_a_lost_host() {
+        let mut crew = Crew::open(vec![here("a")], 4).await;
+        let work = [("a".to_owned(), vec![Request::sh("kill -9 $PPID $$")])].into();
+        assert!(crew.round(work).await["a"].is_err());
+        assert!(crew.lost("a").is_some());
+        crew.reopen().await;
+        assert!(crew.lost("a").is_none());
+    }
+}

@@ -1,0 +1,213 @@
+//! The hosts of a service as operations see them: where each is, what it is for, and the few variables that matter, rendered.
+//!
+//! Reads the inventory and the defaults of roles. Never connects; never renders a variable that nobody asked for, since many
+//! make sense only with facts.
+
+use crate::base::value::{Map, Value, to_text};
+use crate::base::{Diagnostic, Diagnostics, Result};
+use crate::connection::{HostKeys, Target};
+use crate::inventory::Inventory;
+use crate::source::{self, Files, Node, Yaml};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a connection needs to know of a host.
+const CONNECTION: &[&str] = &[
+    "ansible_host",
+    "ansible_ssh_host",
+    "ansible_port",
+    "ansible_ssh_port",
+    "ansible_user",
+    "ansible_ssh_user",
+    "ansible_ssh_private_key_file",
+    "ansible_private_key_file",
+    "ansible_become",
+    "ansible_become_method",
+    "ansible_become_password",
+    "ansible_become_pass",
+    "ansible_sudo_pass",
+    "ansible_connection",
+    "ansible_password",
+    "ansible_ssh_pass",
+    "ansible_ssh_args",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+];
+
+/// Decrypts a vaulted value.
+pub type Decrypt = Arc<dyn Fn(&str) -> Result<String> + Send + Sync>;
+
+/// Where hosts and their variables come from.
+pub struct Project<'a> {
+    /// The project's files: for the defaults of roles.
+    pub files: &'a dyn Files,
+    /// The inventory.
+    pub inventory: &'a Inventory,
+    /// Variables that win over all others.
+    pub extra: &'a [(String, Node)],
+    /// Opens vaulted values.
+    pub decrypt: Decrypt,
+    /// What to do about unknown host keys.
+    pub host_keys: HostKeys,
+}
+
+/// A host.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The inventory's name.
+    pub name: String,
+    /// All groups that hold it.
+    pub groups: Vec<String>,
+    /// How it is entered.
+    pub target: Target,
+    /// The variables that were asked for, as far as they are set.
+    pub variables: Map<String, Value>,
+}
+
+/// Hosts and their groups.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// The chosen hosts, in the inventory's order.
+    pub hosts: Vec<Host>,
+    /// All groups and their hosts, chosen or not.
+    pub groups: BTreeMap<String, Vec<String>>,
+}
+
+impl Project<'_> {
+    /// The hosts of that name, with these variables besides those of the connection. A role whose name is a group's gives
+    /// that group's hosts its defaults, and the role `common` gives them to all.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn load(&self, hosts: &[String], names: &[&str]) -> Result<Site, Vec<Diagnostic>> {
+        let mut errors = Diagnostics::default();
+        let groups: BTreeMap<String, Vec<String>> = self
+            .inventory
+            .groups()
+            .into_iter()
+            .map(|group| {
+                let hosts = self.inventory.group_hosts(&group);
+                (group, hosts)
+            })
+            .collect();
+        let defaults: BTreeMap<&str, Vec<(String, Node)>> = groups
+            .keys()
+            .map(String::as_str)
+            .chain(["common"])
+            .map(|role| (role, errors.take(self.defaults(role)).unwrap_or_default()))
+            .collect();
+        let chosen = hosts
+            .iter()
+            .filter_map(|name| errors.take(self.host(name, names, &defaults)))
+            .collect();
+        drop(defaults);
+        errors.finish(Site {
+            hosts: chosen,
+            groups,
+        })
+    }
+
+    fn host(
+        &self,
+        name: &str,
+        names: &[&str],
+        defaults: &BTreeMap<&str, Vec<(String, Node)>>,
+    ) -> Result<Host> {
+        let groups = self.inventory.host_groups(name);
+        let mut layers: BTreeMap<String, Node> = BTreeMap::new();
+        for role in std::iter::once("common").chain(groups.iter().map(String::as_str)) {
+            layers.extend(defaults.get(role).into_iter().flatten().cloned());
+        }
+        layers.extend(
+            self.inventory
+                .variables(name)
+                .into_iter()
+                .map(|(name, node, _)| (name, node)),
+        );
+        layers.extend(self.extra.iter().cloned());
+        let mut variables = Map::new();
+        for wanted in CONNECTION.iter().chain(names) {
+            if let Some(node) = layers.get(*wanted) {
+                let value = self
+                    .render(node, &layers, 0)
+                    .map_err(|error| error.at(&node.span).on(name))?;
+                variables.insert((*wanted).to_owned(), value);
+            }
+        }
+        let mut target = Target::from_variables(name, &variables)?;
+        target.host_keys = self.host_keys;
+        Ok(Host {
+            name: name.to_owned(),
+            groups,
+            target,
+            variables,
+        })
+    }
+
+    /// Renders a variable that is a plain value or the name of another one.
+    fn render(&self, node: &Node, layers: &BTreeMap<String, Node>, depth: usize) -> Result<Value> {
+        if let Yaml::String(text) = &node.yaml
+            && text.contains("{{")
+        {
+            let name = text
+                .trim()
+                .strip_prefix("{{")
+                .and_then(|rest| rest.strip_suffix("}}"))
+                .map(str::trim);
+            return match name.and_then(|name| layers.get(name)) {
+                Some(other) if depth < 16 => self.render(other, layers, depth + 1),
+                _ => Err(Diagnostic::new("this template cannot be rendered here")),
+            };
+        }
+        node.to_value_with(&|text| (self.decrypt)(text))
+    }
+
+    fn defaults(&self, role: &str) -> Result<Vec<(String, Node)>> {
+        let path = Path::new("roles").join(role).join("defaults/main.yml");
+        let Some(file) = self.files.read(&path) else {
+            return Ok(Vec::new());
+        };
+        let node = source::parse(&file?)?;
+        Ok(node
+            .entries()
+            .iter()
+            .map(|(key, value)| (key.key_text(), value.clone()))
+            .collect())
+    }
+}
+
+impl Host {
+    /// A variable as text, or what it is without one.
+    pub fn text(&self, name: &str, otherwise: &str) -> String {
+        match self.variables.get(name) {
+            None | Some(Value::Null) => otherwise.to_owned(),
+            Some(value) => to_text(value),
+        }
+    }
+
+    /// A variable as a number of its kind, or what it is without one.
+    pub fn number<T: std::str::FromStr>(&self, name: &str, otherwise: T) -> T {
+        self.variables
+            .get(name)
+            .and_then(|value| to_text(value).trim().parse().ok())
+            .unwrap_or(otherwise)
+    }
+}
+
+impl Site {
+    /// The hosts of a group, by name.
+    pub fn members(&self, group: &str) -> &[String] {
+        self.groups.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    /// A host by name.
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// How all of them are entered.
+    pub fn targets(&self) -> Vec<Target> {
+        self.hosts.iter().map(|host| host.target.clone()).collect()
+    }
+}

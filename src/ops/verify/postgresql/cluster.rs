@@ -1,0 +1,199 @@
+//! What can be judged only of all servers together: primary, identity, timeline, replication.
+
+use super::super::check::{Findings, Verdict};
+use super::super::component::{View, list};
+use super::{LAG, ONE, SETTINGS, SLOTS, STREAMING, SYNC, SYSTEM, Server, TIMELINE};
+use crate::base::value::{Value, to_bool, to_text};
+
+/// Bytes that a standby may be behind at any moment.
+const BEHIND: i64 = 16 * 1024 * 1024;
+
+/// The settings that must not be lower on a standby.
+const LIMITS: &[&str] = &[
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+];
+
+/// Judges the cluster.
+pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Findings) {
+    let primaries: Vec<&str> = servers
+        .iter()
+        .filter(|(_, server)| server.up().is_some_and(|state| state["in_recovery"] == false))
+        .map(|(host, _)| *host)
+        .collect();
+    let unclear = servers.iter().find_map(|(host, server)| match server {
+        Server::Unclear(verdict) => Some((*host, verdict.clone())),
+        _ => None,
+    });
+    findings.add(&ONE, "", match (primaries.as_slice(), &unclear) {
+        ([one], None) => Verdict::Good(format!("{one} is the primary")),
+        // It may be a second one.
+        ([one], Some((host, verdict))) => match verdict {
+            Verdict::Unreached(_) => Verdict::Unreached((*host).to_owned()),
+            _ => Verdict::Unknown(format!("{one} is a primary, and what {host} is cannot be told")),
+        },
+        ([], _) => Verdict::bad("one primary", "none takes writes").advise("start the primary if it only stopped; promote the standby that has the most if it is lost"),
+        (many, _) => Verdict::bad("one primary", format!("{} all take writes", list(many.iter().copied())))
+            .advise("stop the one that was not promoted last, at once, before clients write to both; it must rejoin"),
+    });
+    alike(servers, &primaries, findings);
+
+    // With two primaries there is nobody to follow, and with none neither.
+    let primary = match primaries.as_slice() {
+        [one] => servers.iter().find(|(host, _)| host == one).and_then(|(host, server)| Some((*host, server.up()?))),
+        _ => None,
+    };
+    for (host, server) in servers {
+        if primary.is_some_and(|(primary, _)| primary == *host) {
+            continue;
+        }
+        let verdicts = match (server, primary) {
+            (Server::Unclear(verdict), _) => [verdict.clone(), verdict.clone(), verdict.clone()],
+            (Server::Down(why), _) => {
+                let down = Verdict::bad("a standby that follows the primary", format!("it does not run: {why}")).advise("start it; see postgresql.running");
+                [down.clone(), Verdict::Unknown("it does not run".to_owned()), Verdict::Unknown("it does not run".to_owned())]
+            }
+            (Server::Up(state), Some(primary)) if state["in_recovery"] == true => {
+                [streaming(view, host, state, primary), lag(view, host, primary), limits(state, primary)]
+            }
+            (Server::Up(state), _) if state["in_recovery"] == false => {
+                let second = Verdict::bad("a standby", "it is a primary itself").advise("see postgresql.one-primary");
+                [second.clone(), second.clone(), second]
+            }
+            (Server::Up(_), _) => {
+                let nobody = Verdict::bad("a primary to follow", "there is not exactly one").advise("see postgresql.one-primary");
+                [nobody.clone(), Verdict::Unknown("there is no primary to compare with".to_owned()), Verdict::Unknown("there is no primary to compare with".to_owned())]
+            }
+        };
+        for (check, verdict) in [&STREAMING, &LAG, &SETTINGS].into_iter().zip(verdicts) {
+            findings.add(check, *host, verdict);
+        }
+    }
+    match primary {
+        Some((host, state)) => {
+            findings.add(&SLOTS, host, slots(state, servers.len().saturating_sub(1)));
+            findings.add(&SYNC, host, synchronous(view, host, state));
+        }
+        None => {
+            for check in [&SLOTS, &SYNC] {
+                findings.add(check, "", Verdict::Unknown("there is not exactly one primary to ask".to_owned()));
+            }
+        }
+    }
+}
+
+/// Same cluster, same timeline: compared with the primary, or with the first server when there is not exactly one.
+fn alike(servers: &[(&str, Server)], primaries: &[&str], findings: &mut Findings) {
+    let first = servers
+        .iter()
+        .filter(|(host, _)| primaries.is_empty() || primaries.contains(host))
+        .find_map(|(host, server)| Some((*host, server.up()?)));
+    for (check, key, what) in [(&SYSTEM, "system", "system identifier"), (&TIMELINE, "timeline", "timeline")] {
+        for (host, server) in servers {
+            let verdict = match (server, first) {
+                (Server::Unclear(verdict), _) => verdict.clone(),
+                (Server::Down(_), _) | (_, None) => Verdict::Unknown("it does not run".to_owned()),
+                (Server::Up(state), Some((first, model))) => {
+                    let (own, wanted) = (to_text(&state[key]), to_text(&model[key]));
+                    Verdict::of(own == wanted, format!("{what} {wanted} as on {first}"), format!("{what} {own}"))
+                }
+            };
+            findings.add(check, *host, verdict);
+        }
+    }
+}
+
+/// The primary's sender for a standby.
+fn sender<'a>(view: &View<'_>, host: &str, primary: &'a Value) -> Option<&'a Value> {
+    let address = view.address(host);
+    primary["senders"]
+        .as_array()?
+        .iter()
+        .find(|sender| sender["address"] == address.as_str() || sender["application_name"] == host)
+}
+
+fn streaming(view: &View<'_>, host: &str, state: &Value, (primary, model): (&str, &Value)) -> Verdict {
+    let expected = format!("streaming from {primary}, as both sides say");
+    let receiver = &state["receiver"];
+    if receiver["status"] != "streaming" {
+        let status = receiver["status"].as_str().unwrap_or("no WAL receiver");
+        return Verdict::bad(expected, format!("{host} says: {status}"));
+    }
+    let from = receiver["sender_host"].as_str().unwrap_or_default();
+    if from != view.address(primary) && from != primary {
+        return Verdict::bad(expected, format!("{host} follows {from}, not {primary} ({})", view.address(primary)));
+    }
+    match sender(view, host, model) {
+        Some(sender) if sender["state"] == "streaming" => Verdict::Good(format!("from {primary}")),
+        Some(sender) => Verdict::bad(expected, format!("{primary} says: {}", to_text(&sender["state"]))),
+        None => Verdict::bad(expected, format!("{primary} knows nothing of it")),
+    }
+}
+
+fn lag(view: &View<'_>, host: &str, (primary, model): (&str, &Value)) -> Verdict {
+    match sender(view, host, model).map(|sender| sender["behind"].as_i64()) {
+        Some(Some(behind)) => Verdict::of(behind <= BEHIND, format!("at most {BEHIND} bytes behind {primary}"), format!("{} bytes behind", behind.max(0))),
+        Some(None) => Verdict::Unknown(format!("{primary} does not say how far it is")),
+        None => Verdict::bad(format!("at most {BEHIND} bytes behind {primary}"), format!("{primary} sends it nothing")),
+    }
+}
+
+fn limits(state: &Value, (primary, model): (&str, &Value)) -> Verdict {
+    let number = |state: &Value, name: &str| to_text(&state["settings"][name]).parse::<i64>().ok();
+    let mut lower = Vec::new();
+    for name in LIMITS {
+        let (Some(own), Some(wanted)) = (number(state, name), number(model, name)) else {
+            return Verdict::Unknown(format!("{name} cannot be read"));
+        };
+        if own < wanted {
+            lower.push(format!("{name} is {own}, on {primary} {wanted}"));
+        }
+    }
+    let observed = if lower.is_empty() { "as on the primary or higher".to_owned() } else { lower.join("; ") };
+    Verdict::of(lower.is_empty(), format!("at least the limits of {primary}"), observed)
+}
+
+fn slots(state: &Value, standbys: usize) -> Verdict {
+    let slots = state["slots"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut wrong = Vec::new();
+    for slot in slots {
+        let name = to_text(&slot["name"]);
+        let status = slot["wal_status"].as_str().unwrap_or("unknown");
+        if slot["active"] != true {
+            wrong.push(format!("{name} is not in use"));
+        } else if !matches!(status, "reserved" | "extended") {
+            wrong.push(format!("{name} has lost WAL ({status})"));
+        }
+    }
+    if slots.len() < standbys {
+        wrong.push(format!("{} slots for {standbys} standbys", slots.len()));
+    }
+    let expected = format!("{standbys} slots, each in use");
+    let observed = if wrong.is_empty() { format!("{} in use", slots.len()) } else { wrong.join("; ") };
+    Verdict::of(wrong.is_empty(), expected, observed)
+}
+
+fn synchronous(view: &View<'_>, host: &str, state: &Value) -> Verdict {
+    let wanted = view
+        .site
+        .host(host)
+        .and_then(|host| host.variables.get("postgresql_synchronous"))
+        .and_then(to_bool)
+        .unwrap_or(false);
+    let names = to_text(&state["settings"]["synchronous_standby_names"]);
+    let waits = state["senders"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|sender| matches!(sender["sync_state"].as_str(), Some("sync" | "quorum")));
+    match (wanted, names.is_empty(), waits) {
+        (false, true, _) => Verdict::Good("asynchronous, as declared".to_owned()),
+        (true, false, true) => Verdict::Good("synchronous, as declared".to_owned()),
+        (true, false, false) => Verdict::bad("a synchronous standby", "no standby confirms: commits wait").advise("bring the standby back, or set postgresql_synchronous: false and deploy"),
+        (true, true, _) => Verdict::bad("synchronous commits (postgresql_synchronous: true)", "asynchronous"),
+        (false, false, _) => Verdict::bad("asynchronous commits (postgresql_synchronous: false)", format!("commits wait for {names}")),
+    }
+}
