@@ -292,11 +292,7 @@ mod tests {
         let items: Vec<_> = requests
             .iter()
             .zip([false, true, true, false])
-            .map(|(request, chained)| Item {
-                request,
-                chained,
-                holds_lock: false,
-            })
+            .map(|(request, chained)| Item { request, chained, holds_lock: false })
             .collect();
         let codes: Vec<_> = shell
             .batch(&items)

@@ -22,12 +22,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 impl Runner {
-    fn walker<'a>(
-        &self,
-        play: &'a PlayRun,
-        shared: &'a super::run::Shared,
-        host: &'a Arc<super::state::HostState>,
-    ) -> Walk<'a> {
+    fn walker<'a>(&self, play: &'a PlayRun, shared: &'a super::run::Shared, host: &'a Arc<super::state::HostState>) -> Walk<'a> {
         Walk {
             settings: &shared.settings,
             play,
@@ -40,12 +35,7 @@ impl Runner {
     }
 
     /// An include whose turn it is.
-    pub(super) fn include(
-        &mut self,
-        play: &PlayRun,
-        include: &Arc<Include>,
-        cursor: Cursor,
-    ) -> Result<Option<Cursor>> {
+    pub(super) fn include(&mut self, play: &PlayRun, include: &Arc<Include>, cursor: Cursor) -> Result<Option<Cursor>> {
         let shared = Arc::clone(&self.shared);
         let host = Arc::clone(&self.host);
         let mut walk = self.walker(play, &shared, &host);
@@ -53,26 +43,13 @@ impl Runner {
         let found = walk.found_handlers;
         self.add_handlers(found);
         let task = Arc::new(super::window::include_as_task(include));
-        let scope = self.walker(play, &shared, &host).scope(
-            &cursor,
-            &include.keywords.vars,
-            include.role.as_ref(),
-        );
+        let scope = self.walker(play, &shared, &host).scope(&cursor, &include.keywords.vars, include.role.as_ref());
         let work = match resolved {
             Ok(Some(next)) => return Ok(Some(next)),
-            Ok(None) => Work::Unknown {
-                why: "whether or what is included".to_owned(),
-            },
+            Ok(None) => Work::Unknown { why: "whether or what is included".to_owned() },
             Err(error) => Work::Fail(error.at(&include.span)),
         };
-        let unit = Unit {
-            task,
-            scope,
-            label: None,
-            item: None,
-            keywords: unit::Rendered::default(),
-            work,
-        };
+        let unit = Unit { task, scope, label: None, item: None, keywords: unit::Rendered::default(), work };
         if self.local(play, &unit, None) == Flow::Failed {
             return self.unwind(cursor).map(Some);
         }
@@ -82,43 +59,18 @@ impl Runner {
     }
 
     /// A task that stands alone. `None`: the play ends here for this host.
-    pub(super) async fn alone(
-        &mut self,
-        play: &PlayRun,
-        task: &Arc<Task>,
-        cursor: Cursor,
-    ) -> Result<Option<Cursor>> {
+    pub(super) async fn alone(&mut self, play: &PlayRun, task: &Arc<Task>, cursor: Cursor) -> Result<Option<Cursor>> {
         let shared = Arc::clone(&self.shared);
         let host = Arc::clone(&self.host);
-        let scope = self.walker(play, &shared, &host).scope(
-            &cursor,
-            &task.keywords.vars,
-            task.role.as_ref(),
-        );
+        let scope = self.walker(play, &shared, &host).scope(&cursor, &task.keywords.vars, task.role.as_ref());
         let context = shared.settings.context(&scope, task);
         let mut next = cursor.clone();
         next.advance();
         let once = unit::flag(task.keywords.run_once.as_ref(), false, &context).unwrap_or(false);
         if once && let Some(flow) = self.somebody_else(play, task).await {
-            return if flow == Flow::Failed {
-                self.unwind(cursor).map(Some)
-            } else {
-                Ok(Some(next))
-            };
+            return if flow == Flow::Failed { self.unwind(cursor).map(Some) } else { Ok(Some(next)) };
         }
         let items = self.walker(play, &shared, &host).items(task, &scope);
-        let units: Vec<(Unit, Option<bool>)> = match items {
-            Items::Single => vec![(unit::prepare(task, scope, None, &shared.settings), None)],
-            Items::Whole(unit) => vec![(*unit, None)],
-            Items::Many(units) => {
-                let count = units.len();
-                units
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, unit)| (unit, Some(index + 1 == count)))
-                    .collect()
-            }
-        };
         let mut flow = Flow::Go;
         let mut end = None;
         let rescuable = Self::rescued(&cursor);
@@ -146,10 +98,7 @@ impl Runner {
         match end.as_deref() {
             Some("end_play") => {
                 let index = play.layers.index;
-                self.shared
-                    .globals
-                    .coordinator
-                    .post(|board| board.plays[index].stop = Some("end_play".to_owned()));
+                self.shared.globals.coordinator.post(|board| board.plays[index].ended = true);
                 return Ok(None);
             }
             Some("end_host" | "end_batch") => return Ok(None),
@@ -178,10 +127,7 @@ impl Runner {
             .coordinator
             .wait(|board| {
                 let place = &board.plays[key.0];
-                let first = place
-                    .hosts
-                    .iter()
-                    .find(|host| !board.lost.contains(*host) && !place.done.contains(*host));
+                let first = place.hosts.iter().find(|host| !board.lost.contains(*host) && !place.done.contains(*host));
                 match board.once.get(&key) {
                     Some(Once::Done { failed, result }) => Some(Some((*failed, result.clone()))),
                     Some(Once::Claimed(by)) if *by != name && board.lost.contains(by) => {
@@ -202,13 +148,7 @@ impl Runner {
             self.register(register, result);
         }
         if failed {
-            self.state.failure = Some(
-                Diagnostic::with_code(
-                    exit::FAILED,
-                    "the task that runs once failed on another host",
-                )
-                .at(&task.span),
-            );
+            self.state.failure = Some(Diagnostic::with_code(exit::FAILED, "the task that runs once failed on another host").at(&task.span));
         }
         Some(if failed { Flow::Failed } else { Flow::Go })
     }
@@ -216,52 +156,18 @@ impl Runner {
     fn post_once(&self, play: &PlayRun, task: &Arc<Task>, flow: Flow) {
         let key = (play.layers.index, Arc::as_ptr(task) as usize);
         let register = task.keywords.register.as_ref();
-        let result = register
-            .and_then(|name| self.host.data().set.get(name).cloned())
-            .unwrap_or(Value::Null);
+        let result = register.and_then(|name| self.host.data().set.get(name).cloned()).unwrap_or(Value::Null);
         // Facts that it set hold for all hosts of the play.
         if task.action.module == "set_fact" {
-            let names: Vec<String> = task
-                .action
-                .args
-                .iter()
-                .map(|(name, _)| name.clone())
-                .collect();
-            let values: HashMap<String, Value> = names
-                .into_iter()
-                .filter_map(|name| {
-                    self.host
-                        .data()
-                        .set
-                        .get(&name)
-                        .cloned()
-                        .map(|value| (name, value))
-                })
-                .collect();
-            for host in &self.shared.globals.coordinator.board().plays[key.0]
-                .hosts
-                .clone()
-            {
-                if let Some(state) = self
-                    .shared
-                    .globals
-                    .hosts
-                    .get(host)
-                    .filter(|state| state.name != self.host.name)
-                {
+            let names: Vec<String> = task.action.args.iter().map(|(name, _)| name.clone()).collect();
+            let values: HashMap<String, Value> = names.into_iter().filter_map(|name| self.host.data().set.get(&name).cloned().map(|value| (name, value))).collect();
+            for host in &self.shared.globals.coordinator.board().plays[key.0].hosts.clone() {
+                if let Some(state) = self.shared.globals.hosts.get(host).filter(|state| state.name != self.host.name) {
                     state.data_mut().set.extend(values.clone());
                 }
             }
         }
-        self.shared.globals.coordinator.post(|board| {
-            board.once.insert(
-                key,
-                Once::Done {
-                    failed: flow == Flow::Failed,
-                    result,
-                },
-            )
-        });
+        self.shared.globals.coordinator.post(|board| board.once.insert(key, Once::Done { failed: flow == Flow::Failed, result }));
     }
 
     /// Runs one unit to its end, trying again while `until` does not hold.
@@ -271,9 +177,7 @@ impl Runner {
         {
             tokio::time::sleep(Duration::from_secs_f64(*seconds)).await;
         }
-        let Work::Remote(_) = &unit.work else {
-            return Ok(self.local(play, &unit, last));
-        };
+        let Work::Remote(_) = &unit.work else { return Ok(self.local(play, &unit, last)) };
         let link = match self.link_for(&unit).await {
             Ok(link) => link,
             Err(error) => {
@@ -281,23 +185,14 @@ impl Runner {
                 return Ok(self.commit(play, &unit, settled, Vec::new(), last, 0));
             }
         };
-        self.tell(Event::Working {
-            host: self.host.name.clone(),
-            task: unit.task.title(),
-        });
+        self.tell(Event::Working { host: self.host.name.clone(), task: unit.task.title() });
         let context = self.shared.settings.context(&unit.scope, &unit.task);
         let keywords = &unit.task.keywords;
         let mut left = 0;
         if !keywords.until.is_empty() {
             // A number of tries is small.
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a small positive number"
-            )]
-            let tries = unit::number(keywords.retries.as_ref(), 3.0, &context)
-                .unwrap_or(3.0)
-                .max(0.0) as u64;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+            let tries = unit::number(keywords.retries.as_ref(), 3.0, &context).unwrap_or(3.0).max(0.0) as u64;
             left = tries;
         }
         let delay = unit::number(keywords.delay.as_ref(), 5.0, &context).unwrap_or(5.0);
@@ -315,42 +210,19 @@ impl Runner {
                 Some(name) => unit.scope.settled().with(name, settled.result.clone()),
                 None => unit.scope.settled(),
             };
-            let holds = conditions(
-                &keywords.until,
-                &self.shared.settings.context(&scope, &unit.task),
-            );
+            let holds = conditions(&keywords.until, &self.shared.settings.context(&scope, &unit.task));
             match holds {
-                Ok(Verdict::Holds | Verdict::Unknown(_)) => {
-                    return Ok(self.commit(play, &unit, settled, diffs, last, milliseconds));
-                }
+                Ok(Verdict::Holds | Verdict::Unknown(_)) => return Ok(self.commit(play, &unit, settled, diffs, last, milliseconds)),
                 Ok(Verdict::False(_)) if left > 0 => {
-                    self.tell(Event::Retry {
-                        host: self.host.name.clone(),
-                        task: unit.task.title(),
-                        left,
-                    });
+                    self.tell(Event::Retry { host: self.host.name.clone(), task: unit.task.title(), left });
                     left -= 1;
                     tokio::time::sleep(Duration::from_secs_f64(delay.max(0.0))).await;
                 }
                 Ok(Verdict::False(condition)) => {
-                    let mut error = settled.error.clone().unwrap_or_else(|| {
-                        Diagnostic::with_code(exit::FAILED, "the awaited state did not come")
-                    });
-                    error.notes.insert(
-                        0,
-                        format!("`until: {condition}` did not hold in {attempts} tries"),
-                    );
+                    let mut error = settled.error.clone().unwrap_or_else(|| Diagnostic::with_code(exit::FAILED, "the awaited state did not come"));
+                    error.notes.insert(0, format!("`until: {condition}` did not hold in {attempts} tries"));
                     let outcome = settled.result.as_object().cloned().unwrap_or_default();
-                    let failed = super::settle::settle(
-                        &Unit {
-                            task: without_judgement(&unit.task),
-                            ..unit.clone()
-                        },
-                        outcome,
-                        settled.changed,
-                        Some(error),
-                        &self.shared.settings,
-                    );
+                    let failed = super::settle::settle(&Unit { task: without_judgement(&unit.task), ..unit.clone() }, outcome, settled.changed, Some(error), &self.shared.settings);
                     return Ok(self.commit(play, &unit, failed, diffs, last, milliseconds));
                 }
                 Err(error) => {
@@ -362,122 +234,52 @@ impl Runner {
     }
 
     /// Looks, decides and applies, one after the other.
-    async fn attempt(
-        &mut self,
-        play: &PlayRun,
-        unit: &Unit,
-        link: &Arc<Mutex<Link>>,
-    ) -> Result<(Settled, Vec<Diff>, u64)> {
+    async fn attempt(&mut self, play: &PlayRun, unit: &Unit, link: &Arc<Mutex<Link>>) -> Result<(Settled, Vec<Diff>, u64)> {
         let Work::Remote(remote) = &unit.work else {
             return Ok((self.unknown(unit, "its work"), Vec::new(), 0));
         };
         let lost = |error: Diagnostic| error.on(&self.host.name);
         let seen = if remote.reads {
-            let request = remote
-                .certain
-                .as_ref()
-                .and_then(|change| change.requests.first())
-                .cloned();
-            let probes: Vec<_> = request
-                .map(crate::modules::Probe::Run)
-                .into_iter()
-                .collect();
-            link.lock()
-                .await
-                .exchange(&[], &probes)
-                .await
-                .map_err(lost)?
-                .1
+            let request = remote.certain.as_ref().and_then(|change| change.requests.first()).cloned();
+            let probes: Vec<_> = request.map(crate::modules::Probe::Run).into_iter().collect();
+            link.lock().await.exchange(&[], &probes).await.map_err(lost)?.1
         } else if remote.probes.is_empty() {
             Vec::new()
         } else {
-            link.lock()
-                .await
-                .exchange(&[], &remote.probes)
-                .await
-                .map_err(lost)?
-                .1
+            link.lock().await.exchange(&[], &remote.probes).await.map_err(lost)?.1
         };
         match self.decide(remote, unit, &seen) {
             Decided::Settled(settled, diffs) => Ok((settled, diffs, 0)),
             Decided::Due(change) => {
-                let due = Due {
-                    unit: Box::new(unit.clone()),
-                    change,
-                    last: None,
-                    after: Cursor::default(),
-                    before: Cursor::default(),
-                };
+                let due = Due { unit: Box::new(unit.clone()), change, last: None, after: Cursor::default(), before: Cursor::default() };
                 let owed = self.handler_names(unit);
                 if !owed.is_empty() {
-                    let note = Apply {
-                        request: super::greet::owe(&play.play.name, &owed),
-                        chained: false,
-                    };
-                    self.link
-                        .lock()
-                        .await
-                        .exchange(&[note], &[])
-                        .await
-                        .map_err(lost)?;
+                    let note = Apply { request: super::greet::owe(&play.play.name, &owed), chained: false };
+                    self.link.lock().await.exchange(&[note], &[]).await.map_err(lost)?;
                 }
-                let applies: Vec<Apply> = due
-                    .change
-                    .requests
-                    .iter()
-                    .enumerate()
-                    .map(|(index, request)| Apply {
-                        request: request.clone(),
-                        chained: index > 0,
-                    })
-                    .collect();
-                let (replies, _) = link
-                    .lock()
-                    .await
-                    .exchange(&applies, &[])
-                    .await
-                    .map_err(lost)?;
-                let ran: Vec<_> = replies
-                    .into_iter()
-                    .take_while(|reply| reply.code >= 0)
-                    .collect();
+                let applies: Vec<Apply> = due.change.requests.iter().enumerate().map(|(index, request)| Apply { request: request.clone(), chained: index > 0 }).collect();
+                let (replies, _) = link.lock().await.exchange(&applies, &[]).await.map_err(lost)?;
+                let ran: Vec<_> = replies.into_iter().take_while(|reply| reply.code >= 0).collect();
                 let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
                 let outcome = remote.module.finish(&remote.args, &due.change, &ran);
-                Ok((
-                    self.settled(unit, outcome, true),
-                    due.change.diffs,
-                    milliseconds,
-                ))
+                Ok((self.settled(unit, outcome, true), due.change.diffs, milliseconds))
             }
         }
     }
 
     /// The connection that a unit runs over: its own host's, or that of `delegate_to`.
     async fn link_for(&self, unit: &Unit) -> Result<Arc<Mutex<Link>>> {
-        let Some(name) = &unit.keywords.delegate_to else {
-            return Ok(Arc::clone(&self.link));
-        };
-        let name = if matches!(name.as_str(), "127.0.0.1" | "::1") {
-            "localhost"
-        } else {
-            name.as_str()
-        };
+        let Some(name) = &unit.keywords.delegate_to else { return Ok(Arc::clone(&self.link)) };
+        let name = if matches!(name.as_str(), "127.0.0.1" | "::1") { "localhost" } else { name.as_str() };
         if *name == self.host.name {
             return Ok(Arc::clone(&self.link));
         }
         let link = self.shared.links.get(name).cloned().ok_or_else(|| {
-            Diagnostic::with_code(
-                exit::FAILED,
-                format!("`delegate_to: {name}` names no host of the inventory"),
-            )
+            Diagnostic::with_code(exit::FAILED, format!("`delegate_to: {name}` names no host of the inventory"))
         })?;
         let mut guard = link.lock().await;
         if matches!(*guard, Link::Down) {
-            let local = Target {
-                host: name.to_owned(),
-                local: true,
-                ..Target::default()
-            };
+            let local = Target { host: name.to_owned(), local: true, ..Target::default() };
             let target = self.shared.targets.get(name).unwrap_or(&local);
             *guard = Link::Live(Box::new(Connection::open(target).await?));
         }

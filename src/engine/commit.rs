@@ -27,25 +27,13 @@ impl Runner {
     pub(super) fn decide(&self, remote: &Remote, unit: &Unit, seen: &[Seen]) -> Decided {
         let settings = &self.shared.settings;
         let asked = !remote.probes.is_empty() || remote.reads;
-        if settings.offline
-            && asked
-            && (remote.reads
-                || remote
-                    .probes
-                    .iter()
-                    .any(|probe| matches!(probe, crate::modules::Probe::Run(_))))
-        {
-            return Decided::Settled(
-                self.unknown(unit, "what a command says on the host"),
-                Vec::new(),
-            );
+        if settings.offline && asked && (remote.reads || remote.probes.iter().any(|probe| matches!(probe, crate::modules::Probe::Run(_)))) {
+            return Decided::Settled(self.unknown(unit, "what a command says on the host"), Vec::new());
         }
         if remote.reads
             && let (Some(change), Some(Seen::Reply(reply))) = (&remote.certain, seen.first())
         {
-            let outcome = remote
-                .module
-                .finish(&remote.args, change, std::slice::from_ref(reply));
+            let outcome = remote.module.finish(&remote.args, change, std::slice::from_ref(reply));
             return Decided::Settled(self.settled(unit, outcome, false), Vec::new());
         }
         let decision = match &remote.certain {
@@ -53,9 +41,7 @@ impl Runner {
             None => remote.module.diff(&remote.args, seen),
         };
         match decision {
-            Ok(Decision::Same(outcome)) => {
-                Decided::Settled(self.settled(unit, Ok(outcome), false), Vec::new())
-            }
+            Ok(Decision::Same(outcome)) => Decided::Settled(self.settled(unit, Ok(outcome), false), Vec::new()),
             Ok(Decision::Change(change)) if unit.keywords.check => {
                 let settled = self.settled(unit, Ok(change.outcome), true);
                 Decided::Settled(settled, change.diffs)
@@ -66,142 +52,68 @@ impl Runner {
     }
 
     /// Judges a module's answer.
-    pub(super) fn settled(
-        &self,
-        unit: &Unit,
-        outcome: Result<Map<String, Value>>,
-        changed: bool,
-    ) -> Settled {
+    pub(super) fn settled(&self, unit: &Unit, outcome: Result<Map<String, Value>>, changed: bool) -> Settled {
         let (outcome, error) = match outcome {
             Ok(outcome) => (outcome, None),
-            Err(error) => (
-                Map::new(),
-                Some(Diagnostic {
-                    code: exit::FAILED,
-                    ..error
-                }),
-            ),
+            Err(error) => (Map::new(), Some(Diagnostic { code: exit::FAILED, ..error })),
         };
         settle(unit, outcome, changed, error, &self.shared.settings)
     }
 
     pub(super) fn unknown(&self, unit: &Unit, why: &str) -> Settled {
         if !self.shared.settings.check && !self.shared.settings.offline {
-            let error = Diagnostic::with_code(exit::FAILED, format!("{why} is not known"))
-                .at(&unit.task.span);
+            let error = Diagnostic::with_code(exit::FAILED, format!("{why} is not known")).at(&unit.task.span);
             return settle(unit, Map::new(), false, Some(error), &self.shared.settings);
         }
-        Settled {
-            status: Status::Unknown,
-            result: unknown(),
-            changed: false,
-            error: Some(Diagnostic::new(format!("depends on {why}"))),
-        }
+        Settled { status: Status::Unknown, result: unknown(), changed: false, error: Some(Diagnostic::new(format!("depends on {why}"))) }
     }
 
     /// The end of a change: reads the replies, judges, commits.
-    pub(super) fn changed(
-        &mut self,
-        play: &PlayRun,
-        due: &Due,
-        replies: &[Reply],
-        owing: usize,
-    ) -> Flow {
-        let Work::Remote(remote) = &due.unit.work else {
-            return Flow::Go;
-        };
+    pub(super) fn changed(&mut self, play: &PlayRun, due: &Due, replies: &[Reply], owing: usize) -> Flow {
+        let Work::Remote(remote) = &due.unit.work else { return Flow::Go };
         if let Some(failed) = replies[..owing].iter().find(|reply| reply.code != 0) {
-            let error = Diagnostic::with_code(
-                exit::FAILED,
-                "cannot note the handlers that this change owes",
-            )
-            .note(failed.err().trim().to_owned());
+            let error = Diagnostic::with_code(exit::FAILED, "cannot note the handlers that this change owes").note(failed.err().trim().to_owned());
             let settled = self.settled(&due.unit, Err(error), false);
             return self.commit(play, &due.unit, settled, Vec::new(), due.last, 0);
         }
-        let ran: Vec<Reply> = replies[owing..]
-            .iter()
-            .take(due.change.requests.len())
-            .take_while(|reply| reply.code >= 0)
-            .cloned()
-            .collect();
+        let ran: Vec<Reply> = replies[owing..].iter().take(due.change.requests.len()).take_while(|reply| reply.code >= 0).cloned().collect();
         let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
         let outcome = remote.module.finish(&remote.args, &due.change, &ran);
         let settled = self.settled(&due.unit, outcome, true);
         if !settled.changed {
             let names = self.handler_names(&due.unit);
             if !names.is_empty() {
-                let still: Vec<String> = names
-                    .into_iter()
-                    .filter(|name| !self.is_notified(name))
-                    .collect();
+                let still: Vec<String> = names.into_iter().filter(|name| !self.is_notified(name)).collect();
                 if !still.is_empty() {
-                    self.state
-                        .bookkeeping
-                        .push(greet::settle(&play.play.name, &still));
+                    self.state.bookkeeping.push(greet::settle(&play.play.name, &still));
                 }
             }
         }
-        self.commit(
-            play,
-            &due.unit,
-            settled,
-            due.change.diffs.clone(),
-            due.last,
-            milliseconds,
-        )
+        self.commit(play, &due.unit, settled, due.change.diffs.clone(), due.last, milliseconds)
     }
 
     fn is_notified(&self, name: &str) -> bool {
-        self.state
-            .notified
-            .iter()
-            .any(|index| self.state.handlers[*index].0.name.as_deref() == Some(name))
+        self.state.notified.iter().any(|index| self.state.handlers[*index].0.name.as_deref() == Some(name))
     }
 
     /// Makes a result count.
-    pub(super) fn commit(
-        &mut self,
-        play: &PlayRun,
-        unit: &Unit,
-        settled: Settled,
-        diffs: Vec<Diff>,
-        last: Option<bool>,
-        milliseconds: u64,
-    ) -> Flow {
-        if let Some(facts) = settled
-            .result
-            .get("ansible_facts")
-            .and_then(Value::as_object)
-        {
-            let known: Vec<(String, Value)> = facts
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        name.trim_start_matches("ansible_").to_owned(),
-                        value.clone(),
-                    )
-                })
-                .collect();
+    pub(super) fn commit(&mut self, play: &PlayRun, unit: &Unit, settled: Settled, diffs: Vec<Diff>, last: Option<bool>, milliseconds: u64) -> Flow {
+        if let Some(facts) = settled.result.get("ansible_facts").and_then(Value::as_object) {
+            let known: Vec<(String, Value)> = facts.iter().map(|(name, value)| (name.trim_start_matches("ansible_").to_owned(), value.clone())).collect();
             self.host.data_mut().facts.extend(known);
         }
         if settled.changed {
             self.notify(unit);
         }
         let failed = settled.status == Status::Failed;
-        let error = settled
-            .error
-            .clone()
-            .map(|error| error.on(&self.host.name).at(&unit.task.span));
-        self.show(play, unit, &settled, diffs, error.clone(), milliseconds);
+        let error = settled.error.clone().map(|error| error.on(&self.host.name).at(&unit.task.span));
+        let status = if failed && self.state.rescuable { Status::Rescued } else { settled.status };
+        self.show(play, unit, &Settled { status, ..settled.clone() }, diffs, error.clone(), milliseconds);
         let register = unit.task.keywords.register.as_ref();
         match last {
             None => {
                 if let Some(name) = register {
-                    self.host
-                        .data_mut()
-                        .set
-                        .insert(name.clone(), settled.result);
+                    self.host.data_mut().set.insert(name.clone(), settled.result);
                 }
                 if failed {
                     self.fail(unit, error);
@@ -229,31 +141,19 @@ impl Runner {
     }
 
     fn fail(&mut self, unit: &Unit, error: Option<Diagnostic>) {
-        let message = error
-            .as_ref()
-            .map(|error| error.message.clone())
-            .unwrap_or_default();
+        let message = error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
         let mut data = self.host.data_mut();
         let result = serde_json::json!({"failed": true, "changed": false, "msg": message});
         data.set.insert("ansible_failed_result".to_owned(), result);
-        let task =
-            serde_json::json!({"name": unit.task.title(), "action": unit.task.action.module});
+        let task = serde_json::json!({"name": unit.task.title(), "action": unit.task.action.module});
         data.set.insert("ansible_failed_task".to_owned(), task);
         drop(data);
         self.state.failure = error;
-        let context = self.shared.settings.context(&unit.scope, &unit.task);
-        let fatal = super::unit::flag(
-            unit.task.keywords.any_errors_fatal.as_ref(),
-            false,
-            &context,
-        )
-        .unwrap_or(false);
+        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
+        let fatal = super::unit::flag(unit.task.keywords.any_errors_fatal.as_ref(), false, &context).unwrap_or(false);
         if fatal && let Some(play) = unit.scope.play.as_ref() {
             let index = play.index;
-            self.shared
-                .globals
-                .coordinator
-                .post(|board| board.plays[index].stop = Some("any_errors_fatal".to_owned()));
+            self.shared.globals.coordinator.post(|board| board.plays[index].stop = Some("any_errors_fatal".to_owned()));
         }
     }
 
@@ -270,15 +170,7 @@ impl Runner {
         }
     }
 
-    pub(super) fn show(
-        &self,
-        play: &PlayRun,
-        unit: &Unit,
-        settled: &Settled,
-        diffs: Vec<Diff>,
-        error: Option<Diagnostic>,
-        milliseconds: u64,
-    ) {
+    pub(super) fn show(&self, play: &PlayRun, unit: &Unit, settled: &Settled, diffs: Vec<Diff>, error: Option<Diagnostic>, milliseconds: u64) {
         let hidden = unit.keywords.no_log;
         let censored = || serde_json::json!({"censored": "the output is hidden: `no_log` is set for this task"});
         let message = match &unit.work {
@@ -286,33 +178,16 @@ impl Runner {
             Work::Local(Local::Held { message }) => message.clone(),
             _ => None,
         };
-        let error = error.map(|error| {
-            if hidden {
-                Diagnostic {
-                    notes: vec!["details are hidden: `no_log` is set".to_owned()],
-                    ..error
-                }
-            } else {
-                error
-            }
-        });
+        let error = error.map(|error| if hidden { Diagnostic { notes: vec!["details are hidden: `no_log` is set".to_owned()], ..error } } else { error });
         self.tell(Event::Task(Box::new(TaskEnd {
             host: self.host.name.clone(),
             play: play.play.name.clone(),
             task: self.title(unit),
             span: unit.task.span.clone(),
-            item: if hidden {
-                unit.label.as_ref().map(|_| "(hidden)".to_owned())
-            } else {
-                unit.label.clone()
-            },
+            item: if hidden { unit.label.as_ref().map(|_| "(hidden)".to_owned()) } else { unit.label.clone() },
             status: settled.status,
             diffs: if hidden { Vec::new() } else { diffs },
-            result: if hidden {
-                censored()
-            } else {
-                settled.result.clone()
-            },
+            result: if hidden { censored() } else { settled.result.clone() },
             error,
             handler: self.state.handling,
             message,
@@ -326,26 +201,17 @@ impl Runner {
         if !title.contains("{{") {
             return title;
         }
-        let context = self.shared.settings.context(&unit.scope, &unit.task);
-        crate::template::text(&title, &unit.task.span, &context)
-            .map_or(title, |value| crate::base::value::to_text(&value))
+        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
+        crate::template::text(&title, &unit.task.span, &context).map_or(title, |value| crate::base::value::to_text(&value))
     }
 
     /// Units that ask nothing of the host.
     pub(super) fn local(&mut self, play: &PlayRun, unit: &Unit, last: Option<bool>) -> Flow {
         let settled = match &unit.work {
-            Work::Skip { condition } => Settled {
-                status: Status::Skipped,
-                result: self.skipped(unit, condition),
-                changed: false,
-                error: None,
-            },
+            Work::Skip { condition } => Settled { status: Status::Skipped, result: self.skipped(unit, condition), changed: false, error: None },
             Work::Unknown { why } => self.unknown(unit, why),
             Work::Fail(error) => {
-                let error = Diagnostic {
-                    code: exit::FAILED,
-                    ..error.clone()
-                };
+                let error = Diagnostic { code: exit::FAILED, ..error.clone() };
                 settle(unit, Map::new(), false, Some(error), &self.shared.settings)
             }
             Work::Local(local) => self.act(unit, local),
@@ -386,11 +252,7 @@ impl Runner {
                 }
                 outcome.insert("ansible_facts".to_owned(), Value::Object(Map::new()));
             }
-            Local::IncludeVars(variables) => self
-                .host
-                .data_mut()
-                .included
-                .extend(variables.iter().cloned()),
+            Local::IncludeVars(variables) => self.host.data_mut().included.extend(variables.iter().cloned()),
             Local::Failed { message, result } => {
                 outcome.extend(result.clone());
                 error = Some(action::failure(message));
@@ -430,9 +292,7 @@ impl Runner {
             .filter_map(|index| self.state.handlers[*index].0.name.clone())
             .collect();
         if !names.is_empty() {
-            self.state
-                .bookkeeping
-                .push(greet::settle(&play.play.name, &names));
+            self.state.bookkeeping.push(greet::settle(&play.play.name, &names));
         }
     }
 

@@ -52,12 +52,7 @@ pub fn steps(items: Vec<Item>) -> Steps {
                 let tasks = steps(std::mem::take(&mut block.tasks));
                 let rescue = steps(std::mem::take(&mut block.rescue));
                 let always = steps(std::mem::take(&mut block.always));
-                Step::Block(Arc::new(BlockSteps {
-                    block: *block,
-                    tasks,
-                    rescue,
-                    always,
-                }))
+                Step::Block(Arc::new(BlockSteps { block: *block, tasks, rescue, always }))
             }
         })
         .collect()
@@ -73,11 +68,7 @@ enum Phase {
 #[derive(Debug, Clone)]
 enum Kind {
     Plain,
-    Block {
-        block: Arc<BlockSteps>,
-        phase: Phase,
-        failed: bool,
-    },
+    Block { block: Arc<BlockSteps>, phase: Phase, failed: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -123,9 +114,7 @@ impl Cursor {
                 return Some(step.clone());
             }
             match &mut frame.kind {
-                Kind::Block { block, phase, .. }
-                    if *phase != Phase::Always && !block.always.is_empty() =>
-                {
+                Kind::Block { block, phase, .. } if *phase != Phase::Always && !block.always.is_empty() => {
                     frame.steps = Arc::clone(&block.always);
                     frame.index = 0;
                     *phase = Phase::Always;
@@ -151,49 +140,26 @@ impl Cursor {
 
     /// Steps to take before going on here, with variables that hold for them.
     pub fn push(&mut self, steps: Steps, vars: Arc<Vec<(String, Node)>>) {
-        self.frames.push(Frame {
-            steps,
-            index: 0,
-            kind: Kind::Plain,
-            vars,
-        });
+        self.frames.push(Frame { steps, index: 0, kind: Kind::Plain, vars });
     }
 
     /// Enters the block that is due.
     pub fn enter(&mut self, block: &Arc<BlockSteps>) {
         self.advance();
-        let kind = Kind::Block {
-            block: Arc::clone(block),
-            phase: Phase::Tasks,
-            failed: false,
-        };
-        self.frames.push(Frame {
-            steps: Arc::clone(&block.tasks),
-            index: 0,
-            kind,
-            vars: Arc::default(),
-        });
+        let kind = Kind::Block { block: Arc::clone(block), phase: Phase::Tasks, failed: false };
+        self.frames.push(Frame { steps: Arc::clone(&block.tasks), index: 0, kind, vars: Arc::default() });
     }
 
     /// Variables of the includes around the step, outermost first.
     pub fn include_vars(&self) -> Vec<Arc<Vec<(String, Node)>>> {
-        self.frames
-            .iter()
-            .filter(|frame| !frame.vars.is_empty())
-            .map(|frame| Arc::clone(&frame.vars))
-            .collect()
+        self.frames.iter().filter(|frame| !frame.vars.is_empty()).map(|frame| Arc::clone(&frame.vars)).collect()
     }
 
     /// The step that is due has failed: unwinds to whoever takes it.
     pub fn fail(&mut self) -> Fate {
         self.item = 0;
         while let Some(frame) = self.frames.last_mut() {
-            if let Kind::Block {
-                block,
-                phase,
-                failed,
-            } = &mut frame.kind
-            {
+            if let Kind::Block { block, phase, failed } = &mut frame.kind {
                 if *phase == Phase::Tasks && !block.rescue.is_empty() {
                     frame.steps = Arc::clone(&block.rescue);
                     frame.index = 0;

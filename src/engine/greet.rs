@@ -50,38 +50,24 @@ pub async fn greet(connection: &mut Connection, operator: Option<&Operator>) -> 
     let counter = Request::sh(COUNTER);
     let mut items: Vec<Item<'_>> = lock
         .iter()
-        .map(|request| Item {
-            request,
-            chained: false,
-            holds_lock: true,
-        })
+        .map(|request| Item { request, chained: false, holds_lock: true })
         .collect();
     let first = items.len();
-    items.extend([&counter, &facts, &owed].map(|request| Item {
-        request,
-        chained: false,
-        holds_lock: false,
-    }));
+    items.extend([&counter, &facts, &owed].map(|request| Item { request, chained: false, holds_lock: false }));
     let replies = connection.shell.batch(&items).await?;
     if first == 1 {
         let reply = &replies[0];
         match reply.code {
             0 => {}
             75 => {
-                return Err(Diagnostic::with_code(
-                    exit::REFUSED,
-                    "another operator is at work on this host",
-                )
-                .note(format!("held by {}", reply.out().trim()))
-                .help("wait until that run ends; if it is certainly dead: --break-lock"));
+                return Err(Diagnostic::with_code(exit::REFUSED, "another operator is at work on this host")
+                    .note(format!("held by {}", reply.out().trim()))
+                    .help("wait until that run ends; if it is certainly dead: --break-lock"));
             }
             _ => {
-                return Err(Diagnostic::with_code(
-                    exit::FAILED,
-                    format!("cannot take the lock in {STATE}"),
-                )
-                .note(reply.err().trim().to_owned())
-                .help("is the disk full or read-only?"));
+                return Err(Diagnostic::with_code(exit::FAILED, format!("cannot take the lock in {STATE}"))
+                    .note(reply.err().trim().to_owned())
+                    .help("is the disk full or read-only?"));
             }
         }
     }
@@ -103,10 +89,7 @@ pub async fn greet(connection: &mut Connection, operator: Option<&Operator>) -> 
 
 fn lock_script(operator: &Operator) -> String {
     let holder = format!("{STATE}/lock.holder");
-    let take = format!(
-        "printf '%s\\nshell %s\\n' {} $$ >{holder}; exit 0",
-        sh(&operator.name)
-    );
+    let take = format!("printf '%s\\nshell %s\\n' {} $$ >{holder}; exit 0", sh(&operator.name));
     let break_lock = if operator.break_lock {
         // Only a shell that still has the lock file open is ended; a pid that was reused does not.
         format!(
@@ -123,19 +106,13 @@ fn lock_script(operator: &Operator) -> String {
 
 /// Notes handlers as owed before the change that notifies them is made.
 pub fn owe(play: &str, handlers: &[String]) -> Request {
-    let lines: String = handlers
-        .iter()
-        .map(|handler| format!("{play}\t{handler}\n"))
-        .collect();
+    let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
     Request::sh(format!("mkdir -p -m 0700 {STATE} && cat >>{STATE}/pending-handlers && sync {STATE}/pending-handlers")).stdin(lines)
 }
 
 /// Crosses out handlers that have run, or that turned out not to be notified.
 pub fn settle(play: &str, handlers: &[String]) -> Request {
-    let lines: String = handlers
-        .iter()
-        .map(|handler| format!("{play}\t{handler}\n"))
-        .collect();
+    let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
     let file = format!("{STATE}/pending-handlers");
     Request::sh(format!(
         "[ -s {file} ] || exit 0; grep -vxF -f /dev/stdin {file} >{file}.new; sync {file}.new; mv {file}.new {file}"

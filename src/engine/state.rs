@@ -33,12 +33,7 @@ pub struct HostState {
 impl HostState {
     /// With nothing learned yet.
     pub fn new(name: &str, variables: HashMap<String, Node>, groups: Vec<String>) -> Self {
-        Self {
-            name: name.to_owned(),
-            variables,
-            groups,
-            data: RwLock::default(),
-        }
+        Self { name: name.to_owned(), variables, groups, data: RwLock::default() }
     }
 
     /// What was learned.
@@ -106,14 +101,7 @@ pub struct Coordinator {
 impl Coordinator {
     /// With the plays' hosts already known.
     pub fn new(plays: Vec<PlayBoard>, events: mpsc::UnboundedSender<Event>) -> Self {
-        Self {
-            board: Mutex::new(Board {
-                plays,
-                ..Board::default()
-            }),
-            bell: watch::Sender::new(0),
-            events,
-        }
+        Self { board: Mutex::new(Board { plays, ..Board::default() }), bell: watch::Sender::new(0), events }
     }
 
     /// Tells the reporters.
