@@ -2,31 +2,54 @@
 //!
 //! Text that came from a host is data: it is printed, compared and filtered, never evaluated.
 
-use crate::base::value::Value;
+mod ast;
+mod checks;
+mod eval;
+mod filters;
+mod format;
+mod globals;
+mod header;
+mod lookups;
+mod methods;
+mod objects;
+mod ops;
+mod origin;
+mod parse;
+mod print;
+mod session;
+mod stmt;
+mod syntax;
+mod val;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use header::FileOptions;
+pub use syntax::{check, check_condition, check_file};
+
+use crate::base::value::{Value, has_unknown, to_bool, unknown};
 use crate::base::{Diagnostic, Result};
-use crate::source::Node;
-use crate::source::{SourceFile, Span};
+use crate::source::{Node, SourceFile, Span, Yaml};
+use session::Session;
 use std::sync::Arc;
+use val::Val;
 
 /// A variable as the layers below hold it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Variable {
     /// Written by a person in YAML: a template, rendered when it is read.
     Template(Node),
     /// Data (facts, results, rendered values): never a template, whatever text it holds.
     Data(Value),
-    /// A dictionary whose entries are looked up when they are read, in their own surroundings: `hostvars` and
-    /// each host in it.
+    /// A mapping whose entries are variables of another scope (`hostvars`, `hostvars['db1']`, `vars`): each is looked
+    /// up and rendered there when it is read, never all at once.
     Scope(Arc<dyn Variables>),
 }
 
-impl std::fmt::Debug for Variable {
+impl std::fmt::Debug for dyn Variables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Variable::Template(node) => f.debug_tuple("Template").field(node).finish(),
-            Variable::Data(value) => f.debug_tuple("Data").field(value).finish(),
-            Variable::Scope(scope) => f.debug_tuple("Scope").field(&scope.names()).finish(),
-        }
+        f.write_str("Variables")
     }
 }
 
@@ -41,11 +64,17 @@ pub trait Variables: Send + Sync {
 /// Which of a role's or playbook's folders a file is looked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
+    /// `files/`.
     Files,
+    /// `templates/`.
     Templates,
+    /// `vars/`.
     Vars,
+    /// `tasks/`.
     Tasks,
 }
+
+/// The files beside a role or playbook.
 pub trait TemplateFiles: Send + Sync {
     /// The path of the first file of that name along the search path; for [`TemplateFiles::read`].
     fn find(&self, kind: FileKind, name: &str) -> Option<String>;
@@ -79,35 +108,139 @@ pub type Decrypt = Arc<dyn Fn(&str) -> Result<String> + Send + Sync>;
 /// What a template can reach.
 #[derive(Clone)]
 pub struct Context {
+    /// The variables.
     pub variables: Arc<dyn Variables>,
+    /// The files.
     pub files: Arc<dyn TemplateFiles>,
+    /// Opens vaulted values.
     pub decrypt: Decrypt,
 }
+
+/// A rendered template file.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
+    /// The text. When not all is known yet, it is of no use but for measuring.
     pub text: String,
+    /// Whether some part is known only after apply.
     pub unknown: bool,
 }
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileOptions {
-    pub trim_blocks: Option<bool>,
-    pub lstrip_blocks: Option<bool>,
-    pub newline_sequence: Option<String>,
-    pub variable_start_string: Option<String>,
-    pub variable_end_string: Option<String>,
-    pub block_start_string: Option<String>,
-    pub block_end_string: Option<String>,
-    pub comment_start_string: Option<String>,
-    pub comment_end_string: Option<String>,
+
+/// Renders a node: texts as templates, vaulted texts opened, unsafe texts as they are, all the way down.
+///
+/// Omitted parts of lists and mappings drop out; a node that is itself omitted gives [`crate::base::value::OMIT`].
+pub fn value(node: &Node, ctx: &Context) -> Result<Value> {
+    let session = Session::new(ctx);
+    session
+        .node(node.clone())
+        .to_data()
+        .map_err(|error| error.at(&node.span))
 }
-pub fn value(_node: &Node, _ctx: &Context) -> Result<Value> {
-    Err(Diagnostic::new(""))
+
+/// Renders one text: the native value when it is a single expression, text otherwise.
+pub fn text(template: &str, span: &Span, ctx: &Context) -> Result<Value> {
+    Session::new(ctx)
+        .scalar(template, span)
+        .to_data()
+        .map_err(|error| error.at(span))
 }
-pub fn text(_template: &str, _span: &Span, _ctx: &Context) -> Result<Value> {
-    Err(Diagnostic::new(""))
+
+/// Evaluates a condition: a bare expression, a boolean, or a list of them that must all hold.
+///
+/// The result is a boolean or unknown. Results of other kinds count as Python counts them.
+pub fn condition(node: &Node, ctx: &Context) -> Result<Value> {
+    let session = Session::new(ctx);
+    let Some(items) = node.items() else {
+        return session.condition(node).map(data);
+    };
+    let mut all = Some(true);
+    for item in items {
+        match session.condition(item) {
+            Ok(Some(false)) => return Ok(Value::Bool(false)),
+            Ok(Some(true)) => {}
+            Ok(None) => all = None,
+            Err(_) if all.is_none() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(data(all))
 }
-pub fn condition(_node: &Node, _ctx: &Context) -> Result<Value> {
-    Err(Diagnostic::new(""))
+
+/// Evaluates a bare expression to its native value.
+pub fn expression(text: &str, span: &Span, ctx: &Context) -> Result<Value> {
+    let session = Session::new(ctx);
+    session
+        .expression(text, span)?
+        .to_data()
+        .map_err(|error| error.at(span))
 }
-pub fn file(_source: &Arc<SourceFile>, _ctx: &Context, _options: &FileOptions) -> Result<Rendered> {
-    Err(Diagnostic::new(""))
+
+/// Renders a template file.
+pub fn file(source: &Arc<SourceFile>, ctx: &Context, options: &FileOptions) -> Result<Rendered> {
+    Session::new(ctx).file(source, options)
+}
+
+fn data(known: Option<bool>) -> Value {
+    known.map_or_else(unknown, Value::Bool)
+}
+
+impl Session {
+    /// `None` when it is not known yet.
+    fn condition(self: &std::rc::Rc<Self>, node: &Node) -> Result<Option<bool>> {
+        let result = match &node.yaml {
+            Yaml::Null => return Ok(Some(true)),
+            Yaml::String(text) => {
+                let text = text.trim();
+                if text.is_empty() {
+                    return Ok(Some(true));
+                }
+                // The braces are not wanted here, but old roles have them.
+                let bare = text
+                    .strip_prefix("{{")
+                    .and_then(|rest| rest.strip_suffix("}}"));
+                match bare.filter(|rest| !rest.contains("}}")) {
+                    Some(inner) => self.indirect(inner, &node.span)?,
+                    None if text.starts_with("{{") || text.starts_with("{%") => {
+                        worded(self.scalar(text, &node.span))
+                    }
+                    None => self.expression(text, &node.span)?,
+                }
+            }
+            _ => self.node(node.clone()),
+        };
+        if let Val::Undefined(missing) = &result {
+            return Err(missing.error.clone().at(&node.span));
+        }
+        if result.is_unknown()
+            || has_unknown(&result.to_data().unwrap_or(Value::Null)) && result.is_sequence()
+        {
+            return Ok(None);
+        }
+        result
+            .truthy()
+            .map(Some)
+            .map_err(|error| error.at(&node.span))
+    }
+
+    /// `when: "{{ name }}"`: the variable may itself hold an expression, if a person wrote it.
+    fn indirect(self: &std::rc::Rc<Self>, inner: &str, span: &Span) -> Result<Val> {
+        let name = inner.trim();
+        let result = self.expression(name, span)?;
+        let Val::Str(text) = &result else {
+            return Ok(result);
+        };
+        if to_bool(&Value::String(text.to_string())).is_none()
+            && matches!(self.ctx.variables.lookup(name), Some(Variable::Template(_)))
+        {
+            return self.expression(text, span);
+        }
+        Ok(worded(result))
+    }
+}
+
+/// `"false"` and the like, as the result of a template in a condition.
+fn worded(result: Val) -> Val {
+    match &result {
+        Val::Str(text) => to_bool(&Value::String(text.to_string())).map_or(result, Val::Bool),
+        _ => result,
+    }
 }
