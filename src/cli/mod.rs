@@ -5,13 +5,18 @@ mod check;
 mod complete;
 mod deploy;
 mod diff;
+mod facts;
+mod fleet;
 mod init;
 mod inventory;
 mod lab;
 mod listing;
 mod project;
 mod render;
+mod run;
+mod ssh;
 mod vault;
+mod verify;
 
 use crate::base::{Diagnostic, exit};
 use crate::report;
@@ -85,8 +90,14 @@ pub enum Command {
     Render(render::Args),
     /// What a commit changes in the rendered files, host by host
     Diff(diff::Args),
-    /// Find every mistake and weakness in playbook and inventory, without any host
-    Check(check::Args),
+    /// Whether the service is whole, as its own hosts see it
+    Verify(verify::Args),
+    /// What hosts are: system, hardware, network, as JSON
+    Facts(facts::Args),
+    /// A command on many hosts at once
+    Run(run::Args),
+    /// Log in to a host the way the inventory says
+    Ssh(ssh::Args),
     /// Throw-away hosts on this machine
     Lab(lab::Args),
     /// Hosts, groups and variables as hactl sees them
@@ -121,6 +132,10 @@ pub fn main() -> ExitCode {
         Command::Deploy(args) => deploy::run(&cli.global, args),
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
+        Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Facts(args) => facts::run(&cli.global, args),
+        Command::Run(args) => run::run(&cli.global, args),
+        Command::Ssh(args) => ssh::run(&cli.global, args),
         Command::Completions(args) => complete::completions(&args),
         Command::Man(args) => complete::man(&cli.global, &args),
         Command::Check(args) => check::run(&cli.global, args),

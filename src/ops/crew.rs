@@ -87,7 +87,16 @@ impl Crew {
     /// Sends each host its requests, all hosts at once; one round trip each.
     pub async fn round(
         &mut self,
+        work: BTreeMap<String, Vec<Request>>,
+    ) -> BTreeMap<String, Result<Answer>> {
+        self.round_telling(work, |_, _| {}).await
+    }
+
+    /// The same, telling of each host as soon as it has answered or is lost.
+    pub async fn round_telling(
+        &mut self,
         mut work: BTreeMap<String, Vec<Request>>,
+        mut tell: impl FnMut(&str, &Result<Answer>),
     ) -> BTreeMap<String, Result<Answer>> {
         let mut answers = BTreeMap::new();
         let mut tasks = JoinSet::new();
@@ -110,8 +119,12 @@ impl Crew {
                 }
             }
         }
+        for (host, answer) in &answers {
+            tell(host, answer);
+        }
         while let Some(done) = tasks.join_next().await {
             if let Ok((host, member, answer)) = done {
+                tell(&host, &answer);
                 self.members.insert(host.clone(), member);
                 answers.insert(host, answer);
             }

@@ -6,11 +6,14 @@
 use crate::base::value::{Map, Value, to_text};
 use crate::base::{Diagnostic, Diagnostics, Result};
 use crate::connection::{HostKeys, Target};
+use crate::engine::{Coordinator, Decrypt, Globals, HostState, Hosts, PlayLayers, Scope};
 use crate::inventory::Inventory;
-use crate::source::{self, Files, Node, Yaml};
-use std::collections::BTreeMap;
+use crate::source::{self, Files, Node};
+use crate::template::{self, Context, NoFiles, Variable, Variables as _};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// What a connection needs to know of a host.
 const CONNECTION: &[&str] = &[
@@ -35,9 +38,6 @@ const CONNECTION: &[&str] = &[
     "ansible_ssh_extra_args",
 ];
 
-/// Decrypts a vaulted value.
-pub type Decrypt = Arc<dyn Fn(&str) -> Result<String> + Send + Sync>;
-
 /// Where hosts and their variables come from.
 pub struct Project<'a> {
     /// The project's files: for the defaults of roles.
@@ -45,7 +45,7 @@ pub struct Project<'a> {
     /// The inventory.
     pub inventory: &'a Inventory,
     /// Variables that win over all others.
-    pub extra: &'a [(String, Node)],
+    pub extra: &'a HashMap<String, Node>,
     /// Opens vaulted values.
     pub decrypt: Decrypt,
     /// What to do about unknown host keys.
@@ -86,81 +86,85 @@ impl Project<'_> {
             .inventory
             .groups()
             .into_iter()
-            .map(|group| {
-                let hosts = self.inventory.group_hosts(&group);
-                (group, hosts)
+            .map(|group| (group.clone(), self.inventory.group_hosts(&group)))
+            .collect();
+        let states: Hosts = self
+            .inventory
+            .hosts()
+            .into_iter()
+            .chain(hosts.iter().cloned())
+            .map(|name| {
+                let variables = self.inventory.variables(&name);
+                let variables = variables.into_iter().map(|(key, node, _)| (key, node)).collect();
+                let state = HostState::new(&name, variables, self.inventory.host_groups(&name));
+                (name, Arc::new(state))
             })
             .collect();
-        let defaults: BTreeMap<&str, Vec<(String, Node)>> = groups
-            .keys()
-            .map(String::as_str)
-            .chain(["common"])
-            .map(|role| (role, errors.take(self.defaults(role)).unwrap_or_default()))
-            .collect();
+        let (silent, _) = mpsc::unbounded_channel();
+        let globals = Arc::new(Globals {
+            hosts: states,
+            groups: groups.clone(),
+            extra: self.extra.clone(),
+            magic: HashMap::new(),
+            coordinator: Arc::new(Coordinator::new(Vec::new(), silent)),
+        });
+        let mut defaults: BTreeMap<&str, Vec<(String, Node)>> = BTreeMap::new();
+        for role in groups.keys().map(String::as_str).chain(["common"]) {
+            if let Some(found) = errors.take(self.defaults(role)) {
+                defaults.insert(role, found);
+            }
+        }
         let chosen = hosts
             .iter()
-            .filter_map(|name| errors.take(self.host(name, names, &defaults)))
+            .filter_map(|name| errors.take(self.host(&globals, name, names, &defaults)))
             .collect();
         drop(defaults);
-        errors.finish(Site {
-            hosts: chosen,
-            groups,
-        })
+        errors.finish(Site { hosts: chosen, groups })
     }
 
-    fn host(
-        &self,
-        name: &str,
-        names: &[&str],
-        defaults: &BTreeMap<&str, Vec<(String, Node)>>,
-    ) -> Result<Host> {
-        let groups = self.inventory.host_groups(name);
-        let mut layers: BTreeMap<String, Node> = BTreeMap::new();
-        for role in std::iter::once("common").chain(groups.iter().map(String::as_str)) {
-            layers.extend(defaults.get(role).into_iter().flatten().cloned());
+    fn host(&self, globals: &Arc<Globals>, name: &str, names: &[&str], defaults: &BTreeMap<&str, Vec<(String, Node)>>) -> Result<Host> {
+        let state = globals
+            .hosts
+            .get(name)
+            .ok_or_else(|| Diagnostic::new(format!("there is no host `{name}`")))?;
+        let mut role_defaults = HashMap::new();
+        for role in std::iter::once("common").chain(state.groups.iter().map(String::as_str)) {
+            role_defaults.extend(defaults.get(role).into_iter().flatten().cloned());
         }
-        layers.extend(
-            self.inventory
-                .variables(name)
-                .into_iter()
-                .map(|(name, node, _)| (name, node)),
-        );
-        layers.extend(self.extra.iter().cloned());
+        let scope = Scope {
+            play: Some(Arc::new(PlayLayers {
+                index: 0,
+                name: String::new(),
+                dir: String::new(),
+                vars: HashMap::new(),
+                role_defaults,
+                role_vars: HashMap::new(),
+                role_names: Vec::new(),
+            })),
+            ..Scope::of_host(globals, state)
+        };
+        let context = Context {
+            variables: Arc::new(scope.clone()),
+            files: Arc::new(NoFiles),
+            decrypt: self.decrypt.clone(),
+        };
         let mut variables = Map::new();
         for wanted in CONNECTION.iter().chain(names) {
-            if let Some(node) = layers.get(*wanted) {
-                let value = self
-                    .render(node, &layers, 0)
-                    .map_err(|error| error.at(&node.span).on(name))?;
-                variables.insert((*wanted).to_owned(), value);
-            }
+            let value = match scope.lookup(wanted) {
+                Some(Variable::Template(node)) => template::value(&node, &context).map_err(|error| error.at(&node.span).on(name))?,
+                Some(Variable::Data(value)) => value,
+                Some(Variable::Scope(_)) | None => continue,
+            };
+            variables.insert((*wanted).to_owned(), value);
         }
         let mut target = Target::from_variables(name, &variables)?;
         target.host_keys = self.host_keys;
         Ok(Host {
             name: name.to_owned(),
-            groups,
+            groups: state.groups.clone(),
             target,
             variables,
         })
-    }
-
-    /// Renders a variable that is a plain value or the name of another one.
-    fn render(&self, node: &Node, layers: &BTreeMap<String, Node>, depth: usize) -> Result<Value> {
-        if let Yaml::String(text) = &node.yaml
-            && text.contains("{{")
-        {
-            let name = text
-                .trim()
-                .strip_prefix("{{")
-                .and_then(|rest| rest.strip_suffix("}}"))
-                .map(str::trim);
-            return match name.and_then(|name| layers.get(name)) {
-                Some(other) if depth < 16 => self.render(other, layers, depth + 1),
-                _ => Err(Diagnostic::new("this template cannot be rendered here")),
-            };
-        }
-        node.to_value_with(&|text| (self.decrypt)(text))
     }
 
     fn defaults(&self, role: &str) -> Result<Vec<(String, Node)>> {

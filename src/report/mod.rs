@@ -6,6 +6,7 @@ pub mod findings;
 pub mod json;
 pub mod junit;
 pub mod run;
+pub mod verify;
 
 pub use diagnostics::diagnostics;
 

@@ -91,8 +91,8 @@ pub struct Finding {
     pub observed: String,
     /// What to do.
     pub remedy: String,
-    /// It is unknown because a host could not be reached.
-    pub unreachable: bool,
+    /// It is unknown because this host could not be reached.
+    pub lost: Option<String>,
 }
 
 /// What was seen of one thing, before severity and place are added.
@@ -158,7 +158,7 @@ impl Findings {
             expected: String::new(),
             observed: String::new(),
             remedy: String::new(),
-            unreachable: false,
+            lost: None,
         };
         match verdict {
             Verdict::Good(observed) => finding.observed = observed,
@@ -186,7 +186,7 @@ impl Findings {
                 finding.expected = check.what.to_owned();
                 finding.observed = format!("{host} was not reached");
                 finding.remedy = format!("make {host} reachable");
-                finding.unreachable = true;
+                finding.lost = Some(host);
             }
         }
         // What a host said is shown to a person sooner or later.

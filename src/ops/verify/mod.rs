@@ -104,7 +104,7 @@ impl Outcome {
         let faults: Vec<&Finding> = self.findings.all().iter().filter(bad).collect();
         match faults.as_slice() {
             [] => exit::DONE,
-            faults if faults.iter().all(|finding| finding.unreachable) => exit::UNREACHABLE,
+            faults if faults.iter().all(|finding| finding.lost.is_some()) => exit::UNREACHABLE,
             _ => exit::FAULTS,
         }
     }
