@@ -98,6 +98,8 @@ pub enum Command {
     Run(run::Args),
     /// Log in to a host the way the inventory says
     Ssh(ssh::Args),
+    /// Find every mistake and weakness in playbook and inventory, without any host
+    Check(check::Args),
     /// Throw-away hosts on this machine
     Lab(lab::Args),
     /// Hosts, groups and variables as hactl sees them
