@@ -64,6 +64,7 @@ pub fn up(
             keeper.kill()?;
         }
         clean(places)?;
+        places.forget();
     }
     *stage = Stage::Over;
     result
@@ -107,6 +108,7 @@ impl Begun {
                     let _ = keeper.kill();
                 }
                 let _ = clean(&places);
+                places.forget();
                 interrupted()
             }
         });
@@ -302,6 +304,7 @@ pub fn down(places: &Places) -> Result<bool> {
         keeper.kill()?;
     }
     clean(places)?;
+    places.forget();
     Ok(there)
 }
 
