@@ -1,1 +1,219 @@
 //! The playbooks, roles, templates and inventories inside the binary, and the user's folder over them.
+//!
+//! A file of the same path in the user's folder wins. Only reads. A file from the binary is shown as `embedded:PATH`,
+//! never with a path of the machine that built it.
+
+use crate::base::{Diagnostic, Result};
+use crate::source::{Disk, Files};
+use rust_embed::Embed;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+#[derive(Embed)]
+#[folder = "roles"]
+#[prefix = "roles/"]
+#[exclude = "*.pyc"]
+#[allow_missing = true]
+struct Roles;
+
+#[derive(Embed)]
+#[folder = "templates"]
+#[prefix = "templates/"]
+#[allow_missing = true]
+struct Templates;
+
+#[derive(Embed)]
+#[folder = "inventories"]
+#[prefix = "inventories/"]
+#[allow_missing = true]
+struct Inventories;
+
+const SITE: &[u8] = include_bytes!("../site.yml");
+
+/// The files inside the binary.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Embedded;
+
+impl Embedded {
+    /// The bytes of a file; the path is relative to the project.
+    pub fn get(path: &str) -> Option<Cow<'static, [u8]>> {
+        if path == "site.yml" {
+            return Some(Cow::Borrowed(SITE));
+        }
+        [Roles::get, Templates::get, Inventories::get]
+            .iter()
+            .find_map(|get| get(path))
+            .map(|file| file.data)
+    }
+
+    /// The paths of all files, sorted.
+    pub fn paths() -> Vec<String> {
+        let mut paths: Vec<String> = Roles::iter()
+            .chain(Templates::iter())
+            .chain(Inventories::iter())
+            .map(Cow::into_owned)
+            .chain(["site.yml".to_owned()])
+            .collect();
+        paths.sort();
+        paths
+    }
+
+    /// The stacks that have an inventory inside the binary.
+    pub fn stacks() -> Vec<String> {
+        Self::below("inventories").into_iter().collect()
+    }
+
+    fn is_dir(path: &str) -> bool {
+        path.is_empty() || Self::paths().iter().any(|file| is_below(file, path))
+    }
+
+    /// The names in a folder.
+    fn below(dir: &str) -> BTreeSet<String> {
+        Self::paths()
+            .iter()
+            .filter_map(|file| {
+                let rest = if dir.is_empty() {
+                    file
+                } else {
+                    file.strip_prefix(dir)?.strip_prefix('/')?
+                };
+                rest.split('/').next().map(str::to_owned)
+            })
+            .collect()
+    }
+}
+
+fn is_below(file: &str, dir: &str) -> bool {
+    file.strip_prefix(dir)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The user's folder over the embedded files.
+#[derive(Debug, Clone)]
+pub struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    /// For the user's folder (`--project`).
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The user's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a path is on the disk.
+    pub fn on_disk(&self, path: &Path) -> PathBuf {
+        if self.root == Path::new(".") {
+            path.to_owned()
+        } else {
+            self.root.join(path)
+        }
+    }
+
+    /// The path inside the binary; none for paths that lead out of the project.
+    fn inside(path: &Path) -> Option<String> {
+        let mut parts: Vec<&str> = Vec::new();
+        for part in path.components() {
+            match part {
+                Component::CurDir => {}
+                Component::Normal(part) => parts.push(part.to_str()?),
+                Component::ParentDir => {
+                    parts.pop()?;
+                }
+                Component::RootDir | Component::Prefix(_) => return None,
+            }
+        }
+        Some(parts.join("/"))
+    }
+}
+
+impl Files for Project {
+    fn read_bytes(&self, path: &Path) -> Option<Result<Vec<u8>>> {
+        if let Some(found) = Disk.read_bytes(&self.on_disk(path)) {
+            return Some(found.map_err(|error| {
+                Diagnostic::new(format!("`{}` cannot be read", path.display())).note(error.message)
+            }));
+        }
+        Embedded::get(&Self::inside(path)?).map(|data| Ok(data.into_owned()))
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.on_disk(path).is_dir()
+            || Self::inside(path).is_some_and(|path| Embedded::is_dir(&path))
+    }
+
+    fn list(&self, dir: &Path) -> Option<Vec<PathBuf>> {
+        if !self.is_dir(dir) {
+            return None;
+        }
+        let disk = Disk.list(&self.on_disk(dir)).unwrap_or_default();
+        let mut names: BTreeSet<std::ffi::OsString> = disk
+            .iter()
+            .filter_map(|path| path.file_name())
+            .map(std::ffi::OsStr::to_owned)
+            .collect();
+        if let Some(inside) = Self::inside(dir) {
+            names.extend(Embedded::below(&inside).into_iter().map(Into::into));
+        }
+        Some(names.into_iter().map(|name| dir.join(name)).collect())
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        if !self.on_disk(path).is_file()
+            && let Some(inside) =
+                Self::inside(path).filter(|inside| Embedded::get(inside).is_some())
+        {
+            return format!("embedded:{inside}");
+        }
+        path.display().to_string()
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.on_disk(path).is_file()
+            || (!self.on_disk(path).is_dir()
+                && Self::inside(path).is_some_and(|path| Embedded::get(&path).is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_the_user_lies_over_the_binary() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let project = Project::new(dir.path());
+        let site = Path::new("./roles/../site.yml");
+        let embedded = project.read(site).expect("embedded").expect("read");
+        assert_eq!(embedded.path, "embedded:site.yml");
+        fs_err::write(dir.path().join("site.yml"), "- hosts: all\n").expect("written");
+        let own = project
+            .read(Path::new("site.yml"))
+            .expect("there")
+            .expect("read");
+        assert_eq!(
+            (own.path.as_str(), own.text.as_str()),
+            ("site.yml", "- hosts: all\n")
+        );
+        assert!(project.read(Path::new("/site.yml")).is_none());
+    }
+
+    #[test]
+    fn folders_are_merged() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs_err::create_dir_all(dir.path().join("roles/zz_own/tasks")).expect("made");
+        let project = Project::new(dir.path());
+        let roles = project.list(Path::new("roles")).expect("a folder");
+        assert!(
+            roles.contains(&PathBuf::from("roles/zz_own")) && roles.len() > 1,
+            "{roles:?}"
+        );
+        assert!(project.is_dir(Path::new("roles/zz_own")) && project.is_dir(&roles[0]));
+        assert!(!project.is_dir(Path::new("roles/none")) && !project.is_file(Path::new("roles")));
+    }
+}

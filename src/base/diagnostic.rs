@@ -28,12 +28,22 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A configuration error (exit code 1).
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), at: None, host: None, notes: Vec::new(), help: None, code: super::exit::USAGE }
+        Self {
+            message: message.into(),
+            at: None,
+            host: None,
+            notes: Vec::new(),
+            help: None,
+            code: super::exit::USAGE,
+        }
     }
 
     /// An error with another exit code.
     pub fn with_code(code: u8, message: impl Into<String>) -> Self {
-        Self { code, ..Self::new(message) }
+        Self {
+            code,
+            ..Self::new(message)
+        }
     }
 
     /// Says where; the innermost place wins, so an error that has one keeps it.
@@ -102,6 +112,11 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
+    /// How many were found.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// What was found, in the order of finding.
     pub fn into_vec(self) -> Vec<Diagnostic> {
         self.0
@@ -109,6 +124,10 @@ impl Diagnostics {
 
     /// `value` when nothing was found, all errors otherwise.
     pub fn finish<T>(self, value: T) -> Result<T, Vec<Diagnostic>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.0)
+        }
     }
 }

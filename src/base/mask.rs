@@ -18,7 +18,9 @@ fn registry() -> &'static RwLock<BTreeSet<String>> {
 /// Registers a secret. Also its single lines when it is a text of several (a private key),
 /// and its JSON-escaped form.
 pub fn register(secret: &str) {
-    let mut secrets = registry().write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut secrets = registry()
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     for piece in std::iter::once(secret).chain(secret.lines()).map(str::trim) {
         if piece.len() >= SHORTEST {
             secrets.insert(piece.to_owned());
@@ -31,13 +33,20 @@ pub fn register(secret: &str) {
 /// The text with every registered secret replaced. Longer secrets are replaced first, so that one
 /// that contains another does not leave its tail.
 pub fn mask(text: &str) -> String {
-    let secrets = registry().read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut found: Vec<&String> = secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
+    let secrets = registry()
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut found: Vec<&String> = secrets
+        .iter()
+        .filter(|secret| text.contains(secret.as_str()))
+        .collect();
     if found.is_empty() {
         return text.to_owned();
     }
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    found.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), SHOWN))
+    found.into_iter().fold(text.to_owned(), |text, secret| {
+        text.replace(secret.as_str(), SHOWN)
+    })
 }
 
 /// [`mask`] for every text inside a value.
@@ -46,7 +55,10 @@ pub fn mask_value(value: &serde_json::Value) -> serde_json::Value {
     match value {
         Value::String(text) => Value::String(mask(text)),
         Value::Array(items) => items.iter().map(mask_value).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (mask(key), mask_value(value))).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (mask(key), mask_value(value)))
+            .collect(),
         other => other.clone(),
     }
 }
@@ -56,6 +68,9 @@ mod tests {
     #[test]
     fn a_secret_is_masked_wherever_it_stands() {
         super::register("hunter2-and-more");
-        assert_eq!(super::mask("password=hunter2-and-more;"), "password=********;");
+        assert_eq!(
+            super::mask("password=hunter2-and-more;"),
+            "password=********;"
+        );
     }
 }

@@ -21,7 +21,10 @@ pub fn for_terminal(text: &str) -> String {
     text.chars()
         .flat_map(|c| match c {
             '\n' | '\t' => vec![c],
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => {
+            c if c.is_control()
+                || ('\u{202a}'..='\u{202e}').contains(&c)
+                || ('\u{2066}'..='\u{2069}').contains(&c) =>
+            {
                 c.escape_unicode().collect()
             }
             c => vec![c],
@@ -35,10 +38,18 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_sh() {
-        for (word, quoted) in [("plain", "plain"), ("", "''"), ("a b", "'a b'"), ("a\0b", "ab")] {
+        for (word, quoted) in [
+            ("plain", "plain"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("a\0b", "ab"),
+        ] {
             assert_eq!(sh(word), quoted);
         }
-        assert_eq!(shlex::split(&sh("it's $HOME\n`x`")).expect("quoted"), ["it's $HOME\n`x`"]);
+        assert_eq!(
+            shlex::split(&sh("it's $HOME\n`x`")).expect("quoted"),
+            ["it's $HOME\n`x`"]
+        );
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub fn has_unknown(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(UNKNOWN),
         Value::Array(items) => items.iter().any(has_unknown),
-        Value::Object(map) => map.iter().any(|(key, value)| key.contains(UNKNOWN) || has_unknown(value)),
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains(UNKNOWN) || has_unknown(value)),
         _ => false,
     }
 }
@@ -41,6 +43,18 @@ pub fn to_bool(value: &Value) -> Option<bool> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// JSON as Python's `json.dumps` writes it: a space after commas and colons.
+pub fn to_json(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(to_json).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), to_json(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -27,10 +27,23 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The project folder: site.yml, roles, templates, inventories. What is missing there comes from the binary
-    #[arg(short = 'C', long, value_name = "DIR", global = true, default_value = ".")]
+    #[arg(
+        short = 'C',
+        long,
+        value_name = "DIR",
+        global = true,
+        default_value = "."
+    )]
     pub project: PathBuf,
     /// Inventory file or folder; may be given more than once. A bare stack name means the embedded inventory
-    #[arg(short, long, value_name = "PATH", global = true, env = "HACTL_INVENTORY", value_delimiter = ',')]
+    #[arg(
+        short,
+        long,
+        value_name = "PATH",
+        global = true,
+        env = "HACTL_INVENTORY",
+        value_delimiter = ','
+    )]
     pub inventory: Vec<PathBuf>,
     /// Only these hosts (an Ansible pattern: `db*`, `lb:&site1`, `all:!db2`)
     #[arg(short, long, value_name = "PATTERN", global = true)]
@@ -39,7 +52,12 @@ pub struct Global {
     #[arg(short, long, value_name = "VARS", global = true)]
     pub extra_vars: Vec<String>,
     /// File that holds the vault password, or a program that prints it
-    #[arg(long, value_name = "FILE", global = true, env = "ANSIBLE_VAULT_PASSWORD_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "ANSIBLE_VAULT_PASSWORD_FILE"
+    )]
     pub vault_password_file: Option<PathBuf>,
     /// Ask for the vault password
     #[arg(long, global = true)]
@@ -73,7 +91,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+            return ExitCode::from(if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::DONE
+            });
         }
     };
     let outcome = match cli.command {
@@ -86,7 +108,13 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(errors) => {
             report::diagnostics(&errors);
-            ExitCode::from(errors.iter().map(|error| error.code).max().unwrap_or(exit::FAILED))
+            ExitCode::from(
+                errors
+                    .iter()
+                    .map(|error| error.code)
+                    .max()
+                    .unwrap_or(exit::FAILED),
+            )
         }
     }
 }

@@ -1,1 +1,15 @@
-//! connection
+//! How hactl reaches a host: one OpenSSH master, one long-lived shell on it, framed batches through that.
+//!
+//! Nothing here knows what a task is. Host keys are always checked; nothing is retried that could have run.
+
+mod probes;
+mod shell;
+mod ssh;
+mod target;
+mod wire;
+
+pub use probes::{Decoder, compile};
+pub use shell::{Shell, Statistics};
+pub use ssh::Connection;
+pub use target::{HostKeys, Target};
+pub use wire::Item;

@@ -1,1 +1,30 @@
-//! engine
+//! Runs plays on hosts: batched, ahead where that is safe, each host at its own pace.
+//!
+//! The engine decides and acts; it sends events and never prints.
+
+pub mod action;
+mod alone;
+mod commit;
+mod content;
+pub mod cursor;
+pub mod event;
+pub mod greet;
+mod link;
+mod looping;
+mod notify;
+mod offline;
+mod run;
+mod runner;
+mod scope;
+mod settings;
+mod settle;
+mod state;
+mod unit;
+mod window;
+
+pub use event::{Event, Status, TaskEnd};
+pub use greet::Operator;
+pub use run::{Ending, Plan, Start, target};
+pub use scope::{Globals, PlayLayers, Scope};
+pub use settings::{Decrypt, Settings};
+pub use state::{Coordinator, HostState, Hosts};

@@ -22,12 +22,20 @@ pub struct Spec {
 
 impl Spec {
     /// What every table line starts from.
-    pub const EMPTY: Self =
-        Self { names: &[], params: &[], free_form: false, one_of: &[], read_only: false, summary: "" };
+    pub const EMPTY: Self = Self {
+        names: &[],
+        params: &[],
+        free_form: false,
+        one_of: &[],
+        read_only: false,
+        summary: "",
+    };
 
     /// The parameter of that name or alias.
     pub fn param(&self, name: &str) -> Option<&'static Param> {
-        self.params.iter().find(|param| param.name == name || param.aliases.contains(&name))
+        self.params
+            .iter()
+            .find(|param| param.name == name || param.aliases.contains(&name))
     }
 }
 
@@ -51,7 +59,14 @@ pub struct Param {
 impl Param {
     /// An optional parameter.
     pub const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, aliases: &[], kind, required: false, choices: &[], secret: false }
+        Self {
+            name,
+            aliases: &[],
+            kind,
+            required: false,
+            choices: &[],
+            secret: false,
+        }
     }
 
     /// Must be given.
@@ -129,7 +144,10 @@ pub struct Args {
 impl Args {
     /// From checked values.
     pub fn new(values: Map<String, Value>) -> Self {
-        Self { values, ..Self::default() }
+        Self {
+            values,
+            ..Self::default()
+        }
     }
 
     /// Checks and converts raw, rendered parameters: unknown names, missing ones, choices, kinds; aliases become names.
@@ -154,15 +172,28 @@ impl Args {
         }
         for param in spec.params.iter().filter(|param| param.required) {
             if !values.contains_key(param.name) {
-                return Err(Diagnostic::new(format!("`{}` needs the parameter `{}`", spec.names[0], param.name)));
+                return Err(Diagnostic::new(format!(
+                    "`{}` needs the parameter `{}`",
+                    spec.names[0], param.name
+                )));
             }
         }
         for (names, exactly) in spec.one_of {
-            let given: Vec<_> = names.iter().filter(|name| values.contains_key(**name)).collect();
+            let given: Vec<_> = names
+                .iter()
+                .filter(|name| values.contains_key(**name))
+                .collect();
             if given.len() > 1 || (*exactly && given.is_empty()) {
-                let wanted = if *exactly { "exactly one" } else { "at most one" };
+                let wanted = if *exactly {
+                    "exactly one"
+                } else {
+                    "at most one"
+                };
                 let names = names.join("`, `");
-                return Err(Diagnostic::new(format!("`{}` takes {wanted} of `{names}`", spec.names[0])));
+                return Err(Diagnostic::new(format!(
+                    "`{}` takes {wanted} of `{names}`",
+                    spec.names[0]
+                )));
             }
         }
         Ok(Self::new(values))
@@ -190,7 +221,10 @@ impl Args {
 
     /// A boolean, or what holds when it was not given.
     pub fn bool_or(&self, name: &str, default: bool) -> bool {
-        self.values.get(name).and_then(Value::as_bool).unwrap_or(default)
+        self.values
+            .get(name)
+            .and_then(Value::as_bool)
+            .unwrap_or(default)
     }
 
     /// A boolean.
@@ -229,8 +263,16 @@ impl Args {
 
 /// The error for a parameter that the module does not have, with the nearest name.
 pub fn unknown_parameter(spec: &Spec, name: &str) -> Diagnostic {
-    let all = spec.params.iter().flat_map(|param| std::iter::once(param.name).chain(param.aliases.iter().copied()));
-    let known = spec.params.iter().map(|param| param.name).collect::<Vec<_>>().join(", ");
+    let all = spec
+        .params
+        .iter()
+        .flat_map(|param| std::iter::once(param.name).chain(param.aliases.iter().copied()));
+    let known = spec
+        .params
+        .iter()
+        .map(|param| param.name)
+        .collect::<Vec<_>>()
+        .join(", ");
     let error = Diagnostic::new(format!("`{}` has no parameter `{name}`", spec.names[0]));
     match nearest(name, all) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
@@ -240,16 +282,32 @@ pub fn unknown_parameter(spec: &Spec, name: &str) -> Diagnostic {
 
 /// The name that is most like the one given, if any is like it at all.
 pub fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    all.map(|candidate| (similar::TextDiff::from_chars(name, candidate).ratio(), candidate))
-        .filter(|(ratio, _)| *ratio > 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
+    all.map(|candidate| {
+        (
+            similar::TextDiff::from_chars(name, candidate).ratio(),
+            candidate,
+        )
+    })
+    .filter(|(ratio, _)| *ratio > 0.6)
+    .max_by(|a, b| a.0.total_cmp(&b.0))
+    .map(|(_, candidate)| candidate)
 }
 
-fn convert(param: &Param, value: Value) -> Result<Value> {
+/// The value as the parameter takes it: kind and choices.
+///
+/// # Errors
+/// When it does not fit.
+pub fn convert(param: &Param, value: Value) -> Result<Value> {
     let wrong = |value: &Value, wanted: &str| {
-        let shown = if param.secret { "a value".to_owned() } else { format!("`{}`", to_text(value)) };
-        Diagnostic::new(format!("parameter `{}` takes {wanted}, not {shown}", param.name))
+        let shown = if param.secret {
+            "a value".to_owned()
+        } else {
+            format!("`{}`", to_text(value))
+        };
+        Diagnostic::new(format!(
+            "parameter `{}` takes {wanted}, not {shown}",
+            param.name
+        ))
     };
     if crate::base::value::has_unknown(&value) {
         return Ok(value);
@@ -258,22 +316,37 @@ fn convert(param: &Param, value: Value) -> Result<Value> {
         Kind::Any => value,
         Kind::Str | Kind::Path => match value {
             Value::String(_) => value,
-            Value::Array(_) | Value::Object(_) if param.kind == Kind::Path => return Err(wrong(&value, "a path")),
+            Value::Array(_) | Value::Object(_) if param.kind == Kind::Path => {
+                return Err(wrong(&value, "a path"));
+            }
             Value::Array(_) | Value::Object(_) => Value::String(value.to_string()),
             other => Value::String(to_text(&other)),
         },
         Kind::Bool => Value::Bool(to_bool(&value).ok_or_else(|| wrong(&value, "yes or no"))?),
         Kind::Int => match &value {
             Value::Number(number) if number.is_i64() || number.is_u64() => value,
-            other => Value::from(to_text(other).trim().parse::<i64>().map_err(|_| wrong(other, "a whole number"))?),
+            other => Value::from(
+                to_text(other)
+                    .trim()
+                    .parse::<i64>()
+                    .map_err(|_| wrong(other, "a whole number"))?,
+            ),
         },
         Kind::Float => match &value {
             Value::Number(_) => value,
-            other => Value::from(to_text(other).trim().parse::<f64>().map_err(|_| wrong(other, "a number"))?),
+            other => Value::from(
+                to_text(other)
+                    .trim()
+                    .parse::<f64>()
+                    .map_err(|_| wrong(other, "a number"))?,
+            ),
         },
         Kind::List => match value {
             Value::Array(_) => value,
-            Value::String(text) => text.split(',').map(|item| Value::from(item.trim())).collect(),
+            Value::String(text) => text
+                .split(',')
+                .map(|item| Value::from(item.trim()))
+                .collect(),
             other => Value::Array(vec![other]),
         },
         Kind::Dict => match value {
@@ -294,8 +367,14 @@ fn convert(param: &Param, value: Value) -> Result<Value> {
             Value::Array(items) => items.iter().map(to_text).collect(),
             other => vec![to_text(other)],
         };
-        if let Some(bad) = given.iter().find(|given| !param.choices.contains(&given.as_str())) {
-            return Err(wrong(&Value::from(bad.as_str()), &format!("one of `{}`", param.choices.join("`, `"))));
+        if let Some(bad) = given
+            .iter()
+            .find(|given| !param.choices.contains(&given.as_str()))
+        {
+            return Err(wrong(
+                &Value::from(bad.as_str()),
+                &format!("one of `{}`", param.choices.join("`, `")),
+            ));
         }
     }
     Ok(value)

@@ -9,8 +9,10 @@ mod files;
 mod probe;
 mod system;
 
-pub use args::{Args, Kind, Param, Spec};
-pub use probe::{Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step};
+pub use args::{Args, Kind, Param, Spec, convert, nearest, unknown_parameter};
+pub use probe::{
+    Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step,
+};
 
 use crate::base::Result;
 use crate::base::value::{Map, Value};

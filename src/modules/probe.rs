@@ -63,7 +63,10 @@ pub struct Request {
 impl Request {
     /// A script without input, as root.
     pub fn sh(script: impl Into<String>) -> Self {
-        Self { script: script.into(), ..Self::default() }
+        Self {
+            script: script.into(),
+            ..Self::default()
+        }
     }
 
     /// A command given as words; quoting is done here.
@@ -207,7 +210,15 @@ pub fn all_succeeded(replies: &[Reply]) -> Result<()> {
 
 /// The error that a failed reply means: the last lines of its stderr (or stdout).
 pub fn failure(reply: &Reply) -> Diagnostic {
-    let text = if reply.stderr.is_empty() { reply.out() } else { reply.err() };
+    let text = if reply.stderr.is_empty() {
+        reply.out()
+    } else {
+        reply.err()
+    };
     let text = quote::for_terminal(text.trim_end());
-    Diagnostic::with_code(exit::FAILED, format!("the command ended with exit code {}", reply.code)).note(text)
+    Diagnostic::with_code(
+        exit::FAILED,
+        format!("the command ended with exit code {}", reply.code),
+    )
+    .note(text)
 }

@@ -15,16 +15,29 @@ pub fn diagnostics(errors: &[Diagnostic]) {
 /// One error as text, coloured when stderr is a terminal.
 pub fn draw(error: &Diagnostic) -> String {
     let mut text = String::new();
-    let host = error.host.as_ref().map(|host| format!("{host}: ")).unwrap_or_default();
+    let host = error
+        .host
+        .as_ref()
+        .map(|host| format!("{host}: "))
+        .unwrap_or_default();
     let message = quote::for_terminal(&format!("{host}{}", error.message));
-    let _ = writeln!(text, "{}: {message}", style("error").red().bold().for_stderr());
+    let _ = writeln!(
+        text,
+        "{}: {message}",
+        style("error").red().bold().for_stderr()
+    );
     if let Some(span) = &error.at {
         let number = span.line.to_string();
         let pad = " ".repeat(number.len());
         let column = span.column.saturating_sub(1);
         let _ = writeln!(text, "{pad}--> {span}");
         let _ = writeln!(text, "{number} | {}", quote::for_terminal(span.line_text()));
-        let _ = writeln!(text, "{pad} | {}{}", " ".repeat(column), style("^").red().for_stderr());
+        let _ = writeln!(
+            text,
+            "{pad} | {}{}",
+            " ".repeat(column),
+            style("^").red().for_stderr()
+        );
     }
     for note in &error.notes {
         for line in note.lines() {

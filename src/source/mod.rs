@@ -2,8 +2,17 @@
 //!
 //! Nothing here knows what a play or an inventory is.
 
+mod convert;
+mod emit;
+mod fault;
+mod files;
+mod scalar;
 mod yaml;
+#[cfg(test)]
+mod yaml_tests;
 
+pub use emit::to_yaml;
+pub use files::{Disk, Files, load, text};
 pub use yaml::{parse, parse_all};
 
 use std::fmt;
@@ -32,7 +41,11 @@ pub struct Span {
 impl Span {
     /// The text of the line, without its end.
     pub fn line_text(&self) -> &str {
-        self.file.text.lines().nth(self.line.saturating_sub(1)).unwrap_or("")
+        self.file
+            .text
+            .lines()
+            .nth(self.line.saturating_sub(1))
+            .unwrap_or("")
     }
 }
 
@@ -83,7 +96,10 @@ pub enum Yaml {
 impl Node {
     /// The node under a key of a mapping.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries().iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, v)| v)
+        self.entries()
+            .iter()
+            .find(|(k, _)| k.as_str() == Some(key))
+            .map(|(_, v)| v)
     }
 
     /// The text, when it is text (plain, not vaulted).

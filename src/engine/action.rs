@@ -1,0 +1,188 @@
+//! The engine's own actions: what a task does without asking its host.
+
+use super::settings::Settings;
+use crate::base::value::{Map, OMIT, Value, has_unknown, to_text, unknown};
+use crate::base::{Diagnostic, Result, exit};
+use crate::play::Task;
+use crate::source::{Node, Yaml};
+use crate::template::{self, Context};
+
+/// An action, prepared.
+#[derive(Debug, Clone)]
+pub enum Local {
+    /// Says something; its text, and the value that `register` keeps.
+    Debug { message: String, result: Map<String, Value> },
+    /// Sets variables.
+    SetFact(Map<String, Value>),
+    /// Adds variables from files: raw, still templates.
+    IncludeVars(Vec<(String, Node)>),
+    /// An assertion held.
+    Held { message: Option<String> },
+    /// `fail`, or an assertion that did not hold.
+    Failed { message: String, result: Map<String, Value> },
+    /// `pause`.
+    Pause { seconds: f64 },
+    /// `meta`.
+    Meta(String),
+    /// `group_by`, `add_host`: nothing that this engine keeps.
+    Group { name: String },
+}
+
+const NAMES: &[&str] = &["debug", "set_fact", "include_vars", "assert", "fail", "pause", "meta", "group_by"];
+
+/// Whether the engine does this itself.
+pub fn is_local(module: &str) -> bool {
+    NAMES.contains(&module)
+}
+
+fn rendered(task: &Task, name: &str, context: &Context) -> Result<Option<Value>> {
+    task.arg(name)
+        .map(|node| template::value(node, context).map_err(|error| error.at(&node.span)))
+        .transpose()
+        .map(|value| value.filter(|value| *value != OMIT))
+}
+
+/// Renders an action; `None` when what it needs is not known yet.
+///
+/// # Errors
+/// Templates that fail, files that are missing.
+pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Option<Local>> {
+    Ok(Some(match task.action.module {
+        "debug" => return debug(task, context),
+        "set_fact" => {
+            let mut facts = Map::new();
+            for (name, node) in &task.action.args {
+                if name != "cacheable" {
+                    let value = template::value(node, context).map_err(|error| error.at(&node.span))?;
+                    facts.insert(name.clone(), if has_unknown(&value) { unknown() } else { value });
+                }
+            }
+            if let Some(node) = &task.action.template
+                && let Value::Object(map) = template::value(node, context)?
+            {
+                facts.extend(map);
+            }
+            Local::SetFact(facts)
+        }
+        "include_vars" => return include_vars(task, context, settings),
+        "assert" => return assert(task, context),
+        "fail" => {
+            let message = rendered(task, "msg", context)?.map_or_else(|| "Failed as requested from task".to_owned(), |m| to_text(&m));
+            Local::Failed { message, result: Map::new() }
+        }
+        "pause" => {
+            let of = |name: &str| -> Result<f64> {
+                Ok(rendered(task, name, context)?.and_then(|value| to_text(&value).parse().ok()).unwrap_or(0.0))
+            };
+            let seconds = of("seconds")? + 60.0 * of("minutes")?;
+            if seconds <= 0.0 {
+                return Err(Diagnostic::new("`pause` without `seconds` or `minutes` would wait for a key, which an unattended run has not")
+                    .at(&task.span));
+            }
+            Local::Pause { seconds }
+        }
+        "meta" => {
+            let what = match &task.action.free_form {
+                Some(node) => to_text(&template::value(node, context)?),
+                None => String::new(),
+            };
+            Local::Meta(what.trim().to_owned())
+        }
+        "group_by" => Local::Group { name: rendered(task, "key", context)?.map(|key| to_text(&key)).unwrap_or_default() },
+        other => return Err(Diagnostic::new(format!("there is no action `{other}`")).at(&task.span)),
+    }))
+}
+
+fn debug(task: &Task, context: &Context) -> Result<Option<Local>> {
+    let mut result = Map::new();
+    let message = if let Some(node) = task.arg("var") {
+        let name = node.as_str().unwrap_or_default().trim().to_owned();
+        let value = template::text(&format!("{{{{ {name} }}}}"), &node.span, context)
+            .unwrap_or_else(|_| Value::from("VARIABLE IS NOT DEFINED!"));
+        let shown = format!("{name} = {}", serde_json::to_string_pretty(&value).unwrap_or_default());
+        result.insert(name, value);
+        shown
+    } else {
+        let value = rendered(task, "msg", context)?.unwrap_or_else(|| Value::from("Hello world!"));
+        let shown = match &value {
+            Value::String(text) => text.clone(),
+            other => serde_json::to_string_pretty(other).unwrap_or_default(),
+        };
+        result.insert("msg".to_owned(), value);
+        shown
+    };
+    Ok(Some(Local::Debug { message, result }))
+}
+
+fn assert(task: &Task, context: &Context) -> Result<Option<Local>> {
+    let that = task.arg("that").ok_or_else(|| Diagnostic::new("`assert` needs `that`").at(&task.span))?;
+    let single;
+    let conditions = match &that.yaml {
+        Yaml::Sequence(items) => items.as_slice(),
+        _ => {
+            single = [that.clone()];
+            &single
+        }
+    };
+    let text = |value: Option<Value>| {
+        value.map(|value| match value {
+            Value::Array(lines) => lines.iter().map(to_text).collect::<Vec<_>>().join("\n"),
+            other => to_text(&other),
+        })
+    };
+    for condition in conditions {
+        let holds = template::condition(condition, context).map_err(|error| error.at(&condition.span))?;
+        if has_unknown(&holds) {
+            return Ok(None);
+        }
+        if holds != Value::Bool(true) {
+            let given = match rendered(task, "fail_msg", context)? {
+                Some(value) => Some(value),
+                None => rendered(task, "msg", context)?,
+            };
+            let shown = condition.as_str().unwrap_or("the condition").to_owned();
+            let mut result = Map::new();
+            result.insert("assertion".to_owned(), Value::from(shown.clone()));
+            result.insert("evaluated_to".to_owned(), Value::Bool(false));
+            let message = text(given).unwrap_or_else(|| format!("assertion failed: {shown}"));
+            return Ok(Some(Local::Failed { message, result }));
+        }
+    }
+    Ok(Some(Local::Held { message: text(rendered(task, "success_msg", context)?) }))
+}
+
+fn include_vars(task: &Task, context: &Context, settings: &Settings) -> Result<Option<Local>> {
+    let single = match (&task.action.free_form, task.arg("file")) {
+        (Some(node), _) | (None, Some(node)) => Some((template::value(node, context)?, node.span.clone())),
+        (None, None) => None,
+    };
+    let mut variables = Vec::new();
+    if let Some((value, span)) = single {
+        if has_unknown(&value) {
+            return Ok(None);
+        }
+        let name = to_text(&value);
+        variables.extend(settings.vars_file(task, &name).map_err(|error| error.at(&span))?);
+    } else if let Some(directory) = rendered(task, "dir", context)? {
+        if has_unknown(&directory) {
+            return Ok(None);
+        }
+        variables.extend(settings.vars_dir(task, &to_text(&directory))?);
+    } else {
+        return Err(Diagnostic::new("`include_vars` needs a file or `dir`").at(&task.span));
+    }
+    if let Some(name) = rendered(task, "name", context)? {
+        let span = task.span.clone();
+        let entries = variables
+            .into_iter()
+            .map(|(key, node): (String, Node)| (Node { yaml: Yaml::String(key), span: node.span.clone() }, node))
+            .collect();
+        variables = vec![(to_text(&name), Node { yaml: Yaml::Mapping(entries), span })];
+    }
+    Ok(Some(Local::IncludeVars(variables)))
+}
+
+/// The error of a `fail` or of an assertion.
+pub fn failure(message: &str) -> Diagnostic {
+    Diagnostic::with_code(exit::FAILED, message)
+}

@@ -1,0 +1,303 @@
+//! Makes a settled result count: events, registers, facts, notifications.
+
+use super::action::{self, Local};
+use super::event::{Event, Status, TaskEnd};
+use super::greet;
+use super::notify;
+use super::run::PlayRun;
+use super::runner::{Due, Flow, Runner};
+use super::settle::{Settled, loop_result, settle};
+use super::unit::{Remote, Unit, Work};
+use super::window::skipped;
+use crate::base::value::{Map, Value, unknown};
+use crate::base::{Diagnostic, Result, exit};
+use crate::modules::{Change, Decision, Diff, Reply, Seen};
+use crate::template::Variable;
+use std::sync::Arc;
+
+/// What a module's looking came to.
+pub(super) enum Decided {
+    /// Judged: nothing to apply.
+    Settled(Settled, Vec<Diff>),
+    /// A change is due.
+    Due(Change),
+}
+
+impl Runner {
+    /// Decides a module from what was seen.
+    pub(super) fn decide(&self, remote: &Remote, unit: &Unit, seen: &[Seen]) -> Decided {
+        let settings = &self.shared.settings;
+        let asked = !remote.probes.is_empty() || remote.reads;
+        if settings.offline && asked && (remote.reads || remote.probes.iter().any(|probe| matches!(probe, crate::modules::Probe::Run(_)))) {
+            return Decided::Settled(self.unknown(unit, "what a command says on the host"), Vec::new());
+        }
+        if remote.reads
+            && let (Some(change), Some(Seen::Reply(reply))) = (&remote.certain, seen.first())
+        {
+            let outcome = remote.module.finish(&remote.args, change, std::slice::from_ref(reply));
+            return Decided::Settled(self.settled(unit, outcome, false), Vec::new());
+        }
+        let decision = match &remote.certain {
+            Some(change) => Ok(Decision::Change(change.clone())),
+            None => remote.module.diff(&remote.args, seen),
+        };
+        match decision {
+            Ok(Decision::Same(outcome)) => Decided::Settled(self.settled(unit, Ok(outcome), false), Vec::new()),
+            Ok(Decision::Change(change)) if unit.keywords.check => {
+                let settled = self.settled(unit, Ok(change.outcome), true);
+                Decided::Settled(settled, change.diffs)
+            }
+            Ok(Decision::Change(change)) => Decided::Due(change),
+            Err(error) => Decided::Settled(self.settled(unit, Err(error), false), Vec::new()),
+        }
+    }
+
+    /// Judges a module's answer.
+    pub(super) fn settled(&self, unit: &Unit, outcome: Result<Map<String, Value>>, changed: bool) -> Settled {
+        let (outcome, error) = match outcome {
+            Ok(outcome) => (outcome, None),
+            Err(error) => (Map::new(), Some(Diagnostic { code: exit::FAILED, ..error })),
+        };
+        settle(unit, outcome, changed, error, &self.shared.settings)
+    }
+
+    pub(super) fn unknown(&self, unit: &Unit, why: &str) -> Settled {
+        if !self.shared.settings.check && !self.shared.settings.offline {
+            let error = Diagnostic::with_code(exit::FAILED, format!("{why} is not known")).at(&unit.task.span);
+            return settle(unit, Map::new(), false, Some(error), &self.shared.settings);
+        }
+        Settled { status: Status::Unknown, result: unknown(), changed: false, error: Some(Diagnostic::new(format!("depends on {why}"))) }
+    }
+
+    /// The end of a change: reads the replies, judges, commits.
+    pub(super) fn changed(&mut self, play: &PlayRun, due: &Due, replies: &[Reply], owing: usize) -> Flow {
+        let Work::Remote(remote) = &due.unit.work else { return Flow::Go };
+        if let Some(failed) = replies[..owing].iter().find(|reply| reply.code != 0) {
+            let error = Diagnostic::with_code(exit::FAILED, "cannot note the handlers that this change owes").note(failed.err().trim().to_owned());
+            let settled = self.settled(&due.unit, Err(error), false);
+            return self.commit(play, &due.unit, settled, Vec::new(), due.last, 0);
+        }
+        let ran: Vec<Reply> = replies[owing..].iter().take(due.change.requests.len()).take_while(|reply| reply.code >= 0).cloned().collect();
+        let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
+        let outcome = remote.module.finish(&remote.args, &due.change, &ran);
+        let settled = self.settled(&due.unit, outcome, true);
+        if !settled.changed {
+            let names = self.handler_names(&due.unit);
+            if !names.is_empty() {
+                let still: Vec<String> = names.into_iter().filter(|name| !self.is_notified(name)).collect();
+                if !still.is_empty() {
+                    self.state.bookkeeping.push(greet::settle(&play.play.name, &still));
+                }
+            }
+        }
+        self.commit(play, &due.unit, settled, due.change.diffs.clone(), due.last, milliseconds)
+    }
+
+    fn is_notified(&self, name: &str) -> bool {
+        self.state.notified.iter().any(|index| self.state.handlers[*index].0.name.as_deref() == Some(name))
+    }
+
+    /// Makes a result count.
+    pub(super) fn commit(&mut self, play: &PlayRun, unit: &Unit, settled: Settled, diffs: Vec<Diff>, last: Option<bool>, milliseconds: u64) -> Flow {
+        if let Some(facts) = settled.result.get("ansible_facts").and_then(Value::as_object) {
+            let known: Vec<(String, Value)> = facts.iter().map(|(name, value)| (name.trim_start_matches("ansible_").to_owned(), value.clone())).collect();
+            self.host.data_mut().facts.extend(known);
+        }
+        if settled.changed {
+            self.notify(unit);
+        }
+        let failed = settled.status == Status::Failed;
+        let error = settled.error.clone().map(|error| error.on(&self.host.name).at(&unit.task.span));
+        self.show(play, unit, &settled, diffs, error.clone(), milliseconds);
+        let register = unit.task.keywords.register.as_ref();
+        match last {
+            None => {
+                if let Some(name) = register {
+                    self.host.data_mut().set.insert(name.clone(), settled.result);
+                }
+                if failed {
+                    self.fail(unit, error);
+                    return Flow::Failed;
+                }
+            }
+            Some(last) => {
+                self.state.loop_results.push(settled.result);
+                if failed && self.state.loop_failed.is_none() {
+                    self.state.loop_failed = error;
+                }
+                if last {
+                    let result = loop_result(std::mem::take(&mut self.state.loop_results));
+                    if let Some(name) = register {
+                        self.host.data_mut().set.insert(name.clone(), result);
+                    }
+                    if let Some(error) = self.state.loop_failed.take() {
+                        self.fail(unit, Some(error));
+                        return Flow::Failed;
+                    }
+                }
+            }
+        }
+        Flow::Go
+    }
+
+    fn fail(&mut self, unit: &Unit, error: Option<Diagnostic>) {
+        let message = error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+        let mut data = self.host.data_mut();
+        let result = serde_json::json!({"failed": true, "changed": false, "msg": message});
+        data.set.insert("ansible_failed_result".to_owned(), result);
+        let task = serde_json::json!({"name": unit.task.title(), "action": unit.task.action.module});
+        data.set.insert("ansible_failed_task".to_owned(), task);
+        drop(data);
+        self.state.failure = error;
+        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        let fatal = super::unit::flag(unit.task.keywords.any_errors_fatal.as_ref(), false, &context).unwrap_or(false);
+        if fatal && let Some(play) = unit.scope.play.as_ref() {
+            let index = play.index;
+            self.shared.globals.coordinator.post(|board| board.plays[index].stop = Some("any_errors_fatal".to_owned()));
+        }
+    }
+
+    pub(super) fn notify(&mut self, unit: &Unit) {
+        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        for node in &unit.task.keywords.notify {
+            for notification in notify::names(node, &context) {
+                for index in notify::positions(&self.state.handlers, &notification) {
+                    if !self.state.notified.contains(&index) {
+                        self.state.notified.push(index);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn show(&self, play: &PlayRun, unit: &Unit, settled: &Settled, diffs: Vec<Diff>, error: Option<Diagnostic>, milliseconds: u64) {
+        let hidden = unit.keywords.no_log;
+        let censored = || serde_json::json!({"censored": "the output is hidden: `no_log` is set for this task"});
+        let message = match &unit.work {
+            Work::Local(Local::Debug { message, .. }) if !hidden => Some(message.clone()),
+            Work::Local(Local::Held { message }) => message.clone(),
+            _ => None,
+        };
+        let error = error.map(|error| if hidden { Diagnostic { notes: vec!["details are hidden: `no_log` is set".to_owned()], ..error } } else { error });
+        self.tell(Event::Task(Box::new(TaskEnd {
+            host: self.host.name.clone(),
+            play: play.play.name.clone(),
+            task: self.title(unit),
+            span: unit.task.span.clone(),
+            item: if hidden { unit.label.as_ref().map(|_| "(hidden)".to_owned()) } else { unit.label.clone() },
+            status: settled.status,
+            diffs: if hidden { Vec::new() } else { diffs },
+            result: if hidden { censored() } else { settled.result.clone() },
+            error,
+            handler: self.state.handling,
+            message,
+            milliseconds,
+        })));
+    }
+
+    /// The task's name with its variables filled in, as far as they are known.
+    fn title(&self, unit: &Unit) -> String {
+        let title = unit.task.title();
+        if !title.contains("{{") {
+            return title;
+        }
+        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        crate::template::text(&title, &unit.task.span, &context).map_or(title, |value| crate::base::value::to_text(&value))
+    }
+
+    /// Units that ask nothing of the host.
+    pub(super) fn local(&mut self, play: &PlayRun, unit: &Unit, last: Option<bool>) -> Flow {
+        let settled = match &unit.work {
+            Work::Skip { condition } => Settled { status: Status::Skipped, result: self.skipped(unit, condition), changed: false, error: None },
+            Work::Unknown { why } => self.unknown(unit, why),
+            Work::Fail(error) => {
+                let error = Diagnostic { code: exit::FAILED, ..error.clone() };
+                settle(unit, Map::new(), false, Some(error), &self.shared.settings)
+            }
+            Work::Local(local) => self.act(unit, local),
+            Work::Remote(_) => return Flow::Go,
+        };
+        self.commit(play, unit, settled, Vec::new(), last, 0)
+    }
+
+    fn skipped(&self, unit: &Unit, condition: &str) -> Value {
+        let mut result = skipped(condition);
+        if let (Some((name, item)), Some(map)) = (&unit.item, result.as_object_mut()) {
+            map.insert("ansible_loop_var".to_owned(), Value::from(name.as_str()));
+            map.insert(name.clone(), item.clone());
+        }
+        if unit.item.is_none()
+            && unit.task.keywords.loop_.is_some()
+            && let Some(map) = result.as_object_mut()
+        {
+            map.insert("results".to_owned(), Value::Array(Vec::new()));
+        }
+        result
+    }
+
+    fn act(&mut self, unit: &Unit, local: &Local) -> Settled {
+        let mut outcome = Map::new();
+        let mut error = None;
+        match local {
+            Local::Debug { result, .. } => outcome.extend(result.clone()),
+            Local::SetFact(facts) => {
+                let mut data = self.host.data_mut();
+                for (name, value) in facts {
+                    data.set.insert(name.clone(), value.clone());
+                }
+                outcome.insert("ansible_facts".to_owned(), Value::Object(Map::new()));
+            }
+            Local::IncludeVars(variables) => self.host.data_mut().included.extend(variables.iter().cloned()),
+            Local::Failed { message, result } => {
+                outcome.extend(result.clone());
+                error = Some(action::failure(message));
+            }
+            Local::Held { .. } | Local::Pause { .. } | Local::Meta(_) | Local::Group { .. } => {}
+        }
+        settle(unit, outcome, false, error, &self.shared.settings)
+    }
+
+    /// Starts the handlers that are notified, in the order of their definition; the flush itself stays due.
+    pub(super) fn flush(&mut self, cursor: &mut super::cursor::Cursor) {
+        let mut notified = std::mem::take(&mut self.state.notified);
+        if notified.is_empty() {
+            cursor.advance();
+            return;
+        }
+        notified.sort_unstable();
+        notified.dedup();
+        self.state.handling = true;
+        let mut all: Vec<super::cursor::Step> = Vec::new();
+        for index in &notified {
+            all.extend(self.state.handlers[*index].1.iter().cloned());
+        }
+        all.push(super::cursor::Step::HandlersDone(notified));
+        cursor.push(Arc::from(all), Arc::default());
+    }
+
+    /// Crosses the handlers out that have run.
+    pub(super) fn handlers_done(&mut self, play: &PlayRun, done: &[usize]) {
+        self.state.handling = false;
+        if self.shared.settings.check {
+            return;
+        }
+        let names: Vec<String> = done
+            .iter()
+            .filter(|index| !self.state.notified.contains(index))
+            .filter_map(|index| self.state.handlers[*index].0.name.clone())
+            .collect();
+        if !names.is_empty() {
+            self.state.bookkeeping.push(greet::settle(&play.play.name, &names));
+        }
+    }
+
+    /// A variable set for the rest of the run.
+    pub(super) fn register(&self, name: &str, value: Value) {
+        self.host.data_mut().set.insert(name.to_owned(), value);
+    }
+}
+
+/// A variable as data.
+pub(super) fn data(value: Value) -> Variable {
+    Variable::Data(value)
+}

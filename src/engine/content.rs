@@ -1,0 +1,112 @@
+//! Local contents that modules need: rendered templates, files to copy, scripts to run. Read here, so that modules stay pure.
+
+use super::settings::Settings;
+use crate::base::{Diagnostic, Result};
+use crate::modules::Args;
+use crate::play::Task;
+use crate::template::{self, Context, FileOptions};
+use std::path::Path;
+
+/// Fills `args.content` or `args.tree`. Gives a reason when the whole task is not known yet.
+///
+/// # Errors
+/// Missing files (saying where was looked), templates that fail.
+pub fn supply(args: &mut Args, task: &Task, context: &Context, settings: &Settings) -> Result<Option<String>> {
+    let remote = args.bool_or("remote_src", false);
+    let source = args.str("src").map(str::to_owned);
+    match (task.action.module, source) {
+        ("template", Some(name)) => {
+            let path = settings.loader.find_template(task, &name).map_err(|error| at_src(error, task))?;
+            let file = settings
+                .loader
+                .files()
+                .read(Path::new(&path))
+                .ok_or_else(|| at_src(Diagnostic::new(format!("`{path}` cannot be read")), task))??;
+            let options = FileOptions {
+                trim_blocks: args.bool("trim_blocks"),
+                lstrip_blocks: args.bool("lstrip_blocks"),
+                newline_sequence: args.str("newline_sequence").map(str::to_owned),
+                block_start_string: args.str("block_start_string").map(str::to_owned),
+                block_end_string: args.str("block_end_string").map(str::to_owned),
+                variable_start_string: args.str("variable_start_string").map(str::to_owned),
+                variable_end_string: args.str("variable_end_string").map(str::to_owned),
+                comment_start_string: args.str("comment_start_string").map(str::to_owned),
+                comment_end_string: args.str("comment_end_string").map(str::to_owned),
+            };
+            let rendered = template::file(&file, context, &options)?;
+            args.content = (!rendered.unknown).then(|| rendered.text.into_bytes());
+        }
+        ("copy" | "unarchive" | "script" | "assemble", Some(name)) if !remote && !name.contains("://") => {
+            let path = settings.loader.find_file(task, &name).map_err(|error| at_src(error, task))?;
+            if settings.loader.files().is_dir(Path::new(&path)) {
+                tree(&path, "", settings, &mut args.tree)?;
+            } else {
+                args.content = Some(bytes(&path, settings).map_err(|error| at_src(error, task))?);
+            }
+        }
+        ("script", None) => {
+            let raw = args.str("_raw_params").or_else(|| args.str("cmd")).unwrap_or_default().to_owned();
+            let name = shlex::split(&raw).and_then(|words| words.into_iter().next()).unwrap_or_default();
+            let path = settings.loader.find_file(task, &name)?;
+            args.content = Some(bytes(&path, settings)?);
+        }
+        _ => {}
+    }
+    if task.action.module == "copy" && !remote && args.has("content") {
+        let value = args.get("content").cloned().unwrap_or_default();
+        let text = match value {
+            serde_json::Value::String(text) => text,
+            other => crate::base::value::to_json(&other),
+        };
+        args.content = (!text.contains(crate::base::value::UNKNOWN)).then(|| text.into_bytes());
+    }
+    Ok(None)
+}
+
+fn at_src(error: Diagnostic, task: &Task) -> Diagnostic {
+    match task.arg("src") {
+        Some(node) => error.at(&node.span),
+        None => error.at(&task.span),
+    }
+}
+
+fn bytes(path: &str, settings: &Settings) -> Result<Vec<u8>> {
+    let bytes = settings
+        .loader
+        .files()
+        .read_bytes(Path::new(path))
+        .ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
+    // A vaulted file is copied in the clear, as Ansible's `decrypt: true` (its default) does.
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if text.starts_with("$ANSIBLE_VAULT;") => Ok((settings.decrypt)(text)?.into_bytes()),
+        _ => Ok(bytes),
+    }
+}
+
+fn tree(path: &str, below: &str, settings: &Settings, into: &mut Vec<(String, u32, Vec<u8>)>) -> Result<()> {
+    for entry in settings.loader.files().list(Path::new(path)).unwrap_or_default() {
+        let Some(name) = entry.file_name().and_then(|name| name.to_str()) else { continue };
+        let relative = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        let full = entry.display().to_string();
+        if settings.loader.files().is_dir(&entry) {
+            tree(&full, &relative, settings, into)?;
+        } else {
+            let mode = std::os::unix::fs::PermissionsExt::mode(
+                &fs_err::metadata(&entry).map_or_else(|_| std::fs::Permissions::from_mode_or_default(), |data| data.permissions()),
+            );
+            into.push((relative, mode & 0o777, bytes(&full, settings)?));
+        }
+    }
+    Ok(())
+}
+
+/// Permissions of a file that is only inside the binary.
+trait Fallback {
+    fn from_mode_or_default() -> Self;
+}
+
+impl Fallback for std::fs::Permissions {
+    fn from_mode_or_default() -> Self {
+        std::os::unix::fs::PermissionsExt::from_mode(0o644)
+    }
+}

@@ -1,0 +1,196 @@
+//! Where a host stands in a play: a stack of steps that blocks, includes and handlers are pushed onto.
+//!
+//! A cursor is cheap to clone, so that the runner can walk ahead of what is done and throw that walk away. It never
+//! evaluates anything.
+
+use crate::play::{Block, Include, Item, Role, Task};
+use crate::source::Node;
+use std::sync::Arc;
+
+/// One step, shareable between the walk ahead and the real one.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A module or an action.
+    Task(Arc<Task>),
+    /// Enter a block.
+    Block(Arc<BlockSteps>),
+    /// Resolve a dynamic include.
+    Include(Arc<Include>),
+    /// Run what was notified.
+    Flush,
+    /// A role's last task is done.
+    RoleEnd(Arc<Role>),
+    /// The handlers pushed by a flush are done; their positions in the play's table.
+    HandlersDone(Vec<usize>),
+    /// A block whose tasks failed has run its `always`: the failure goes on upwards.
+    Reraise,
+}
+
+/// Steps in order.
+pub type Steps = Arc<[Step]>;
+
+/// A block with its parts as steps.
+#[derive(Debug)]
+pub struct BlockSteps {
+    /// The block as loaded (its own item lists are empty).
+    pub block: Block,
+    tasks: Steps,
+    rescue: Steps,
+    always: Steps,
+}
+
+/// Turns loaded items into steps.
+pub fn steps(items: Vec<Item>) -> Steps {
+    items
+        .into_iter()
+        .map(|item| match item {
+            Item::Task(task) => Step::Task(Arc::from(task)),
+            Item::Include(include) => Step::Include(Arc::from(include)),
+            Item::Flush => Step::Flush,
+            Item::RoleEnd(role) => Step::RoleEnd(role),
+            Item::Block(mut block) => {
+                let tasks = steps(std::mem::take(&mut block.tasks));
+                let rescue = steps(std::mem::take(&mut block.rescue));
+                let always = steps(std::mem::take(&mut block.always));
+                Step::Block(Arc::new(BlockSteps { block: *block, tasks, rescue, always }))
+            }
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Tasks,
+    Rescue,
+    Always,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Plain,
+    Block { block: Arc<BlockSteps>, phase: Phase, failed: bool },
+}
+
+#[derive(Debug, Clone)]
+struct Frame {
+    steps: Steps,
+    index: usize,
+    kind: Kind,
+    vars: Arc<Vec<(String, Node)>>,
+}
+
+/// What became of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// A `rescue` section takes over.
+    Rescued,
+    /// An `always` section runs first; the failure comes up again after it.
+    Always,
+    /// Nothing takes it: the host has failed.
+    Failed,
+}
+
+/// A position.
+#[derive(Debug, Clone, Default)]
+pub struct Cursor {
+    frames: Vec<Frame>,
+    /// Which item of the current task's loop is due.
+    pub item: usize,
+}
+
+impl Cursor {
+    /// At the first step.
+    pub fn new(steps: Steps) -> Self {
+        let mut cursor = Self::default();
+        cursor.push(steps, Arc::default());
+        cursor
+    }
+
+    /// The step that is due, leaving finished lists behind; `None` at the end.
+    pub fn peek(&mut self) -> Option<Step> {
+        loop {
+            let frame = self.frames.last_mut()?;
+            if let Some(step) = frame.steps.get(frame.index) {
+                return Some(step.clone());
+            }
+            match &mut frame.kind {
+                Kind::Block { block, phase, .. } if *phase != Phase::Always && !block.always.is_empty() => {
+                    frame.steps = Arc::clone(&block.always);
+                    frame.index = 0;
+                    *phase = Phase::Always;
+                }
+                Kind::Block { failed: true, .. } => {
+                    self.frames.pop();
+                    return Some(Step::Reraise);
+                }
+                _ => {
+                    self.frames.pop();
+                }
+            }
+        }
+    }
+
+    /// Past the step that is due.
+    pub fn advance(&mut self) {
+        self.item = 0;
+        if let Some(frame) = self.frames.last_mut() {
+            frame.index += 1;
+        }
+    }
+
+    /// Steps to take before going on here, with variables that hold for them.
+    pub fn push(&mut self, steps: Steps, vars: Arc<Vec<(String, Node)>>) {
+        self.frames.push(Frame { steps, index: 0, kind: Kind::Plain, vars });
+    }
+
+    /// Enters the block that is due.
+    pub fn enter(&mut self, block: &Arc<BlockSteps>) {
+        self.advance();
+        let kind = Kind::Block { block: Arc::clone(block), phase: Phase::Tasks, failed: false };
+        self.frames.push(Frame { steps: Arc::clone(&block.tasks), index: 0, kind, vars: Arc::default() });
+    }
+
+    /// Variables of the includes around the step, outermost first.
+    pub fn include_vars(&self) -> Vec<Arc<Vec<(String, Node)>>> {
+        self.frames.iter().filter(|frame| !frame.vars.is_empty()).map(|frame| Arc::clone(&frame.vars)).collect()
+    }
+
+    /// The step that is due has failed: unwinds to whoever takes it.
+    pub fn fail(&mut self) -> Fate {
+        self.item = 0;
+        while let Some(frame) = self.frames.last_mut() {
+            if let Kind::Block { block, phase, failed } = &mut frame.kind {
+                if *phase == Phase::Tasks && !block.rescue.is_empty() {
+                    frame.steps = Arc::clone(&block.rescue);
+                    frame.index = 0;
+                    *phase = Phase::Rescue;
+                    return Fate::Rescued;
+                }
+                if *phase != Phase::Always && !block.always.is_empty() {
+                    frame.steps = Arc::clone(&block.always);
+                    frame.index = 0;
+                    *phase = Phase::Always;
+                    *failed = true;
+                    return Fate::Always;
+                }
+            }
+            self.frames.pop();
+        }
+        Fate::Failed
+    }
+
+    /// Leaves everything: the play ends here for the host.
+    pub fn end(&mut self) {
+        self.frames.clear();
+    }
+
+    /// Skips to the end of the role that the step belongs to.
+    pub fn end_role(&mut self) {
+        loop {
+            match self.peek() {
+                None | Some(Step::RoleEnd(_)) => return,
+                Some(_) => self.advance(),
+            }
+        }
+    }
+}

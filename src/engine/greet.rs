@@ -1,0 +1,120 @@
+//! The first round trip with a host: the run's lock, the facts, and the handlers that an interrupted run still owes.
+//!
+//! The lock is a descriptor of the root shell (`flock`): it cannot outlive the connection, so it is never stale.
+
+use crate::base::quote::sh;
+use crate::base::value::{Map, Value};
+use crate::base::{Diagnostic, Result, exit};
+use crate::connection::{Connection, Item};
+use crate::modules::{Request, facts_probe, parse_facts};
+use std::collections::BTreeMap;
+
+/// Where hactl keeps its own state on a host.
+pub const STATE: &str = "/var/lib/hactl";
+
+/// Who takes the lock.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    /// `user@machine`, pid, time, command: what another operator is told.
+    pub name: String,
+    /// End the shell that holds the lock (`--break-lock`).
+    pub break_lock: bool,
+}
+
+/// What a host says at first.
+#[derive(Debug, Default)]
+pub struct Greeting {
+    /// Its facts.
+    pub facts: Map<String, Value>,
+    /// Notified handlers that were never run, by play.
+    pub owed: BTreeMap<String, Vec<String>>,
+    /// Processes started on the host so far (the kernel's counter), to take the difference at the end.
+    pub processes: Option<u64>,
+}
+
+/// Reads the kernel's counter of process ids without starting a process.
+pub const COUNTER: &str = "read p </proc/sys/kernel/ns_last_pid 2>/dev/null && echo \"$p\"";
+
+/// Takes the lock (unless this run changes nothing), reads facts and owed handlers: one round trip.
+///
+/// # Errors
+/// Exit code 2 when another operator holds the lock, naming them; a lost connection.
+pub async fn greet(connection: &mut Connection, operator: Option<&Operator>) -> Result<Greeting> {
+    let lock = operator.map(|operator| {
+        connection.shell.open_lock(STATE);
+        Request::sh(lock_script(operator))
+    });
+    let facts = facts_probe();
+    let owed = Request::sh(format!("cat {STATE}/pending-handlers 2>/dev/null; :"));
+    let counter = Request::sh(COUNTER);
+    let mut items: Vec<Item<'_>> = lock
+        .iter()
+        .map(|request| Item { request, chained: false, holds_lock: true })
+        .collect();
+    let first = items.len();
+    items.extend([&counter, &facts, &owed].map(|request| Item { request, chained: false, holds_lock: false }));
+    let replies = connection.shell.batch(&items).await?;
+    if first == 1 {
+        let reply = &replies[0];
+        match reply.code {
+            0 => {}
+            75 => {
+                return Err(Diagnostic::with_code(exit::REFUSED, "another operator is at work on this host")
+                    .note(format!("held by {}", reply.out().trim()))
+                    .help("wait until that run ends; if it is certainly dead: --break-lock"));
+            }
+            _ => {
+                return Err(Diagnostic::with_code(exit::FAILED, format!("cannot take the lock in {STATE}"))
+                    .note(reply.err().trim().to_owned())
+                    .help("is the disk full or read-only?"));
+            }
+        }
+    }
+    let mut greeting = Greeting {
+        facts: parse_facts(&replies[first + 1])?,
+        processes: replies[first].out().trim().parse().ok(),
+        ..Greeting::default()
+    };
+    for line in replies[first + 2].out().lines() {
+        if let Some((play, handler)) = line.split_once('\t') {
+            let handlers = greeting.owed.entry(play.to_owned()).or_default();
+            if !handlers.iter().any(|known| known == handler) {
+                handlers.push(handler.to_owned());
+            }
+        }
+    }
+    Ok(greeting)
+}
+
+fn lock_script(operator: &Operator) -> String {
+    let holder = format!("{STATE}/lock.holder");
+    let take = format!("printf '%s\\nshell %s\\n' {} $$ >{holder}; exit 0", sh(&operator.name));
+    let break_lock = if operator.break_lock {
+        // Only a shell that still has the lock file open is ended; a pid that was reused does not.
+        format!(
+            "p=$(sed -n 's/^shell //p' {holder}); if [ -n \"$p\" ] && [ \"$(readlink /proc/$p/fd/9)\" = {STATE}/lock ]; \
+             then kill -HUP \"$p\"; fi; flock -w 10 9 && {{ {take}; }}; "
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "[ -e /proc/self/fd/9 ] || {{ : >>{STATE}/lock; exit 1; }}; flock -n 9 && {{ {take}; }}; {break_lock}head -n 1 {holder}; exit 75"
+    )
+}
+
+/// Notes handlers as owed before the change that notifies them is made.
+pub fn owe(play: &str, handlers: &[String]) -> Request {
+    let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
+    Request::sh(format!("mkdir -p -m 0700 {STATE} && cat >>{STATE}/pending-handlers && sync {STATE}/pending-handlers")).stdin(lines)
+}
+
+/// Crosses out handlers that have run, or that turned out not to be notified.
+pub fn settle(play: &str, handlers: &[String]) -> Request {
+    let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
+    let file = format!("{STATE}/pending-handlers");
+    Request::sh(format!(
+        "[ -s {file} ] || exit 0; grep -vxF -f /dev/stdin {file} >{file}.new; sync {file}.new; mv {file}.new {file}"
+    ))
+    .stdin(lines)
+}

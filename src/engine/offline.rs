@@ -1,0 +1,53 @@
+//! What is assumed of a host that nobody asks (`--offline`): as little as a fresh Debian-like machine tells for certain.
+
+use super::run::Shared;
+use super::scope::Scope;
+use super::state::HostState;
+use crate::base::value::{Map, UNKNOWN, Value, to_text};
+use crate::template::{self, Variables as _};
+use std::sync::Arc;
+
+/// Facts that every target has; what differs between machines is known after apply.
+pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
+    let scope = Scope::of_host(&shared.globals, host);
+    let context = shared.settings.plain_context(&scope);
+    let address = scope
+        .lookup("ansible_host")
+        .and_then(|variable| match variable {
+            template::Variable::Template(node) => template::value(&node, &context).ok(),
+            template::Variable::Data(value) => Some(value),
+            template::Variable::Scope(_) => None,
+        })
+        .map_or_else(|| host.name.clone(), |value| to_text(&value));
+    let known_address = address.parse::<std::net::IpAddr>().is_ok();
+    let mut facts = Map::new();
+    for (name, value) in [
+        ("system", "Linux"),
+        ("os_family", "Debian"),
+        ("pkg_mgr", "apt"),
+        ("service_mgr", "systemd"),
+        ("hostname", host.name.split('.').next().unwrap_or_default()),
+        ("nodename", host.name.as_str()),
+        ("fqdn", host.name.as_str()),
+    ] {
+        facts.insert(name.to_owned(), Value::from(value));
+    }
+    for name in [
+        "distribution", "distribution_version", "distribution_major_version", "distribution_release", "architecture",
+        "machine", "kernel", "processor_vcpus", "processor_cores", "processor_count", "memtotal_mb", "memfree_mb",
+        "swaptotal_mb", "virtualization_type", "virtualization_role", "interfaces", "mounts", "date_time", "machine_id",
+        "user_id", "dns", "all_ipv6_addresses",
+    ] {
+        facts.insert(name.to_owned(), Value::from(UNKNOWN));
+    }
+    let address = Value::from(if known_address { address.as_str() } else { UNKNOWN });
+    facts.insert("all_ipv4_addresses".to_owned(), if known_address { Value::Array(vec![address.clone()]) } else { Value::from(UNKNOWN) });
+    let mut default = Map::new();
+    default.insert("address".to_owned(), address);
+    for name in ["interface", "gateway", "netmask", "network", "prefix", "macaddress", "broadcast", "mtu", "type", "alias"] {
+        default.insert(name.to_owned(), Value::from(UNKNOWN));
+    }
+    facts.insert("default_ipv4".to_owned(), Value::Object(default));
+    facts.insert("default_ipv6".to_owned(), Value::from(UNKNOWN));
+    facts
+}

@@ -1,0 +1,340 @@
+//! A whole run: who takes part in which play, the order between plays, one runner a host.
+
+use super::cursor::{Steps, steps};
+use super::event::Event;
+use super::link::Link;
+use super::runner::Runner;
+use super::scope::{Globals, PlayLayers, Scope};
+use super::settings::Settings;
+use super::state::{Coordinator, HostState, Hosts, PlayBoard};
+use crate::base::value::{Value, has_unknown, to_text};
+use crate::base::{Diagnostic, Diagnostics, Result};
+use crate::connection::Target;
+use crate::inventory::Inventory;
+use crate::play::{Handler, Play, Playbook};
+use crate::source::{Node, Yaml};
+use crate::template;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Mutex, Semaphore, mpsc};
+
+/// A play, ready to run.
+#[derive(Debug)]
+pub struct PlayRun {
+    /// The play as loaded (its items are in `steps`).
+    pub play: Play,
+    /// What it does.
+    pub steps: Steps,
+    /// Its handlers, with their steps.
+    pub handlers: Vec<(Handler, Steps)>,
+    /// Variables.
+    pub layers: Arc<PlayLayers>,
+    /// The run.
+    pub globals: Arc<Globals>,
+    /// The plays that must be through, everywhere, before this one.
+    pub after: Vec<usize>,
+    /// At most so many percent of a batch may fail.
+    pub max_fail_percentage: Option<f64>,
+}
+
+/// Everything that the runners share.
+pub struct Shared {
+    /// The flags.
+    pub settings: Settings,
+    /// The run's variables and hosts.
+    pub globals: Arc<Globals>,
+    /// The plays.
+    pub plays: Vec<PlayRun>,
+    /// The connections by host.
+    pub links: HashMap<String, Arc<Mutex<Link>>>,
+    /// Where the hosts are.
+    pub targets: HashMap<String, Target>,
+    /// Limits how many hosts are worked on at once.
+    pub forks: Semaphore,
+}
+
+/// What a run is made of.
+pub struct Plan {
+    shared: Arc<Shared>,
+    participants: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// Hosts that failed.
+    pub failed: Vec<String>,
+    /// Hosts that could not be reached.
+    pub unreachable: Vec<String>,
+    /// Hosts locked by somebody else: nothing was changed anywhere.
+    pub refused: Vec<String>,
+}
+
+/// What a run starts from.
+pub struct Start<'a> {
+    /// The hosts and their variables.
+    pub inventory: &'a Inventory,
+    /// What to do.
+    pub playbook: Playbook,
+    /// `--limit`.
+    pub limit: Option<&'a str>,
+    /// `--extra-vars`.
+    pub extra: HashMap<String, Node>,
+    /// Magic variables.
+    pub magic: HashMap<String, Value>,
+}
+
+impl Plan {
+    /// Resolves who does what. Connects to nobody.
+    ///
+    /// # Errors
+    /// Patterns that name nothing, unreadable `vars_files`, bad connection variables; all of them at once.
+    pub fn new(start: Start<'_>, settings: Settings, events: mpsc::UnboundedSender<Event>) -> Result<Self, Vec<Diagnostic>> {
+        let mut errors = Diagnostics::default();
+        let inventory = start.inventory;
+        let hosts: Hosts = inventory
+            .hosts()
+            .into_iter()
+            .map(|name| {
+                let variables = inventory.variables(&name).into_iter().map(|(key, node, _)| (key, node)).collect();
+                let state = HostState::new(&name, variables, inventory.host_groups(&name));
+                (name, Arc::new(state))
+            })
+            .collect();
+        let mut groups: BTreeMap<String, Vec<String>> =
+            inventory.groups().into_iter().map(|group| (group.clone(), inventory.group_hosts(&group))).collect();
+        groups.insert("all".to_owned(), inventory.hosts());
+        let limit = start.limit.and_then(|pattern| errors.take(inventory.select(pattern)));
+        let globals = |coordinator: Arc<Coordinator>| Globals {
+            hosts: hosts.clone(),
+            groups: groups.clone(),
+            extra: start.extra.clone(),
+            magic: start.magic.clone(),
+            coordinator,
+        };
+        // Play keywords may use variables, but no host's.
+        let (silent, _) = mpsc::unbounded_channel();
+        let early = Arc::new(globals(Arc::new(Coordinator::new(Vec::new(), silent))));
+        let nobody = Arc::new(HostState::new("", HashMap::new(), Vec::new()));
+        let context = settings.plain_context(&Scope::of_host(&early, &nobody));
+        let mut boards = Vec::new();
+        for play in &start.playbook.plays {
+            let mut board = PlayBoard { name: play.name.clone(), ..PlayBoard::default() };
+            if let Some(names) = errors.take(play_hosts(play, inventory, &context)) {
+                board.hosts = names.into_iter().filter(|name| limit.as_ref().is_none_or(|limit| limit.contains(name))).collect();
+            }
+            order_hosts(play.order.as_deref(), &mut board.hosts);
+            board.batches = errors.take(batches(play, &board.hosts, &context)).unwrap_or_default();
+            boards.push(board);
+        }
+        let participants: Vec<String> = inventory
+            .hosts()
+            .into_iter()
+            .chain(["localhost".to_owned()])
+            .filter(|host| boards.iter().any(|board| board.hosts.contains(host)))
+            .collect();
+        let coordinator = Arc::new(Coordinator::new(boards, events));
+        let globals = Arc::new(globals(coordinator));
+        let names: Vec<String> = start.playbook.plays.iter().map(|play| play.name.clone()).collect();
+        let mut plays = Vec::new();
+        for (index, mut play) in start.playbook.plays.into_iter().enumerate() {
+            let files = errors.take(vars_files(&play, &settings, &context)).unwrap_or_default();
+            let layers = Arc::new(PlayLayers::new(index, &play, files));
+            let after = errors.take(after(&play, index, &names)).unwrap_or_default();
+            let limit = play.max_fail_percentage.as_ref().and_then(|node| errors.take(super::unit::number(Some(node), 100.0, &context)));
+            let steps_of_play = steps(std::mem::take(&mut play.items));
+            let handlers = play.handlers.iter().map(|handler| (handler.clone(), steps(vec![handler.item.clone()]))).collect();
+            plays.push(PlayRun { play, steps: steps_of_play, handlers, layers, globals: Arc::clone(&globals), after, max_fail_percentage: limit });
+        }
+        let mut targets = HashMap::new();
+        if !settings.offline {
+            for (name, state) in &globals.hosts {
+                if let Some(target) = errors.take(target(&globals, state, &settings)) {
+                    targets.insert(name.clone(), target);
+                }
+            }
+            targets.entry("localhost".to_owned()).or_insert_with(|| Target { host: "localhost".to_owned(), local: true, ..Target::default() });
+        }
+        let links = targets
+            .keys()
+            .chain(participants.iter())
+            .map(|name| (name.clone(), Arc::new(Mutex::new(if settings.offline { Link::Empty } else { Link::Down }))))
+            .collect();
+        let forks = Semaphore::new(settings.forks.max(1));
+        errors.finish(Self { shared: Arc::new(Shared { settings, globals, plays, links, targets, forks }), participants })
+    }
+
+    /// The plays and their hosts.
+    pub fn plays(&self) -> Vec<(String, Vec<String>)> {
+        self.shared.globals.coordinator.board().plays.iter().map(|play| (play.name.clone(), play.hosts.clone())).collect()
+    }
+
+    /// Everybody who takes part.
+    pub fn participants(&self) -> &[String] {
+        &self.participants
+    }
+
+    /// Runs all hosts to their end.
+    pub async fn run(self) -> Ending {
+        let mut runners = tokio::task::JoinSet::new();
+        let everybody = Arc::new(self.participants.clone());
+        for name in &self.participants {
+            let Some(host) = self.shared.globals.hosts.get(name).cloned().or_else(|| {
+                (name == "localhost").then(|| Arc::new(HostState::new(name, HashMap::new(), Vec::new())))
+            }) else {
+                continue;
+            };
+            let runner = Runner::new(Arc::clone(&self.shared), host, Arc::clone(&everybody));
+            runners.spawn(runner.run());
+        }
+        let mut ending = Ending::default();
+        while let Some(result) = runners.join_next().await {
+            match result {
+                Ok((host, super::runner::Fate::Failed)) => ending.failed.push(host),
+                Ok((host, super::runner::Fate::Unreachable)) => ending.unreachable.push(host),
+                Ok((host, super::runner::Fate::Refused)) => ending.refused.push(host),
+                Ok((_, super::runner::Fate::Done)) => {}
+                Err(error) => ending.failed.push(format!("(a runner broke: {error})")),
+            }
+        }
+        ending.failed.sort();
+        ending.unreachable.sort();
+        ending.refused.sort();
+        ending
+    }
+}
+
+/// How a host is entered, from its rendered variables.
+///
+/// # Errors
+/// Variables that cannot be rendered or passed on.
+pub fn target(globals: &Arc<Globals>, host: &Arc<HostState>, settings: &Settings) -> Result<Target> {
+    let scope = Scope::of_host(globals, host);
+    let context = settings.plain_context(&scope);
+    let mut variables = crate::base::value::Map::new();
+    for (name, node) in host.variables.iter().chain(&globals.extra) {
+        if name.starts_with("ansible_") {
+            variables.insert(name.clone(), template::value(node, &context).map_err(|error| error.at(&node.span).on(&host.name))?);
+        }
+    }
+    let mut target = Target::from_variables(&host.name, &variables)?;
+    target.host_keys = settings.host_keys;
+    Ok(target)
+}
+
+fn play_hosts(play: &Play, inventory: &Inventory, context: &template::Context) -> Result<Vec<String>> {
+    let value = template::value(&play.hosts, context)?;
+    let pattern = match &value {
+        Value::Array(items) => items.iter().map(to_text).collect::<Vec<_>>().join(","),
+        other => to_text(other),
+    };
+    inventory.select(&pattern).map_err(|error| error.at(&play.hosts.span))
+}
+
+fn order_hosts(order: Option<&str>, hosts: &mut [String]) {
+    match order {
+        Some("reverse_inventory") => hosts.reverse(),
+        Some("sorted") => hosts.sort(),
+        Some("reverse_sorted") => {
+            hosts.sort();
+            hosts.reverse();
+        }
+        _ => {}
+    }
+}
+
+fn batches(play: &Play, hosts: &[String], context: &template::Context) -> Result<Vec<Vec<String>>> {
+    let Some(node) = &play.serial else { return Ok(vec![hosts.to_vec()]) };
+    let value = template::value(node, context)?;
+    let sizes = match value {
+        Value::Array(items) => items,
+        other => vec![other],
+    };
+    let mut rest = hosts;
+    let mut batches = Vec::new();
+    let mut sizes = sizes.iter().peekable();
+    let mut size = 0;
+    while !rest.is_empty() {
+        if let Some(next) = sizes.next() {
+            let text = to_text(next);
+            let wrong = || Diagnostic::new(format!("`serial` takes a number or a percentage, not `{text}`")).at(&node.span);
+            size = match text.strip_suffix('%') {
+                Some(percent) => {
+                    let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
+                    // A percentage of hosts is a small positive number.
+                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "bounded by the number of hosts")]
+                    let size = (hosts.len() as f64 * percent / 100.0) as usize;
+                    size.max(1)
+                }
+                None => text.trim().parse().map_err(|_| wrong())?,
+            };
+            if size == 0 {
+                size = rest.len();
+            }
+        }
+        let (batch, others) = rest.split_at(size.min(rest.len()));
+        batches.push(batch.to_vec());
+        rest = others;
+    }
+    if batches.is_empty() {
+        batches.push(Vec::new());
+    }
+    Ok(batches)
+}
+
+fn after(play: &Play, index: usize, names: &[String]) -> Result<Vec<usize>> {
+    let Some(after) = &play.after else { return Ok((0..index).collect()) };
+    after
+        .iter()
+        .map(|name| {
+            names[..index].iter().rposition(|known| known == name).ok_or_else(|| {
+                Diagnostic::new(format!("`hactl_after` names `{name}`, which is no play before this one")).at(&play.span)
+            })
+        })
+        .collect()
+}
+
+fn vars_files(play: &Play, settings: &Settings, context: &template::Context) -> Result<Vec<(String, Node)>> {
+    let mut variables = Vec::new();
+    for node in &play.vars_files {
+        let value = template::value(node, context)?;
+        if has_unknown(&value) {
+            continue;
+        }
+        let names = match value {
+            Value::Array(items) => items.iter().map(to_text).collect(),
+            other => vec![to_text(&other)],
+        };
+        let found = names.iter().find_map(|name| {
+            let path = if play.dir.is_empty() { name.clone() } else { format!("{}/{name}", play.dir) };
+            settings.loader.files().read(Path::new(&path))
+        });
+        let file = found.ok_or_else(|| Diagnostic::new(format!("`vars_files`: there is no `{}`", names.join("`, `"))).at(&node.span))??;
+        variables.extend(settings.parse_vars(&file)?);
+    }
+    Ok(variables)
+}
+
+impl Settings {
+    /// The variables of a file; opens a vaulted file first and registers its values as secrets.
+    ///
+    /// # Errors
+    /// When it is not a mapping, or cannot be opened.
+    pub fn parse_vars(&self, file: &Arc<crate::source::SourceFile>) -> Result<Vec<(String, Node)>> {
+        let opened;
+        let file = if file.text.starts_with("$ANSIBLE_VAULT;") {
+            let text = (self.decrypt)(&file.text)?;
+            opened = Arc::new(crate::source::SourceFile { path: file.path.clone(), text });
+            &opened
+        } else {
+            file
+        };
+        let node = crate::source::parse(file)?;
+        match node.yaml {
+            Yaml::Null => Ok(Vec::new()),
+            Yaml::Mapping(entries) => Ok(entries.into_iter().map(|(key, value)| (key.key_text(), value)).collect()),
+            _ => Err(Diagnostic::new(format!("expected a mapping of variables, found {}", node.kind())).at(&node.span)),
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! One host from its connection to its end: the loop of walk ahead, exchange, judge, change.
+//!
+//! The order of effects on a host is the order of its tasks, whatever was asked about ahead.
+
+use super::cursor::{Cursor, Fate as BlockFate, Step};
+use super::event::{Event, Status};
+use super::greet;
+use super::link::{Apply, Link};
+use super::run::{PlayRun, Shared};
+use super::state::HostState;
+use super::unit::{Unit, Work};
+use super::window::{Walk, What, Window};
+use crate::base::{Diagnostic, Result, exit};
+use crate::connection::Connection;
+use crate::modules::{Change, Request};
+use crate::play::Handler;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Mutex;
+
+/// How a host ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Through.
+    Done,
+    /// A task failed.
+    Failed,
+    /// No connection, or it was lost.
+    Unreachable,
+    /// Another operator holds its lock.
+    Refused,
+}
+
+/// What runs one host.
+pub struct Runner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) host: Arc<HostState>,
+    pub(super) link: Arc<Mutex<Link>>,
+    everybody: Arc<Vec<String>>,
+    owed: BTreeMap<String, Vec<String>>,
+    processes: Option<u64>,
+    connect_seconds: f64,
+    pub(super) state: PlayState,
+}
+
+/// Where the host stands in the play that it is in.
+#[derive(Default)]
+pub(super) struct PlayState {
+    /// Handlers to run at the next flush, as positions in `handlers`.
+    pub notified: Vec<usize>,
+    /// The play's handlers, and those of roles included since.
+    pub handlers: Vec<(Handler, super::cursor::Steps)>,
+    /// The results of the loop that is running.
+    pub loop_results: Vec<crate::base::value::Value>,
+    /// Whether an item of it failed.
+    pub loop_failed: Option<Diagnostic>,
+    /// A loop's item changed something.
+    pub loop_changed: bool,
+    /// Handlers are running.
+    pub handling: bool,
+    /// Bookkeeping to send with the next batch.
+    pub bookkeeping: Vec<Request>,
+    /// The failure that is on its way up.
+    pub failure: Option<Diagnostic>,
+}
+
+/// A change that is decided and due.
+pub(super) struct Due {
+    pub unit: Box<Unit>,
+    pub change: Change,
+    pub last: Option<bool>,
+    pub after: Cursor,
+    pub before: Cursor,
+}
+
+/// What comes of settling something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    Go,
+    Failed,
+}
+
+impl Runner {
+    /// For one host. `everybody` takes part in the run.
+    pub fn new(shared: Arc<Shared>, host: Arc<HostState>, everybody: Arc<Vec<String>>) -> Self {
+        let link = shared.links.get(&host.name).cloned().unwrap_or_else(|| Arc::new(Mutex::new(Link::Down)));
+        Self {
+            shared,
+            host,
+            link,
+            everybody,
+            owed: BTreeMap::new(),
+            processes: None,
+            connect_seconds: 0.0,
+            state: PlayState::default(),
+        }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        self.shared.globals.coordinator.tell(event);
+    }
+
+    /// Runs the host to its end. Never panics on what a host says.
+    pub async fn run(mut self) -> (String, Fate) {
+        let name = self.host.name.clone();
+        let started = Instant::now();
+        let coordinator = Arc::clone(&self.shared.globals.coordinator);
+        let greeted = {
+            let shared = Arc::clone(&self.shared);
+            let _permit = shared.forks.acquire().await;
+            self.greet().await
+        };
+        let mut fate = match greeted {
+            Ok(()) => Fate::Done,
+            Err(error) => {
+                let fate = match error.code {
+                    exit::REFUSED => Fate::Refused,
+                    exit::UNREACHABLE => Fate::Unreachable,
+                    _ => Fate::Failed,
+                };
+                self.tell(Event::HostLost { host: name.clone(), error });
+                fate
+            }
+        };
+        coordinator.post(|board| {
+            board.greeted.insert(name.clone());
+            if fate == Fate::Refused {
+                board.refused.insert(name.clone());
+            } else if fate != Fate::Done {
+                board.lost.insert(name.clone());
+            }
+        });
+        // Nobody changes anything before every lock is held: a second operator is refused as a whole.
+        let everybody = Arc::clone(&self.everybody);
+        let refused = coordinator
+            .wait(|board| everybody.iter().all(|host| board.greeted.contains(host)).then_some(!board.refused.is_empty()))
+            .await;
+        if !refused && fate == Fate::Done {
+            fate = self.plays().await;
+        }
+        coordinator.post(|board| {
+            for play in &mut board.plays {
+                play.done.insert(name.clone());
+                if fate != Fate::Done {
+                    play.failed.insert(name.clone());
+                }
+            }
+            if fate != Fate::Done {
+                board.lost.insert(name.clone());
+            }
+        });
+        let processes = self.close().await;
+        let statistics = self.link.lock().await.statistics();
+        self.tell(Event::HostEnd {
+            host: name.clone(),
+            statistics,
+            processes,
+            seconds: started.elapsed().as_secs_f64(),
+            connect_seconds: self.connect_seconds,
+        });
+        (name, fate)
+    }
+
+    async fn greet(&mut self) -> Result<()> {
+        if self.shared.settings.offline {
+            self.host.data_mut().facts = super::offline::facts(&self.shared, &self.host);
+            return Ok(());
+        }
+        let target = self
+            .shared
+            .targets
+            .get(&self.host.name)
+            .ok_or_else(|| Diagnostic::with_code(exit::UNREACHABLE, "it is not in the inventory").on(&self.host.name))?;
+        let mut connection = Connection::open(target).await?;
+        self.connect_seconds = connection.seconds;
+        let operator = (!self.shared.settings.check).then_some(&self.shared.settings.operator);
+        let greeting = greet::greet(&mut connection, operator).await.map_err(|error| error.on(&self.host.name))?;
+        self.host.data_mut().facts = greeting.facts;
+        self.owed = greeting.owed;
+        self.processes = greeting.processes;
+        *self.link.lock().await = Link::Live(Box::new(connection));
+        self.tell(Event::Connected { host: self.host.name.clone(), seconds: self.connect_seconds });
+        Ok(())
+    }
+
+    /// Sends what bookkeeping is left; gives the number of processes started on the host.
+    async fn close(&mut self) -> u64 {
+        let bookkeeping = std::mem::take(&mut self.state.bookkeeping);
+        if bookkeeping.is_empty() && !self.shared.settings.count_processes {
+            return 0;
+        }
+        let mut applies: Vec<Apply> = bookkeeping.into_iter().map(|request| Apply { request, chained: false }).collect();
+        applies.push(Apply { request: Request::sh(greet::COUNTER), chained: false });
+        let mut link = self.link.lock().await;
+        if !matches!(*link, Link::Live(_)) {
+            return 0;
+        }
+        let Ok((replies, _)) = link.exchange(&applies, &[]).await else { return 0 };
+        let now = replies.last().and_then(|reply| reply.out().trim().parse::<u64>().ok());
+        now.zip(self.processes).map_or(0, |(now, before)| now.saturating_sub(before))
+    }
+
+    async fn plays(&mut self) -> Fate {
+        let shared = Arc::clone(&self.shared);
+        let coordinator = Arc::clone(&shared.globals.coordinator);
+        for (index, play) in shared.plays.iter().enumerate() {
+            let name = &self.host.name;
+            let (takes_part, batch) = {
+                let board = coordinator.board();
+                let board = &board.plays[index];
+                (board.hosts.contains(name), board.batches.iter().position(|batch| batch.contains(name)).unwrap_or(0))
+            };
+            if !takes_part {
+                coordinator.post(|board| board.plays[index].done.insert(name.clone()));
+                continue;
+            }
+            let stopped = coordinator
+                .wait(|board| {
+                    let through = |play: &super::state::PlayBoard, hosts: &[String]| hosts.iter().all(|host| play.done.contains(host) || board.lost.contains(host));
+                    let ready = play.after.iter().all(|before| through(&board.plays[*before], &board.plays[*before].hosts));
+                    let mine = &board.plays[index];
+                    let earlier: Vec<String> = mine.batches[..batch].concat();
+                    let whole_batch_failed = mine.batches[..batch].iter().any(|batch| !batch.is_empty() && batch.iter().all(|host| board.lost.contains(host)));
+                    let stop = mine.stop.is_some() || whole_batch_failed || play.after.iter().any(|before| board.plays[*before].stop.is_some());
+                    (stop || (ready && through(mine, &earlier))).then_some(stop)
+                })
+                .await;
+            if stopped {
+                return Fate::Done;
+            }
+            self.tell(Event::PlayBegin { host: self.host.name.clone(), play: play.play.name.clone() });
+            let result = self.play(play).await;
+            coordinator.post(|board| {
+                let board = &mut board.plays[index];
+                board.done.insert(self.host.name.clone());
+                if result.is_err() {
+                    board.failed.insert(self.host.name.clone());
+                    let size = board.batches[batch].len().max(1);
+                    let failed = board.batches[batch].iter().filter(|host| board.failed.contains(*host)).count();
+                    // Counts of hosts are small.
+                    #[expect(clippy::cast_precision_loss, reason = "a handful of hosts")]
+                    let percent = failed as f64 * 100.0 / size as f64;
+                    if play.max_fail_percentage.is_some_and(|limit| percent > limit) {
+                        board.stop = Some("max_fail_percentage".to_owned());
+                    }
+                }
+            });
+            if let Err(error) = result {
+                let lost = error.code == exit::UNREACHABLE;
+                if lost {
+                    self.tell(Event::HostLost { host: self.host.name.clone(), error });
+                }
+                return if lost { Fate::Unreachable } else { Fate::Failed };
+            }
+        }
+        for (play, handlers) in std::mem::take(&mut self.owed) {
+            let text = format!("handlers of play `{play}` are still owed from an earlier run: {}", handlers.join(", "));
+            self.tell(Event::Note { host: Some(self.host.name.clone()), text });
+        }
+        Fate::Done
+    }
+
+    /// One play on this host. An error means that the host has failed (its events are already told).
+    async fn play(&mut self, play: &PlayRun) -> Result<()> {
+        self.state = PlayState { handlers: play.handlers.clone(), bookkeeping: std::mem::take(&mut self.state.bookkeeping), ..PlayState::default() };
+        if let Some(owed) = self.owed.remove(&play.play.name) {
+            self.tell(Event::Owed { host: self.host.name.clone(), handlers: owed.clone() });
+            let known: Vec<usize> = owed.iter().filter_map(|name| self.state.handlers.iter().position(|(handler, _)| handler.name.as_deref() == Some(name))).collect();
+            self.state.notified.extend(known);
+        }
+        let mut cursor = Cursor::new(Arc::clone(&play.steps));
+        let mut due: Option<Due> = None;
+        loop {
+            if due.is_none() && self.stopped(play) {
+                return Ok(());
+            }
+            let start = due.as_ref().map_or_else(|| cursor.clone(), |due| due.after.clone());
+            let window = self.walk(play, start, due.as_ref());
+            if due.is_none() && window.entries.is_empty() {
+                let mut at = window.end;
+                let Some(step) = at.peek() else { return Ok(()) };
+                cursor = match self.head(play, step, at).await? {
+                    Some(next) => next,
+                    None => return Ok(()),
+                };
+                continue;
+            }
+            let (mut applies, changes) = due.as_ref().map_or_else(Default::default, |due| self.requests(play, due));
+            let owing = applies.len() - changes;
+            applies.splice(0..0, std::mem::take(&mut self.state.bookkeeping).into_iter().map(|request| Apply { request, chained: false }));
+            let bookkeeping = applies.len() - changes - owing;
+            if let Some(due) = &due {
+                self.tell(Event::Working { host: self.host.name.clone(), task: due.unit.task.title() });
+            }
+            let (replies, seen) = if applies.is_empty() && window.probes.is_empty() {
+                (Vec::new(), Vec::new())
+            } else {
+                let _permit = self.shared.forks.acquire().await;
+                let mut link = self.link.lock().await;
+                link.exchange(&applies, &window.probes).await.map_err(|error| error.on(&self.host.name))?
+            };
+            if let Some(done) = due.take() {
+                let flow = self.changed(play, &done, &replies[bookkeeping..], owing);
+                if flow == Flow::Failed {
+                    cursor = self.unwind(done.before)?;
+                    continue;
+                }
+                cursor = done.after;
+            }
+            let (next, then) = self.judge(play, window, &seen, cursor)?;
+            cursor = next;
+            due = then;
+        }
+    }
+
+    fn stopped(&self, play: &PlayRun) -> bool {
+        self.shared.globals.coordinator.board().plays[play.layers.index].stop.is_some()
+    }
+
+    /// The failed step's failure goes to a block, or ends the host.
+    pub(super) fn unwind(&mut self, mut cursor: Cursor) -> Result<Cursor> {
+        match cursor.fail() {
+            BlockFate::Rescued | BlockFate::Always => Ok(cursor),
+            BlockFate::Failed => Err(self
+                .state
+                .failure
+                .take()
+                .map_or_else(|| Diagnostic::with_code(exit::FAILED, "the host failed"), |error| Diagnostic { code: exit::FAILED, ..error })),
+        }
+    }
+
+    /// Whether a block around the step will take its failure.
+    pub(super) fn rescued(cursor: &Cursor) -> bool {
+        cursor.clone().fail() == BlockFate::Rescued
+    }
+
+    fn walk(&mut self, play: &PlayRun, start: Cursor, due: Option<&Due>) -> Window {
+        let mut pending: HashSet<String> = HashSet::new();
+        let mut may_notify = !self.state.notified.is_empty();
+        if let Some(due) = due {
+            pending.extend(due.unit.task.keywords.register.clone());
+            may_notify |= !due.unit.task.keywords.notify.is_empty();
+            if self.shared.settings.one_by_one {
+                return Window { end: start, ..Window::default() };
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        let host = Arc::clone(&self.host);
+        let mut walk = Walk {
+            settings: &shared.settings,
+            play,
+            host: &host,
+            notified: may_notify,
+            pending,
+            overlay: HashMap::new(),
+            found_handlers: Vec::new(),
+        };
+        let window = walk.gather(start);
+        self.add_handlers(walk.found_handlers);
+        window
+    }
+
+    pub(super) fn add_handlers(&mut self, found: Vec<Handler>) {
+        for handler in found {
+            let known = |(other, _): &(Handler, _)| other.name == handler.name && other.role.as_ref().map(|role| &role.dir) == handler.role.as_ref().map(|role| &role.dir);
+            if !self.state.handlers.iter().any(known) {
+                let steps = super::cursor::steps(vec![handler.item.clone()]);
+                self.state.handlers.push((handler, steps));
+            }
+        }
+    }
+
+    /// The requests of a change, first noting the handlers that it will owe. Also how many of them are the change's own.
+    pub(super) fn requests(&self, play: &PlayRun, due: &Due) -> (Vec<Apply>, usize) {
+        let owed = self.handler_names(&due.unit);
+        let mut applies = Vec::new();
+        if !owed.is_empty() {
+            applies.push(Apply { request: greet::owe(&play.play.name, &owed), chained: false });
+        }
+        let first = applies.is_empty();
+        for (index, request) in due.change.requests.iter().enumerate() {
+            applies.push(Apply { request: request.clone(), chained: index > 0 || !first });
+        }
+        (applies, due.change.requests.len())
+    }
+
+    /// The names of the handlers that a unit may notify.
+    pub(super) fn handler_names(&self, unit: &Unit) -> Vec<String> {
+        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        let mut names = Vec::new();
+        for node in &unit.task.keywords.notify {
+            for notification in super::notify::names(node, &context) {
+                for index in super::notify::positions(&self.state.handlers, &notification) {
+                    let name = self.state.handlers[index].0.name.clone().unwrap_or_default();
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    /// Judges what was seen, entry by entry, up to the first change.
+    fn judge(&mut self, play: &PlayRun, window: Window, seen: &[crate::modules::Seen], from: Cursor) -> Result<(Cursor, Option<Due>)> {
+        let mut cursor = from;
+        for entry in window.entries {
+            let (unit, probes, last) = match entry.what {
+                What::Flush if self.state.notified.is_empty() => {
+                    cursor = entry.after;
+                    continue;
+                }
+                What::Flush => return Ok((entry.before, None)),
+                What::Unit { unit, probes, last } => (unit, probes, last),
+            };
+            let flow = match &unit.work {
+                Work::Remote(remote) => match self.decide(remote, &unit, &seen[probes]) {
+                    super::commit::Decided::Settled(settled, diffs) => self.commit(play, &unit, settled, diffs, last, 0),
+                    super::commit::Decided::Due(change) => {
+                        return Ok((entry.before.clone(), Some(Due { unit, change, last, after: entry.after, before: entry.before })));
+                    }
+                },
+                _ => self.local(play, &unit, last),
+            };
+            if flow == Flow::Failed {
+                return Ok((self.unwind(entry.before)?, None));
+            }
+            cursor = entry.after;
+        }
+        Ok((cursor, None))
+    }
+
+    /// The status that a failure is shown with.
+    pub(super) fn failed_status(cursor_takes_it: bool) -> Status {
+        if cursor_takes_it { Status::Rescued } else { Status::Failed }
+    }
+
+    /// A step that cannot be walked past: handlers, re-raised failures, tasks that stand alone. `None`: the play ends here.
+    async fn head(&mut self, play: &PlayRun, step: Step, mut cursor: Cursor) -> Result<Option<Cursor>> {
+        match step {
+            Step::Reraise => self.unwind(cursor).map(Some),
+            Step::Flush => {
+                self.flush(&mut cursor);
+                Ok(Some(cursor))
+            }
+            Step::HandlersDone(done) => {
+                self.handlers_done(play, &done);
+                cursor.advance();
+                Ok(Some(cursor))
+            }
+            Step::Include(include) => self.include(play, &include, cursor),
+            Step::Task(task) => self.alone(play, &task, cursor).await,
+            Step::Block(_) | Step::RoleEnd(_) => {
+                cursor.advance();
+                Ok(Some(cursor))
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Which variables a task sees, layer over layer, in Ansible's order of precedence.
+//!
+//! A scope never renders anything; it finds the raw variable of the highest layer.
+
+use super::state::{Coordinator, HostState, Hosts};
+use crate::base::value::{Map, OMIT, UNKNOWN, Value};
+use crate::play::{Play, Role};
+use crate::source::Node;
+use crate::template::{Variable, Variables};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What is the same for the whole run.
+#[derive(Debug)]
+pub struct Globals {
+    /// All hosts.
+    pub hosts: Hosts,
+    /// Groups and their hosts, `all` and `ungrouped` included.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// `--extra-vars`, the highest layer.
+    pub extra: HashMap<String, Node>,
+    /// Magic variables that never change: `ansible_check_mode`, `ansible_version`, `inventory_dir`…
+    pub magic: HashMap<String, Value>,
+    /// The state of the plays.
+    pub coordinator: Arc<Coordinator>,
+}
+
+/// What is the same for one play.
+#[derive(Debug)]
+pub struct PlayLayers {
+    /// Its number in the run.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Folder of its file.
+    pub dir: String,
+    /// `vars:` below `vars_files:`.
+    pub vars: HashMap<String, Node>,
+    /// Defaults of its roles; of two roles with one name the later wins.
+    pub role_defaults: HashMap<String, Node>,
+    /// Vars of its roles.
+    pub role_vars: HashMap<String, Node>,
+    /// Names of its roles.
+    pub role_names: Vec<String>,
+}
+
+impl PlayLayers {
+    /// From a loaded play and what its `vars_files` hold.
+    pub fn new(index: usize, play: &Play, files: Vec<(String, Node)>) -> Self {
+        let mut vars: HashMap<_, _> = play.vars.iter().cloned().collect();
+        vars.extend(files);
+        let layer = |pick: fn(&Role) -> &Vec<(String, Node)>| {
+            play.roles.iter().flat_map(|role| pick(role).iter().cloned()).collect()
+        };
+        Self {
+            index,
+            name: play.name.clone(),
+            dir: play.dir.clone(),
+            vars,
+            role_defaults: layer(|role| &role.defaults),
+            role_vars: layer(|role| &role.vars),
+            role_names: play.roles.iter().map(|role| role.name.clone()).collect(),
+        }
+    }
+}
+
+/// What one task (or one item of its loop) sees.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The run.
+    pub globals: Arc<Globals>,
+    /// The play; none outside of plays (`hostvars`, `hactl facts`).
+    pub play: Option<Arc<PlayLayers>>,
+    /// The host.
+    pub host: Arc<HostState>,
+    /// The task's role.
+    pub role: Option<Arc<Role>>,
+    /// `vars:` of the task.
+    pub task: Arc<Vec<(String, Node)>>,
+    /// Variables of the includes around it, outermost first.
+    pub includes: Arc<Vec<Arc<Vec<(String, Node)>>>>,
+    /// Loop variables, and results of tasks that are only being looked at ahead.
+    pub overlay: Arc<HashMap<String, Variable>>,
+    /// Registers that tasks ahead of this one will set: not known yet.
+    pub pending: Arc<HashSet<String>>,
+}
+
+impl Scope {
+    /// A host's variables outside of any play.
+    pub fn of_host(globals: &Arc<Globals>, host: &Arc<HostState>) -> Self {
+        Self {
+            globals: Arc::clone(globals),
+            play: None,
+            host: Arc::clone(host),
+            role: None,
+            task: Arc::default(),
+            includes: Arc::default(),
+            overlay: Arc::default(),
+            pending: Arc::default(),
+        }
+    }
+
+    /// With one more variable of the highest kind (a loop's item, a result under judgement).
+    #[must_use]
+    pub fn with(&self, name: &str, value: Value) -> Self {
+        let mut overlay = (*self.overlay).clone();
+        overlay.insert(name.to_owned(), Variable::Data(value));
+        Self { overlay: Arc::new(overlay), ..self.clone() }
+    }
+
+    fn magic(&self, name: &str) -> Option<Variable> {
+        let data = |value: Value| Some(Variable::Data(value));
+        let list = |names: Vec<String>| data(Value::from(names));
+        let board = |pick: &dyn Fn(&super::state::PlayBoard) -> Vec<String>| {
+            let index = self.play.as_ref()?.index;
+            let board = self.globals.coordinator.board();
+            Some(Variable::Data(Value::from(pick(board.plays.get(index)?))))
+        };
+        match name {
+            "inventory_hostname" => data(Value::from(self.host.name.as_str())),
+            "inventory_hostname_short" => data(Value::from(self.host.name.split('.').next().unwrap_or_default())),
+            "group_names" => list(self.host.groups.clone()),
+            "groups" => data(self.globals.groups.iter().map(|(group, hosts)| (group.clone(), Value::from(hosts.clone()))).collect::<Map<_, _>>().into()),
+            "hostvars" => Some(Variable::Scope(Arc::new(HostVariables(Arc::clone(&self.globals))))),
+            "vars" => Some(Variable::Scope(Arc::new(self.clone()))),
+            "omit" => data(Value::from(OMIT)),
+            "ansible_play_hosts" | "play_hosts" => {
+                board(&|play| play.hosts.iter().filter(|host| !play.failed.contains(*host)).cloned().collect())
+            }
+            "ansible_play_hosts_all" => board(&|play| play.hosts.clone()),
+            "ansible_play_batch" => board(&|play| {
+                play.batches.iter().find(|batch| batch.contains(&self.host.name)).cloned().unwrap_or_default()
+            }),
+            "ansible_play_name" => data(Value::from(self.play.as_ref()?.name.as_str())),
+            "ansible_play_role_names" | "ansible_role_names" => list(self.play.as_ref()?.role_names.clone()),
+            "playbook_dir" => data(Value::from(match self.play.as_ref()?.dir.as_str() {
+                "" => ".",
+                dir => dir,
+            })),
+            "role_name" | "ansible_role_name" => data(Value::from(self.role.as_ref()?.name.as_str())),
+            "role_path" => data(Value::from(self.role.as_ref()?.dir.as_str())),
+            "ansible_parent_role_names" => list(self.role.as_ref()?.parents.clone()),
+            _ => self.globals.magic.get(name).cloned().map(Variable::Data),
+        }
+    }
+
+    fn fact(&self, name: &str) -> Option<Variable> {
+        let data = self.host.data();
+        if name == "ansible_facts" {
+            return Some(Variable::Data(Value::Object(data.facts.clone())));
+        }
+        let short = name.strip_prefix("ansible_")?;
+        data.facts.get(short).cloned().map(Variable::Data)
+    }
+
+    /// What holds when nobody set it.
+    fn fallback(&self, name: &str) -> Option<Variable> {
+        match name {
+            "ansible_managed" => Some(Variable::Data(Value::from("Ansible managed"))),
+            "ansible_host" => Some(Variable::Data(Value::from(self.host.name.as_str()))),
+            _ => None,
+        }
+    }
+}
+
+fn in_list(list: &[(String, Node)], name: &str) -> Option<Variable> {
+    list.iter().rev().find(|(key, _)| key == name).map(|(_, node)| Variable::Template(node.clone()))
+}
+
+fn in_map(map: &HashMap<String, Node>, name: &str) -> Option<Variable> {
+    map.get(name).map(|node| Variable::Template(node.clone()))
+}
+
+impl Variables for Scope {
+    fn lookup(&self, name: &str) -> Option<Variable> {
+        if let Some(found) = in_map(&self.globals.extra, name) {
+            return Some(found);
+        }
+        if let Some(variable) = self.overlay.get(name) {
+            return Some(variable.clone());
+        }
+        if self.pending.contains(name) {
+            return Some(Variable::Data(Value::from(UNKNOWN)));
+        }
+        if let Some(found) = self.magic(name) {
+            return Some(found);
+        }
+        let role = self.role.as_deref();
+        let play = self.play.as_deref();
+        self.includes
+            .iter()
+            .rev()
+            .find_map(|vars| in_list(vars, name))
+            .or_else(|| in_list(&role?.params, name))
+            .or_else(|| self.host.data().set.get(name).cloned().map(Variable::Data))
+            .or_else(|| in_map(&self.host.data().included, name))
+            .or_else(|| in_list(&self.task, name))
+            .or_else(|| in_list(&role?.vars, name))
+            .or_else(|| in_map(&play?.role_vars, name))
+            .or_else(|| in_map(&play?.vars, name))
+            .or_else(|| self.fact(name))
+            .or_else(|| in_map(&self.host.variables, name))
+            .or_else(|| in_list(&role?.defaults, name))
+            .or_else(|| in_map(&play?.role_defaults, name))
+            .or_else(|| self.fallback(name))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: HashSet<String> = self.globals.extra.keys().cloned().collect();
+        names.extend(self.overlay.keys().cloned());
+        names.extend(self.task.iter().map(|(name, _)| name.clone()));
+        names.extend(self.includes.iter().flat_map(|vars| vars.iter().map(|(name, _)| name.clone())));
+        names.extend(self.host.variables.keys().cloned());
+        let data = self.host.data();
+        names.extend(data.set.keys().cloned());
+        names.extend(data.included.keys().cloned());
+        if let Some(role) = &self.role {
+            names.extend([&role.params, &role.vars, &role.defaults].into_iter().flatten().map(|(name, _)| name.clone()));
+        }
+        if let Some(play) = &self.play {
+            for layer in [&play.vars, &play.role_vars, &play.role_defaults] {
+                names.extend(layer.keys().cloned());
+            }
+        }
+        names.extend(["inventory_hostname", "group_names", "groups", "hostvars", "ansible_facts"].map(str::to_owned));
+        let mut names: Vec<String> = names.into_iter().collect();
+        names.sort();
+        names
+    }
+}
+
+/// `hostvars`: every host's variables, each rendered in its own scope.
+struct HostVariables(Arc<Globals>);
+
+impl Variables for HostVariables {
+    fn lookup(&self, name: &str) -> Option<Variable> {
+        let host = self.0.hosts.get(name)?;
+        Some(Variable::Scope(Arc::new(Scope::of_host(&self.0, host))))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.hosts.keys().cloned().collect()
+    }
+}

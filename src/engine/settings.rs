@@ -1,0 +1,134 @@
+//! What a run is told: the flags, resolved once.
+
+use super::scope::Scope;
+use crate::base::{Diagnostic, Result};
+use crate::connection::HostKeys;
+use crate::play::{Loader, Task};
+use crate::source::Node;
+use crate::template::{Context, FileKind, TemplateFiles};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How `!vault` values are opened.
+pub type Decrypt = Arc<dyn Fn(&str) -> Result<String> + Send + Sync>;
+
+/// The flags of a run.
+#[derive(Clone)]
+pub struct Settings {
+    /// Apply nothing.
+    pub check: bool,
+    /// Show differences.
+    pub diff: bool,
+    /// Ask no host: every host is a freshly installed machine.
+    pub offline: bool,
+    /// At most so many hosts at once.
+    pub forks: usize,
+    /// Only tasks with these tags.
+    pub tags: Vec<String>,
+    /// Not tasks with these.
+    pub skip_tags: Vec<String>,
+    /// Run handlers also on hosts that failed.
+    pub force_handlers: bool,
+    /// Look at one task at a time: the slow, plain way that lookahead must equal.
+    pub one_by_one: bool,
+    /// Count the processes that a run starts on each host (one more round trip).
+    pub count_processes: bool,
+    /// What to do about unknown host keys.
+    pub host_keys: HostKeys,
+    /// Reads included files, finds templates and files.
+    pub loader: Arc<Loader>,
+    /// Opens vaulted values.
+    pub decrypt: Decrypt,
+    /// Who runs this, for the lock.
+    pub operator: super::greet::Operator,
+    /// Where `fetch` writes, and relative local paths start.
+    pub project: PathBuf,
+}
+
+impl Settings {
+    /// What a template of this task needs.
+    pub fn context(&self, scope: &Scope, task: &Task) -> Context {
+        Context {
+            variables: Arc::new(scope.clone()),
+            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: Some(task.clone()) }),
+            decrypt: Arc::clone(&self.decrypt),
+        }
+    }
+
+    /// What a template outside of any task needs (play keywords, `hostvars`).
+    pub fn plain_context(&self, scope: &Scope) -> Context {
+        Context {
+            variables: Arc::new(scope.clone()),
+            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: None }),
+            decrypt: Arc::clone(&self.decrypt),
+        }
+    }
+}
+
+/// Finds the files that templates name, along the task's search path.
+struct Search {
+    loader: Arc<Loader>,
+    task: Option<Task>,
+}
+
+impl TemplateFiles for Search {
+    fn find(&self, kind: FileKind, name: &str) -> Option<String> {
+        let task = self.task.as_ref()?;
+        match kind {
+            FileKind::Templates => self.loader.find_template(task, name),
+            FileKind::Files => self.loader.find_file(task, name),
+            FileKind::Vars => self.loader.find_vars(task, name),
+            FileKind::Tasks => return None,
+        }
+        .ok()
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let missing = || Err(Diagnostic::new(format!("there is no file `{path}`")));
+        self.loader.files().read_bytes(Path::new(path)).unwrap_or_else(missing)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        let Some((folder, names)) = pattern.rsplit_once('/') else { return Vec::new() };
+        let Ok(names) = glob::Pattern::new(names) else { return Vec::new() };
+        let folder = match &self.task {
+            Some(task) if !folder.starts_with('/') => self.loader.find_file(task, folder).unwrap_or_else(|_| folder.to_owned()),
+            _ => folder.to_owned(),
+        };
+        let entries = self.loader.files().list(Path::new(&folder)).unwrap_or_default();
+        entries
+            .into_iter()
+            .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.matches(name)))
+            .filter(|path| !self.loader.files().is_dir(path))
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+}
+
+impl Settings {
+    /// The variables of a file that a task names.
+    ///
+    /// # Errors
+    /// When it is missing or is no mapping.
+    pub fn vars_file(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
+        let path = self.loader.find_vars(task, name)?;
+        let file = self.loader.files().read(Path::new(&path)).ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
+        self.parse_vars(&file)
+    }
+
+    /// The variables of all YAML and JSON files of a folder, in the order of their names.
+    ///
+    /// # Errors
+    /// As [`Settings::vars_file`].
+    pub fn vars_dir(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
+        let path = self.loader.find_vars(task, name)?;
+        let mut variables = Vec::new();
+        for entry in self.loader.files().list(Path::new(&path)).unwrap_or_default() {
+            let known = entry.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| matches!(ending, "yml" | "yaml" | "json"));
+            if known && let Some(file) = self.loader.files().read(&entry) {
+                variables.extend(self.parse_vars(&file?)?);
+            }
+        }
+        Ok(variables)
+    }
+}

@@ -1,0 +1,138 @@
+//! What is known of every host during a run, and what the hosts wait for from each other.
+
+use super::event::Event;
+use crate::base::value::{Map, Value};
+use crate::source::Node;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{mpsc, watch};
+
+/// What a run learns about a host.
+#[derive(Debug, Default)]
+pub struct HostData {
+    /// `ansible_facts`.
+    pub facts: Map<String, Value>,
+    /// `set_fact` and `register`.
+    pub set: HashMap<String, Value>,
+    /// `include_vars`: raw, still templates.
+    pub included: HashMap<String, Node>,
+}
+
+/// A host of the inventory.
+#[derive(Debug)]
+pub struct HostState {
+    /// Its name.
+    pub name: String,
+    /// The inventory's variables for it, merged.
+    pub variables: HashMap<String, Node>,
+    /// The groups that it is in, sorted, without `all`.
+    pub groups: Vec<String>,
+    data: RwLock<HostData>,
+}
+
+impl HostState {
+    /// With nothing learned yet.
+    pub fn new(name: &str, variables: HashMap<String, Node>, groups: Vec<String>) -> Self {
+        Self { name: name.to_owned(), variables, groups, data: RwLock::default() }
+    }
+
+    /// What was learned.
+    pub fn data(&self) -> RwLockReadGuard<'_, HostData> {
+        self.data.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was learned, to add to it.
+    pub fn data_mut(&self) -> RwLockWriteGuard<'_, HostData> {
+        self.data.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the hosts of one play stand.
+#[derive(Debug, Default, Clone)]
+pub struct PlayBoard {
+    /// Its name.
+    pub name: String,
+    /// Its hosts in order.
+    pub hosts: Vec<String>,
+    /// The batches of `serial`; one batch of all without it.
+    pub batches: Vec<Vec<String>>,
+    /// Hosts that are through, one way or the other.
+    pub done: HashSet<String>,
+    /// Hosts that failed or were lost in it.
+    pub failed: HashSet<String>,
+    /// Set when the play must stop everywhere: why.
+    pub stop: Option<String>,
+}
+
+/// The result of a `run_once` task.
+#[derive(Debug, Clone)]
+pub enum Once {
+    /// A host is at it.
+    Claimed(String),
+    /// Done: whether it failed, and what it registers.
+    Done { failed: bool, result: Value },
+}
+
+/// Everything that hosts wait for.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// The plays.
+    pub plays: Vec<PlayBoard>,
+    /// Hosts out of the run.
+    pub lost: HashSet<String>,
+    /// Hosts that have connected, or failed to.
+    pub greeted: HashSet<String>,
+    /// Hosts whose lock somebody else holds.
+    pub refused: HashSet<String>,
+    /// `run_once` by play and task.
+    pub once: HashMap<(usize, usize), Once>,
+}
+
+/// The board, and the bell that rings when it changes.
+#[derive(Debug)]
+pub struct Coordinator {
+    board: Mutex<Board>,
+    bell: watch::Sender<u64>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Coordinator {
+    /// With the plays' hosts already known.
+    pub fn new(plays: Vec<PlayBoard>, events: mpsc::UnboundedSender<Event>) -> Self {
+        Self { board: Mutex::new(Board { plays, ..Board::default() }), bell: watch::Sender::new(0), events }
+    }
+
+    /// Tells the reporters.
+    pub fn tell(&self, event: Event) {
+        // Nobody listens any more when the program is ending.
+        let _ = self.events.send(event);
+    }
+
+    /// Looks at the board.
+    pub fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the board and rings the bell.
+    pub fn post<T>(&self, change: impl FnOnce(&mut Board) -> T) -> T {
+        let value = change(&mut self.board());
+        self.bell.send_modify(|count| *count += 1);
+        value
+    }
+
+    /// Waits until the board gives something.
+    pub async fn wait<T>(&self, mut look: impl FnMut(&mut Board) -> Option<T>) -> T {
+        let mut bell = self.bell.subscribe();
+        loop {
+            bell.borrow_and_update();
+            if let Some(value) = look(&mut self.board()) {
+                return value;
+            }
+            // The sender lives as long as self.
+            let _ = bell.changed().await;
+        }
+    }
+}
+
+/// All hosts by name.
+pub type Hosts = BTreeMap<String, Arc<HostState>>;

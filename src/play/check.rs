@@ -1,0 +1,154 @@
+//! Checks of loaded tasks that need more than their YAML: local files that must be there, and the syntax of templates.
+
+use super::loader::Loading;
+use super::search::Seeker;
+use super::types::{Include, Included, Keywords, Task};
+use super::values::is_dynamic;
+use crate::base::value::to_bool;
+use crate::source::{Node, Yaml};
+
+impl Loading<'_> {
+    /// Checks one task.
+    pub(super) fn check_task(&mut self, task: &Task) {
+        self.check_files(task);
+        self.check_keywords(&task.keywords);
+        for (name, node) in &task.action.args {
+            if task.action.module == "assert" && name == "that" {
+                self.check_conditions(node);
+            } else if task.action.module == "debug" && name == "var" {
+                self.check_expression(node);
+            } else {
+                self.check_templates(node);
+            }
+        }
+        for node in task.action.free_form.iter().chain(&task.action.template) {
+            self.check_templates(node);
+        }
+    }
+
+    /// Checks a dynamic include.
+    pub(super) fn check_include(&mut self, include: &Include) {
+        self.check_keywords(&include.keywords);
+        match &include.what {
+            Included::Tasks { file } => self.check_templates(file),
+            Included::Role {
+                name, tasks_from, ..
+            } => {
+                self.check_templates(name);
+                if let Some(node) = tasks_from {
+                    self.check_templates(node);
+                }
+            }
+        }
+    }
+
+    fn check_keywords(&mut self, keywords: &Keywords) {
+        let conditions = [&keywords.when, &keywords.until];
+        let optional = [&keywords.changed_when, &keywords.failed_when];
+        for node in conditions
+            .into_iter()
+            .chain(optional.into_iter().flatten())
+            .flatten()
+        {
+            self.check_expression(node);
+        }
+        for (_, node) in &keywords.vars {
+            self.check_templates(node);
+        }
+        for node in keywords
+            .notify
+            .iter()
+            .chain(&keywords.environment)
+            .chain(&keywords.delegate_to)
+        {
+            self.check_templates(node);
+        }
+        if let Some(loop_) = &keywords.loop_ {
+            self.check_templates(&loop_.node);
+            for node in loop_.control.label.iter() {
+                self.check_templates(node);
+            }
+            for node in &loop_.control.break_when {
+                self.check_expression(node);
+            }
+        }
+    }
+
+    fn check_conditions(&mut self, node: &Node) {
+        match &node.yaml {
+            Yaml::Sequence(items) => items.iter().for_each(|item| self.check_conditions(item)),
+            _ => self.check_expression(node),
+        }
+    }
+
+    fn check_files(&mut self, task: &Task) {
+        let literal = |node: &Node| {
+            node.as_str()
+                .filter(|_| !is_dynamic(node))
+                .map(str::to_owned)
+        };
+        let arg = |name: &str| task.arg(name).and_then(literal);
+        let says = |name: &str| {
+            task.arg(name)
+                .and_then(|node| to_bool(&super::action::literal(node)))
+        };
+        let unsure = |name: &str| task.arg(name).is_some_and(is_dynamic);
+        let seeker = Seeker {
+            span: &task.action.span,
+            ..Seeker::from(task)
+        };
+        let loader = self.loader;
+        let found = match task.action.module {
+            "template" => arg("src").map(|src| loader.find_template(seeker, &src)),
+            "copy" if says("remote_src") != Some(true) && !unsure("remote_src") => {
+                arg("src").map(|src| loader.find_file(seeker, &src))
+            }
+            "unarchive"
+                if says("remote_src") != Some(true)
+                    && !unsure("remote_src")
+                    && says("copy") != Some(false) =>
+            {
+                arg("src")
+                    .filter(|src| !src.contains("://"))
+                    .map(|src| loader.find_file(seeker, &src))
+            }
+            "script" => {
+                let line = task
+                    .action
+                    .free_form
+                    .as_ref()
+                    .and_then(literal)
+                    .or_else(|| arg("cmd"));
+                let program = line.and_then(|line| shlex::split(&line)?.into_iter().next());
+                program.map(|program| loader.find_file(seeker, &program))
+            }
+            "include_vars" => {
+                let name = task
+                    .action
+                    .free_form
+                    .as_ref()
+                    .and_then(literal)
+                    .or_else(|| arg("file"))
+                    .or_else(|| arg("dir"));
+                // A condition or loop may keep it from being read at all.
+                let always = task.keywords.when.is_empty() && task.keywords.loop_.is_none();
+                name.filter(|_| always)
+                    .map(|name| loader.find_vars(seeker, &name))
+            }
+            _ => None,
+        };
+        if let Some(Err(error)) = found {
+            self.errors.push(error);
+        }
+    }
+
+    /// The syntax of every template inside a node.
+    pub(super) fn check_templates(&mut self, node: &Node) {
+        let _ = (node, &self.errors);
+    }
+
+    /// The syntax of a bare expression.
+    fn check_expression(&mut self, node: &Node) {
+        let _ = (node, &self.errors);
+    }
+}

@@ -1,0 +1,394 @@
+//! Reads roles: their variables, dependencies, tasks and handlers.
+
+use super::keywords::{self, Owner};
+use super::loader::{Loading, RoleFrom};
+use super::tasks::Scope;
+use super::types::{Handler, Item, Keywords, Role};
+use super::values::{is_template, variables, with_nearest};
+use super::{action, paths};
+use crate::base::Diagnostic;
+use crate::base::value::to_bool;
+use crate::source::{Node, Span, Yaml};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The mark of a role's tasks in the search for circles.
+pub(super) fn mark(from: &RoleFrom) -> String {
+    format!(
+        "role {} ({})",
+        from.name,
+        from.tasks.as_deref().unwrap_or("main")
+    )
+}
+
+impl Loading<'_> {
+    /// The items of `roles:`.
+    pub(super) fn roles_section(&mut self, node: &Node, scope: &Scope) -> Vec<Item> {
+        let mut items = Vec::new();
+        match &node.yaml {
+            Yaml::Null => {}
+            Yaml::Sequence(entries) => {
+                for entry in entries {
+                    self.role_entry(entry, scope, true, &mut items);
+                }
+            }
+            _ => self.errors.push(
+                Diagnostic::new(format!("`roles` is a list, not {}", node.kind())).at(&node.span),
+            ),
+        }
+        items
+    }
+
+    /// One entry of `roles:` or of `dependencies:`.
+    fn role_entry(
+        &mut self,
+        entry: &Node,
+        scope: &Scope,
+        section: bool,
+        items: &mut Vec<Item>,
+    ) -> Option<Arc<Role>> {
+        let (name, params, keywords) = match &entry.yaml {
+            Yaml::String(name) => (name.clone(), Vec::new(), Keywords::default()),
+            Yaml::Mapping(entries) => {
+                let Some(name) = entry.get("role").or_else(|| entry.get("name")) else {
+                    self.errors.push(
+                        Diagnostic::new("a role needs a name")
+                            .at(&entry.span)
+                            .help("write `- role: NAME`"),
+                    );
+                    return None;
+                };
+                let Some(name) = name.as_str() else {
+                    self.errors.push(
+                        Diagnostic::new(format!("a role's name is text, not {}", name.kind()))
+                            .at(&name.span),
+                    );
+                    return None;
+                };
+                let own: Vec<_> = entries
+                    .iter()
+                    .filter(|(key, _)| !matches!(key.as_str(), Some("role" | "name")))
+                    .cloned()
+                    .collect();
+                let read = keywords::read(&own, Owner::Role, &mut self.errors);
+                let params = read
+                    .rest
+                    .iter()
+                    .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), (*value).clone())))
+                    .filter(|(key, _)| !matches!(key.as_str(), "src" | "version" | "scm"))
+                    .collect();
+                (name.to_owned(), params, read.keywords)
+            }
+            _ => {
+                self.errors.push(
+                    Diagnostic::new(format!(
+                        "a role is a name or a mapping, not {}",
+                        entry.kind()
+                    ))
+                    .at(&entry.span),
+                );
+                return None;
+            }
+        };
+        if is_template(&name) {
+            self.errors.push(
+                Diagnostic::new("the name of a role in `roles` cannot be a template")
+                    .at(&entry.span)
+                    .help("use `include_role` in the tasks"),
+            );
+            return None;
+        }
+        let scope = Scope {
+            inherited: keywords.within(&scope.inherited),
+            ..scope.clone()
+        };
+        let from = RoleFrom {
+            name,
+            ..RoleFrom::default()
+        };
+        // The same use twice in one play runs once, unless the role says otherwise.
+        let key = format!(
+            "{} {:?} {:?} {:?} {:?}",
+            from.name,
+            params
+                .iter()
+                .map(|(name, node)| (name, action::literal(node).to_string()))
+                .collect::<Vec<_>>(),
+            scope
+                .inherited
+                .when
+                .iter()
+                .map(|node| action::literal(node).to_string())
+                .collect::<Vec<_>>(),
+            scope.inherited.tags,
+            scope
+                .inherited
+                .vars
+                .iter()
+                .map(|(name, node)| (name, action::literal(node).to_string()))
+                .collect::<Vec<_>>(),
+        );
+        let repeats = self.ran.contains(&key);
+        if section || !repeats {
+            self.ran.insert(key);
+        }
+        let mut own = Vec::new();
+        let handlers = self.handlers.len();
+        let role = self.role(&from, params, &scope, &entry.span, &mut own)?;
+        if repeats && !self.allows_duplicates(&role) {
+            self.handlers.truncate(handlers);
+        } else {
+            items.append(&mut own);
+        }
+        Some(role)
+    }
+
+    fn allows_duplicates(&self, role: &Role) -> bool {
+        let meta = self
+            .role_yaml(&role.dir, "meta", "main")
+            .and_then(|path| self.loader.yaml(&path)?.ok());
+        meta.is_some_and(|meta| {
+            meta.get("allow_duplicates")
+                .is_some_and(|node| to_bool(&action::literal(node)) == Some(true))
+        })
+    }
+
+    /// Reads a role; its dependencies' items and its own are added to `items`, its handlers to the play's.
+    pub(super) fn role(
+        &mut self,
+        from: &RoleFrom,
+        params: Vec<(String, Node)>,
+        scope: &Scope,
+        span: &Span,
+        items: &mut Vec<Item>,
+    ) -> Option<Arc<Role>> {
+        let dir = self.find_role(&from.name, scope, span)?;
+        self.guarded(mark(from), Some(span), |this| {
+            this.role_in(&dir, from, params, scope, span, items)
+        })
+    }
+
+    fn role_in(
+        &mut self,
+        dir: &str,
+        from: &RoleFrom,
+        params: Vec<(String, Node)>,
+        scope: &Scope,
+        span: &Span,
+        items: &mut Vec<Item>,
+    ) -> Option<Arc<Role>> {
+        let name = dir.rsplit('/').next().unwrap_or(dir).to_owned();
+        let defaults = self.role_variables(dir, "defaults", from.defaults.as_deref(), span);
+        let vars = self.role_variables(dir, "vars", from.vars.as_deref(), span);
+        let mut parents = scope
+            .role
+            .as_ref()
+            .map(|role| role.parents.clone())
+            .unwrap_or_default();
+        parents.extend(scope.role.as_ref().map(|role| role.name.clone()));
+        // The dependencies know who asked for them.
+        let asking = Role {
+            name: name.clone(),
+            dir: dir.to_owned(),
+            defaults: Vec::new(),
+            vars: Vec::new(),
+            params: Vec::new(),
+            dependencies: Vec::new(),
+            parents: parents.clone(),
+        };
+        let asking = Scope {
+            role: Some(Arc::new(asking)),
+            ..scope.clone()
+        };
+        let dependencies = self.dependencies(dir, &asking, items);
+        let role = Arc::new(Role {
+            name,
+            dir: dir.to_owned(),
+            defaults,
+            vars,
+            params,
+            dependencies,
+            parents,
+        });
+        self.roles.push(Arc::clone(&role));
+        let inner = Scope {
+            role: Some(Arc::clone(&role)),
+            dir: paths::join(dir, "tasks"),
+            handlers: false,
+            ..scope.clone()
+        };
+        let tasks = self.role_tasks(dir, from, &inner, span);
+        let handlers = Scope {
+            dir: paths::join(dir, "handlers"),
+            handlers: true,
+            ..inner
+        };
+        let file = from.handlers.as_deref();
+        match (
+            self.role_yaml(dir, "handlers", file.unwrap_or("main")),
+            file,
+        ) {
+            (Some(path), _) => {
+                let found = self.tasks_file(&path, &handlers, None);
+                self.add_handlers(found);
+            }
+            (None, Some(file)) => self.missing_in_role(dir, "handlers", file, span),
+            (None, None) => {}
+        }
+        items.extend(tasks);
+        items.push(Item::RoleEnd(Arc::clone(&role)));
+        Some(role)
+    }
+
+    fn role_tasks(&mut self, dir: &str, from: &RoleFrom, inner: &Scope, span: &Span) -> Vec<Item> {
+        match (
+            self.role_yaml(dir, "tasks", from.tasks.as_deref().unwrap_or("main")),
+            &from.tasks,
+        ) {
+            (Some(path), _) => self.guarded(path.clone(), Some(span), |this| {
+                this.tasks_file(&path, inner, None)
+            }),
+            (None, Some(file)) => {
+                self.missing_in_role(dir, "tasks", file, span);
+                Vec::new()
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn dependencies(&mut self, dir: &str, scope: &Scope, items: &mut Vec<Item>) -> Vec<Arc<Role>> {
+        let Some(path) = self.role_yaml(dir, "meta", "main") else {
+            return Vec::new();
+        };
+        let Some(meta) = self.need(&path, None) else {
+            return Vec::new();
+        };
+        match meta.get("dependencies").map(|node| (node, &node.yaml)) {
+            None | Some((_, Yaml::Null)) => Vec::new(),
+            Some((_, Yaml::Sequence(entries))) => entries
+                .iter()
+                .filter_map(|entry| self.role_entry(entry, scope, false, items))
+                .collect(),
+            Some((node, _)) => {
+                self.errors.push(
+                    Diagnostic::new(format!("`dependencies` is a list, not {}", node.kind()))
+                        .at(&node.span),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// `tasks/main.yml` and its kin.
+    fn role_yaml(&self, dir: &str, kind: &str, name: &str) -> Option<String> {
+        ["", ".yml", ".yaml"]
+            .iter()
+            .map(|ending| format!("{dir}/{kind}/{name}{ending}"))
+            .find(|path| self.loader.is_file(path))
+    }
+
+    fn missing_in_role(&mut self, dir: &str, kind: &str, name: &str, span: &Span) {
+        self.errors
+            .push(Diagnostic::new(format!("there is no file `{dir}/{kind}/{name}.yml`")).at(span));
+    }
+
+    fn role_variables(
+        &mut self,
+        dir: &str,
+        kind: &str,
+        name: Option<&str>,
+        span: &Span,
+    ) -> Vec<(String, Node)> {
+        let mut found = Vec::new();
+        let folder = format!("{dir}/{kind}/{}", name.unwrap_or("main"));
+        let files = match self.role_yaml(dir, kind, name.unwrap_or("main")) {
+            Some(path) => vec![path],
+            None => self
+                .loader
+                .files
+                .list(Path::new(&folder))
+                .unwrap_or_default()
+                .iter()
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect(),
+        };
+        if let (true, Some(name)) = (files.is_empty(), name) {
+            self.missing_in_role(dir, kind, name, span);
+        }
+        for path in files {
+            if let Some(node) = self.need(&path, None) {
+                found = keywords::layered(&found, variables(&node, &mut self.errors));
+            }
+        }
+        found
+    }
+
+    /// The folder of a role: beside the playbook, in the project, beside the role that asks.
+    fn find_role(&mut self, name: &str, scope: &Scope, span: &Span) -> Option<String> {
+        let mut places = vec![
+            paths::join(&paths::join(&scope.playbook_dir, "roles"), name),
+            paths::join("roles", name),
+        ];
+        if let Some(role) = &scope.role {
+            places.push(paths::join(&paths::parent(&role.dir), name));
+        }
+        if name.contains('/') {
+            places.push(paths::join(&scope.playbook_dir, name));
+        }
+        if let Some(found) = places.iter().find(|place| self.loader.is_dir(place)) {
+            return Some(found.clone());
+        }
+        let known: Vec<String> = [
+            paths::join(&scope.playbook_dir, "roles"),
+            "roles".to_owned(),
+        ]
+        .iter()
+        .flat_map(|dir| self.loader.files.list(Path::new(dir)).unwrap_or_default())
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+        places.dedup();
+        let mut error = Diagnostic::new(format!("there is no role `{name}`")).at(span);
+        for place in places {
+            error = error.note(format!("looked for {place}"));
+        }
+        self.errors
+            .push(with_nearest(error, name, known.iter().map(String::as_str)));
+        None
+    }
+
+    /// Makes handlers of what a list of handlers held.
+    pub(super) fn add_handlers(&mut self, items: Vec<Item>) {
+        for item in items {
+            let (name, listen, role, span) = match &item {
+                Item::Task(task) => (
+                    task.name.clone(),
+                    task.keywords.listen.clone(),
+                    task.role.clone(),
+                    &task.span,
+                ),
+                Item::Include(include) => (
+                    include.name.clone(),
+                    include.keywords.listen.clone(),
+                    include.role.clone(),
+                    &include.span,
+                ),
+                // An imported role brings its own handlers; its tasks are none.
+                Item::Block(_) | Item::Flush | Item::RoleEnd(_) => continue,
+            };
+            if name.is_none() && listen.is_empty() {
+                self.errors.push(
+                    Diagnostic::new(
+                        "a handler that has no `name` and no `listen` can never be notified",
+                    )
+                    .at(span),
+                );
+            }
+            self.handlers.push(Handler {
+                name,
+                listen,
+                item,
+                role,
+            });
+        }
+    }
+}

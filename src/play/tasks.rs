@@ -1,0 +1,507 @@
+//! Reads lists of tasks: tasks, blocks, imports (expanded here) and includes (kept for the run).
+
+use super::action::Parsed;
+use super::keywords::{self, Owner};
+use super::loader::{Loading, RoleFrom};
+use super::types::{Block, Include, Included, Item, Keywords, Role, Task};
+use super::values::{is_dynamic, is_template, strings};
+use super::{freeform, paths};
+use crate::base::Diagnostic;
+use crate::base::value::to_bool;
+use crate::source::{Node, Span, Yaml};
+use std::sync::Arc;
+
+/// Where tasks stand: what they inherit and where their files are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    pub inherited: Keywords,
+    pub role: Option<Arc<Role>>,
+    pub dir: String,
+    pub playbook_dir: String,
+    pub handlers: bool,
+}
+
+impl Scope {
+    /// The scope of what an include takes in.
+    pub fn of_include(include: &Include) -> Self {
+        let vars = Keywords {
+            vars: include.keywords.vars.clone(),
+            ..Keywords::default()
+        };
+        Self {
+            inherited: vars.within(&include.inherited),
+            role: include.role.clone(),
+            dir: include.dir.clone(),
+            playbook_dir: include.playbook_dir.clone(),
+            handlers: false,
+        }
+    }
+
+    fn inside(&self, own: &Keywords) -> Self {
+        Self {
+            inherited: own.clone().within(&self.inherited),
+            ..self.clone()
+        }
+    }
+}
+
+impl Loading<'_> {
+    /// The items of a file of tasks.
+    pub(super) fn tasks_file(
+        &mut self,
+        path: &str,
+        scope: &Scope,
+        asked: Option<&Span>,
+    ) -> Vec<Item> {
+        let Some(node) = self.need(path, asked) else {
+            return Vec::new();
+        };
+        let scope = Scope {
+            dir: paths::parent(path),
+            ..scope.clone()
+        };
+        self.tasks(&node, &scope)
+    }
+
+    /// The items of a list of tasks.
+    pub(super) fn tasks(&mut self, node: &Node, scope: &Scope) -> Vec<Item> {
+        match &node.yaml {
+            Yaml::Null => Vec::new(),
+            Yaml::Sequence(items) => items
+                .iter()
+                .flat_map(|item| self.task(item, scope))
+                .collect(),
+            _ => {
+                let mut error = Diagnostic::new(format!("tasks are a list, not {}", node.kind()))
+                    .at(&node.span);
+                if node.get("hosts").is_some() || node.get("name").is_some() {
+                    error = error.help("begin each task with `- `");
+                }
+                self.errors.push(error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn task(&mut self, node: &Node, scope: &Scope) -> Vec<Item> {
+        let Yaml::Mapping(entries) = &node.yaml else {
+            if !matches!(node.yaml, Yaml::Null) {
+                self.errors.push(
+                    Diagnostic::new(format!("a task is a mapping, not {}", node.kind()))
+                        .at(&node.span)
+                        .help("write `- name: …` and the module below it"),
+                );
+            }
+            return Vec::new();
+        };
+        if node.get("block").is_some()
+            || node.get("rescue").is_some()
+            || node.get("always").is_some()
+        {
+            return self.block(node, entries, scope).into_iter().collect();
+        }
+        if node.get("hosts").is_some() {
+            self.errors.push(
+                Diagnostic::new("a play stands where a task is wanted")
+                    .at(&node.span)
+                    .help("take a playbook in with `import_playbook` at the top level"),
+            );
+            return Vec::new();
+        }
+        let owner = if scope.handlers {
+            Owner::Handler
+        } else {
+            Owner::Task
+        };
+        match self.include_kind(entries) {
+            Some((kind, key, value)) => self.include(kind, (key, value), entries, node, scope),
+            None => self
+                .plain(entries, node, owner, scope)
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn block(&mut self, node: &Node, entries: &[(Node, Node)], scope: &Scope) -> Option<Item> {
+        if scope.handlers {
+            self.errors.push(
+                Diagnostic::new("a handler cannot be a block")
+                    .at(&node.span)
+                    .help("notify several handlers with `listen`"),
+            );
+            return None;
+        }
+        let read = keywords::read(entries, Owner::Block, &mut self.errors);
+        for (key, _) in &read.rest {
+            let name = key.as_str().unwrap_or("?");
+            if !matches!(name, "block" | "rescue" | "always") {
+                let known = keywords::of(Owner::Block).chain(["block", "rescue", "always"]);
+                self.errors.push(super::values::with_nearest(
+                    Diagnostic::new(format!("a block has no `{name}`")).at(&key.span),
+                    name,
+                    known,
+                ));
+            }
+        }
+        if node.get("block").is_none() {
+            self.errors
+                .push(Diagnostic::new("`rescue` and `always` need a `block`").at(&node.span));
+        }
+        self.note_notified(&read.keywords);
+        let inner = scope.inside(&read.keywords);
+        let mut section = |name: &str| {
+            node.get(name)
+                .map(|node| self.tasks(node, &inner))
+                .unwrap_or_default()
+        };
+        let (tasks, rescue, always) = (section("block"), section("rescue"), section("always"));
+        Some(Item::Block(Box::new(Block {
+            name: read.name,
+            span: node.span.clone(),
+            tasks,
+            rescue,
+            always,
+            keywords: inner.inherited,
+            role: scope.role.clone(),
+        })))
+    }
+
+    fn plain(
+        &mut self,
+        entries: &[(Node, Node)],
+        node: &Node,
+        owner: Owner,
+        scope: &Scope,
+    ) -> Option<Item> {
+        let read = keywords::read(entries, owner, &mut self.errors);
+        self.note_notified(&read.keywords);
+        let keywords = read.keywords.within(&scope.inherited);
+        let action = self.action(&read.rest, read.args, node, &keywords.module_defaults)?;
+        let task = Task {
+            name: read.name,
+            span: node.span.clone(),
+            action,
+            keywords,
+            role: scope.role.clone(),
+            dir: scope.dir.clone(),
+            playbook_dir: scope.playbook_dir.clone(),
+        };
+        self.check_task(&task);
+        Some(Item::Task(Box::new(task)))
+    }
+
+    /// The import or include that a task is, if it is one.
+    fn include_kind<'n>(
+        &self,
+        entries: &'n [(Node, Node)],
+    ) -> Option<(&'static str, &'n Node, &'n Node)> {
+        entries.iter().find_map(|(key, value)| {
+            let name = super::actions::builtin(key.as_str()?)?.names[0];
+            matches!(
+                name,
+                "include_tasks" | "import_tasks" | "include_role" | "import_role"
+            )
+            .then_some((name, key, value))
+        })
+    }
+
+    fn include(
+        &mut self,
+        kind: &'static str,
+        (key, value): (&Node, &Node),
+        entries: &[(Node, Node)],
+        node: &Node,
+        scope: &Scope,
+    ) -> Vec<Item> {
+        let dynamic = kind.starts_with("include");
+        let looped = entries.iter().find(|(key, _)| {
+            key.as_str()
+                .is_some_and(|name| name == "loop" || name.starts_with("with_"))
+        });
+        if let (false, Some((looped, _))) = (dynamic, looped) {
+            self.errors.push(
+                Diagnostic::new(format!("`{kind}` cannot be looped: it is expanded at load"))
+                    .at(&looped.span)
+                    .help(format!("use `{}`", kind.replace("import", "include"))),
+            );
+            return Vec::new();
+        }
+        let owner = if dynamic {
+            Owner::Include
+        } else {
+            Owner::Block
+        };
+        let extra = |name: &str| name == "args" || (scope.handlers && name == "listen");
+        let (own, others): (Vec<_>, Vec<_>) = entries
+            .iter()
+            .cloned()
+            .partition(|(key, _)| !key.as_str().is_some_and(extra));
+        let read = keywords::read(&own, owner, &mut self.errors);
+        let args = others
+            .iter()
+            .find(|(key, _)| key.as_str() == Some("args"))
+            .map(|(_, value)| value);
+        for (other, _) in read.rest.iter().filter(|(other, _)| other.span != key.span) {
+            self.unknown_key(other, kind, Owner::Include);
+        }
+        let Some(parsed) = self.parameters(kind, key, value, args) else {
+            return Vec::new();
+        };
+        let mut keywords = read.keywords;
+        if let Some((_, listen)) = others
+            .iter()
+            .find(|(key, _)| key.as_str() == Some("listen"))
+        {
+            keywords.listen = strings(listen, "listen", &mut self.errors);
+        }
+        self.note_notified(&keywords);
+        if dynamic {
+            let include = self.dynamic(kind, read.name, keywords, &parsed, node, scope);
+            return include
+                .into_iter()
+                .map(|include| Item::Include(Box::new(include)))
+                .collect();
+        }
+        let inner = scope.inside(&keywords);
+        if kind == "import_tasks" {
+            let Some(file) = self.literal(&parsed, &["_raw_params", "file"], kind, node) else {
+                return Vec::new();
+            };
+            let Some(path) = self.find_tasks(&file, &inner, &node.span) else {
+                return Vec::new();
+            };
+            return self.guarded(path.clone(), Some(&node.span), |this| {
+                this.tasks_file(&path, &inner, Some(&node.span))
+            });
+        }
+        let Some(name) = self.literal(&parsed, &["name", "role"], kind, node) else {
+            return Vec::new();
+        };
+        let mut from = |what: &str| {
+            parsed
+                .get(what)
+                .is_some()
+                .then(|| self.literal(&parsed, &[what], kind, node))
+                .flatten()
+        };
+        let from = RoleFrom {
+            name,
+            tasks: from("tasks_from"),
+            vars: from("vars_from"),
+            defaults: from("defaults_from"),
+            handlers: from("handlers_from"),
+        };
+        let mut items = Vec::new();
+        self.role(&from, Vec::new(), &inner, &node.span, &mut items);
+        items
+    }
+
+    fn dynamic(
+        &mut self,
+        kind: &str,
+        name: Option<String>,
+        keywords: Keywords,
+        parsed: &Parsed,
+        node: &Node,
+        scope: &Scope,
+    ) -> Option<Include> {
+        let apply = match parsed.get("apply") {
+            Some(node) => {
+                let read = keywords::read(node.entries(), Owner::Block, &mut self.errors);
+                for (key, _) in &read.rest {
+                    self.unknown_key(key, "apply", Owner::Block);
+                }
+                read.keywords
+            }
+            None => Keywords::default(),
+        };
+        let flag = |name: &str, default: bool| match parsed.get(name).map(|node| &node.yaml) {
+            Some(Yaml::Bool(flag)) => *flag,
+            Some(Yaml::String(text)) => to_bool(&text.as_str().into()).unwrap_or(default),
+            _ => default,
+        };
+        let what = if kind == "include_tasks" {
+            Included::Tasks {
+                file: parsed
+                    .get("_raw_params")
+                    .or_else(|| parsed.get("file"))?
+                    .clone(),
+            }
+        } else {
+            Included::Role {
+                name: parsed.get("name").or_else(|| parsed.get("role"))?.clone(),
+                tasks_from: parsed.get("tasks_from").cloned(),
+                vars_from: parsed.get("vars_from").cloned(),
+                defaults_from: parsed.get("defaults_from").cloned(),
+                handlers_from: parsed.get("handlers_from").cloned(),
+                public: flag("public", false),
+                allow_duplicates: flag("allow_duplicates", true),
+            }
+        };
+        let include = Include {
+            name,
+            span: node.span.clone(),
+            what,
+            keywords: keywords.within(&scope.inherited),
+            inherited: apply.within(&scope.inherited),
+            role: scope.role.clone(),
+            dir: scope.dir.clone(),
+            playbook_dir: scope.playbook_dir.clone(),
+        };
+        self.check_include(&include);
+        self.look_ahead(&include);
+        Some(include)
+    }
+
+    /// Reads what a literal include will take in, only for its mistakes, its notifications and its handlers.
+    fn look_ahead(&mut self, include: &Include) {
+        let mut ahead = Loading::new(self.loader);
+        ahead.open.clone_from(&self.open);
+        match &include.what {
+            Included::Tasks { file } => {
+                let Some(file) = file.as_str().filter(|file| !is_template(file)) else {
+                    return;
+                };
+                let scope = Scope::of_include(include);
+                // A file may include itself under a condition: that ends during the run, not here.
+                if ahead
+                    .find_tasks(file, &scope, &include.span)
+                    .is_some_and(|path| !self.open.contains(&path))
+                {
+                    ahead.included_tasks(include, file);
+                }
+            }
+            Included::Role {
+                name,
+                tasks_from,
+                vars_from,
+                defaults_from,
+                handlers_from,
+                ..
+            } => {
+                let from = [
+                    Some(name),
+                    tasks_from.as_ref(),
+                    vars_from.as_ref(),
+                    defaults_from.as_ref(),
+                    handlers_from.as_ref(),
+                ];
+                if from.iter().flatten().any(|node| is_dynamic(node)) {
+                    self.open_ended = true;
+                    return;
+                }
+                let text =
+                    |node: &Option<Node>| node.as_ref().and_then(Node::as_str).map(str::to_owned);
+                let from = RoleFrom {
+                    name: name.as_str().unwrap_or_default().to_owned(),
+                    tasks: text(tasks_from),
+                    vars: text(vars_from),
+                    defaults: text(defaults_from),
+                    handlers: text(handlers_from),
+                };
+                if !self.open.contains(&super::roles::mark(&from)) {
+                    ahead.included_role(include, &from);
+                }
+            }
+        }
+        for error in ahead.errors.into_vec() {
+            self.errors.push(error);
+        }
+        self.later_handlers.append(&mut ahead.handlers);
+        self.later_handlers.append(&mut ahead.later_handlers);
+        self.notified.append(&mut ahead.notified);
+        self.open_ended |= ahead.open_ended;
+    }
+
+    /// The text of a parameter that must be known at load.
+    fn literal(
+        &mut self,
+        parsed: &Parsed,
+        names: &[&str],
+        kind: &str,
+        node: &Node,
+    ) -> Option<String> {
+        let value = names.iter().find_map(|name| parsed.get(name))?;
+        let error = match value.as_str() {
+            Some(text) if !is_template(text) => return Some(text.to_owned()),
+            Some(_) => Diagnostic::new(format!(
+                "`{kind}` is expanded at load and cannot take a template"
+            ))
+            .help(format!("use `{}`", kind.replace("import", "include"))),
+            None => Diagnostic::new(format!("`{kind}` takes text, not {}", value.kind())),
+        };
+        self.errors.push(error.at(if value.span.line == 0 {
+            &node.span
+        } else {
+            &value.span
+        }));
+        None
+    }
+
+    /// Looks for a file of tasks beside the including file, in the role, beside the playbook.
+    pub(super) fn find_tasks(&mut self, file: &str, scope: &Scope, span: &Span) -> Option<String> {
+        let mut places = vec![paths::join(&scope.dir, file)];
+        if let Some(role) = &scope.role {
+            places.push(paths::join(&paths::join(&role.dir, "tasks"), file));
+        }
+        places.push(paths::join(&scope.playbook_dir, file));
+        if let Some(found) = places.iter().find(|place| self.loader.is_file(place)) {
+            return Some(found.clone());
+        }
+        places.dedup();
+        let mut error = Diagnostic::new(format!("there is no file of tasks `{file}`")).at(span);
+        for place in places {
+            error = error.note(format!("looked for {place}"));
+        }
+        self.errors.push(error);
+        None
+    }
+
+    fn note_notified(&mut self, keywords: &Keywords) {
+        for node in &keywords.notify {
+            if let Some(name) = node.as_str().filter(|name| !is_template(name)) {
+                self.notified.push((name.to_owned(), node.span.clone()));
+            }
+        }
+    }
+
+    /// Parameters of an include or import.
+    fn parameters(
+        &mut self,
+        kind: &'static str,
+        key: &Node,
+        value: &Node,
+        args: Option<&Node>,
+    ) -> Option<Parsed> {
+        let mut parsed = Parsed::default();
+        match &value.yaml {
+            Yaml::Mapping(_) => parsed.add(value, &mut self.errors),
+            Yaml::String(text) if kind.ends_with("tasks") && !text.contains('=') => {
+                parsed.free_form = Some(value.clone())
+            }
+            Yaml::String(text) => {
+                let split = freeform::split(text, value, false);
+                parsed.args = split
+                    .args
+                    .into_iter()
+                    .map(|(name, node)| (name, value.span.clone(), node))
+                    .collect();
+                parsed.free_form = split.rest;
+            }
+            Yaml::Null => {}
+            _ => {
+                self.errors.push(
+                    Diagnostic::new(format!("`{kind}` takes a mapping, not {}", value.kind()))
+                        .at(&value.span),
+                );
+                return None;
+            }
+        }
+        if let Some(args) = args {
+            parsed.add(args, &mut self.errors);
+        }
+        let spec = super::actions::builtin(kind)?;
+        let sound = self.check_parameters(spec, key, &parsed);
+        sound.then_some(parsed)
+    }
+}
