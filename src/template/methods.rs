@@ -284,7 +284,7 @@ fn list(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
         "reverse" => cells.items.borrow_mut().reverse(),
         "clear" => cells.items.borrow_mut().clear(),
         "sort" => {
-            let sorted = super::filters::list::sorted(value.items()?, |a, b| ops::order(a, b))?;
+            let sorted = super::filters::list::sorted(value.items()?, ops::order)?;
             *cells.items.borrow_mut() = sorted;
         }
         "copy" => return Ok(Val::list(value.items()?)),

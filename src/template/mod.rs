@@ -2,20 +2,26 @@
 //!
 //! Text that came from a host is data: it is printed, compared and filtered, never evaluated.
 
+mod access;
 mod ast;
 mod checks;
+mod convert;
 mod eval;
 mod filters;
 mod format;
+mod frame;
 mod globals;
 mod header;
 mod lookups;
+mod lower;
 mod methods;
+mod nearest;
 mod objects;
 mod ops;
 mod origin;
 mod parse;
 mod print;
+mod reuse;
 mod session;
 mod stmt;
 mod val;

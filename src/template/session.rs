@@ -3,7 +3,8 @@
 //! A session lives as long as one call from outside; what it remembers is never carried to another host or task.
 
 use super::ast::Pos;
-use super::eval::{Frame, Interp};
+use super::eval::Interp;
+use super::frame::Frame;
 use super::header::{self, FileOptions};
 use super::objects::Object;
 use super::origin::Origin;
@@ -277,7 +278,7 @@ impl Session {
 
     /// The known name that is nearest to a misspelt one.
     pub fn nearest(&self, name: &str, locals: impl Iterator<Item = String>) -> Option<String> {
-        super::objects::nearest(name, self.ctx.variables.names().into_iter().chain(locals))
+        super::nearest::nearest(name, self.ctx.variables.names().into_iter().chain(locals))
     }
 }
 
