@@ -58,7 +58,7 @@ impl Val {
                 }
                 Value::Object(map)
             }
-            Val::Lazy(lazy) => lazy.force()?.to_data()?,
+            Val::Lazy(lazy) => lazy.settle().to_data()?,
             Val::Object(object) => object.to_data()?,
         })
     }

@@ -203,7 +203,7 @@ impl Session {
                     .and_then(|rest| rest.strip_suffix("}}"));
                 match bare.filter(|rest| !rest.contains("}}")) {
                     Some(inner) => self.indirect(inner, &node.span)?,
-                    None if text.starts_with("{{") || text.starts_with("{%") => {
+                    None if text.starts_with("{%") && text.ends_with("%}") => {
                         worded(self.scalar(text, &node.span))
                     }
                     None => self.expression(text, &node.span)?,

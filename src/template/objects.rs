@@ -152,7 +152,9 @@ impl Object {
         match self {
             Object::Scope(session) => {
                 let mut entries = Entries::new();
-                for name in session.ctx.variables.names() {
+                let names = session.ctx.variables.names().into_iter();
+                // These lead back to where they came from.
+                for name in names.filter(|name| !matches!(name.as_str(), "hostvars" | "vars")) {
                     if let Some(value) = session.variable(&name) {
                         value.force()?;
                         entries.insert(Key::Str(name.into()), value);

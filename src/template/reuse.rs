@@ -199,7 +199,7 @@ impl Interp<'_> {
             return Err(Diagnostic::new(format!("there is no template `{name}`")).at(&span));
         };
         self.session
-            .included(&path, form)
+            .included(&path, &form)
             .map_err(|error| error.at(&span))
     }
 

@@ -219,7 +219,7 @@ impl Val {
             Val::List(list) => !list.items.borrow().is_empty(),
             Val::Tuple(items) => !items.is_empty(),
             Val::Dict(dict) => !dict.items.borrow().is_empty(),
-            Val::Lazy(lazy) => lazy.force()?.truthy()?,
+            Val::Lazy(lazy) => lazy.settle().truthy()?,
             Val::Object(_) => true,
         })
     }
@@ -240,7 +240,7 @@ impl Val {
                 Vec::new()
             }
             Val::Undefined(missing) => return Err(missing.error.clone()),
-            Val::Lazy(lazy) => lazy.force()?.items()?,
+            Val::Lazy(lazy) => lazy.settle().items()?,
             Val::Object(object) => object.items()?,
             other => {
                 return Err(Diagnostic::new(format!(
@@ -301,7 +301,7 @@ impl Val {
             Val::List(list) => list.items.borrow().iter().try_for_each(Val::check),
             Val::Tuple(items) => items.iter().try_for_each(Val::check),
             Val::Dict(dict) => dict.items.borrow().values().try_for_each(Val::check),
-            Val::Lazy(lazy) => lazy.force()?.check(),
+            Val::Lazy(lazy) => lazy.settle().check(),
             _ => Ok(()),
         }
     }

@@ -107,7 +107,7 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
             out.push(']');
         }
         Val::Undefined(missing) => return Err(missing.error.clone()),
-        Val::Lazy(lazy) => dump(&lazy.force()?, style, depth, out)?,
+        Val::Lazy(lazy) => dump(&lazy.settle(), style, depth, out)?,
         Val::Object(crate::template::objects::Object::Time(_)) => {
             dump_text(&print::text(value), style.ascii, out);
         }

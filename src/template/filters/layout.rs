@@ -78,7 +78,8 @@ fn comment(call: &Call) -> Result<Val> {
     let (before, after) = (count("prefix_count")?, count("postfix_count")?);
     let mut out = String::new();
     if !beginning.is_empty() {
-        out += &format!("{beginning}{newline}");
+        out.push_str(beginning);
+        out.push_str(&newline);
     }
     if !prefix.is_empty() {
         let line = if prefix == newline {
@@ -95,7 +96,8 @@ fn comment(call: &Call) -> Result<Val> {
     out += &format!("{decoration}{text}").replace(&format!("{decoration}{newline}"), &bare);
     out += &format!("{newline}{postfix}").repeat(after);
     if !end.is_empty() {
-        out += &format!("{newline}{end}");
+        out.push_str(&newline);
+        out.push_str(end);
     }
     Ok(Val::from(out))
 }

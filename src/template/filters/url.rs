@@ -87,7 +87,10 @@ fn percent_encoded(text: &str, keep: &str) -> String {
         {
             out.push(char::from(byte));
         } else {
-            out += &format!("%{byte:02X}");
+            out.push('%');
+            for digit in [byte >> 4, byte & 0xf] {
+                out.extend(char::from_digit(digit.into(), 16).map(|c| c.to_ascii_uppercase()));
+            }
         }
     }
     out

@@ -151,7 +151,7 @@ impl Emitter {
                     self.block_entries(&entries)
                 }
             }
-            Val::Lazy(lazy) => self.node(&lazy.force()?, place),
+            Val::Lazy(lazy) => self.node(&lazy.settle(), place),
             Val::Undefined(missing) => Err(missing.error.clone()),
             Val::Str(text) => {
                 self.text(text, place, resolves_to_text(text));

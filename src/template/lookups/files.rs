@@ -41,7 +41,7 @@ pub fn template(call: &Call, term: &Val) -> Result<Val> {
     let path = find(call, FileKind::Templates, term)?;
     let session = call.session;
     let form = Form::File(Box::default());
-    let (template, origin) = session.included(&path, form.clone())?;
+    let (template, origin) = session.included(&path, &form)?;
     let text = String::from_utf8(session.ctx.files.read(&path)?).unwrap_or_default();
     let mut interp = Interp::new(session, origin, form);
     if let Some(vars) = option(call, "template_vars") {

@@ -72,6 +72,11 @@ fn errors_name_the_variable_the_place_and_the_nearest_name() {
             assert_eq!(error.help.as_deref(), Some(help), "{template}");
         }
     }
+    let braces = holds("{{ t }} == 'x'", &ctx).expect_err("braces");
+    assert_eq!(
+        braces.help.as_deref(),
+        Some("a condition is a bare expression: take the braces away")
+    );
     let cycle = scalar("{{ a }}", &ctx).expect_err("a cycle");
     assert_eq!(cycle.notes, ["a → b → c → a"]);
 }
@@ -109,5 +114,33 @@ fn places_lead_to_the_line_of_the_file() {
     assert_eq!(
         at(file(&outer, &ctx, &FileOptions::default()).expect_err("undefined")),
         "broken.j2:2:4"
+    );
+}
+
+#[test]
+fn endless_recursion_is_an_error_and_not_a_crash() {
+    let deep = format!("{{{{ {}1{} }}}}", "(".repeat(100), ")".repeat(100));
+    let chain: String = (0..200)
+        .map(|i| format!("v{i}: '{{{{ v{} }}}}'\n", i + 1))
+        .collect();
+    let ctx = with(&chain);
+    for template in [
+        "{% macro m(x) %}{{ m(x + 1) }}{% endmacro %}{{ m(1) }}",
+        "{% for x in [[1]] recursive %}{{ loop([x]) }}{% endfor %}",
+        "{% set l = [] %}{% set _ = l.append(l) %}{{ l | length }}",
+        "{{ v0 }}",
+        &deep,
+    ] {
+        // Whether it is an error does not matter; that there is an answer does.
+        let _ = scalar(template, &ctx);
+    }
+    let error = scalar(
+        "{% macro m(x) %}{{ m(x + 1) }}{% endmacro %}{{ m(1) }}",
+        &ctx,
+    )
+    .expect_err("endless");
+    assert!(
+        error.message.starts_with("templates are nested more than"),
+        "{error}"
     );
 }
