@@ -5,8 +5,6 @@
 mod ask;
 mod cluster;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, View};

@@ -339,5 +339,5 @@ fn image(marker: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "trip_tests.rs"]
+#[path = "tests.rs"]
 mod tests;
