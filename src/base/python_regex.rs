@@ -22,10 +22,26 @@ pub struct Flags {
 /// # Errors
 /// When it is not a regular expression, with the reason.
 pub fn compile(pattern: &str, flags: Flags) -> Result<Regex> {
+    build(pattern, flags, false)
+}
+
+/// Compiles a Python pattern that must match from the beginning of the text, as with `re.match`.
+///
+/// # Errors
+/// When it is not a regular expression, with the reason.
+pub fn compile_anchored(pattern: &str) -> Result<Regex> {
+    build(pattern, Flags::default(), true)
+}
+
+fn build(pattern: &str, flags: Flags, anchored: bool) -> Result<Regex> {
     let (inline, rest) = inline_flags(pattern);
     let multiline = flags.multiline || inline.contains('m');
     let mut letters = String::new();
-    for (letter, set) in [('i', flags.ignore_case), ('m', multiline), ('s', flags.dotall)] {
+    for (letter, set) in [
+        ('i', flags.ignore_case),
+        ('m', multiline),
+        ('s', flags.dotall),
+    ] {
         if set || inline.contains(letter) {
             letters.push(letter);
         }
@@ -34,7 +50,16 @@ pub fn compile(pattern: &str, flags: Flags) -> Result<Regex> {
         letters.push('x');
     }
     let body = translate(rest, multiline);
-    let translated = if letters.is_empty() { body } else { format!("(?{letters}){body}") };
+    let body = if anchored {
+        format!(r"\A(?:{body})")
+    } else {
+        body
+    };
+    let translated = if letters.is_empty() {
+        body
+    } else {
+        format!("(?{letters}){body}")
+    };
     Regex::new(&translated).map_err(|error| {
         Diagnostic::new(format!("`{pattern}` is not a regular expression")).note(error.to_string())
     })
@@ -47,9 +72,13 @@ pub fn is_multiline(pattern: &str) -> bool {
 
 /// Global flags at the start of a pattern, `(?ims)`, and what follows them.
 fn inline_flags(pattern: &str) -> (&str, &str) {
-    let Some(rest) = pattern.strip_prefix("(?") else { return ("", pattern) };
+    let Some(rest) = pattern.strip_prefix("(?") else {
+        return ("", pattern);
+    };
     match rest.find(')') {
-        Some(end) if end > 0 && rest[..end].chars().all(|c| "aiLmsux".contains(c)) => (&rest[..end], &rest[end + 1..]),
+        Some(end) if end > 0 && rest[..end].chars().all(|c| "aiLmsux".contains(c)) => {
+            (&rest[..end], &rest[end + 1..])
+        }
         _ => ("", pattern),
     }
 }
@@ -66,7 +95,9 @@ fn translate(pattern: &str, multiline: bool) -> String {
                 Some('Z') if !in_set => out.push_str(r"\z"),
                 // Python takes these as the characters themselves; here they would mean something else.
                 Some(next @ ('<' | '>')) => out.push(next),
-                Some(next @ ('/' | '"' | '\'' | '=' | ':' | ';' | ',' | '@' | '!' | '%' | '`' | '_')) => out.push(next),
+                Some(
+                    next @ ('/' | '"' | '\'' | '=' | ':' | ';' | ',' | '@' | '!' | '%' | '`' | '_'),
+                ) => out.push(next),
                 Some(next) => {
                     out.push('\\');
                     out.push(next);
@@ -144,7 +175,9 @@ pub fn expand(template: &str, captures: &Captures<'_, str>) -> Result<String> {
             Some('f') => out.push('\x0c'),
             Some('v') => out.push('\x0b'),
             Some('\\') => out.push('\\'),
-            Some(letter) if letter.is_ascii_alphabetic() => return Err(fault(format!("bad escape \\{letter}"))),
+            Some(letter) if letter.is_ascii_alphabetic() => {
+                return Err(fault(format!("bad escape \\{letter}")));
+            }
             Some(other) => {
                 out.push('\\');
                 out.push(other);
@@ -162,8 +195,12 @@ pub fn replace(regex: &Regex, template: &str, text: &str, limit: usize) -> Resul
     let mut out = String::with_capacity(text.len());
     let (mut last, mut count) = (0, 0);
     for captures in regex.captures_iter(text) {
-        let captures = captures.map_err(|error| Diagnostic::new("the regular expression gave up").note(error.to_string()))?;
-        let Some(whole) = captures.get(0) else { continue };
+        let captures = captures.map_err(|error| {
+            Diagnostic::new("the regular expression gave up").note(error.to_string())
+        })?;
+        let Some(whole) = captures.get(0) else {
+            continue;
+        };
         out.push_str(&text[last..whole.start()]);
         out.push_str(&expand(template, &captures)?);
         last = whole.end();
@@ -183,7 +220,10 @@ mod tests {
     #[test]
     fn patterns_match_as_in_python() {
         let plain = Flags::default();
-        let multi = Flags { multiline: true, ..plain };
+        let multi = Flags {
+            multiline: true,
+            ..plain
+        };
         for (pattern, flags, text, matches) in [
             ("^foo$", plain, "foo\n", true),
             ("^foo$", plain, "foo\nbar", false),
@@ -203,7 +243,11 @@ mod tests {
             ("^#?Port ", multi, "x\n#Port 22", true),
         ] {
             let regex = compile(pattern, flags).expect(pattern);
-            assert_eq!(regex.is_match(text).expect(pattern), matches, "{pattern} on {text:?}");
+            assert_eq!(
+                regex.is_match(text).expect(pattern),
+                matches,
+                "{pattern} on {text:?}"
+            );
         }
         assert!(compile("(", plain).is_err());
     }
@@ -220,7 +264,14 @@ mod tests {
             ("x*", "-", "abc", Some("-a-b-c-")),
         ] {
             let regex = compile(pattern, Flags::default()).expect(pattern);
-            assert_eq!(replace(&regex, template, text, 0).ok().map(|found| found.0).as_deref(), result, "{pattern} {template}");
+            assert_eq!(
+                replace(&regex, template, text, 0)
+                    .ok()
+                    .map(|found| found.0)
+                    .as_deref(),
+                result,
+                "{pattern} {template}"
+            );
         }
     }
 }

@@ -49,9 +49,14 @@ pub fn to_bool(value: &Value) -> Option<bool> {
 /// JSON as Python's `json.dumps` writes it: a space after commas and colons.
 pub fn to_json(value: &Value) -> String {
     match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(to_json).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(to_json).collect::<Vec<_>>().join(", ")
+        ),
         Value::Object(map) => {
-            let entries = map.iter().map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), to_json(value)));
+            let entries = map
+                .iter()
+                .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), to_json(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),

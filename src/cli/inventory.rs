@@ -84,6 +84,13 @@ pub(super) fn load(global: &Global) -> Result<(Project, Inventory), Vec<Diagnost
     Ok((project, inventory))
 }
 
+/// The inventory that the flags mean, for what needs no secret: files that are encrypted count as empty.
+pub(super) fn load_open(global: &Global) -> Result<Inventory, Vec<Diagnostic>> {
+    let project = Project::new(&global.project);
+    let sources = sources(global, &project).map_err(|error| vec![error])?;
+    Inventory::load(&project, &sources, Path::new(""), &|_| Ok(b"{}\n".to_vec()))
+}
+
 /// The sources as paths of the project. A path is looked for from here, then in the project, then as the
 /// name of a stack; without any, the only inventory of the project's folder is meant.
 pub(super) fn sources(global: &Global, project: &Project) -> Result<Vec<PathBuf>> {
@@ -132,7 +139,8 @@ fn split(path: &Path, project: &Project) -> Vec<PathBuf> {
 }
 
 fn locate(path: &Path, project: &Project) -> PathBuf {
-    if path.exists() {
+    // As with `git -C`, the project folder comes first.
+    if path.exists() && !project.on_disk(path).exists() {
         let same = project.on_disk(path) == path;
         return if same {
             path.to_owned()

@@ -1,16 +1,18 @@
 //! `hactl lab`.
 
+mod show;
+mod wished;
+
 use super::{Global, Outcome};
 use crate::base::{Diagnostic, Result, exit};
 use crate::lab::keeper::{self, Keeper};
 use crate::lab::podman::Containers;
-use crate::lab::provider::{HostState, Provider};
+use crate::lab::provider::Provider;
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::lab::up::{self, Wish};
-use crate::lab::{LabName, access, doctor, relay, spec, wire};
+use crate::lab::{LabName, access, image, relay, spec, wire};
 use crate::report;
 use clap::Subcommand;
-use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
@@ -22,7 +24,13 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The folder of all labs [default: /var/lib/hactl-lab for root]
-    #[arg(long, value_name = "DIR", global = true, env = "HACTL_LAB_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        env = "HACTL_LAB_DIR",
+        hide_env_values = true
+    )]
     dir: Option<PathBuf>,
     /// The lab's name; several labs can be up at once
     #[arg(long, short = 'n', value_name = "NAME", global = true, env = "HACTL_LAB", default_value = LabName::DEFAULT)]
@@ -33,11 +41,11 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Makes the hosts of a stack or of `--hosts`; starts the dead ones of a lab that is up
+    /// Makes the hosts of an inventory or of `--hosts`; starts the dead ones of a lab that is up
     Up {
-        /// A stack that hactl brings along
+        /// An inventory or the name of a stack, like `-i`
         #[arg(conflicts_with = "hosts")]
-        stack: Option<String>,
+        stack: Option<PathBuf>,
         /// Hosts and their addresses, all in the lab's own network
         #[arg(long, value_name = "NAME=ADDRESS,...")]
         hosts: Option<String>,
@@ -105,8 +113,13 @@ enum Verb {
     /// Blocks all traffic between two hosts, or of one host with everyone, hactl too
     Cut { host: String, other: Option<String> },
     /// Takes cuts back: all, those of a host, or those between two
-    Heal { host: Option<String>, other: Option<String> },
-    /// The files of a lab: key, ssh_config, inventory.yml
+    Heal {
+        host: Option<String>,
+        other: Option<String>,
+    },
+    /// Removes the images that labs start from; the next `up` builds anew
+    Prune,
+    /// The folder of a lab: key, ssh_config, inventory.yml
     Path,
     #[command(name = "__keeper", hide = true)]
     Keeper { arguments: Vec<String> },
@@ -118,65 +131,108 @@ enum Verb {
 
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
-    dispatch(global, args).map_err(|error| vec![error])
+    let base = args.dir.map_or_else(state::base_dir, |dir| {
+        std::path::absolute(&dir).unwrap_or(dir)
+    });
+    let name = LabName::new(&args.name).map_err(|error| vec![error])?;
+    let places = Places::new(base, &name);
+    if let Verb::Up {
+        stack,
+        hosts,
+        with_python,
+        login,
+    } = args.verb
+    {
+        let hosts = wished::hosts(global, stack, hosts.as_deref())?;
+        return bring_up(
+            global,
+            &Wish {
+                name,
+                hosts,
+                with_python,
+                login,
+            },
+            &places,
+        )
+        .map_err(|error| vec![error]);
+    }
+    dispatch(global, args.verb, &name, &places).map_err(|error| vec![error])
 }
 
-fn dispatch(global: &Global, args: Args) -> Result<u8> {
-    let base = args.dir.map_or_else(state::base_dir, |dir| std::path::absolute(&dir).unwrap_or(dir));
-    let name = LabName::new(&args.name)?;
-    let places = Places::new(base, &name);
-    match args.verb {
-        Verb::Up { stack, hosts, with_python, login } => {
-            let hosts = wished_hosts(stack.as_deref(), hosts.as_deref())?;
-            bring_up(global, &Wish { name, hosts, with_python, login }, &places)
-        }
+fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Result<u8> {
+    match verb {
+        // Done by `run`, which has more than one error to give.
+        Verb::Up { .. } => Ok(exit::USAGE),
         Verb::Down { all } => {
-            let labs = if all { state::names(&places.base) } else { vec![name] };
+            let labs = if all {
+                state::names(&places.base)
+            } else {
+                vec![name.clone()]
+            };
             for name in labs {
                 let was = up::down(&Places::new(places.base.clone(), &name))?;
-                report::say(&if was { format!("the lab `{name}` is down") } else { format!("there is no lab `{name}`") });
+                report::say(&if was {
+                    format!("the lab `{name}` is down")
+                } else {
+                    format!("there is no lab `{name}`")
+                });
             }
             Ok(exit::DONE)
         }
-        Verb::List => list(global, &places),
-        Verb::Doctor { packages } => examine(packages),
+        Verb::List => show::list(global, places),
+        Verb::Doctor { packages } => show::doctor(global, packages),
         Verb::Ssh { host, command } => {
-            let (lab, _) = Lab::alive(&places)?;
+            let (lab, _) = Lab::alive(places)?;
             let host = lab.host(&host)?;
             let mut ssh = Command::new("ssh");
-            ssh.arg("-F").arg(places.ssh_config()).arg(&host.name).args(&command);
+            ssh.arg("-F")
+                .arg(places.ssh_config())
+                .arg(&host.name)
+                .args(&command);
             become_program(&mut ssh)
         }
         Verb::Exec { host, command } => {
-            let site = Site::open(&places)?;
+            let site = Site::open(places)?;
             let tty = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
             become_program(&mut site.containers.exec(site.lab.host(&host)?, tty, &command))
         }
         Verb::Connect { host, port, pass } => {
-            let (lab, keeper) = Lab::alive(&places)?;
+            let (lab, keeper) = Lab::alive(places)?;
             let stream = relay::connect(&keeper, relay::resolve(&lab, &host)?, port)?;
-            if pass { relay::hand_over(&stream)? } else { relay::relay_stdio(stream)? }
+            if pass {
+                relay::hand_over(&stream)?;
+            } else {
+                relay::relay_stdio(stream)?;
+            }
             Ok(exit::DONE)
         }
-        Verb::Forward { target, listen } => forward(&places, &target, listen),
-        Verb::Kill { hosts } => each(&places, &hosts, |site, host| site.containers.kill(host)),
-        Verb::Stop { hosts } => each(&places, &hosts, |site, host| site.containers.stop(host)),
-        Verb::Start { hosts } => each(&places, &hosts, |site, host| {
-            if matches!(site.containers.state(host), HostState::Dead | HostState::Absent) {
-                site.containers.start(host)?;
-            }
+        Verb::Forward { target, listen } => forward(places, &target, listen),
+        Verb::Kill { hosts } => each(places, &hosts, |site, host| site.containers.kill(host)),
+        Verb::Stop { hosts } => each(places, &hosts, |site, host| site.containers.stop(host)),
+        Verb::Start { hosts } => each(places, &hosts, |site, host| {
+            site.containers.start(host)?;
             up::await_logins(&site.lab, &site.keeper, &site.containers, &[host])
         }),
-        Verb::Freeze { hosts } => each(&places, &hosts, |site, host| site.containers.freeze(host, true)),
-        Verb::Thaw { hosts } => each(&places, &hosts, |site, host| site.containers.freeze(host, false)),
+        Verb::Freeze { hosts } => each(places, &hosts, |site, host| {
+            site.containers.freeze(host, true)
+        }),
+        Verb::Thaw { hosts } => each(places, &hosts, |site, host| {
+            site.containers.freeze(host, false)
+        }),
         Verb::Cut { host, other } => {
             let change = |lab: &Lab| {
                 for name in std::iter::once(&host).chain(&other) {
                     lab.host(name)?;
                 }
-                Ok(wire::with_cut(&lab.cuts, Cut { host: host.clone(), from: other.clone() }))
+                Ok(wire::with_cut(
+                    &lab.cuts,
+                    Cut {
+                        host: host.clone(),
+                        from: other.clone(),
+                    },
+                ))
             };
-            up::set_cuts(&places, change).map(|()| exit::DONE)
+            up::set_cuts(places, change).map(|()| exit::DONE)
         }
         Verb::Heal { host, other } => {
             let change = |lab: &Lab| {
@@ -185,8 +241,9 @@ fn dispatch(global: &Global, args: Args) -> Result<u8> {
                 }
                 Ok(wire::without(&lab.cuts, host.as_deref(), other.as_deref()))
             };
-            up::set_cuts(&places, change).map(|()| exit::DONE)
+            up::set_cuts(places, change).map(|()| exit::DONE)
         }
+        Verb::Prune => prune(places),
         Verb::Path => {
             report::out(&format!("{}\n", places.root.display()));
             Ok(exit::DONE)
@@ -211,17 +268,13 @@ struct Site {
 impl Site {
     fn open(places: &Places) -> Result<Self> {
         let (lab, keeper) = Lab::alive(places)?;
-        let containers = Containers::new(&keeper, places, &lab.image)?;
-        Ok(Self { lab, keeper, containers })
+        let containers = Containers::new(&keeper, places, &lab.image);
+        Ok(Self {
+            lab,
+            keeper,
+            containers,
+        })
     }
-}
-
-fn wished_hosts(stack: Option<&str>, hosts: Option<&str>) -> Result<Vec<spec::HostSpec>> {
-    if let Some(hosts) = hosts {
-        return spec::parse_hosts(hosts);
-    }
-    let stack = stack.unwrap_or("pg-ha");
-    spec::stack_hosts(stack).ok_or_else(|| Diagnostic::new(format!("hactl knows no stack `{stack}`")).help("name the hosts: `--hosts lb1=192.168.104.11,...`"))
 }
 
 fn bring_up(global: &Global, wish: &Wish, places: &Places) -> Result<u8> {
@@ -240,67 +293,59 @@ fn bring_up(global: &Global, wish: &Wish, places: &Places) -> Result<u8> {
     report::say(&if count == 0 {
         format!("the lab `{lab}` is up; nothing to do")
     } else {
-        format!("the lab `{lab}` is up: {count} hosts started in {seconds:.1} s\ninventory: {}", places.inventory().display())
+        format!(
+            "the lab `{lab}` is up: {count} hosts started in {seconds:.1} s\ninventory: {}",
+            places.inventory().display()
+        )
     });
     Ok(exit::DONE)
 }
 
-fn each(places: &Places, hosts: &[String], act: impl Fn(&Site, &spec::HostSpec) -> Result<()> + Sync) -> Result<u8> {
+fn each(
+    places: &Places,
+    hosts: &[String],
+    act: impl Fn(&Site, &spec::HostSpec) -> Result<()> + Sync,
+) -> Result<u8> {
     let site = Site::open(places)?;
     if hosts.is_empty() {
         return Err(Diagnostic::new("no host is named"));
     }
-    let hosts: Vec<&spec::HostSpec> = hosts.iter().map(|name| site.lab.host(name)).collect::<Result<_>>()?;
+    let hosts: Vec<&spec::HostSpec> = hosts
+        .iter()
+        .map(|name| site.lab.host(name))
+        .collect::<Result<_>>()?;
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = hosts.iter().map(|host| scope.spawn(|| act(&site, host))).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        let threads: Vec<_> = hosts
+            .iter()
+            .map(|host| scope.spawn(|| act(&site, host)))
+            .collect();
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .collect()
     });
-    results.into_iter().collect::<Result<Vec<()>>>().map(|_| exit::DONE)
+    results
+        .into_iter()
+        .collect::<Result<Vec<()>>>()
+        .map(|_| exit::DONE)
 }
 
-fn list(global: &Global, places: &Places) -> Result<u8> {
-    let mut labs = Vec::new();
-    let mut text = String::new();
+fn prune(places: &Places) -> Result<u8> {
     for name in state::names(&places.base) {
-        let places = Places::new(places.base.clone(), &name);
-        let Some(lab) = Lab::load(&places)? else { continue };
-        let site = if lab.keeper.as_ref().is_some_and(Keeper::is_alive) { Some(Site::open(&places)?) } else { None };
-        let _ = writeln!(text, "{name}: {}", if site.is_some() { "up" } else { "down (not cleaned: `hactl lab down`)" });
-        let mut hosts = Vec::new();
-        for host in &lab.hosts {
-            let word = site.as_ref().map_or("gone", |site| site.containers.state(host).word());
-            let cuts: Vec<String> = lab.cuts.iter().filter(|cut| cut.host == host.name || cut.from.as_ref() == Some(&host.name)).map(|cut| cut_off(cut, &host.name)).collect();
-            let note = if cuts.is_empty() { String::new() } else { format!("  cut off from {}", cuts.join(", ")) };
-            let _ = writeln!(text, "  {:12} {:15} {word}{note}", host.name, host.address.to_string());
-            hosts.push(serde_json::json!({"name": host.name, "address": host.address, "state": word, "cut_off_from": cuts}));
+        let lab = Lab::load(&Places::new(places.base.clone(), &name))?;
+        if lab
+            .and_then(|lab| lab.keeper)
+            .is_some_and(|keeper| keeper.is_alive())
+        {
+            let help = format!("take it down first: `hactl lab down --name {name}`");
+            return Err(Diagnostic::with_code(
+                exit::REFUSED,
+                format!("the lab `{name}` uses the images"),
+            )
+            .help(help));
         }
-        labs.push(serde_json::json!({"name": name, "up": site.is_some(), "folder": places.root, "with_python": lab.with_python, "image": lab.image, "hosts": hosts}));
     }
-    report::out(&if global.json { format!("{}\n", serde_json::json!({"labs": labs})) } else { text });
-    Ok(exit::DONE)
-}
-
-fn cut_off(cut: &Cut, host: &str) -> String {
-    match &cut.from {
-        None => "everyone".to_owned(),
-        Some(other) if cut.host == host => other.clone(),
-        Some(_) => cut.host.clone(),
-    }
-}
-
-fn examine(packages: bool) -> Result<u8> {
-    if packages {
-        report::out(&format!("{}\n", doctor::packages().join(" ")));
-        return Ok(exit::DONE);
-    }
-    for finding in doctor::examine() {
-        let (mark, text) = match &finding.found {
-            Ok(found) => ("ok     ", found),
-            Err(problem) => ("MISSING", problem),
-        };
-        report::out(&format!("{mark} {:20} {text}\n", finding.what));
-    }
-    doctor::require().map(|()| exit::DONE)
+    image::prune(&state::cache_dir()).map(|()| exit::DONE)
 }
 
 fn forward(places: &Places, target: &str, listen: SocketAddr) -> Result<u8> {
@@ -310,7 +355,9 @@ fn forward(places: &Places, target: &str, listen: SocketAddr) -> Result<u8> {
     let port: u16 = port.parse().map_err(|_| bad())?;
     let address: Ipv4Addr = relay::resolve(&lab, host)?;
     let listener = relay::listen(listen)?;
-    let local = listener.local_addr().unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+    let local = listener
+        .local_addr()
+        .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     report::out(&format!("{local}\n"));
     relay::forward(&listener, &keeper, address, port).map(|()| exit::DONE)
 }
@@ -318,5 +365,8 @@ fn forward(places: &Places, target: &str, listen: SocketAddr) -> Result<u8> {
 /// Becomes another program; its exit code is the command's.
 fn become_program(command: &mut Command) -> Result<u8> {
     let error = command.exec();
-    Err(Diagnostic::new(format!("cannot run `{}`: {error}", command.get_program().to_string_lossy())))
+    Err(Diagnostic::new(format!(
+        "cannot run `{}`: {error}",
+        command.get_program().to_string_lossy()
+    )))
 }

@@ -86,8 +86,6 @@ pub struct Global {
 pub enum Command {
     /// Bring the hosts to the state that the playbook describes
     Deploy(deploy::Args),
-    /// Find every mistake and weakness in playbook and inventory, without any host
-    Check(check::Args),
     /// Every file that a deploy would write, for every host; asks no host
     Render(render::Args),
     /// What a commit changes in the rendered files, host by host
@@ -100,6 +98,8 @@ pub enum Command {
     Run(run::Args),
     /// Log in to a host the way the inventory says
     Ssh(ssh::Args),
+    /// Find every mistake and weakness in playbook and inventory, without any host
+    Check(check::Args),
     /// Throw-away hosts on this machine
     Lab(lab::Args),
     /// Hosts, groups and variables as hactl sees them
@@ -132,7 +132,6 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Deploy(args) => deploy::run(&cli.global, args),
-        Command::Check(args) => check::run(&cli.global, args),
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
@@ -141,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Ssh(args) => ssh::run(&cli.global, args),
         Command::Completions(args) => complete::completions(&args),
         Command::Man(args) => complete::man(&cli.global, &args),
+        Command::Check(args) => check::run(&cli.global, args),
         Command::Lab(args) => lab::run(&cli.global, args),
         Command::Inventory(args) => inventory::run(&cli.global, args),
         Command::Vault(args) => vault::run(&cli.global, args),

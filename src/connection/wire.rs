@@ -29,7 +29,7 @@ pub const NOT_RUN: i32 = -1;
 /// `lock` is the directory whose file `lock` is to be held open as descriptor 9. A failure to open it is not fatal
 /// here; the request that takes the lock sees it.
 ///
-/// `$T` is private (0700) and goes away with the shell. Descriptor 9 holds the run's lock and is closed for commands.
+/// `$hactl_t` is private (0700) and goes away with the shell. Descriptor 9 holds the run's lock and is closed for commands.
 pub fn prelude(nonce: &str, lock: Option<&str>) -> String {
     let lock = lock.map_or_else(String::new, |directory| {
         format!(
@@ -39,10 +39,10 @@ pub fn prelude(nonce: &str, lock: Option<&str>) -> String {
     let text = format!(
         "unset HISTFILE ENV; LC_ALL=C.UTF-8; export LC_ALL; umask 022\n\
          PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n\
-         N={nonce}; c=0; T=$(mktemp -d /run/hactl.XXXXXXXX 2>/dev/null || mktemp -d) || exit 97\n\
-         trap 'rm -rf \"$T\"' EXIT; trap 'exit 129' HUP INT TERM PIPE\n\
-         F() {{ printf '%s %s %s %s %s\\n' \"$N\" \"$1\" \"$c\" $(stat -c %s \"$T/o\" \"$T/e\"); cat \"$T/o\" \"$T/e\"; }}\n\
-         S() {{ printf '%s %s {NOT_RUN} 0 0\\n' \"$N\" \"$1\"; }}\n"
+         hactl_n={nonce}; hactl_c=0; hactl_t=$(mktemp -d /run/hactl.XXXXXXXX 2>/dev/null || mktemp -d) || exit 97\n\
+         trap 'rm -rf \"$hactl_t\"' EXIT; trap 'exit 129' HUP INT TERM PIPE\n\
+         F() {{ printf '%s %s %s %s %s\\n' \"$hactl_n\" \"$1\" \"$hactl_c\" $(stat -c %s \"$hactl_t/o\" \"$hactl_t/e\"); cat \"$hactl_t/o\" \"$hactl_t/e\"; }}\n\
+         S() {{ printf '%s %s {NOT_RUN} 0 0\\n' \"$hactl_n\" \"$1\"; }}\n"
     );
     text + &lock
 }
@@ -54,24 +54,24 @@ pub fn encode(nonce: &str, login: &str, items: &[Item<'_>]) -> String {
         let input = if item.request.stdin.is_empty() {
             "/dev/null"
         } else {
-            let _ = writeln!(text, "base64 -d >\"$T/i\" <<'{nonce}'");
+            let _ = writeln!(text, "base64 -d >\"$hactl_t/i\" <<'{nonce}'");
             for line in STANDARD.encode(&item.request.stdin).as_bytes().chunks(1024) {
                 text.push_str(std::str::from_utf8(line).unwrap_or_default());
                 text.push('\n');
             }
             let _ = writeln!(text, "{nonce}");
-            "\"$T/i\""
+            "\"$hactl_t/i\""
         };
         let body = command(item.request, login);
         let close = if item.holds_lock { "" } else { "exec 9>&-; " };
-        let run = format!("( {close}{body} ) <{input} >\"$T/o\" 2>\"$T/e\"; c=$?; F {index}");
+        let run = format!("( {close}{body} ) <{input} >\"$hactl_t/o\" 2>\"$hactl_t/e\"; hactl_c=$?; F {index}");
         if item.chained && index > 0 {
-            let _ = writeln!(text, "if [ \"$c\" = 0 ]; then {run}; else S {index}; fi");
+            let _ = writeln!(text, "if [ \"$hactl_c\" = 0 ]; then {run}; else S {index}; fi");
         } else {
             let _ = writeln!(text, "{run}");
         }
     }
-    let _ = writeln!(text, "rm -f \"$T/i\"");
+    let _ = writeln!(text, "rm -f \"$hactl_t/i\"");
     text.push_str("}\n");
     text
 }
@@ -178,7 +178,7 @@ mod tests {
         fn a_script_cannot_leave_its_quotes(script in "[ -~\\n]{0,60}") {
             let request = Request::sh(script);
             let text = encode("NONCE", "root", &[Item { request: &request, chained: false, holds_lock: false }]);
-            let line = text.strip_prefix("{\n").and_then(|t| t.strip_suffix("rm -f \"$T/i\"\n}\n")).expect("framed");
+            let line = text.strip_prefix("{\n").and_then(|t| t.strip_suffix("rm -f \"$hactl_t/i\"\n}\n")).expect("framed");
             let words = shlex::split(line).expect("balanced quotes");
             let eval = words.iter().position(|word| word == "eval").expect("an eval");
             prop_assert_eq!(&words[eval + 1], &request.script);

@@ -1,7 +1,7 @@
 //! The engine's own actions: what a task does without asking its host.
 
 use super::settings::Settings;
-use crate::base::value::{Map, OMIT, Value, has_unknown, to_text, unknown};
+use crate::base::value::{Map, OMIT, UNKNOWN, Value, has_unknown, to_text, unknown};
 use crate::base::{Diagnostic, Result, exit};
 use crate::play::Task;
 use crate::source::{Node, Yaml};
@@ -68,6 +68,9 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
         "assert" => return assert(task, context),
         "fail" => {
             let message = rendered(task, "msg", context)?.map_or_else(|| "Failed as requested from task".to_owned(), |m| to_text(&m));
+            if message.contains(UNKNOWN) {
+                return Ok(None);
+            }
             Local::Failed { message, result: Map::new() }
         }
         "pause" => {
@@ -99,11 +102,17 @@ fn debug(task: &Task, context: &Context) -> Result<Option<Local>> {
         let name = node.as_str().unwrap_or_default().trim().to_owned();
         let value = template::text(&format!("{{{{ {name} }}}}"), &node.span, context)
             .unwrap_or_else(|_| Value::from("VARIABLE IS NOT DEFINED!"));
+        if has_unknown(&value) {
+            return Ok(None);
+        }
         let shown = format!("{name} = {}", serde_json::to_string_pretty(&value).unwrap_or_default());
         result.insert(name, value);
         shown
     } else {
         let value = rendered(task, "msg", context)?.unwrap_or_else(|| Value::from("Hello world!"));
+        if has_unknown(&value) {
+            return Ok(None);
+        }
         let shown = match &value {
             Value::String(text) => text.clone(),
             other => serde_json::to_string_pretty(other).unwrap_or_default(),

@@ -207,8 +207,8 @@ impl Runner {
                 return Ok(self.commit(play, &unit, settled, diffs, last, milliseconds));
             }
             let scope = match &keywords.register {
-                Some(name) => unit.scope.with(name, settled.result.clone()),
-                None => unit.scope.clone(),
+                Some(name) => unit.scope.settled().with(name, settled.result.clone()),
+                None => unit.scope.settled(),
             };
             let holds = conditions(&keywords.until, &self.shared.settings.context(&scope, &unit.task));
             match holds {

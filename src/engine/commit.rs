@@ -149,7 +149,7 @@ impl Runner {
         data.set.insert("ansible_failed_task".to_owned(), task);
         drop(data);
         self.state.failure = error;
-        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
         let fatal = super::unit::flag(unit.task.keywords.any_errors_fatal.as_ref(), false, &context).unwrap_or(false);
         if fatal && let Some(play) = unit.scope.play.as_ref() {
             let index = play.index;
@@ -158,7 +158,7 @@ impl Runner {
     }
 
     pub(super) fn notify(&mut self, unit: &Unit) {
-        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
         for node in &unit.task.keywords.notify {
             for notification in notify::names(node, &context) {
                 for index in notify::positions(&self.state.handlers, &notification) {
@@ -201,7 +201,7 @@ impl Runner {
         if !title.contains("{{") {
             return title;
         }
-        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
         crate::template::text(&title, &unit.task.span, &context).map_or(title, |value| crate::base::value::to_text(&value))
     }
 

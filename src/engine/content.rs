@@ -9,9 +9,17 @@ use std::path::Path;
 
 /// Fills `args.content` or `args.tree`. Gives a reason when the whole task is not known yet.
 ///
+/// `may_be_unknown`: a plan may show a file whose content only applying can tell; a change never writes one.
+///
 /// # Errors
 /// Missing files (saying where was looked), templates that fail.
-pub fn supply(args: &mut Args, task: &Task, context: &Context, settings: &Settings) -> Result<Option<String>> {
+pub fn supply(
+    args: &mut Args,
+    task: &Task,
+    context: &Context,
+    settings: &Settings,
+    may_be_unknown: bool,
+) -> Result<Option<String>> {
     let remote = args.bool_or("remote_src", false);
     let source = args.str("src").map(str::to_owned);
     match (task.action.module, source) {
@@ -34,6 +42,9 @@ pub fn supply(args: &mut Args, task: &Task, context: &Context, settings: &Settin
                 comment_end_string: args.str("comment_end_string").map(str::to_owned),
             };
             let rendered = template::file(&file, context, &options)?;
+            if rendered.unknown && !may_be_unknown {
+                return Ok(Some(format!("what `{name}` renders to")));
+            }
             args.content = (!rendered.unknown || settings.render).then(|| rendered.text.into_bytes());
         }
         ("copy" | "unarchive" | "script" | "assemble", Some(name)) if !remote && !name.contains("://") => {
@@ -58,7 +69,11 @@ pub fn supply(args: &mut Args, task: &Task, context: &Context, settings: &Settin
             serde_json::Value::String(text) => text,
             other => crate::base::value::to_json(&other),
         };
-        args.content = (!text.contains(crate::base::value::UNKNOWN) || settings.render).then(|| text.into_bytes());
+        let unknown = text.contains(crate::base::value::UNKNOWN);
+        if unknown && !may_be_unknown {
+            return Ok(Some("its content".to_owned()));
+        }
+        args.content = (!unknown || settings.render).then(|| text.into_bytes());
     }
     Ok(None)
 }

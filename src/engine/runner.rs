@@ -11,7 +11,7 @@ use super::state::HostState;
 use super::unit::{Unit, Work};
 use super::window::{Walk, What, Window};
 use crate::base::{Diagnostic, Result, exit};
-use crate::connection::Connection;
+use crate::connection::{Connection, Statistics};
 use crate::modules::{Change, Request};
 use crate::play::Handler;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -150,8 +150,7 @@ impl Runner {
                 board.lost.insert(name.clone());
             }
         });
-        let processes = self.close().await;
-        let statistics = self.link.lock().await.statistics();
+        let (processes, statistics) = self.close().await;
         self.tell(Event::HostEnd {
             host: name.clone(),
             statistics,
@@ -184,21 +183,24 @@ impl Runner {
         Ok(())
     }
 
-    /// Sends what bookkeeping is left; gives the number of processes started on the host.
-    async fn close(&mut self) -> u64 {
+    /// Sends what bookkeeping is left; gives the number of processes started on the host, and what the run has cost
+    /// (without the counting itself).
+    async fn close(&mut self) -> (u64, Statistics) {
         let bookkeeping = std::mem::take(&mut self.state.bookkeeping);
-        if bookkeeping.is_empty() && !self.shared.settings.count_processes {
-            return 0;
-        }
-        let mut applies: Vec<Apply> = bookkeeping.into_iter().map(|request| Apply { request, chained: false }).collect();
-        applies.push(Apply { request: Request::sh(greet::COUNTER), chained: false });
+        let applies: Vec<Apply> = bookkeeping.into_iter().map(|request| Apply { request, chained: false }).collect();
         let mut link = self.link.lock().await;
-        if !matches!(*link, Link::Live(_)) {
-            return 0;
+        if !applies.is_empty() && matches!(*link, Link::Live(_)) {
+            // A lost connection here only means that handlers run once more next time.
+            let _ = link.exchange(&applies, &[]).await;
         }
-        let Ok((replies, _)) = link.exchange(&applies, &[]).await else { return 0 };
+        let statistics = link.statistics();
+        if !self.shared.settings.count_processes || !matches!(*link, Link::Live(_)) {
+            return (0, statistics);
+        }
+        let counter = [Apply { request: Request::sh(greet::COUNTER), chained: false }];
+        let Ok((replies, _)) = link.exchange(&counter, &[]).await else { return (0, statistics) };
         let now = replies.last().and_then(|reply| reply.out().trim().parse::<u64>().ok());
-        now.zip(self.processes).map_or(0, |(now, before)| now.saturating_sub(before))
+        (now.zip(self.processes).map_or(0, |(now, before)| now.saturating_sub(before)), statistics)
     }
 
     async fn plays(&mut self) -> Fate {
@@ -400,7 +402,7 @@ impl Runner {
 
     /// The names of the handlers that a unit may notify.
     pub(super) fn handler_names(&self, unit: &Unit) -> Vec<String> {
-        let context = self.shared.settings.context(&unit.scope, &unit.task);
+        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
         let mut names = Vec::new();
         for node in &unit.task.keywords.notify {
             for notification in super::notify::names(node, &context) {

@@ -79,8 +79,10 @@ pub struct Scope {
     pub task: Arc<Vec<(String, Node)>>,
     /// Variables of the includes around it, outermost first.
     pub includes: Arc<Vec<Arc<Vec<(String, Node)>>>>,
-    /// Loop variables, and results of tasks that are only being looked at ahead.
+    /// Loop variables, and a result under judgement.
     pub overlay: Arc<HashMap<String, Variable>>,
+    /// What tasks set that are only being looked at ahead.
+    pub ahead: Arc<HashMap<String, Variable>>,
     /// Registers that tasks ahead of this one will set: not known yet.
     pub pending: Arc<HashSet<String>>,
 }
@@ -96,6 +98,7 @@ impl Scope {
             task: Arc::default(),
             includes: Arc::default(),
             overlay: Arc::default(),
+            ahead: Arc::default(),
             pending: Arc::default(),
         }
     }
@@ -106,6 +109,12 @@ impl Scope {
         let mut overlay = (*self.overlay).clone();
         overlay.insert(name.to_owned(), Variable::Data(value));
         Self { overlay: Arc::new(overlay), ..self.clone() }
+    }
+
+    /// The same when its turn has come: nothing before it is uncertain any more.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        Self { ahead: Arc::default(), pending: Arc::default(), ..self.clone() }
     }
 
     fn magic(&self, name: &str) -> Option<Variable> {
@@ -179,6 +188,9 @@ impl Variables for Scope {
         if let Some(variable) = self.overlay.get(name) {
             return Some(variable.clone());
         }
+        if let Some(variable) = self.ahead.get(name) {
+            return Some(variable.clone());
+        }
         if self.pending.contains(name) {
             return Some(Variable::Data(Value::from(UNKNOWN)));
         }
@@ -207,7 +219,7 @@ impl Variables for Scope {
 
     fn names(&self) -> Vec<String> {
         let mut names: HashSet<String> = self.globals.extra.keys().cloned().collect();
-        names.extend(self.overlay.keys().cloned());
+        names.extend(self.overlay.keys().chain(self.ahead.keys()).cloned());
         names.extend(self.task.iter().map(|(name, _)| name.clone()));
         names.extend(self.includes.iter().flat_map(|vars| vars.iter().map(|(name, _)| name.clone())));
         names.extend(self.host.variables.keys().cloned());

@@ -39,8 +39,8 @@ pub fn settle(unit: &Unit, mut outcome: Map<String, Value>, changed: bool, error
             return Ok(());
         }
         let scope = match &task.keywords.register {
-            Some(name) => unit.scope.with(name, Value::Object(outcome.clone())),
-            None => unit.scope.clone(),
+            Some(name) => unit.scope.settled().with(name, Value::Object(outcome.clone())),
+            None => unit.scope.settled(),
         };
         let context = settings.context(&scope, task);
         if let Some(list) = &task.keywords.changed_when {

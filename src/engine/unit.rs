@@ -5,7 +5,7 @@
 use super::action::{self, Local};
 use super::scope::Scope;
 use super::settings::Settings;
-use crate::base::value::{Map, OMIT, Value, has_unknown, to_bool, to_text};
+use crate::base::value::{Map, OMIT, UNKNOWN, Value, has_unknown, to_bool, to_text};
 use crate::base::{Diagnostic, Result, mask};
 use crate::modules::{self, Args, Change, Decision, Module, Probe};
 use crate::play::Task;
@@ -156,7 +156,7 @@ pub fn prepare(task: &Arc<Task>, scope: Scope, item: Option<(String, Value)>, se
     };
     let context = settings.context(&unit.scope, task);
     let result = (|| -> Result<Work> {
-        unit.label = label(&unit, &context)?;
+        unit.label = label(&unit, &context)?.map(|label| label.replace(UNKNOWN, "known after apply"));
         match conditions(&task.keywords.when, &context)? {
             Verdict::Holds => {}
             Verdict::False(condition) => return Ok(Work::Skip { condition }),
@@ -229,7 +229,7 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
     }
     if settings.render && writes_file(task) && !raw.get("remote_src").and_then(to_bool).unwrap_or(false) {
         let mut args = Args::check(spec, raw)?;
-        super::content::supply(&mut args, task, context, settings)?;
+        super::content::supply(&mut args, task, context, settings, true)?;
         if let Some(content) = args.content.take() {
             let mut path = args.str_or("dest", "").to_owned();
             if path.ends_with('/') {
@@ -248,7 +248,12 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
     args.diff = unit.keywords.diff;
     args.user = become_user(task, context, settings)?;
     args.environment = environment(task, context)?;
-    if let Some(why) = super::content::supply(&mut args, task, context, settings)? {
+    let doubtful = args.environment.iter().map(|(_, value)| value).chain(&args.user).any(|text| text.contains(UNKNOWN));
+    if doubtful {
+        return Ok(Work::Unknown { why: "its environment or user".to_owned() });
+    }
+    let may_be_unknown = unit.keywords.check && unit.scope.pending.is_empty();
+    if let Some(why) = super::content::supply(&mut args, task, context, settings, may_be_unknown)? {
         return Ok(Work::Unknown { why });
     }
     let probes = module.probe(&args)?;

@@ -130,7 +130,8 @@ impl Walk<'_> {
             role: role.cloned(),
             task: Arc::new(task_vars.to_vec()),
             includes: Arc::new(cursor.include_vars()),
-            overlay: Arc::new(self.overlay.clone()),
+            overlay: Arc::default(),
+            ahead: Arc::new(self.overlay.clone()),
             pending: Arc::new(self.pending.clone()),
         }
     }

@@ -3,14 +3,13 @@
 
 use super::keeper::own_program;
 use super::state::{Lab, Places, default_base_dir, make_dir, write_private};
-use super::{run, while_doing};
+use super::{program, run, while_doing};
 use crate::base::{Diagnostic, Result, quote};
 use fs_err as fs;
 use rand::RngExt;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 /// The users that a lab host has.
 pub const LOGINS: [&str; 3] = ["root", "ops", "opspw"];
@@ -28,7 +27,10 @@ pub fn prepare(lab: &Lab, places: &Places) -> Result<()> {
         make_dir(&folder)?;
         make_key(&folder.join("ssh_host_ed25519_key"), &host.name)?;
         write_private(&folder.join("authorized_keys"), &key)?;
-        write_private(&folder.join("opspw-password"), &read(&places.opspw_password())?)?;
+        write_private(
+            &folder.join("opspw-password"),
+            &read(&places.opspw_password())?,
+        )?;
         let public = read(&folder.join("ssh_host_ed25519_key.pub"))?;
         let key: Vec<&str> = public.split_whitespace().take(2).collect();
         let _ = writeln!(known, "{},{} {}", host.name, host.address, key.join(" "));
@@ -40,10 +42,21 @@ pub fn prepare(lab: &Lab, places: &Places) -> Result<()> {
 pub fn publish(lab: &Lab, places: &Places) -> Result<()> {
     let options = options(&Door::new(lab, places)?);
     write_private(&places.ssh_config(), &ssh_config(lab, &options))?;
-    let password = if lab.login == "opspw" { Some(read(&places.opspw_password())?.trim().to_owned()) } else { None };
+    let password = if lab.login == "opspw" {
+        Some(read(&places.opspw_password())?.trim().to_owned())
+    } else {
+        None
+    };
     let inventory = inventory(lab, &options, password);
-    let text = serde_yaml::to_string(&inventory).map_err(while_doing("cannot write the inventory"))?;
-    write_private(&places.inventory(), &format!("# The lab `{}`: give it to hactl or Ansible after the real inventory, with another -i.\n{text}", lab.name))
+    let text =
+        serde_yaml::to_string(&inventory).map_err(while_doing("cannot write the inventory"))?;
+    write_private(
+        &places.inventory(),
+        &format!(
+            "# The lab `{}`: give it to hactl or Ansible after the real inventory, with another -i.\n{text}",
+            lab.name
+        ),
+    )
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -54,13 +67,18 @@ fn make_key(path: &Path, comment: &str) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
-    run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(path)).map(drop)
+    run(program("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"])
+        .arg(path))
+    .map(drop)
 }
 
 fn password() -> String {
     let letters = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut random = rand::rng();
-    (0..24).map(|_| char::from(letters[random.random_range(0..letters.len())])).collect()
+    (0..24)
+        .map(|_| char::from(letters[random.random_range(0..letters.len())]))
+        .collect()
 }
 
 /// What ssh must know to get in.
@@ -73,18 +91,40 @@ struct Door {
 impl Door {
     fn new(lab: &Lab, places: &Places) -> Result<Self> {
         let program = own_program()?;
-        let mut words = vec![program.to_string_lossy().into_owned(), "lab".to_owned(), "connect".to_owned(), "--pass".to_owned()];
+        let mut words = vec![
+            program.to_string_lossy().into_owned(),
+            "lab".to_owned(),
+            "connect".to_owned(),
+            "--pass".to_owned(),
+        ];
         if places.base != default_base_dir() {
-            words.extend(["--dir".to_owned(), places.base.to_string_lossy().into_owned()]);
+            words.extend([
+                "--dir".to_owned(),
+                places.base.to_string_lossy().into_owned(),
+            ]);
         }
         words.extend(["--name".to_owned(), lab.name.to_string()]);
         let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-        let door = Self { command: quote::sh_join(words.iter().map(String::as_str)) + " %h %p", known_hosts: text(places.known_hosts()), key: text(places.key()) };
+        let door = Self {
+            command: quote::sh_join(words.iter().map(String::as_str)) + " %h %p",
+            known_hosts: text(places.known_hosts()),
+            key: text(places.key()),
+        };
         // ssh, shells and Ansible each cut these words apart by rules of their own; a plain path is one word for all.
-        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+@=,: %".contains(&b));
-        if !plain(&door.command) || !plain(&door.known_hosts) || door.known_hosts.contains([' ', '%']) {
-            return Err(Diagnostic::new(format!("the path `{}` or `{}` has blanks or special letters", places.root.display(), program.display()))
-                .help("name another folder in HACTL_LAB_DIR"));
+        let plain = |text: &str| {
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"/._-+@=,: %".contains(&b))
+        };
+        if !plain(&door.command)
+            || !plain(&door.known_hosts)
+            || door.known_hosts.contains([' ', '%'])
+        {
+            return Err(Diagnostic::new(format!(
+                "the path `{}` or `{}` has blanks or special letters",
+                places.root.display(),
+                program.display()
+            ))
+            .help("name another folder in HACTL_LAB_DIR"));
         }
         Ok(door)
     }
@@ -106,7 +146,11 @@ fn options(door: &Door) -> Vec<(&'static str, String)> {
 fn ssh_config(lab: &Lab, options: &[(&str, String)]) -> String {
     let mut text = String::new();
     for host in &lab.hosts {
-        let _ = writeln!(text, "Host {} {}\n    HostName {}", host.name, host.address, host.address);
+        let _ = writeln!(
+            text,
+            "Host {} {}\n    HostName {}",
+            host.name, host.address, host.address
+        );
     }
     let _ = writeln!(text, "Host *\n    User {}", lab.login);
     for (key, value) in options {
@@ -116,8 +160,29 @@ fn ssh_config(lab: &Lab, options: &[(&str, String)]) -> String {
 }
 
 fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) -> Value {
-    let arguments: Vec<String> = options.iter().map(|(key, value)| format!("-o {key}={}", if value.contains(' ') { format!("\"{value}\"") } else { value.clone() })).collect();
-    let hosts: Map<String, Value> = lab.hosts.iter().map(|host| (host.name.clone(), json!({"ansible_host": host.address.to_string()}))).collect();
+    let arguments: Vec<String> = options
+        .iter()
+        .map(|(key, value)| {
+            format!(
+                "-o {key}={}",
+                if value.contains(' ') {
+                    format!("\"{value}\"")
+                } else {
+                    value.clone()
+                }
+            )
+        })
+        .collect();
+    let hosts: Map<String, Value> = lab
+        .hosts
+        .iter()
+        .map(|host| {
+            (
+                host.name.clone(),
+                json!({"ansible_host": host.address.to_string()}),
+            )
+        })
+        .collect();
     let mut vars = json!({
         "ansible_user": lab.login,
         "ansible_ssh_common_args": arguments.join(" "),
@@ -151,7 +216,11 @@ mod tests {
     }
 
     fn door() -> Door {
-        Door { command: "/bin/hactl lab connect --name x %h %p".to_owned(), known_hosts: "/s/known".to_owned(), key: "/s/key".to_owned() }
+        Door {
+            command: "/bin/hactl lab connect --name x %h %p".to_owned(),
+            known_hosts: "/s/known".to_owned(),
+            key: "/s/key".to_owned(),
+        }
     }
 
     #[test]
@@ -159,10 +228,19 @@ mod tests {
         let value = inventory(&lab("ops"), &options(&door()), Some("pw".to_owned()));
         assert_eq!(value["all"]["hosts"]["a"]["ansible_host"], "10.0.0.2");
         let vars = &value["all"]["vars"];
-        assert_eq!((&vars["ansible_user"], &vars["ansible_become_password"]), (&json!("ops"), &json!("pw")));
+        assert_eq!(
+            (&vars["ansible_user"], &vars["ansible_become_password"]),
+            (&json!("ops"), &json!("pw"))
+        );
         let arguments = shlex::split(vars["ansible_ssh_common_args"].as_str().unwrap()).unwrap();
-        assert_eq!(arguments[..2], ["-o", "ProxyCommand=/bin/hactl lab connect --name x %h %p"]);
-        assert!(arguments.contains(&"StrictHostKeyChecking=yes".to_owned()) && arguments.contains(&"UserKnownHostsFile=/s/known".to_owned()));
+        assert_eq!(
+            arguments[..2],
+            ["-o", "ProxyCommand=/bin/hactl lab connect --name x %h %p"]
+        );
+        assert!(
+            arguments.contains(&"StrictHostKeyChecking=yes".to_owned())
+                && arguments.contains(&"UserKnownHostsFile=/s/known".to_owned())
+        );
     }
 
     #[test]

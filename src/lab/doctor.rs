@@ -3,7 +3,7 @@
 use super::keeper;
 use crate::base::{Diagnostic, Result};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,20 +28,44 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ssh-keygen", "openssh-client"),
 ];
 
+/// What later versions of podman do not start without, though a lab does not use it.
+const BESIDE: &str = "netavark";
+
 /// Looks for all that a lab needs.
 pub fn examine() -> Vec<Finding> {
     let mut findings = vec![Finding {
         what: "root",
-        found: if nix::unistd::geteuid().is_root() { Ok("yes".to_owned()) } else { Err("labs need root: run hactl with sudo".to_owned()) },
+        found: if nix::unistd::geteuid().is_root() {
+            Ok("yes".to_owned())
+        } else {
+            Err("labs need root: run hactl with sudo".to_owned())
+        },
         package: None,
     }];
     for &(program, package) in PROGRAMS {
-        let found = which::which_in(program, Some(search_path()), "/").map(|path| path.display().to_string());
-        findings.push(Finding { what: program, found: found.map_err(|_| "not installed".to_owned()), package: Some(package) });
+        let found = which::which_in(program, Some(search_path()), "/")
+            .map(|path| path.display().to_string());
+        findings.push(Finding {
+            what: program,
+            found: found.map_err(|_| "not installed".to_owned()),
+            package: Some(package),
+        });
     }
-    findings.push(Finding { what: "namespaces", found: namespaces(), package: None });
-    findings.push(Finding { what: "cgroups v2", found: cgroups(), package: None });
-    findings.push(Finding { what: "overlay filesystem", found: overlay(), package: None });
+    findings.push(Finding {
+        what: "namespaces",
+        found: namespaces(),
+        package: None,
+    });
+    findings.push(Finding {
+        what: "cgroups v2",
+        found: cgroups(),
+        package: None,
+    });
+    findings.push(Finding {
+        what: "overlay filesystem",
+        found: overlay(),
+        package: None,
+    });
     findings
 }
 
@@ -51,7 +75,10 @@ pub fn require() -> Result<()> {
 }
 
 fn verdict(findings: &[Finding]) -> Result<()> {
-    let missing: Vec<&Finding> = findings.iter().filter(|finding| finding.found.is_err()).collect();
+    let missing: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.found.is_err())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -61,20 +88,32 @@ fn verdict(findings: &[Finding]) -> Result<()> {
         if let Err(problem) = &finding.found {
             error = error.note(format!("{}: {problem}", finding.what));
         }
-        packages.extend(finding.package.filter(|package| !packages.contains(package)));
+        packages.extend(
+            finding
+                .package
+                .filter(|package| !packages.contains(package)),
+        );
     }
-    Err(if packages.is_empty() { error } else { error.help(install_line(&packages)) })
+    Err(if packages.is_empty() {
+        error
+    } else {
+        error.help(install_line(&packages))
+    })
 }
 
 /// The line that installs packages.
 pub fn install_line(packages: &[&str]) -> String {
-    format!("apt-get install -y --no-install-recommends {}", packages.join(" "))
+    format!(
+        "apt-get install -y --no-install-recommends {}",
+        packages.join(" ")
+    )
 }
 
 /// The packages that a lab needs.
 pub fn packages() -> Vec<&'static str> {
     let mut packages: Vec<&str> = PROGRAMS.iter().map(|&(_, package)| package).collect();
     packages.dedup();
+    packages.push(BESIDE);
     packages
 }
 
@@ -85,7 +124,11 @@ pub(crate) fn search_path() -> String {
 }
 
 fn namespaces() -> std::result::Result<String, String> {
-    let status = Command::new("unshare").args(["--mount", "--pid", "--net", "--ipc", "--fork", "true"]).stdin(Stdio::null()).stderr(Stdio::null()).status();
+    let status = super::program("unshare")
+        .args(["--mount", "--pid", "--net", "--ipc", "--fork", "true"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     match status {
         Ok(status) if status.success() => Ok("mount, pid, net, ipc".to_owned()),
         _ => Err("this user may not make namespaces (root on the machine itself is needed, or a privileged container)".to_owned()),
@@ -105,7 +148,9 @@ fn cgroups() -> std::result::Result<String, String> {
 
 fn overlay() -> std::result::Result<String, String> {
     let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    let loadable = Path::new("/lib/modules").read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let loadable = Path::new("/lib/modules")
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some());
     if known.lines().any(|line| line.ends_with("\toverlay")) {
         Ok("yes".to_owned())
     } else if loadable {
@@ -134,7 +179,17 @@ mod tests {
             finding("ip", Ok("x"), Some("iproute2")),
         ])
         .unwrap_err();
-        assert_eq!(error.help.as_deref(), Some("apt-get install -y --no-install-recommends openssh-client"));
-        assert_eq!(error.notes, ["ssh: not installed", "ssh-keygen: not installed", "root: no"]);
+        assert_eq!(
+            error.help.as_deref(),
+            Some("apt-get install -y --no-install-recommends openssh-client")
+        );
+        assert_eq!(
+            error.notes,
+            [
+                "ssh: not installed",
+                "ssh-keygen: not installed",
+                "root: no"
+            ]
+        );
     }
 }

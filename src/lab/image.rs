@@ -6,13 +6,13 @@
 use super::keeper::{Keeper, Network};
 use super::podman::Podman;
 use super::state::{lock_file, make_dir};
-use super::{failed, run, while_doing};
+use super::{failed, program, run, while_doing};
 use crate::base::{Diagnostic, Result};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 const CUSTOMIZE: &str = include_str!("../../lab/image/customize.sh");
 const BASE: &str = include_str!("../../lab/image/base.txt");
@@ -21,15 +21,39 @@ const REPOSITORY: &str = include_str!("../../lab/image/repository.txt");
 
 /// Files of the image: path and content.
 const FILES: &[(&str, &str)] = &[
-    ("usr/local/lib/hactl-lab/setup", include_str!("../../lab/image/setup.sh")),
-    ("usr/local/lib/hactl-lab/chrony.env", include_str!("../../lab/image/chrony.env")),
-    ("etc/systemd/system/lab-setup.service", include_str!("../../lab/image/lab-setup.service")),
-    ("etc/systemd/system/ssh.service.d/lab.conf", include_str!("../../lab/image/ssh.conf")),
-    ("etc/systemd/system/chrony.service.d/lab.conf", include_str!("../../lab/image/chrony.conf")),
-    ("etc/systemd/system.conf.d/lab.conf", include_str!("../../lab/image/manager.conf")),
+    (
+        "usr/local/lib/hactl-lab/setup",
+        include_str!("../../lab/image/setup.sh"),
+    ),
+    (
+        "usr/local/lib/hactl-lab/chrony.env",
+        include_str!("../../lab/image/chrony.env"),
+    ),
+    (
+        "etc/systemd/system/lab-setup.service",
+        include_str!("../../lab/image/lab-setup.service"),
+    ),
+    (
+        "etc/systemd/system/ssh.service.d/lab.conf",
+        include_str!("../../lab/image/ssh.conf"),
+    ),
+    (
+        "etc/systemd/system/chrony.service.d/lab.conf",
+        include_str!("../../lab/image/chrony.conf"),
+    ),
+    (
+        "etc/systemd/system.conf.d/lab.conf",
+        include_str!("../../lab/image/manager.conf"),
+    ),
     ("etc/sudoers.d/lab", include_str!("../../lab/image/sudoers")),
-    ("etc/dpkg/dpkg.cfg.d/lab", include_str!("../../lab/image/dpkg.cfg")),
-    ("etc/apt/apt.conf.d/90lab", include_str!("../../lab/image/apt.conf")),
+    (
+        "etc/dpkg/dpkg.cfg.d/lab",
+        include_str!("../../lab/image/dpkg.cfg"),
+    ),
+    (
+        "etc/apt/apt.conf.d/90lab",
+        include_str!("../../lab/image/apt.conf"),
+    ),
 ];
 
 /// What an image is made of.
@@ -43,9 +67,11 @@ pub struct Recipe {
 impl Recipe {
     /// The recipe for this machine.
     pub fn new(with_python: bool) -> Result<Self> {
-        let text = fs::read_to_string("/etc/os-release").map_err(while_doing("cannot tell which distribution this is"))?;
+        let text = fs::read_to_string("/etc/os-release")
+            .map_err(while_doing("cannot tell which distribution this is"))?;
         let suite = suite(&text).ok_or_else(|| {
-            failed("/etc/os-release names no VERSION_CODENAME").help("the lab's images are built on Debian and Ubuntu machines")
+            failed("/etc/os-release names no VERSION_CODENAME")
+                .help("the lab's images are built on Debian and Ubuntu machines")
         })?;
         Ok(Self { suite, with_python })
     }
@@ -53,33 +79,52 @@ impl Recipe {
     /// The image's name: its content decides, so a changed recipe is another image.
     pub fn image(&self) -> String {
         let mut hash = Sha256::new();
-        for part in [self.suite.as_str(), CUSTOMIZE, BASE, REPOSITORY, if self.with_python { PYTHON } else { "" }] {
+        for part in [
+            self.suite.as_str(),
+            CUSTOMIZE,
+            BASE,
+            REPOSITORY,
+            if self.with_python { PYTHON } else { "" },
+        ] {
             hash.update(part);
             hash.update([0]);
         }
         for (path, content) in FILES {
             hash.update(format!("{path}\0{content}\0"));
         }
-        let digest: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let digest = super::hex(&hash.finalize()[..6]);
         let python = if self.with_python { "-python" } else { "" };
         format!("localhost/hactl-lab:{}{python}-{digest}", self.suite)
     }
 
     fn includes(&self) -> String {
         let python = if self.with_python { PYTHON } else { "" };
-        words(BASE).into_iter().chain(words(python)).collect::<Vec<_>>().join(",")
+        words(BASE)
+            .into_iter()
+            .chain(words(python))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
 fn suite(os_release: &str) -> Option<String> {
-    let value = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?.trim_matches(['"', '\'']);
-    let good = !value.is_empty() && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let value = os_release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))?
+        .trim_matches(['"', '\'']);
+    let good = !value.is_empty()
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     good.then(|| value.to_owned())
 }
 
 /// The words of a list with `#` comments.
 fn words(list: &str) -> Vec<&str> {
-    list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).collect()
+    list.lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .collect()
 }
 
 /// The image store of all labs.
@@ -88,12 +133,20 @@ pub fn store(cache: &Path) -> PathBuf {
 }
 
 fn marker(cache: &Path, image: &str) -> PathBuf {
-    cache.join("images").join(image.rsplit(['/', ':']).next().unwrap_or(image))
+    cache
+        .join("images")
+        .join(image.rsplit(['/', ':']).next().unwrap_or(image))
 }
 
 /// Makes sure that the image is there, and gives its name. Whoever comes second waits for the first.
 /// `work` is a folder that goes with the lab, so that an interrupted build leaves nothing in the cache.
-pub fn ensure(recipe: &Recipe, keeper: &Keeper, cache: &Path, work: &Path, say: &dyn Fn(&str)) -> Result<String> {
+pub fn ensure(
+    recipe: &Recipe,
+    keeper: &Keeper,
+    cache: &Path,
+    work: &Path,
+    say: &dyn Fn(&str),
+) -> Result<String> {
     let image = recipe.image();
     let marker = marker(cache, &image);
     make_dir(&cache.join("images"))?;
@@ -104,47 +157,87 @@ pub fn ensure(recipe: &Recipe, keeper: &Keeper, cache: &Path, work: &Path, say: 
     if marker.exists() {
         return Ok(image);
     }
-    say(&format!("building the image {image} (once; a minute or two)"));
-    let work = tempfile::Builder::new().prefix("build-").tempdir_in(work).map_err(while_doing("cannot make a folder for the image"))?;
+    say(&format!(
+        "building the image {image} (once; a minute or two)"
+    ));
+    let work = tempfile::Builder::new()
+        .prefix("build-")
+        .tempdir_in(work)
+        .map_err(while_doing("cannot make a folder for the image"))?;
     let tar = work.path().join("image.tar");
     bootstrap(recipe, keeper, work.path(), &tar, say)?;
     say("storing the image");
-    Podman::for_store(keeper, cache)?.import(&tar, &image)?;
+    Podman::for_store(keeper, cache).import(&tar, &image)?;
     fs::write(&marker, "").map_err(while_doing("cannot note the image"))?;
     Ok(image)
 }
 
-fn bootstrap(recipe: &Recipe, keeper: &Keeper, work: &Path, tar: &Path, say: &dyn Fn(&str)) -> Result<()> {
+/// Removes all images. The caller sees to it that no lab uses them.
+pub fn prune(cache: &Path) -> Result<()> {
+    let _lock = lock_file(&cache.join("lock"))?;
+    for dir in ["images", "store", "podman"] {
+        let path = cache.join(dir);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(while_doing("cannot remove the images"))?;
+        }
+    }
+    Ok(())
+}
+
+fn bootstrap(
+    recipe: &Recipe,
+    keeper: &Keeper,
+    work: &Path,
+    tar: &Path,
+    say: &dyn Fn(&str),
+) -> Result<()> {
     let files = work.join("files");
     for (path, content) in FILES {
         let path = files.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&files)).and_then(|()| fs::write(&path, content)).map_err(while_doing("cannot write the image's files"))?;
+        fs::create_dir_all(path.parent().unwrap_or(&files))
+            .and_then(|()| fs::write(&path, content))
+            .map_err(while_doing("cannot write the image's files"))?;
     }
     let customize = work.join("customize.sh");
     fs::write(&customize, CUSTOMIZE).map_err(while_doing("cannot write the image's recipe"))?;
     // The new root belongs to root and may be entered by all, also when the folder above is private.
-    fs::set_permissions(work, PermissionsExt::from_mode(0o755)).map_err(while_doing("cannot open the build folder"))?;
+    fs::set_permissions(work, PermissionsExt::from_mode(0o755))
+        .map_err(while_doing("cannot open the build folder"))?;
     let sources = sources(&recipe.suite)?;
     let mut last = None;
     for attempt in 1..=3 {
         let mut command = keeper.enter(Network::Machine, "mmdebstrap");
         command
-            .args(["--quiet", "--mode=root", "--variant=minbase", "--format=tar", "--skip=cleanup/apt/lists"])
-            .args(["--aptopt=Acquire::Retries \"5\"", "--aptopt=Acquire::http::Timeout \"30\"", "--aptopt=Acquire::Languages \"none\""])
+            .args([
+                "--quiet",
+                "--mode=root",
+                "--variant=minbase",
+                "--format=tar",
+                "--skip=cleanup/apt/lists",
+            ])
+            .args([
+                "--aptopt=Acquire::Retries \"5\"",
+                "--aptopt=Acquire::http::Timeout \"30\"",
+                "--aptopt=Acquire::Languages \"none\"",
+            ])
             .arg(format!("--include={}", recipe.includes()))
-            .arg(format!("--customize-hook=sh {} \"$1\"", crate::base::quote::sh(&customize.to_string_lossy())))
+            .arg(format!(
+                "--customize-hook=sh {} \"$1\"",
+                crate::base::quote::sh(&customize.to_string_lossy())
+            ))
             .arg(&recipe.suite)
             .arg(tar)
             .args(&sources)
             .env("HACTL_REPOSITORY", words(REPOSITORY).join(" "))
             .env("HACTL_FILES", &files)
             .env("TMPDIR", work)
-            .env("PATH", super::doctor::search_path())
             .stdin(Stdio::null());
         match run(&mut command) {
             Ok(_) => return Ok(()),
             Err(error) => {
-                say(&format!("building the image failed (attempt {attempt} of 3)"));
+                say(&format!(
+                    "building the image failed (attempt {attempt} of 3)"
+                ));
                 last = Some(error);
             }
         }
@@ -155,15 +248,23 @@ fn bootstrap(recipe: &Recipe, keeper: &Keeper, work: &Path, tar: &Path, say: &dy
 /// The machine's own package sources of its distribution, as lines of a sources.list.
 fn sources(suite: &str) -> Result<Vec<String>> {
     let ask = || {
-        run(Command::new("apt-get").args(["indextargets", "--format", "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Created-By: Packages"]))
+        run(program("apt-get").args([
+            "indextargets",
+            "--format",
+            "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)",
+            "Created-By: Packages",
+        ]))
     };
     let mut lines = source_lines(&ask()?, suite);
     if lines.is_empty() {
-        run(Command::new("apt-get").args(["-o", "Acquire::Retries=5", "update"]))?;
+        run(program("apt-get").args(["-o", "Acquire::Retries=5", "update"]))?;
         lines = source_lines(&ask()?, suite);
     }
     if lines.is_empty() {
-        return Err(Diagnostic::new(format!("the machine's apt knows no mirror for `{suite}`")).help("see that `apt-get update` works on this machine"));
+        return Err(
+            Diagnostic::new(format!("the machine's apt knows no mirror for `{suite}`"))
+                .help("see that `apt-get update` works on this machine"),
+        );
     }
     Ok(lines)
 }
@@ -171,8 +272,15 @@ fn sources(suite: &str) -> Result<Vec<String>> {
 fn source_lines(targets: &str, suite: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for target in targets.lines() {
-        let [origin, codename, uri, release, component] = target.split('|').collect::<Vec<_>>()[..] else { continue };
-        let ours = matches!(origin, "Debian" | "Ubuntu") && (codename == suite || codename.strip_prefix(suite).is_some_and(|rest| rest.starts_with('-')));
+        let [origin, codename, uri, release, component] = target.split('|').collect::<Vec<_>>()[..]
+        else {
+            continue;
+        };
+        let ours = matches!(origin, "Debian" | "Ubuntu")
+            && (codename == suite
+                || codename
+                    .strip_prefix(suite)
+                    .is_some_and(|rest| rest.starts_with('-')));
         // Backports replace versions only when asked to, which nobody does here.
         if !ours || release.contains("backports") {
             continue;
@@ -191,7 +299,12 @@ mod tests {
 
     #[test]
     fn the_suite_is_what_the_machine_says() {
-        let cases = [("VERSION_CODENAME=bookworm\n", Some("bookworm")), ("A=b\nVERSION_CODENAME=\"noble\"\n", Some("noble")), ("ID=x\n", None), ("VERSION_CODENAME=$(x)\n", None)];
+        let cases = [
+            ("VERSION_CODENAME=bookworm\n", Some("bookworm")),
+            ("A=b\nVERSION_CODENAME=\"noble\"\n", Some("noble")),
+            ("ID=x\n", None),
+            ("VERSION_CODENAME=$(x)\n", None),
+        ];
         for (text, expected) in cases {
             assert_eq!(suite(text).as_deref(), expected);
         }
@@ -218,9 +331,18 @@ mod tests {
 
     #[test]
     fn another_recipe_is_another_image_and_only_the_asked_one_has_python() {
-        let recipe = |suite: &str, with_python| Recipe { suite: suite.to_owned(), with_python };
-        let images: std::collections::BTreeSet<String> =
-            [recipe("bookworm", false), recipe("bookworm", true), recipe("noble", false)].iter().map(Recipe::image).collect();
+        let recipe = |suite: &str, with_python| Recipe {
+            suite: suite.to_owned(),
+            with_python,
+        };
+        let images: std::collections::BTreeSet<String> = [
+            recipe("bookworm", false),
+            recipe("bookworm", true),
+            recipe("noble", false),
+        ]
+        .iter()
+        .map(Recipe::image)
+        .collect();
         assert_eq!(images.len(), 3);
         assert!(!recipe("bookworm", false).includes().contains("python"));
         assert!(recipe("bookworm", true).includes().contains("python3"));

@@ -36,7 +36,10 @@ impl Keeper {
     fn of(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, started) = state_and_start(&stat)?;
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()?
+            .trim()
+            .to_owned();
         (state != 'Z' && state != 'X').then_some(Self { pid, started, boot })
     }
 
@@ -51,7 +54,10 @@ impl Keeper {
         while self.is_alive() {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
             if start.elapsed() > Duration::from_secs(30) {
-                return Err(failed(format!("the lab's keeper (process {}) does not die", self.pid)));
+                return Err(failed(format!(
+                    "the lab's keeper (process {}) does not die",
+                    self.pid
+                )));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -70,8 +76,11 @@ impl Keeper {
 
     /// A command that runs inside the lab, but with the machine's network when `network` says so.
     pub fn enter(&self, network: Network, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg("--target").arg(self.pid.to_string()).args(["--mount", "--pid", "--ipc"]);
+        let mut command = super::program("nsenter");
+        command
+            .arg("--target")
+            .arg(self.pid.to_string())
+            .args(["--mount", "--pid", "--ipc"]);
         if network == Network::Lab {
             command.arg("--net");
         }
@@ -104,30 +113,43 @@ pub struct Starting {
 impl Starting {
     /// Starts a keeper for these hosts.
     pub fn new(cgroup: &str, hosts: &[HostSpec], log: &Path) -> Result<Self> {
-        let log = std::fs::File::create(log).map_err(while_doing("cannot write the keeper's log"))?;
+        let log =
+            std::fs::File::create(log).map_err(while_doing("cannot write the keeper's log"))?;
         let addresses: Vec<String> = gateways(hosts).iter().map(ToString::to_string).collect();
         let mut starter = Command::new(own_program()?)
             .args(["lab", "__keeper", cgroup])
             .args(&addresses)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log.try_clone().map_err(while_doing("cannot write the keeper's log"))?)
+            .stderr(
+                log.try_clone()
+                    .map_err(while_doing("cannot write the keeper's log"))?,
+            )
             .spawn()
             .map_err(while_doing("cannot start the lab's keeper"))?;
-        let mut lines = BufReader::new(starter.stdout.take().ok_or_else(|| failed("the keeper has no stdout"))?).lines();
+        let mut lines = BufReader::new(
+            starter
+                .stdout
+                .take()
+                .ok_or_else(|| failed("the keeper has no stdout"))?,
+        )
+        .lines();
         let mut next = || lines.next().and_then(std::result::Result::ok);
         let pid = next().and_then(|line| line.parse::<i32>().ok());
         let ready = next().is_some_and(|line| line == "ready");
         match pid.and_then(Keeper::of) {
             Some(keeper) if ready => Ok(Self { keeper, starter }),
-            _ => Err(failed("the lab's namespaces could not be made").help("`hactl lab doctor` says what this machine lacks")),
+            _ => Err(failed("the lab's namespaces could not be made")
+                .help("`hactl lab doctor` says what this machine lacks")),
         }
     }
 
     /// Lets the keeper stay when this program ends.
     pub fn stay(mut self) -> Result<Keeper> {
         if let Some(mut stdin) = self.starter.stdin.take() {
-            stdin.write_all(b"stay\n").map_err(while_doing("the lab's keeper is gone"))?;
+            stdin
+                .write_all(b"stay\n")
+                .map_err(while_doing("the lab's keeper is gone"))?;
         }
         let _ = self.starter.wait();
         Ok(self.keeper)
@@ -138,14 +160,21 @@ impl Starting {
 pub fn own_program() -> Result<PathBuf> {
     let path = std::env::current_exe().map_err(while_doing("cannot tell where this program is"))?;
     let text = path.to_string_lossy();
-    Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
+    Ok(text
+        .strip_suffix(" (deleted)")
+        .map_or_else(|| path.clone(), PathBuf::from))
 }
 
 /// `hactl lab __keeper`: makes the namespaces, starts the first process in them, says its number, and ends.
 pub fn start_inside(arguments: &[String]) -> Result<()> {
     nix::unistd::setsid().map_err(while_doing("setsid"))?;
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC)
-        .map_err(while_doing("cannot make namespaces"))?;
+    unshare(
+        CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWIPC,
+    )
+    .map_err(while_doing("cannot make namespaces"))?;
     let child = Command::new(own_program()?)
         .args(["lab", "__init"])
         .args(arguments)
@@ -153,29 +182,45 @@ pub fn start_inside(arguments: &[String]) -> Result<()> {
         .spawn()
         .map_err(while_doing("cannot start the keeper"))?;
     let mut out = std::io::stdout();
-    writeln!(out, "{}", child.id()).and_then(|()| out.flush()).map_err(while_doing("cannot report"))
+    writeln!(out, "{}", child.id())
+        .and_then(|()| out.flush())
+        .map_err(while_doing("cannot report"))
 }
 
 /// `hactl lab __init`: the first process of the lab. Fits the mounts, the cgroups and the network, then only reaps.
 pub fn be_first(arguments: &[String]) -> Result<()> {
-    let [cgroup, addresses @ ..] = arguments else { return Err(failed("no cgroup given")) };
+    let [cgroup, addresses @ ..] = arguments else {
+        return Err(failed("no cgroup given"));
+    };
     let mut watched = SigSet::empty();
     watched.add(Signal::SIGCHLD);
-    watched.thread_block().map_err(while_doing("cannot block SIGCHLD"))?;
+    watched
+        .thread_block()
+        .map_err(while_doing("cannot block SIGCHLD"))?;
     fit_mounts()?;
     join_cgroup(cgroup)?;
     make_bridge(addresses)?;
 
     let mut out = std::io::stdout();
-    writeln!(out, "ready").and_then(|()| out.flush()).map_err(while_doing("cannot report"))?;
+    writeln!(out, "ready")
+        .and_then(|()| out.flush())
+        .map_err(while_doing("cannot report"))?;
     // An end of file here means that whoever wanted the lab is gone.
     let mut leave = [0; 5];
-    std::io::stdin().read_exact(&mut leave).map_err(while_doing("not let to stay"))?;
-    let nothing = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(while_doing("/dev/null"))?;
+    std::io::stdin()
+        .read_exact(&mut leave)
+        .map_err(while_doing("not let to stay"))?;
+    let nothing = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(while_doing("/dev/null"))?;
     nix::unistd::dup2_stdin(&nothing).map_err(while_doing("dup2"))?;
     nix::unistd::dup2_stdout(&nothing).map_err(while_doing("dup2"))?;
     loop {
-        while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive) {}
+        while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive)
+        {
+        }
         let _ = watched.wait();
     }
 }
@@ -183,9 +228,17 @@ pub fn be_first(arguments: &[String]) -> Result<()> {
 fn fit_mounts() -> Result<()> {
     let none: Option<&str> = None;
     let mount_on = |source: &str, target: &str, kind: &str, data: Option<&str>| {
-        mount(Some(source), target, Some(kind), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, data).map_err(while_doing(format!("cannot mount {kind} on {target}")))
+        mount(
+            Some(source),
+            target,
+            Some(kind),
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            data,
+        )
+        .map_err(while_doing(format!("cannot mount {kind} on {target}")))
     };
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(while_doing("cannot make the mounts private"))?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .map_err(while_doing("cannot make the mounts private"))?;
     mount_on("proc", "/proc", "proc", None)?;
     // Container runtimes want a tree of cgroups v2 and nothing else; where the machine mixes both kinds, the lab sees
     // the v2 tree alone.
@@ -195,13 +248,19 @@ fn fit_mounts() -> Result<()> {
     }
     // The runtime's records under /run and its locks in /dev/shm are this lab's own. Names are resolved through a file
     // under /run on some machines; that one file is kept.
-    let resolver = std::fs::canonicalize("/etc/resolv.conf").ok().filter(|path| path.starts_with("/run"));
-    let resolver = resolver.and_then(|path| std::fs::read(&path).ok().map(|content| (path, content)));
+    let resolver = std::fs::canonicalize("/etc/resolv.conf")
+        .ok()
+        .filter(|path| path.starts_with("/run"));
+    let resolver =
+        resolver.and_then(|path| std::fs::read(&path).ok().map(|content| (path, content)));
     mount_on("tmpfs", "/run", "tmpfs", Some("mode=755"))?;
     std::fs::create_dir_all("/dev/shm").map_err(while_doing("cannot make /dev/shm"))?;
     mount_on("tmpfs", "/dev/shm", "tmpfs", Some("mode=1777"))?;
     if let Some((path, content)) = resolver {
-        let write = || std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/run"))).and_then(|()| std::fs::write(&path, content));
+        let write = || {
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/run")))
+                .and_then(|()| std::fs::write(&path, content))
+        };
         write().map_err(while_doing("cannot keep resolv.conf"))?;
     }
     Ok(())
@@ -223,15 +282,24 @@ fn join_cgroup(cgroup: &str) -> Result<()> {
 fn make_bridge(addresses: &[String]) -> Result<()> {
     let mut batch = vec![
         "link set lo up".to_owned(),
-        format!("link add {BRIDGE} address 02:ac:00:00:00:01 type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
+        format!(
+            "link add {BRIDGE} address 02:ac:00:00:00:01 type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+        ),
     ];
-    batch.extend(addresses.iter().map(|address| format!("address add {address}/{PREFIX} dev {BRIDGE}")));
+    batch.extend(
+        addresses
+            .iter()
+            .map(|address| format!("address add {address}/{PREFIX} dev {BRIDGE}")),
+    );
     batch.push(format!("link set {BRIDGE} up"));
     // The hosts have a router, as real ones do, and it tells them at once that there is nothing beyond.
     batch.push("route add unreachable default".to_owned());
-    let mut ip = Command::new("ip");
-    run(ip.args(["-batch", "-"]).stdin(super::wire::text_as_stdin(&batch.join("\n"))?))?;
-    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").map_err(while_doing("cannot set ip_forward"))
+    let mut ip = super::program("ip");
+    run(ip
+        .args(["-batch", "-"])
+        .stdin(super::wire::text_as_stdin(&batch.join("\n"))?))?;
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
+        .map_err(while_doing("cannot set ip_forward"))
 }
 
 /// Removes what is left of a lab's cgroups; there is no process in them any more.
@@ -279,7 +347,11 @@ mod tests {
     fn the_start_time_is_found_behind_any_name() {
         let tail = "1 1 1 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 4711 100 200";
         for name in ["(hactl)", "(a b)", "(a) S 1 (x)"] {
-            assert_eq!(state_and_start(&format!("42 {name} S {tail}")), Some(('S', 4711)), "{name}");
+            assert_eq!(
+                state_and_start(&format!("42 {name} S {tail}")),
+                Some(('S', 4711)),
+                "{name}"
+            );
         }
         assert_eq!(state_and_start("garbage"), None);
     }
@@ -288,7 +360,19 @@ mod tests {
     fn a_process_with_another_start_is_not_the_keeper() {
         let own = Keeper::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         assert!(own.is_alive());
-        assert!(!Keeper { started: own.started + 1, ..own.clone() }.is_alive());
-        assert!(!Keeper { boot: "another".to_owned(), ..own }.is_alive());
+        assert!(
+            !Keeper {
+                started: own.started + 1,
+                ..own.clone()
+            }
+            .is_alive()
+        );
+        assert!(
+            !Keeper {
+                boot: "another".to_owned(),
+                ..own
+            }
+            .is_alive()
+        );
     }
 }

@@ -21,7 +21,7 @@ pub use spec::{HostSpec, LabName};
 pub use state::{Lab, Places};
 
 use crate::base::{Diagnostic, exit};
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::process::Command;
 
 /// Something about the lab failed (exit code 3).
@@ -34,16 +34,37 @@ pub(crate) fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> D
     move |error| failed(format!("{what}: {error}"))
 }
 
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A program of the machine, also when it is in one of the folders that many users' paths lack.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", doctor::search_path());
+    command
+}
+
 /// Runs a program to its end and gives its stdout; what it said goes into the error.
 pub(crate) fn run(command: &mut Command) -> crate::base::Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(while_doing(format!("cannot run `{program}`")))?;
+    let output = command
+        .output()
+        .map_err(while_doing(format!("cannot run `{program}`")))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let arguments: Vec<String> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = command
+        .get_args()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let shown = crate::base::quote::sh_join(arguments.iter().map(String::as_str));
-    let mut error = failed(format!("`{program}` failed ({})", output.status)).note(format!("{program} {shown}"));
+    let mut error = failed(format!("`{program}` failed ({})", output.status))
+        .note(format!("{program} {shown}"));
     for stream in [&output.stderr, &output.stdout] {
         let text = String::from_utf8_lossy(stream);
         let tail: Vec<&str> = text.trim_end().lines().rev().take(15).collect();

@@ -6,7 +6,7 @@ use super::provider::{HostState, Provider};
 use super::spec::HostSpec;
 use super::state::{Places, cache_dir, write_private};
 use super::{image, run, while_doing, wire};
-use crate::base::{Result, quote};
+use crate::base::{Diagnostic, Result, quote};
 use fs_err as fs;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::path::{Path, PathBuf};
@@ -18,39 +18,51 @@ use std::time::{Duration, Instant};
 pub struct Podman {
     keeper: Keeper,
     config: PathBuf,
+    storage: PathBuf,
+    /// A store of another one whose images may be used.
+    images: Option<PathBuf>,
 }
 
 impl Podman {
     /// podman with the image store of all labs as its own; for importing.
-    pub fn for_store(keeper: &Keeper, cache: &Path) -> Result<Self> {
-        Self::new(keeper, &cache.join("podman"), &image::store(cache), None)
+    pub fn for_store(keeper: &Keeper, cache: &Path) -> Self {
+        Self {
+            keeper: keeper.clone(),
+            config: cache.join("podman"),
+            storage: image::store(cache),
+            images: None,
+        }
     }
 
     /// podman with the lab's storage, which borrows images from the store.
-    pub fn for_lab(keeper: &Keeper, places: &Places) -> Result<Self> {
-        Self::new(keeper, &places.root.join("podman"), &places.root.join("storage"), Some(&image::store(&cache_dir())))
+    pub fn for_lab(keeper: &Keeper, places: &Places) -> Self {
+        Self {
+            keeper: keeper.clone(),
+            config: places.root.join("podman"),
+            storage: places.root.join("storage"),
+            images: Some(image::store(&cache_dir())),
+        }
     }
 
-    fn new(keeper: &Keeper, config: &Path, storage: &Path, images: Option<&Path>) -> Result<Self> {
-        let networks = config.join("networks");
+    /// Writes podman's configuration. The machine's own is not read.
+    fn configure(&self) -> Result<()> {
+        let networks = self.config.join("networks");
         fs::create_dir_all(&networks).map_err(while_doing("cannot make podman's folder"))?;
-        let text = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
-        let stores = images.map(text).unwrap_or_default();
-        write_private(
-            &config.join("storage.conf"),
-            &format!(
-                "[storage]\ndriver = \"overlay\"\ngraphroot = {}\nrunroot = \"/run/containers/storage\"\n[storage.options]\nadditionalimagestores = [ {stores} ]\n",
-                text(storage)
-            ),
-        )?;
-        write_private(
-            &config.join("containers.conf"),
-            &format!(
-                "[containers]\nlog_driver = \"k8s-file\"\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nruntime = \"crun\"\n[network]\nnetwork_config_dir = {}\n",
-                text(&networks)
-            ),
-        )?;
-        Ok(Self { keeper: keeper.clone(), config: config.to_owned() })
+        let text = |path: &PathBuf| serde_json::Value::from(path.to_string_lossy()).to_string();
+        let storage = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = {}\nrunroot = \"/run/containers/storage\"\n\
+             [storage.options]\nadditionalimagestores = [ {} ]\n",
+            text(&self.storage),
+            self.images.as_ref().map(text).unwrap_or_default(),
+        );
+        let containers = format!(
+            "[containers]\nlog_driver = \"k8s-file\"\n\
+             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nruntime = \"crun\"\n\
+             [network]\nnetwork_config_dir = {}\n",
+            text(&networks),
+        );
+        write_private(&self.config.join("storage.conf"), &storage)?;
+        write_private(&self.config.join("containers.conf"), &containers)
     }
 
     fn command(&self) -> Command {
@@ -58,7 +70,6 @@ impl Podman {
         command
             .env("CONTAINERS_CONF", self.config.join("containers.conf"))
             .env("CONTAINERS_STORAGE_CONF", self.config.join("storage.conf"))
-            .env("PATH", super::doctor::search_path())
             // These point at the caller's session, which is not in here.
             .env_remove("XDG_RUNTIME_DIR")
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
@@ -68,7 +79,13 @@ impl Podman {
 
     /// Takes a root file system into the store.
     pub fn import(&self, tar: &Path, image: &str) -> Result<()> {
-        run(self.command().args(["import", "--quiet"]).arg(tar).arg(image)).map(drop)
+        self.configure()?;
+        run(self
+            .command()
+            .args(["import", "--quiet"])
+            .arg(tar)
+            .arg(image))
+        .map(drop)
     }
 }
 
@@ -83,17 +100,26 @@ pub struct Containers {
 
 impl Containers {
     /// The containers of a lab that runs.
-    pub fn new(keeper: &Keeper, places: &Places, image: &str) -> Result<Self> {
-        let podman = Podman::for_lab(keeper, places)?;
+    pub fn new(keeper: &Keeper, places: &Places, image: &str) -> Self {
+        let podman = Podman::for_lab(keeper, places);
+        Self {
+            podman,
+            places: places.clone(),
+            image: image.to_owned(),
+            cgroup: places.cgroup(),
+        }
+    }
+
+    /// Writes what podman reads, with the way to this program in it.
+    fn configure(&self) -> Result<()> {
+        self.podman.configure()?;
         let hook = serde_json::json!({
             "version": "1.0.0",
-            "hook": {"path": own_program()?, "args": ["hactl", "lab", "__wire", places.root]},
+            "hook": {"path": own_program()?, "args": ["hactl", "lab", "__wire", self.places.root]},
             "when": {"always": true},
             "stages": ["createRuntime"],
         });
-        let containers = Self { podman, places: places.clone(), image: image.to_owned(), cgroup: places.cgroup() };
-        write_private(&containers.hooks().join("wire.json"), &hook.to_string())?;
-        Ok(containers)
+        write_private(&self.hooks().join("wire.json"), &hook.to_string())
     }
 
     fn hooks(&self) -> PathBuf {
@@ -109,7 +135,11 @@ impl Containers {
     /// The folder of a host's cgroup, as seen from the machine.
     fn cgroup(&self, host: &HostSpec) -> Option<PathBuf> {
         let id = fs::read_to_string(self.places.container_id(&host.name)).ok()?;
-        Some(self.podman.keeper.file(&format!("/sys/fs/cgroup/{}/libpod-{}", self.cgroup, id.trim())))
+        Some(self.podman.keeper.file(&format!(
+            "/sys/fs/cgroup/{}/libpod-{}",
+            self.cgroup,
+            id.trim()
+        )))
     }
 
     fn create_and_start(&self, host: &HostSpec) -> Result<()> {
@@ -118,32 +148,61 @@ impl Containers {
         command
             // Not privileged for the sake of rights (a lab host may not set the clock: the image sees to that), but because
             // systemd, keepalived and the sysctls of a host's own network need them.
-            .args(["run", "--detach", "--privileged", "--systemd=always", "--network=none", "--no-hosts", "--pids-limit=0", "--pull=never"])
+            .args([
+                "run",
+                "--detach",
+                "--privileged",
+                "--systemd=always",
+                "--network=none",
+                "--no-hosts",
+                "--pids-limit=0",
+                "--pull=never",
+            ])
             .args(["--name", &host.name, "--hostname", &host.name])
             .arg(format!("--cgroup-parent=/{}", self.cgroup))
             .arg(format!("--annotation={}={}", wire::ANNOTATION, host.name))
             .arg(format!("--volume={}:/lab:ro", folder.display()))
-            .arg(format!("--log-opt=path={}", self.places.console(&host.name).display()))
+            .arg(format!(
+                "--log-opt=path={}",
+                self.places.console(&host.name).display()
+            ))
             .arg("--cidfile")
             .arg(self.places.container_id(&host.name));
         // podman's defaults ask for more than some machines allow.
-        for (name, resource) in [("nofile", Resource::RLIMIT_NOFILE), ("nproc", Resource::RLIMIT_NPROC)] {
+        for (name, resource) in [
+            ("nofile", Resource::RLIMIT_NOFILE),
+            ("nproc", Resource::RLIMIT_NPROC),
+        ] {
             command.arg(format!("--ulimit={name}={0}:{0}", limit(resource)?));
         }
-        run(command.arg(&self.image).arg("/sbin/init")).map(drop).map_err(|error| error.on(&host.name))
+        run(command.arg(&self.image).arg("/sbin/init"))
+            .map(drop)
+            .map_err(|error| error.on(&host.name))
     }
+}
+
+fn frozen(host: &HostSpec) -> Diagnostic {
+    Diagnostic::new("the host is frozen")
+        .on(&host.name)
+        .help("let it go on with `hactl lab thaw`")
 }
 
 /// The hard limit as podman writes it.
 fn limit(resource: Resource) -> Result<String> {
     let (_, hard) = getrlimit(resource).map_err(while_doing("cannot read a limit"))?;
     // A limit of a million is what servers have; "unlimited" makes some programs walk through all of it.
-    Ok(if hard == RLIM_INFINITY { "1048576".to_owned() } else { hard.min(1_048_576).to_string() })
+    Ok(if hard == RLIM_INFINITY {
+        "1048576".to_owned()
+    } else {
+        hard.min(1_048_576).to_string()
+    })
 }
 
 impl Provider for Containers {
     fn state(&self, host: &HostSpec) -> HostState {
-        let Some(cgroup) = self.cgroup(host) else { return HostState::Absent };
+        let Some(cgroup) = self.cgroup(host) else {
+            return HostState::Absent;
+        };
         let events = fs::read_to_string(cgroup.join("cgroup.events")).unwrap_or_default();
         if !events.lines().any(|line| line == "populated 1") {
             HostState::Dead
@@ -155,17 +214,30 @@ impl Provider for Containers {
     }
 
     fn start(&self, host: &HostSpec) -> Result<()> {
+        match self.state(host) {
+            HostState::Running => return Ok(()),
+            HostState::Frozen => return Err(frozen(host)),
+            HostState::Absent | HostState::Dead => self.configure()?,
+        }
         if self.cgroup(host).is_none() {
             return self.create_and_start(host);
         }
-        run(self.podman().args(["start", &host.name])).map(drop).map_err(|error| error.on(&host.name))
+        run(self.podman().args(["start", &host.name]))
+            .map(drop)
+            .map_err(|error| error.on(&host.name))
     }
 
     fn kill(&self, host: &HostSpec) -> Result<()> {
+        if matches!(self.state(host), HostState::Absent | HostState::Dead) {
+            return Ok(());
+        }
         wire::unplug(&self.podman.keeper, host);
-        let killed = self.cgroup(host).is_some_and(|cgroup| fs::write(cgroup.join("cgroup.kill"), "1").is_ok());
+        let killed = self
+            .cgroup(host)
+            .is_some_and(|cgroup| fs::write(cgroup.join("cgroup.kill"), "1").is_ok());
         if !killed {
-            run(self.podman().args(["kill", "--signal=KILL", &host.name])).map_err(|error| error.on(&host.name))?;
+            run(self.podman().args(["kill", "--signal=KILL", &host.name]))
+                .map_err(|error| error.on(&host.name))?;
         }
         let start = Instant::now();
         while self.state(host) != HostState::Dead {
@@ -175,17 +247,38 @@ impl Provider for Containers {
             std::thread::sleep(Duration::from_millis(5));
         }
         // podman must know too, or it would refuse to start the host again.
-        run(self.podman().args(["wait", &host.name])).map(drop).map_err(|error| error.on(&host.name))
+        run(self.podman().args(["wait", &host.name]))
+            .map(drop)
+            .map_err(|error| error.on(&host.name))
     }
 
     fn stop(&self, host: &HostSpec) -> Result<()> {
-        run(self.podman().args(["stop", "--time=60", &host.name])).map(drop).map_err(|error| error.on(&host.name))
+        match self.state(host) {
+            HostState::Absent | HostState::Dead => Ok(()),
+            HostState::Frozen => Err(frozen(host)),
+            HostState::Running => run(self.podman().args(["stop", "--time=60", &host.name]))
+                .map(drop)
+                .map_err(|error| error.on(&host.name)),
+        }
     }
 
     fn freeze(&self, host: &HostSpec, frozen: bool) -> Result<()> {
-        let cgroup = self.cgroup(host).ok_or_else(|| super::failed("there is no such container").on(&host.name))?;
-        let wanted = if frozen { ("1", HostState::Frozen) } else { ("0", HostState::Running) };
-        fs::write(cgroup.join("cgroup.freeze"), wanted.0).map_err(while_doing("cannot freeze")).map_err(|error| error.on(&host.name))?;
+        if matches!(self.state(host), HostState::Absent | HostState::Dead) {
+            return Err(Diagnostic::new("a dead host cannot be frozen or thawed")
+                .on(&host.name)
+                .help("give it power with `hactl lab start`"));
+        }
+        let cgroup = self
+            .cgroup(host)
+            .ok_or_else(|| super::failed("there is no such container").on(&host.name))?;
+        let wanted = if frozen {
+            ("1", HostState::Frozen)
+        } else {
+            ("0", HostState::Running)
+        };
+        fs::write(cgroup.join("cgroup.freeze"), wanted.0)
+            .map_err(while_doing("cannot freeze"))
+            .map_err(|error| error.on(&host.name))?;
         let start = Instant::now();
         while self.state(host) != wanted.1 {
             if start.elapsed() > Duration::from_secs(10) {

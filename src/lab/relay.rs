@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 /// More connections at once than any test needs; fewer than would hurt the machine.
 const MOST_FORWARDED: usize = 256;
-/// Longer than a host under load needs to answer, shorter than ssh's own patience.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for two retries of a lost packet; the network stack of a host answers at once, even a frozen one's.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Finds the address of a host's name, or takes an address as it is.
 pub fn resolve(lab: &Lab, host: &str) -> Result<Ipv4Addr> {
@@ -33,14 +33,21 @@ pub fn resolve(lab: &Lab, host: &str) -> Result<Ipv4Addr> {
 pub fn connect(keeper: &Keeper, address: Ipv4Addr, port: u16) -> Result<TcpStream> {
     enter_network(keeper)?;
     let stream = TcpStream::connect_timeout(&SocketAddr::from((address, port)), CONNECT_TIMEOUT)
-        .map_err(|error| Diagnostic::with_code(exit::USAGE, format!("cannot connect to {address}:{port} in the lab: {error}")))?;
+        .map_err(|error| {
+            Diagnostic::with_code(
+                exit::USAGE,
+                format!("cannot connect to {address}:{port} in the lab: {error}"),
+            )
+        })?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
 fn enter_network(keeper: &Keeper) -> Result<()> {
-    let namespace = File::open(keeper.namespace("net")).map_err(while_doing("cannot enter the lab's network"))?;
-    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(while_doing("cannot enter the lab's network"))
+    let namespace = File::open(keeper.namespace("net"))
+        .map_err(while_doing("cannot enter the lab's network"))?;
+    setns(namespace, CloneFlags::CLONE_NEWNET)
+        .map_err(while_doing("cannot enter the lab's network"))
 }
 
 /// Relays stdin and stdout. Ends when the far side closes; an end of stdin is passed on.
@@ -52,7 +59,11 @@ pub fn relay_stdio(stream: TcpStream) -> Result<()> {
         let _ = to.shutdown(Shutdown::Write);
     });
     // Through the file and not through std's line-buffered stdout: each packet goes on at once.
-    let mut out = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(while_doing("relay"))?;
+    let mut out = io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(File::from)
+        .map_err(while_doing("relay"))?;
     let _ = io::copy(&mut from, &mut out);
     Ok(())
 }
@@ -61,8 +72,14 @@ pub fn relay_stdio(stream: TcpStream) -> Result<()> {
 pub fn hand_over(stream: &TcpStream) -> Result<()> {
     let fds = [stream.as_raw_fd()];
     let message = [ControlMessage::ScmRights(&fds)];
-    sendmsg::<()>(io::stdout().as_raw_fd(), &[IoSlice::new(&[0])], &message, MsgFlags::empty(), None)
-        .map_err(while_doing("stdout takes no connection"))?;
+    sendmsg::<()>(
+        io::stdout().as_raw_fd(),
+        &[IoSlice::new(&[0])],
+        &message,
+        MsgFlags::empty(),
+        None,
+    )
+    .map_err(while_doing("stdout takes no connection"))?;
     Ok(())
 }
 
@@ -82,13 +99,23 @@ pub fn await_ssh(keeper: &Keeper, addresses: &[Ipv4Addr], patience: Duration) ->
         false
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = addresses.iter().map(|&address| (address, scope.spawn(move || wait(address)))).collect();
-        threads.into_iter().filter_map(|(address, thread)| (!thread.join().unwrap_or(false)).then_some(address)).collect()
+        let threads: Vec<_> = addresses
+            .iter()
+            .map(|&address| (address, scope.spawn(move || wait(address))))
+            .collect();
+        threads
+            .into_iter()
+            .filter_map(|(address, thread)| (!thread.join().unwrap_or(false)).then_some(address))
+            .collect()
     })
 }
 
 fn greets(address: Ipv4Addr) -> bool {
-    let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::from((address, 22)), Duration::from_millis(500)) else { return false };
+    let Ok(mut stream) =
+        TcpStream::connect_timeout(&SocketAddr::from((address, 22)), Duration::from_millis(500))
+    else {
+        return false;
+    };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
     let mut greeting = [0; 4];
     stream.read_exact(&mut greeting).is_ok() && &greeting == b"SSH-"
@@ -97,13 +124,21 @@ fn greets(address: Ipv4Addr) -> bool {
 /// Listens on a loopback address of the machine.
 pub fn listen(address: SocketAddr) -> Result<TcpListener> {
     if !address.ip().is_loopback() {
-        return Err(Diagnostic::new(format!("{address} is not a loopback address")).help("a lab is reached from this machine only"));
+        return Err(
+            Diagnostic::new(format!("{address} is not a loopback address"))
+                .help("a lab is reached from this machine only"),
+        );
     }
     TcpListener::bind(address).map_err(while_doing(format!("cannot listen on {address}")))
 }
 
 /// Relays every connection to the listener into the lab, until the lab is down.
-pub fn forward(listener: &TcpListener, keeper: &Keeper, address: Ipv4Addr, port: u16) -> Result<()> {
+pub fn forward(
+    listener: &TcpListener,
+    keeper: &Keeper,
+    address: Ipv4Addr,
+    port: u16,
+) -> Result<()> {
     let open = Arc::new(AtomicUsize::new(0));
     for client in listener.incoming() {
         let client = client.map_err(while_doing("accept"))?;
@@ -164,7 +199,9 @@ mod tests {
             service.read_to_end(&mut heard).unwrap();
             io::Write::write_all(&mut service, &heard).unwrap();
         });
-        let said: Vec<u8> = (0..200_000u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let said: Vec<u8> = (0..200_000u32)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
         io::Write::write_all(&mut user, &said).unwrap();
         user.shutdown(Shutdown::Write).unwrap();
         let mut heard = Vec::new();

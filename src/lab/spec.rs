@@ -52,16 +52,29 @@ impl HostSpec {
     /// Checks a name and an address.
     pub fn new(name: &str, address: &str) -> Result<Self> {
         if !is_label(name) {
-            return Err(Diagnostic::new(format!("`{name}` cannot be the name of a lab host"))
-                .help("use 1 to 32 lower-case letters, digits and dashes"));
+            return Err(
+                Diagnostic::new(format!("`{name}` cannot be the name of a lab host"))
+                    .help("use 1 to 32 lower-case letters, digits and dashes"),
+            );
         }
         let parsed: Ipv4Addr = address.parse().map_err(|_| {
-            Diagnostic::new(format!("`{address}` is not an IPv4 address")).on(name).help("lab hosts need a plain IPv4 address, like 192.168.104.11")
+            Diagnostic::new(format!("`{address}` is not an IPv4 address"))
+                .on(name)
+                .help("lab hosts need a plain IPv4 address, like 192.168.104.11")
         })?;
-        if parsed.is_loopback() || parsed.is_multicast() || parsed.is_unspecified() || matches!(parsed.octets()[3], 0 | 255) {
-            return Err(Diagnostic::new(format!("`{address}` cannot be the address of a host")).on(name));
+        if parsed.is_loopback()
+            || parsed.is_multicast()
+            || parsed.is_unspecified()
+            || matches!(parsed.octets()[3], 0 | 255)
+        {
+            return Err(
+                Diagnostic::new(format!("`{address}` cannot be the address of a host")).on(name),
+            );
         }
-        Ok(Self { name: name.to_owned(), address: parsed })
+        Ok(Self {
+            name: name.to_owned(),
+            address: parsed,
+        })
     }
 
     /// The lab's end of the host's cable. Interface names hold 15 letters; an address as hex always fits.
@@ -78,7 +91,9 @@ impl HostSpec {
 
 fn is_label(name: &str) -> bool {
     (1..=32).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-')
 }
@@ -97,22 +112,6 @@ pub fn parse_hosts(text: &str) -> Result<Vec<HostSpec>> {
     Ok(hosts)
 }
 
-/// The hosts of a stack that hactl brings along.
-pub fn stack_hosts(stack: &str) -> Option<Vec<HostSpec>> {
-    let table: &[(&str, [u8; 4])] = match stack {
-        "pg-ha" => &[
-            ("lb1", [192, 168, 104, 11]),
-            ("lb2", [192, 168, 104, 12]),
-            ("app1", [192, 168, 104, 21]),
-            ("app2", [192, 168, 104, 22]),
-            ("db1", [192, 168, 104, 31]),
-            ("db2", [192, 168, 104, 32]),
-        ],
-        _ => return None,
-    };
-    Some(table.iter().map(|&(name, address)| HostSpec { name: name.to_owned(), address: address.into() }).collect())
-}
-
 /// Refuses an empty lab and names or addresses given twice.
 pub fn check(hosts: &[HostSpec]) -> Result<()> {
     if hosts.is_empty() {
@@ -122,10 +121,16 @@ pub fn check(hosts: &[HostSpec]) -> Result<()> {
     let mut addresses = BTreeSet::new();
     for host in hosts {
         if !names.insert(&host.name) {
-            return Err(Diagnostic::new(format!("host `{}` is given twice", host.name)));
+            return Err(Diagnostic::new(format!(
+                "host `{}` is given twice",
+                host.name
+            )));
         }
         if !addresses.insert(host.address) {
-            return Err(Diagnostic::new(format!("address {} is given to two hosts", host.address)).on(&host.name));
+            return Err(
+                Diagnostic::new(format!("address {} is given to two hosts", host.address))
+                    .on(&host.name),
+            );
         }
     }
     Ok(())
@@ -135,12 +140,19 @@ pub fn check(hosts: &[HostSpec]) -> Result<()> {
 pub fn gateway(of: Ipv4Addr, hosts: &[HostSpec]) -> Ipv4Addr {
     let [a, b, c, _] = of.octets();
     let first = Ipv4Addr::new(a, b, c, 1);
-    if hosts.iter().any(|host| host.address == first) { Ipv4Addr::new(a, b, c, 254) } else { first }
+    if hosts.iter().any(|host| host.address == first) {
+        Ipv4Addr::new(a, b, c, 254)
+    } else {
+        first
+    }
 }
 
 /// The lab's own addresses, one for each network that a host is in.
 pub fn gateways(hosts: &[HostSpec]) -> BTreeSet<Ipv4Addr> {
-    hosts.iter().map(|host| gateway(host.address, hosts)).collect()
+    hosts
+        .iter()
+        .map(|host| gateway(host.address, hosts))
+        .collect()
 }
 
 #[cfg(test)]
@@ -149,26 +161,52 @@ mod tests {
 
     #[test]
     fn hosts_are_read_or_refused() {
-        let cases: &[(&str, Result<&[(&str, &str)], &str>)] = &[
-            ("a=10.0.0.2,b=10.0.0.3", Ok(&[("a", "10.0.0.2"), ("b", "10.0.0.3")])),
-            ("a=10.0.0.2, b=10.0.0.3,", Ok(&[("a", "10.0.0.2"), ("b", "10.0.0.3")])),
+        type Expected = Result<&'static [(&'static str, &'static str)], &'static str>;
+        let cases: &[(&str, Expected)] = &[
+            (
+                "a=10.0.0.2,b=10.0.0.3",
+                Ok(&[("a", "10.0.0.2"), ("b", "10.0.0.3")]),
+            ),
+            (
+                "a=10.0.0.2, b=10.0.0.3,",
+                Ok(&[("a", "10.0.0.2"), ("b", "10.0.0.3")]),
+            ),
             ("", Err("a lab needs at least one host")),
             ("a", Err("`a` is not NAME=ADDRESS")),
             ("a=10.0.0", Err("`10.0.0` is not an IPv4 address")),
             ("a=fe80::1", Err("`fe80::1` is not an IPv4 address")),
-            ("a=10.0.0.0", Err("`10.0.0.0` cannot be the address of a host")),
-            ("a=127.0.0.1", Err("`127.0.0.1` cannot be the address of a host")),
+            (
+                "a=10.0.0.0",
+                Err("`10.0.0.0` cannot be the address of a host"),
+            ),
+            (
+                "a=127.0.0.1",
+                Err("`127.0.0.1` cannot be the address of a host"),
+            ),
             ("a=10.0.0.2,a=10.0.0.3", Err("host `a` is given twice")),
-            ("a=10.0.0.2,b=10.0.0.2", Err("address 10.0.0.2 is given to two hosts")),
-            ("a;b=10.0.0.2", Err("`a;b` cannot be the name of a lab host")),
+            (
+                "a=10.0.0.2,b=10.0.0.2",
+                Err("address 10.0.0.2 is given to two hosts"),
+            ),
+            (
+                "a;b=10.0.0.2",
+                Err("`a;b` cannot be the name of a lab host"),
+            ),
             ("-a=10.0.0.2", Err("`-a` cannot be the name of a lab host")),
         ];
         for (text, expected) in cases {
             let got = parse_hosts(text);
             match expected {
                 Ok(hosts) => {
-                    let got: Vec<_> = got.unwrap().into_iter().map(|host| (host.name, host.address.to_string())).collect();
-                    let expected: Vec<_> = hosts.iter().map(|(name, address)| ((*name).to_owned(), (*address).to_owned())).collect();
+                    let got: Vec<_> = got
+                        .unwrap()
+                        .into_iter()
+                        .map(|host| (host.name, host.address.to_string()))
+                        .collect();
+                    let expected: Vec<_> = hosts
+                        .iter()
+                        .map(|(name, address)| ((*name).to_owned(), (*address).to_owned()))
+                        .collect();
                     assert_eq!(got, expected, "{text}");
                 }
                 Err(message) => assert_eq!(got.unwrap_err().message, *message, "{text}"),
@@ -178,7 +216,15 @@ mod tests {
 
     #[test]
     fn a_lab_name_is_safe_in_a_path() {
-        for (name, good) in [("hactl", true), ("a-1", true), ("", false), ("../x", false), ("A", false), ("a-", false), ("a b", false)] {
+        for (name, good) in [
+            ("hactl", true),
+            ("a-1", true),
+            ("", false),
+            ("../x", false),
+            ("A", false),
+            ("a-", false),
+            ("a b", false),
+        ] {
             assert_eq!(LabName::new(name).is_ok(), good, "{name}");
         }
         assert!(LabName::new(LabName::DEFAULT).is_ok());
@@ -186,18 +232,26 @@ mod tests {
 
     #[test]
     fn names_of_interfaces_fit_and_differ() {
-        let hosts = stack_hosts("pg-ha").unwrap();
-        check(&hosts).unwrap();
+        let hosts = parse_hosts("a=192.168.104.11,b=192.168.104.110,c=192.168.4.11").unwrap();
         let ports: BTreeSet<String> = hosts.iter().map(HostSpec::port).collect();
         assert_eq!(ports.len(), hosts.len());
         assert!(ports.iter().all(|port| port.len() < 16));
-        assert_eq!((hosts[0].port().as_str(), hosts[0].mac().as_str()), ("hc0a8680b", "02:ac:c0:a8:68:0b"));
+        assert_eq!(
+            (hosts[0].port().as_str(), hosts[0].mac().as_str()),
+            ("hc0a8680b", "02:ac:c0:a8:68:0b")
+        );
     }
 
     #[test]
     fn the_router_gives_way_to_a_host() {
-        for (text, expected) in [("a=10.0.0.2,b=10.0.1.2", vec!["10.0.0.1", "10.0.1.1"]), ("a=10.0.0.1,b=10.0.0.2", vec!["10.0.0.254"])] {
-            let got: Vec<String> = gateways(&parse_hosts(text).unwrap()).iter().map(ToString::to_string).collect();
+        for (text, expected) in [
+            ("a=10.0.0.2,b=10.0.1.2", vec!["10.0.0.1", "10.0.1.1"]),
+            ("a=10.0.0.1,b=10.0.0.2", vec!["10.0.0.254"]),
+        ] {
+            let got: Vec<String> = gateways(&parse_hosts(text).unwrap())
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             assert_eq!(got, expected, "{text}");
         }
     }

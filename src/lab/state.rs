@@ -44,9 +44,14 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn xdg(variable: &str, below_home: &str) -> PathBuf {
-    match std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
+    match std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+    {
         Some(path) => path,
-        None => PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/".into())).join(below_home),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/".into())).join(below_home)
+        }
     }
 }
 
@@ -62,7 +67,10 @@ pub struct Places {
 impl Places {
     /// The files of the lab of this name.
     pub fn new(base: PathBuf, name: &LabName) -> Self {
-        Self { root: base.join(name.as_str()), base }
+        Self {
+            root: base.join(name.as_str()),
+            base,
+        }
     }
 
     /// What the lab is.
@@ -119,13 +127,21 @@ impl Places {
             use std::os::unix::fs::MetadataExt;
             hash.update(format!("{}:{}", data.dev(), data.ino()));
         }
-        let digest: String = hash.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+        let digest = super::hex(&hash.finalize()[..5]);
         format!("hactl-lab-{digest}")
     }
 
     /// Makes the folders, readable by their owner alone.
     pub fn create(&self) -> Result<()> {
-        for dir in ["", "hosts", "ids", "console", "podman", "podman/hooks", "podman/networks"] {
+        for dir in [
+            "",
+            "hosts",
+            "ids",
+            "console",
+            "podman",
+            "podman/hooks",
+            "podman/networks",
+        ] {
             make_dir(&self.root.join(dir))?;
         }
         Ok(())
@@ -134,14 +150,26 @@ impl Places {
     /// Waits for other commands that change this lab, and keeps them out while the file is held.
     pub fn lock(&self) -> Result<File> {
         make_dir(&self.base)?;
-        let name = self.root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = self
+            .root
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         lock_file(&self.base.join(format!(".{name}.lock")))
     }
 }
 
 /// Makes a folder, and those above it, for its owner alone.
 pub fn make_dir(dir: &Path) -> Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(while_doing(format!("cannot make the folder `{}`", dir.display())))
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(while_doing(format!(
+            "cannot make the folder `{}`",
+            dir.display()
+        )))
 }
 
 /// Takes a lock; it is given back when the file is dropped.
@@ -153,7 +181,8 @@ pub fn lock_file(path: &Path) -> Result<File> {
         .mode(0o600)
         .open(path)
         .map_err(while_doing(format!("cannot open `{}`", path.display())))?;
-    file.lock().map_err(while_doing(format!("cannot lock `{}`", path.display())))?;
+    file.lock()
+        .map_err(while_doing(format!("cannot lock `{}`", path.display())))?;
     Ok(file)
 }
 
@@ -209,36 +238,58 @@ impl Lab {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(format!("cannot read `{}`: {error}", path.display()))),
         };
-        let lab: Self = serde_json::from_str(&text).map_err(while_doing(format!("`{}` is not the record of a lab", path.display())))?;
+        let lab: Self = serde_json::from_str(&text).map_err(while_doing(format!(
+            "`{}` is not the record of a lab",
+            path.display()
+        )))?;
         if lab.version != Self::VERSION {
-            return Err(failed(format!("the lab `{}` was made by another version of hactl", lab.name)).help("take it down with that version"));
+            return Err(failed(format!(
+                "the lab `{}` was made by another version of hactl",
+                lab.name
+            ))
+            .help("take it down with that version"));
         }
         Ok(Some(lab))
     }
 
     /// Writes the record.
     pub fn save(&self, places: &Places) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(while_doing("cannot write lab.json"))?;
+        let text =
+            serde_json::to_string_pretty(self).map_err(while_doing("cannot write lab.json"))?;
         write_private(&places.record(), &(text + "\n"))
     }
 
     /// The record of a lab whose keeper lives; an error that says what to do otherwise.
     pub fn alive(places: &Places) -> Result<(Self, Keeper)> {
-        let name = places.root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = places
+            .root
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let down = || {
-            Diagnostic::new(format!("the lab `{name}` is not up")).help(format!("start it with `hactl lab up --name {name}`"))
+            Diagnostic::new(format!("the lab `{name}` is not up"))
+                .help(format!("start it with `hactl lab up --name {name}`"))
         };
         let lab = Self::load(places)?.ok_or_else(down)?;
-        let keeper = lab.keeper.clone().filter(Keeper::is_alive).ok_or_else(down)?;
+        let keeper = lab
+            .keeper
+            .clone()
+            .filter(Keeper::is_alive)
+            .ok_or_else(down)?;
         Ok((lab, keeper))
     }
 
     /// The host of this name.
     pub fn host(&self, name: &str) -> Result<&HostSpec> {
-        self.hosts.iter().find(|host| host.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.hosts.iter().map(|host| host.name.as_str()).collect();
-            Diagnostic::new(format!("the lab `{}` has no host `{name}`", self.name)).help(format!("its hosts are {}", names.join(", ")))
-        })
+        self.hosts
+            .iter()
+            .find(|host| host.name == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.hosts.iter().map(|host| host.name.as_str()).collect();
+                Diagnostic::new(format!("the lab `{}` has no host `{name}`", self.name))
+                    .help(format!("its hosts are {}", names.join(", ")))
+            })
     }
 }
 

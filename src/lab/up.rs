@@ -37,14 +37,24 @@ pub struct Done {
 
 /// Brings a lab up, or what is missing of it. An error or an interrupt takes down what was begun here, and leaves a lab
 /// that was up before as it was. `interrupted` is called, after the cleaning, instead of returning.
-pub fn up(wish: &Wish, places: &Places, say: &(dyn Fn(&str) + Sync), interrupted: fn() -> !) -> Result<Done> {
+pub fn up(
+    wish: &Wish,
+    places: &Places,
+    say: &(dyn Fn(&str) + Sync),
+    interrupted: fn() -> !,
+) -> Result<Done> {
     doctor::require()?;
     let _lock = places.lock()?;
     match Lab::load(places)? {
-        Some(lab) if lab.keeper.as_ref().is_some_and(Keeper::is_alive) => return complete(lab, wish, places, say),
+        Some(lab) if lab.keeper.as_ref().is_some_and(Keeper::is_alive) => {
+            return complete(lab, wish, places, say);
+        }
         _ => clean(places)?,
     }
-    let begun = Begun { places: places.clone(), stage: Arc::new(Mutex::new(Stage::Begun(None))) };
+    let begun = Begun {
+        places: places.clone(),
+        stage: Arc::new(Mutex::new(Stage::Begun(None))),
+    };
     begun.on_interrupt(interrupted)?;
     let result = create(wish, places, &begun, say);
     // Whoever comes first, this or an interrupt, cleans; the other finds it done.
@@ -84,7 +94,9 @@ impl Begun {
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             signals.add(signal);
         }
-        signals.thread_block().map_err(while_doing("cannot wait for interrupts"))?;
+        signals
+            .thread_block()
+            .map_err(while_doing("cannot wait for interrupts"))?;
         let (stage, places) = (Arc::clone(&self.stage), self.places.clone());
         std::thread::spawn(move || {
             while signals.wait().is_err() {}
@@ -102,7 +114,12 @@ impl Begun {
     }
 }
 
-fn create(wish: &Wish, places: &Places, begun: &Begun, say: &(dyn Fn(&str) + Sync)) -> Result<Done> {
+fn create(
+    wish: &Wish,
+    places: &Places,
+    begun: &Begun,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Done> {
     let recipe = Recipe::new(wish.with_python)?;
     let mut lab = Lab {
         version: Lab::VERSION,
@@ -118,9 +135,11 @@ fn create(wish: &Wish, places: &Places, begun: &Begun, say: &(dyn Fn(&str) + Syn
         let mut stage = begun.stage();
         places.create()?;
         let log = places.root.join("keeper.log");
-        let starting = Starting::new(&places.cgroup(), &lab.hosts, &log).map_err(|error| match std::fs::read_to_string(&log) {
-            Ok(text) if !text.is_empty() => error.note(text),
-            _ => error,
+        let starting = Starting::new(&places.cgroup(), &lab.hosts, &log).map_err(|error| {
+            match std::fs::read_to_string(&log) {
+                Ok(text) if !text.is_empty() => error.note(text),
+                _ => error,
+            }
         })?;
         // On record before it may stay: whatever happens after this, `down` finds it.
         lab.keeper = Some(starting.keeper.clone());
@@ -138,25 +157,49 @@ fn create(wish: &Wish, places: &Places, begun: &Begun, say: &(dyn Fn(&str) + Syn
 
 /// Starts the dead hosts of a lab that is up, and adds hosts that are new.
 fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> Result<Done> {
-    let keeper = lab.keeper.clone().ok_or_else(|| failed("the lab has no keeper"))?;
+    let keeper = lab
+        .keeper
+        .clone()
+        .ok_or_else(|| failed("the lab has no keeper"))?;
     let down = || format!("take it down first: `hactl lab down --name {}`", lab.name);
     if lab.with_python != wish.with_python {
-        let (is, wanted) = if lab.with_python { ("with", "without") } else { ("without", "with") };
-        return Err(Diagnostic::new(format!("the lab `{}` is up {is} Python, and was asked for {wanted}", lab.name)).help(down()));
+        let (is, wanted) = if lab.with_python {
+            ("with", "without")
+        } else {
+            ("without", "with")
+        };
+        return Err(Diagnostic::new(format!(
+            "the lab `{}` is up {is} Python, and was asked for {wanted}",
+            lab.name
+        ))
+        .help(down()));
     }
     let mut new = Vec::new();
     for host in &wish.hosts {
         match lab.hosts.iter().find(|known| known.name == host.name) {
             Some(known) if known == host => {}
             Some(known) => {
-                return Err(Diagnostic::new(format!("the lab `{}` has this host with the address {}", lab.name, known.address)).on(&host.name).help(down()));
+                return Err(Diagnostic::new(format!(
+                    "the lab `{}` has this host with the address {}",
+                    lab.name, known.address
+                ))
+                .on(&host.name)
+                .help(down()));
             }
             None => new.push(host.clone()),
         }
     }
     let known = |address| super::spec::gateways(&lab.hosts).contains(&address);
-    if let Some(host) = new.iter().find(|host| !known(super::spec::gateway(host.address, &lab.hosts))) {
-        return Err(Diagnostic::new(format!("{} is in no network of the lab `{}`", host.address, lab.name)).on(&host.name).help(down()));
+    if let Some(host) = new
+        .iter()
+        .find(|host| !known(super::spec::gateway(host.address, &lab.hosts)))
+    {
+        return Err(Diagnostic::new(format!(
+            "{} is in no network of the lab `{}`",
+            host.address, lab.name
+        ))
+        .on(&host.name)
+        .help(down()));
     }
     if !new.is_empty() || lab.login != wish.login {
         lab.hosts.extend(new);
@@ -172,16 +215,35 @@ fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> R
 
 /// Starts what does not run, all at once, and waits until ssh greets on it.
 fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Result<Vec<String>> {
-    let containers = Containers::new(keeper, places, &lab.image)?;
-    let dead: Vec<&HostSpec> =
-        lab.hosts.iter().filter(|host| matches!(containers.state(host), HostState::Absent | HostState::Dead)).collect();
+    let containers = Containers::new(keeper, places, &lab.image);
+    let dead: Vec<&HostSpec> = lab
+        .hosts
+        .iter()
+        .filter(|host| matches!(containers.state(host), HostState::Absent | HostState::Dead))
+        .collect();
     if dead.is_empty() {
         return Ok(Vec::new());
     }
-    say(&format!("starting {}", dead.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(" ")));
+    say(&format!(
+        "starting {}",
+        dead.iter()
+            .map(|host| host.name.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
+    ));
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = dead.iter().map(|host| scope.spawn(|| containers.start(host))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(failed("starting a host panicked")))).collect()
+        let threads: Vec<_> = dead
+            .iter()
+            .map(|host| scope.spawn(|| containers.start(host)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(failed("starting a host panicked")))
+            })
+            .collect()
     });
     let mut errors = Diagnostics::default();
     for result in results {
@@ -195,16 +257,34 @@ fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Res
 }
 
 /// Waits until ssh greets on hosts that can be heard at all.
-pub fn await_logins(lab: &Lab, keeper: &Keeper, provider: &dyn Provider, hosts: &[&HostSpec]) -> Result<()> {
-    let cut_off = |host: &HostSpec| lab.cuts.iter().any(|cut| cut.from.is_none() && cut.host == host.name);
-    let addresses: Vec<Ipv4Addr> = hosts.iter().filter(|host| !cut_off(host)).map(|host| host.address).collect();
+pub fn await_logins(
+    lab: &Lab,
+    keeper: &Keeper,
+    provider: &dyn Provider,
+    hosts: &[&HostSpec],
+) -> Result<()> {
+    let cut_off = |host: &HostSpec| {
+        lab.cuts
+            .iter()
+            .any(|cut| cut.from.is_none() && cut.host == host.name)
+    };
+    let addresses: Vec<Ipv4Addr> = hosts
+        .iter()
+        .filter(|host| !cut_off(host))
+        .map(|host| host.address)
+        .collect();
     let silent = relay::await_ssh(keeper, &addresses, BOOT);
     match hosts.iter().find(|host| silent.contains(&host.address)) {
         None => Ok(()),
         Some(host) => {
             let console = provider.console(host);
             let tail: Vec<&str> = console.lines().rev().take(20).collect();
-            Err(failed(format!("ssh does not greet after {} seconds", BOOT.as_secs())).on(&host.name).note(tail.into_iter().rev().collect::<Vec<_>>().join("\n")))
+            Err(failed(format!(
+                "ssh does not greet after {} seconds",
+                BOOT.as_secs()
+            ))
+            .on(&host.name)
+            .note(tail.into_iter().rev().collect::<Vec<_>>().join("\n")))
         }
     }
 }
@@ -214,7 +294,11 @@ pub fn down(places: &Places) -> Result<bool> {
     let _lock = places.lock()?;
     let there = places.root.exists();
     // A record that cannot be read must not keep a lab alive for ever; its cgroup still leads to it.
-    if let Ok(Some(Lab { keeper: Some(keeper), .. })) = Lab::load(places) {
+    if let Ok(Some(Lab {
+        keeper: Some(keeper),
+        ..
+    })) = Lab::load(places)
+    {
         keeper.kill()?;
     }
     clean(places)?;
@@ -227,11 +311,17 @@ fn clean(places: &Places) -> Result<()> {
         return Ok(());
     }
     remove_cgroups(&places.cgroup());
-    std::fs::remove_dir_all(&places.root).map_err(while_doing(format!("cannot remove `{}`", places.root.display())))
+    std::fs::remove_dir_all(&places.root).map_err(while_doing(format!(
+        "cannot remove `{}`",
+        places.root.display()
+    )))
 }
 
 /// Changes the cuts of a lab that is up.
-pub fn set_cuts(places: &Places, change: impl FnOnce(&Lab) -> Result<Vec<super::state::Cut>>) -> Result<()> {
+pub fn set_cuts(
+    places: &Places,
+    change: impl FnOnce(&Lab) -> Result<Vec<super::state::Cut>>,
+) -> Result<()> {
     let _lock = places.lock()?;
     let (mut lab, keeper) = Lab::alive(places)?;
     lab.cuts = change(&lab)?;

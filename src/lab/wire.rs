@@ -4,11 +4,11 @@
 use super::keeper::{BRIDGE, Keeper, Network};
 use super::spec::{HostSpec, PREFIX, gateway};
 use super::state::{Cut, Lab, Places};
-use super::{failed, run, while_doing};
+use super::{failed, program, run, while_doing};
 use crate::base::Result;
 use std::fmt::Write as _;
 use std::io::{Seek, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// The annotation that tells the runtime's hook which host it is plugging in.
 pub const ANNOTATION: &str = "hactl.host";
@@ -28,17 +28,29 @@ pub(crate) fn text_as_stdin(text: &str) -> Result<Stdio> {
 /// `hactl lab __wire FOLDER`: the container runtime calls it when a host's namespaces exist and before its first
 /// process starts, so that a host never boots without its network, and a dead one has none.
 pub fn plug_in(places: &Places) -> Result<()> {
-    let state: serde_json::Value = serde_json::from_reader(std::io::stdin()).map_err(while_doing("no container state on stdin"))?;
-    let name = state["annotations"][ANNOTATION].as_str().ok_or_else(|| failed("the container has no host name"))?;
-    let pid = state["pid"].as_i64().ok_or_else(|| failed("the container has no process"))?;
+    let state: serde_json::Value = serde_json::from_reader(std::io::stdin())
+        .map_err(while_doing("no container state on stdin"))?;
+    let name = state["annotations"][ANNOTATION]
+        .as_str()
+        .ok_or_else(|| failed("the container has no host name"))?;
+    let pid = state["pid"]
+        .as_i64()
+        .ok_or_else(|| failed("the container has no process"))?;
     let lab = Lab::load(places)?.ok_or_else(|| failed("no such lab"))?;
     let host = lab.host(name)?;
     let (outside, inside) = batches(host, &lab.hosts, pid);
     // The cable of a host that died a moment ago may still be there.
-    let _ = Command::new("ip").args(["link", "delete", &host.port()]).stderr(Stdio::null()).status();
-    run(Command::new("ip").args(["-batch", "-"]).stdin(text_as_stdin(&outside)?))?;
+    let _ = program("ip")
+        .args(["link", "delete", &host.port()])
+        .stderr(Stdio::null())
+        .status();
+    run(program("ip")
+        .args(["-batch", "-"])
+        .stdin(text_as_stdin(&outside)?))?;
     let target = pid.to_string();
-    run(Command::new("nsenter").args(["--target", &target, "--net", "ip", "-batch", "-"]).stdin(text_as_stdin(&inside)?))?;
+    run(program("nsenter")
+        .args(["--target", &target, "--net", "ip", "-batch", "-"])
+        .stdin(text_as_stdin(&inside)?))?;
     Ok(())
 }
 
@@ -46,7 +58,9 @@ pub fn plug_in(places: &Places) -> Result<()> {
 fn batches(host: &HostSpec, hosts: &[HostSpec], pid: i64) -> (String, String) {
     let (port, mac, address) = (host.port(), host.mac(), host.address);
     let router = gateway(address, hosts);
-    let outside = format!("link add {port} type veth peer name eth0 address {mac} netns {pid}\nlink set {port} master {BRIDGE} up");
+    let outside = format!(
+        "link add {port} type veth peer name eth0 address {mac} netns {pid}\nlink set {port} master {BRIDGE} up"
+    );
     let inside = format!(
         "link set lo up\naddress add {address}/{PREFIX} brd + dev eth0\nlink set eth0 up\nroute add default via {router} dev eth0"
     );
@@ -56,13 +70,19 @@ fn batches(host: &HostSpec, hosts: &[HostSpec], pid: i64) -> (String, String) {
 /// Unplugs a host at once: what a power cut does to the link before anything else.
 pub fn unplug(keeper: &Keeper, host: &HostSpec) {
     let mut ip = keeper.enter(Network::Lab, "ip");
-    let _ = ip.args(["link", "set", &host.port(), "down"]).stderr(Stdio::null()).status();
+    let _ = ip
+        .args(["link", "set", &host.port(), "down"])
+        .stderr(Stdio::null())
+        .status();
 }
 
 /// Makes the network as cut as the lab's record says, in one step.
 pub fn apply_cuts(keeper: &Keeper, lab: &Lab) -> Result<()> {
     let rules = ruleset(lab)?;
-    run(keeper.enter(Network::Lab, "nft").args(["-f", "-"]).stdin(text_as_stdin(&rules)?))?;
+    run(keeper
+        .enter(Network::Lab, "nft")
+        .args(["-f", "-"])
+        .stdin(text_as_stdin(&rules)?))?;
     Ok(())
 }
 
@@ -81,14 +101,20 @@ fn ruleset(lab: &Lab) -> Result<String> {
                 let _ = writeln!(forward, "    iifname \"{a}\" oifname \"{b}\" drop");
             }
         } else {
-            let _ = writeln!(forward, "    iifname \"{port}\" drop\n    oifname \"{port}\" drop");
+            let _ = writeln!(
+                forward,
+                "    iifname \"{port}\" drop\n    oifname \"{port}\" drop"
+            );
             let _ = writeln!(input, "    iifname \"{port}\" drop");
             let _ = writeln!(output, "    oifname \"{port}\" drop");
         }
     }
     text.push_str("table bridge hactl {\n");
     for (hook, rules) in [("forward", forward), ("input", input), ("output", output)] {
-        let _ = write!(text, "  chain {hook} {{\n    type filter hook {hook} priority 0; policy accept;\n{rules}  }}\n");
+        let _ = write!(
+            text,
+            "  chain {hook} {{\n    type filter hook {hook} priority 0; policy accept;\n{rules}  }}\n"
+        );
     }
     text.push_str("}\n");
     Ok(text)
@@ -126,7 +152,10 @@ mod tests {
     use crate::lab::spec::{LabName, parse_hosts};
 
     fn cut(host: &str, from: Option<&str>) -> Cut {
-        Cut { host: host.to_owned(), from: from.map(str::to_owned) }
+        Cut {
+            host: host.to_owned(),
+            from: from.map(str::to_owned),
+        }
     }
 
     fn lab(cuts: Vec<Cut>) -> Lab {
@@ -147,16 +176,28 @@ mod tests {
         let one = with_cut(&[], cut("a", Some("b")));
         assert_eq!(with_cut(&one, cut("b", Some("a"))), one);
         let two = with_cut(&one, cut("c", None));
-        let cases: &[(Option<&str>, Option<&str>, usize)] =
-            &[(None, None, 0), (Some("b"), Some("a"), 1), (Some("b"), None, 1), (Some("c"), None, 1), (Some("a"), Some("c"), 2)];
+        let cases: &[(Option<&str>, Option<&str>, usize)] = &[
+            (None, None, 0),
+            (Some("b"), Some("a"), 1),
+            (Some("b"), None, 1),
+            (Some("c"), None, 1),
+            (Some("a"), Some("c"), 2),
+        ];
         for (host, other, left) in cases {
-            assert_eq!(without(&two, *host, *other).len(), *left, "{host:?} {other:?}");
+            assert_eq!(
+                without(&two, *host, *other).len(),
+                *left,
+                "{host:?} {other:?}"
+            );
         }
     }
 
     #[test]
     fn the_filter_cuts_both_ways_and_nothing_else() {
-        assert_eq!(ruleset(&lab(vec![])).unwrap(), "table bridge hactl\ndelete table bridge hactl\n");
+        assert_eq!(
+            ruleset(&lab(vec![])).unwrap(),
+            "table bridge hactl\ndelete table bridge hactl\n"
+        );
         let pair = ruleset(&lab(vec![cut("a", Some("b"))])).unwrap();
         assert!(pair.contains("iifname \"h0a000002\" oifname \"h0a000003\" drop"));
         assert!(pair.contains("iifname \"h0a000003\" oifname \"h0a000002\" drop"));
@@ -170,7 +211,12 @@ mod tests {
     fn a_host_is_plugged_in_with_its_address_and_router() {
         let lab = lab(vec![]);
         let (outside, inside) = batches(&lab.hosts[0], &lab.hosts, 7);
-        assert!(outside.contains("link add h0a000002 type veth peer name eth0 address 02:ac:0a:00:00:02 netns 7"));
-        assert!(inside.contains("address add 10.0.0.2/24 brd + dev eth0") && inside.contains("default via 10.0.0.1"));
+        assert!(outside.contains(
+            "link add h0a000002 type veth peer name eth0 address 02:ac:0a:00:00:02 netns 7"
+        ));
+        assert!(
+            inside.contains("address add 10.0.0.2/24 brd + dev eth0")
+                && inside.contains("default via 10.0.0.1")
+        );
     }
 }

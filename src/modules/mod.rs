@@ -10,7 +10,9 @@ mod probe;
 mod system;
 
 pub use args::{Args, Kind, Param, Spec, convert, nearest, unknown_parameter};
-pub use probe::{Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step};
+pub use probe::{
+    Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step,
+};
 pub use system::{facts_probe, parse_facts};
 
 use crate::base::Result;

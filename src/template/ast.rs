@@ -1,6 +1,5 @@
 //! A parsed template. Owned, so that it can be kept and shared between threads.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// A place inside a template: line from 1, column from 0.
@@ -218,7 +217,6 @@ pub enum Kind {
 
 /// The operators of two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Op {
     And,
     Or,
@@ -297,8 +295,8 @@ impl Expr {
                 base.write(out);
                 out.push('[');
                 match &index.kind {
-                    Kind::Const(Literal::Str(text)) => drop(write!(out, "'{text}'")),
-                    Kind::Const(Literal::Int(number)) => drop(write!(out, "{number}")),
+                    Kind::Const(Literal::Str(text)) => out.push_str(&format!("'{text}'")),
+                    Kind::Const(Literal::Int(number)) => out.push_str(&format!("{number}")),
                     _ => index.write(out),
                 }
                 out.push(']');

@@ -27,7 +27,10 @@ pub struct Frame {
 impl Frame {
     /// A frame inside another.
     pub fn inside(parent: Option<Rc<Frame>>) -> Rc<Self> {
-        Rc::new(Self { vars: RefCell::default(), parent })
+        Rc::new(Self {
+            vars: RefCell::default(),
+            parent,
+        })
     }
 
     /// Sets a name in this frame.
@@ -43,7 +46,11 @@ impl Frame {
 
     /// The names set in this frame itself.
     pub fn own(&self) -> Entries {
-        self.vars.borrow().iter().map(|(name, value)| (Key::Str(name.clone()), value.clone())).collect()
+        self.vars
+            .borrow()
+            .iter()
+            .map(|(name, value)| (Key::Str(name.clone()), value.clone()))
+            .collect()
     }
 
     /// All names that can be seen.
@@ -80,13 +87,10 @@ impl Out {
             value if self.first.is_none() && self.text.is_none() => self.first = Some(value),
             value => {
                 let text = match self.first.take() {
-                    Some(first) => self.text.insert(first.string()?),
+                    Some(first) => self.text.insert(printed(&first)?),
                     None => self.text.get_or_insert_default(),
                 };
-                match value {
-                    Val::Str(more) => text.push_str(&more),
-                    value => text.push_str(&value.string()?),
-                }
+                text.push_str(&printed(&value)?);
             }
         }
         Ok(())
@@ -97,20 +101,36 @@ impl Out {
         if self.unsure {
             return Val::UNSURE;
         }
-        self.marker.or_else(|| self.text.map(Val::from)).or(self.first).unwrap_or(Val::None)
+        self.marker
+            .or_else(|| self.text.map(Val::from))
+            .or(self.first)
+            .unwrap_or(Val::None)
     }
 
-    fn finish_file(self) -> Result<Rendered> {
+    /// The result as the text of a file, and whether the file's last line feeds belong to it: they do not when
+    /// the only thing put out was no text.
+    fn finish_file(self) -> Result<(Rendered, bool)> {
         if let (Some(Val::Undefined(missing)), false) = (&self.marker, self.unsure) {
             return Err(missing.error.clone());
         }
-        let text = match (self.text, self.first) {
-            (Some(text), _) => text,
-            (None, Some(first)) => first.string()?,
-            (None, None) => String::new(),
+        let (text, is_text) = match (self.text, self.first) {
+            (Some(text), _) => (text, true),
+            (None, Some(first)) => (printed(&first)?, matches!(first, Val::Str(_))),
+            (None, None) => (String::new(), false),
         };
-        Ok(Rendered { unknown: self.unsure || text.contains(UNKNOWN), text })
+        Ok((
+            Rendered {
+                unknown: self.unsure || text.contains(UNKNOWN),
+                text,
+            },
+            is_text,
+        ))
     }
+}
+
+fn printed(value: &Val) -> Result<String> {
+    value.check()?;
+    Ok(print::printed(value))
 }
 
 /// Evaluates one template.
@@ -163,7 +183,7 @@ impl<'s> Interp<'s> {
     }
 
     /// Runs a template file to its text.
-    pub fn run_file(mut self, template: &Template) -> Result<Rendered> {
+    pub fn run_file(mut self, template: &Template) -> Result<(Rendered, bool)> {
         match self.template(template) {
             Err(_) if self.out.unsure => {}
             other => other?,
@@ -179,12 +199,20 @@ impl<'s> Interp<'s> {
     }
 
     fn raw(&mut self, expr: &Expr) -> Result<Val> {
-        self.kind(expr).map_err(|error| if error.at.is_some() { error } else { error.at(&self.origin.span(expr.pos)) })
+        self.kind(expr).map_err(|error| {
+            if error.at.is_some() {
+                error
+            } else {
+                error.at(&self.origin.span(expr.pos))
+            }
+        })
     }
 
     fn kind(&mut self, expr: &Expr) -> Result<Val> {
         match &expr.kind {
-            Kind::Const(Literal::Str(text)) if self.form == Form::Expression && is_template(text) => {
+            Kind::Const(Literal::Str(text))
+                if self.form == Form::Expression && is_template(text) =>
+            {
                 // Conditions may hold templates in their texts: `'{{ a }}' == b`.
                 Ok(self.session.scalar(text, &self.origin.span(expr.pos)))
             }
@@ -253,16 +281,26 @@ impl<'s> Interp<'s> {
                     (false, Some(otherwise)) => self.raw(otherwise),
                     (false, None) => Ok(Val::undefined(
                         "",
-                        Diagnostic::new("the condition of the inline `if` does not hold and it has no `else`")
-                            .at(&self.origin.span(expr.pos)),
+                        Diagnostic::new(
+                            "the condition of the inline `if` does not hold and it has no `else`",
+                        )
+                        .at(&self.origin.span(expr.pos)),
                     )),
                 }
             }
             Kind::Filter(name, input, args) => self.filter(name, input, args),
             Kind::Test(name, input, args) => self.test(name, input, args),
             Kind::Call(callee, args) => self.call(callee, args, expr),
-            Kind::List(items) => items.iter().map(|item| self.eval(item)).collect::<Result<_>>().map(Val::list),
-            Kind::Tuple(items) => items.iter().map(|item| self.eval(item)).collect::<Result<_>>().map(Val::tuple),
+            Kind::List(items) => items
+                .iter()
+                .map(|item| self.eval(item))
+                .collect::<Result<_>>()
+                .map(Val::list),
+            Kind::Tuple(items) => items
+                .iter()
+                .map(|item| self.eval(item))
+                .collect::<Result<_>>()
+                .map(Val::tuple),
             Kind::Dict(pairs) => {
                 let mut entries = Entries::with_capacity(pairs.len());
                 for (key, value) in pairs {
@@ -273,7 +311,10 @@ impl<'s> Interp<'s> {
                         if key.is_unknown() {
                             return Ok(Val::UNSURE);
                         }
-                        return Err(Diagnostic::new(format!("{} cannot be a key of a dictionary", key.kind())));
+                        return Err(Diagnostic::new(format!(
+                            "{} cannot be a key of a dictionary",
+                            key.kind()
+                        )));
                     };
                     entries.insert(key, value);
                 }
@@ -287,11 +328,17 @@ impl<'s> Interp<'s> {
         if first.is_unknown() {
             // Whatever the left side is, a right side that does not hold decides.
             return Ok(match self.eval(right) {
-                Ok(second) if !second.is_unknown() && second.truthy().is_ok_and(|holds| !holds) => second,
+                Ok(second) if !second.is_unknown() && second.truthy().is_ok_and(|holds| !holds) => {
+                    second
+                }
                 _ => Val::UNSURE,
             });
         }
-        if first.truthy()? { self.eval(right) } else { Ok(first) }
+        if first.truthy()? {
+            self.eval(right)
+        } else {
+            Ok(first)
+        }
     }
 
     fn either(&mut self, left: &Expr, right: &Expr) -> Result<Val> {
@@ -302,7 +349,11 @@ impl<'s> Interp<'s> {
                 _ => Val::UNSURE,
             });
         }
-        if first.truthy()? { Ok(first) } else { self.eval(right) }
+        if first.truthy()? {
+            Ok(first)
+        } else {
+            self.eval(right)
+        }
     }
 
     fn variable(&mut self, name: &Arc<str>, expr: &Expr) -> Result<Val> {
@@ -315,8 +366,8 @@ impl<'s> Interp<'s> {
         if let Some(found) = globals::global(name) {
             return Ok(found);
         }
-        let mut error =
-            Diagnostic::new(format!("the variable `{name}` is not defined")).at(&self.origin.span(expr.pos));
+        let mut error = Diagnostic::new(format!("the variable `{name}` is not defined"))
+            .at(&self.origin.span(expr.pos));
         if let Some(near) = self.session.nearest(name, self.frame.names().into_iter()) {
             error = error.help(format!("did you mean `{near}`?"));
         }
@@ -328,17 +379,27 @@ impl<'s> Interp<'s> {
         match base {
             Val::Undefined(_) => base.clone(),
             Val::Unknown { .. } => Val::UNSURE,
-            _ => base.entry(name).unwrap_or_else(|| self.missing(base, &format!("`{name}`"), name, expr)),
+            _ => base
+                .entry(name)
+                .unwrap_or_else(|| self.missing(base, &format!("`{name}`"), name, expr)),
         }
     }
 
     fn item(&self, base: &Val, index: &Val, expr: &Expr) -> Val {
-        let settle = |value: Val| if let Val::Lazy(lazy) = value { lazy.settle() } else { value };
+        let settle = |value: Val| {
+            if let Val::Lazy(lazy) = value {
+                lazy.settle()
+            } else {
+                value
+            }
+        };
         let found = match (base, index) {
             (Val::Undefined(_), _) => return base.clone(),
             (_, Val::Undefined(_)) => return index.clone(),
             (Val::Unknown { .. }, _) | (_, Val::Unknown { .. }) => return Val::UNSURE,
-            (Val::Dict(dict), _) => Key::of(index).and_then(|key| dict.items.borrow().get(&key).cloned()),
+            (Val::Dict(dict), _) => {
+                Key::of(index).and_then(|key| dict.items.borrow().get(&key).cloned())
+            }
             (Val::Object(_), Val::Str(name)) => base.entry(name),
             (Val::List(list), Val::Int(number)) => ops::at(&list.items.borrow(), *number),
             (Val::Tuple(items), Val::Int(number)) => ops::at(items, *number),
@@ -349,7 +410,17 @@ impl<'s> Interp<'s> {
             _ => None,
         };
         let index = print::repr(index);
-        found.map_or_else(|| self.missing(base, &format!("item `{index}`"), index.trim_matches('\''), expr), settle)
+        found.map_or_else(
+            || {
+                self.missing(
+                    base,
+                    &format!("item `{index}`"),
+                    index.trim_matches('\''),
+                    expr,
+                )
+            },
+            settle,
+        )
     }
 
     fn missing(&self, base: &Val, what: &str, name: &str, expr: &Expr) -> Val {
@@ -358,11 +429,19 @@ impl<'s> Interp<'s> {
             Kind::Attr(inner, _) | Kind::Item(inner, _) => inner.describe(),
             _ => path.clone(),
         };
-        let mut error = Diagnostic::new(format!("`{path}` is not defined: `{inside}` ({}) has no {what}", base.kind()))
-            .at(&self.origin.span(expr.pos));
+        let mut error = Diagnostic::new(format!(
+            "`{path}` is not defined: `{inside}` ({}) has no {what}",
+            base.kind()
+        ))
+        .at(&self.origin.span(expr.pos));
         if let Val::Dict(dict) = base
-            && let Some(near) =
-                super::objects::nearest(name, dict.items.borrow().keys().map(|key| print::text(&key.val())))
+            && let Some(near) = super::objects::nearest(
+                name,
+                dict.items
+                    .borrow()
+                    .keys()
+                    .map(|key| print::text(&key.val())),
+            )
         {
             error = error.help(format!("did you mean `{near}`?"));
         }
@@ -441,7 +520,10 @@ impl<'s> Interp<'s> {
     /// The terms of `lookup()` may hold templates in their texts.
     fn lookup_arguments(&mut self, target: &Val, args: &Args) -> Result<CallArgs> {
         let mut given = self.arguments(args)?;
-        if !matches!(target, Val::Object(Object::Builtin("lookup" | "query" | "q"))) {
+        if !matches!(
+            target,
+            Val::Object(Object::Builtin("lookup" | "query" | "q"))
+        ) {
             return Ok(given);
         }
         for (index, (_, expr)) in args.positional.iter().enumerate() {
@@ -462,7 +544,9 @@ impl<'s> Interp<'s> {
             Val::Unknown { .. } => Ok(Val::UNSURE),
             Val::Object(Object::Macro(declared)) => {
                 let declared = declared.clone();
-                self.session.clone().deeper(|| self.call_macro(&declared, args, None))
+                self.session
+                    .clone()
+                    .deeper(|| self.call_macro(&declared, args, None))
             }
             Val::Object(Object::Loop(looping)) => {
                 let looping = looping.clone();
@@ -474,11 +558,20 @@ impl<'s> Interp<'s> {
                 self.captured_block(&name, level)
             }
             Val::Object(Object::Builtin(name)) => {
-                let call = Call { session: self.session, name, input: Val::None, args };
+                let call = Call {
+                    session: self.session,
+                    name,
+                    input: Val::None,
+                    args,
+                };
                 globals::call(&call)
             }
             Val::Object(Object::Cell(kind, cell)) => super::objects::call_cell(*kind, cell, &args),
-            other => Err(Diagnostic::new(format!("`{}` cannot be called: it is {}", expr.describe(), other.kind()))),
+            other => Err(Diagnostic::new(format!(
+                "`{}` cannot be called: it is {}",
+                expr.describe(),
+                other.kind()
+            ))),
         }
     }
 }

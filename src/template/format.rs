@@ -50,9 +50,16 @@ pub fn percent(template: &str, values: &Val) -> Result<String> {
                 _ => layout.alternate = true,
             }
         }
-        let mut next = || items.next().ok_or_else(|| Diagnostic::new("not enough values for the `%` format"));
+        let mut next = || {
+            items
+                .next()
+                .ok_or_else(|| Diagnostic::new("not enough values for the `%` format"))
+        };
         if chars.next_if_eq(&'*').is_some() {
-            layout.width = next()?.integer().and_then(|width| usize::try_from(width).ok()).unwrap_or(0);
+            layout.width = next()?
+                .integer()
+                .and_then(|width| usize::try_from(width).ok())
+                .unwrap_or(0);
         } else {
             layout.width = digits(&mut chars).unwrap_or(0);
         }
@@ -70,14 +77,18 @@ pub fn percent(template: &str, values: &Val) -> Result<String> {
         let value = match name {
             Some(name) => {
                 named = true;
-                values.entry(&name).ok_or_else(|| Diagnostic::new(format!("there is no `{name}` for the `%` format")))?
+                values.entry(&name).ok_or_else(|| {
+                    Diagnostic::new(format!("there is no `{name}` for the `%` format"))
+                })?
             }
             None => next()?,
         };
         out.push_str(&lay_out(&value, kind, &layout, true)?);
     }
     if !named && items.next().is_some() && !matches!(values, Val::Dict(_)) {
-        return Err(Diagnostic::new("more values than the `%` format has places"));
+        return Err(Diagnostic::new(
+            "more values than the `%` format has places",
+        ));
     }
     Ok(out)
 }
@@ -91,7 +102,11 @@ fn digits(chars: &mut Peekable<Chars>) -> Option<usize> {
 }
 
 /// `template.format(*values, **named)`.
-pub fn braces(template: &str, values: &[Val], named: &dyn Fn(&str) -> Option<Val>) -> Result<String> {
+pub fn braces(
+    template: &str,
+    values: &[Val],
+    named: &dyn Fn(&str) -> Option<Val>,
+) -> Result<String> {
     let mut out = String::new();
     let mut chars = template.chars().peekable();
     let mut turn = 0;
@@ -112,13 +127,19 @@ pub fn braces(template: &str, values: &[Val], named: &dyn Fn(&str) -> Option<Val
                     turn += 1;
                     values.get(turn - 1).cloned()
                 } else {
-                    head.parse::<usize>().map_or_else(|_| named(head), |index| values.get(index).cloned())
+                    head.parse::<usize>()
+                        .map_or_else(|_| named(head), |index| values.get(index).cloned())
                 };
-                let mut value =
-                    found.ok_or_else(|| Diagnostic::new(format!("there is no value for `{{{field}}}`")))?;
+                let mut value = found.ok_or_else(|| {
+                    Diagnostic::new(format!("there is no value for `{{{field}}}`"))
+                })?;
                 for part in path.split(['.', '[', ']']).filter(|part| !part.is_empty()) {
-                    let inner = value.entry(part).or_else(|| super::ops::at(&value.items().ok()?, part.parse().ok()?));
-                    value = inner.ok_or_else(|| Diagnostic::new(format!("there is no value for `{{{field}}}`")))?;
+                    let inner = value
+                        .entry(part)
+                        .or_else(|| super::ops::at(&value.items().ok()?, part.parse().ok()?));
+                    value = inner.ok_or_else(|| {
+                        Diagnostic::new(format!("there is no value for `{{{field}}}`"))
+                    })?;
                 }
                 if conversion == "r" {
                     value = Val::from(print::repr(&value));
@@ -175,11 +196,18 @@ fn lay_out(value: &Val, kind: char, layout: &Layout, percent: bool) -> Result<St
     let wrong = || Diagnostic::new(format!("`%{kind}` needs a number, got {}", value.kind()));
     let integer = || -> Result<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "as Python's int()")]
-        value.integer().or_else(|| value.number().map(|number| number as i64)).ok_or_else(wrong)
+        value
+            .integer()
+            .or_else(|| value.number().map(|number| number as i64))
+            .ok_or_else(wrong)
     };
     let (mut sign, digits) = match kind {
         's' | 'r' | 'a' => {
-            let mut text = if kind == 's' { value.string()? } else { print::repr(value) };
+            let mut text = if kind == 's' {
+                value.string()?
+            } else {
+                print::repr(value)
+            };
             if let Some(precision) = layout.precision {
                 text = text.chars().take(precision).collect();
             }
@@ -187,21 +215,40 @@ fn lay_out(value: &Val, kind: char, layout: &Layout, percent: bool) -> Result<St
         }
         'c' => (String::new(), value.string()?),
         'd' | 'i' | 'u' => signed(integer()?, |n| n.to_string()),
-        'x' => signed(integer()?, |n| format!("{}{n:x}", if layout.alternate { "0x" } else { "" })),
-        'X' => signed(integer()?, |n| format!("{}{n:X}", if layout.alternate { "0X" } else { "" })),
-        'o' => signed(integer()?, |n| format!("{}{n:o}", if layout.alternate { "0o" } else { "" })),
-        'b' => signed(integer()?, |n| format!("{}{n:b}", if layout.alternate { "0b" } else { "" })),
+        'x' => signed(integer()?, |n| {
+            format!("{}{n:x}", if layout.alternate { "0x" } else { "" })
+        }),
+        'X' => signed(integer()?, |n| {
+            format!("{}{n:X}", if layout.alternate { "0X" } else { "" })
+        }),
+        'o' => signed(integer()?, |n| {
+            format!("{}{n:o}", if layout.alternate { "0o" } else { "" })
+        }),
+        'b' => signed(integer()?, |n| {
+            format!("{}{n:b}", if layout.alternate { "0b" } else { "" })
+        }),
         'f' | 'F' | 'e' | 'E' | 'g' | 'G' | '%' => {
             let number = value.number().ok_or_else(wrong)?;
             let precision = layout.precision.unwrap_or(6);
-            let (magnitude, tail) = if kind == '%' { (number.abs() * 100.0, "%") } else { (number.abs(), "") };
+            let (magnitude, tail) = if kind == '%' {
+                (number.abs() * 100.0, "%")
+            } else {
+                (number.abs(), "")
+            };
             let text = match kind {
                 'e' | 'E' => exponent(magnitude, precision),
                 'g' | 'G' => general(magnitude, precision),
                 _ => format!("{magnitude:.precision$}"),
             };
-            let text = if kind.is_uppercase() { text.to_uppercase() } else { text };
-            (if number.is_sign_negative() { "-" } else { "" }.to_owned(), text + tail)
+            let text = if kind.is_uppercase() {
+                text.to_uppercase()
+            } else {
+                text
+            };
+            (
+                if number.is_sign_negative() { "-" } else { "" }.to_owned(),
+                text + tail,
+            )
         }
         other => return Err(Diagnostic::new(format!("`{other}` is not a format"))),
     };
@@ -211,7 +258,11 @@ fn lay_out(value: &Val, kind: char, layout: &Layout, percent: bool) -> Result<St
     } else if numeric && sign.is_empty() && layout.blank {
         sign.push(' ');
     }
-    let digits = if layout.comma { grouped(&digits) } else { digits };
+    let digits = if layout.comma {
+        grouped(&digits)
+    } else {
+        digits
+    };
     let length = sign.chars().count() + digits.chars().count();
     let missing = layout.width.saturating_sub(length);
     let zero = layout.zero && (numeric || !percent);
@@ -220,7 +271,11 @@ fn lay_out(value: &Val, kind: char, layout: &Layout, percent: bool) -> Result<St
     } else {
         let fill = layout.fill.unwrap_or(' ').to_string();
         if layout.center {
-            format!("{}{sign}{digits}{}", fill.repeat(missing / 2), fill.repeat(missing - missing / 2))
+            format!(
+                "{}{sign}{digits}{}",
+                fill.repeat(missing / 2),
+                fill.repeat(missing - missing / 2)
+            )
         } else if layout.left {
             format!("{sign}{digits}{}", fill.repeat(missing))
         } else {
@@ -230,7 +285,10 @@ fn lay_out(value: &Val, kind: char, layout: &Layout, percent: bool) -> Result<St
 }
 
 fn signed(number: i64, write: impl Fn(u64) -> String) -> (String, String) {
-    (if number < 0 { "-" } else { "" }.to_owned(), write(number.unsigned_abs()))
+    (
+        if number < 0 { "-" } else { "" }.to_owned(),
+        write(number.unsigned_abs()),
+    )
 }
 
 fn exponent(number: f64, precision: usize) -> String {
@@ -251,7 +309,11 @@ fn general(number: f64, precision: usize) -> String {
     let power = number.log10().floor() as i64;
     let places = i64::try_from(precision).unwrap_or(6);
     let strip = |text: &str| {
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
     };
     if power < -4 || power >= places {
         let text = exponent(number, precision - 1);

@@ -12,15 +12,29 @@ use std::rc::Rc;
 /// How many numbers `range()` may give.
 const LONGEST: i64 = 10_000_000;
 
-const NAMES: [&str; 11] =
-    ["range", "dict", "lookup", "query", "q", "now", "undef", "namespace", "cycler", "joiner", "lipsum"];
+const NAMES: [&str; 11] = [
+    "range",
+    "dict",
+    "lookup",
+    "query",
+    "q",
+    "now",
+    "undef",
+    "namespace",
+    "cycler",
+    "joiner",
+    "lipsum",
+];
 
 /// The global of that name.
 pub fn global(name: &str) -> Option<Val> {
     if name == "omit" {
         return Some(Val::from(OMIT));
     }
-    NAMES.iter().find(|known| **known == name).map(|known| Val::Object(Object::Builtin(known)))
+    NAMES
+        .iter()
+        .find(|known| **known == name)
+        .map(|known| Val::Object(Object::Builtin(known)))
 }
 
 /// Calls a global function.
@@ -55,16 +69,28 @@ pub fn call(call: &Call) -> Result<Val> {
             for (name, value) in &call.args.named {
                 entries.insert(Key::Str(name.clone()), value.clone());
             }
-            Ok(Val::Object(Object::Namespace(Rc::new(RefCell::new(entries)))))
+            Ok(Val::Object(Object::Namespace(Rc::new(RefCell::new(
+                entries,
+            )))))
         }
         "now" => super::filters::time::now(call),
         "undef" => {
-            let hint = call.args.get(0, "hint").map_or(Ok("a mandatory variable was not set".to_owned()), |hint| hint.string())?;
+            let hint = call
+                .args
+                .get(0, "hint")
+                .map_or(Ok("a mandatory variable was not set".to_owned()), |hint| {
+                    hint.string()
+                })?;
             Ok(Val::undefined("undef()", Diagnostic::new(hint)))
         }
         "cycler" => Ok(cell(CellKind::Cycler, call.args.positional.clone())),
-        "joiner" => Ok(cell(CellKind::Joiner, call.args.get(0, "sep").into_iter().collect())),
-        other => Err(Diagnostic::new(format!("the function `{other}` is not supported"))),
+        "joiner" => Ok(cell(
+            CellKind::Joiner,
+            call.args.get(0, "sep").into_iter().collect(),
+        )),
+        other => Err(Diagnostic::new(format!(
+            "the function `{other}` is not supported"
+        ))),
     }
 }
 
@@ -76,17 +102,24 @@ fn range(call: &Call) -> Result<Val> {
     let mut bounds = Vec::new();
     for value in &call.args.positional {
         bounds.push(value.integer().ok_or_else(|| {
-            Diagnostic::new(format!("`range()` needs integers, got {}", value.kind())).help("convert with `| int`")
+            Diagnostic::new(format!("`range()` needs integers, got {}", value.kind()))
+                .help("convert with `| int`")
         })?);
     }
     let (start, stop, step) = match bounds[..] {
         [stop] => (0, stop, 1),
         [start, stop] => (start, stop, 1),
         [start, stop, step] if step != 0 => (start, stop, step),
-        _ => return Err(Diagnostic::new("`range()` needs one to three integers, the step not 0")),
+        _ => {
+            return Err(Diagnostic::new(
+                "`range()` needs one to three integers, the step not 0",
+            ));
+        }
     };
     if (stop.saturating_sub(start) / step) > LONGEST {
-        return Err(Diagnostic::new(format!("`range()` would give more than {LONGEST} numbers")));
+        return Err(Diagnostic::new(format!(
+            "`range()` would give more than {LONGEST} numbers"
+        )));
     }
     let mut items = Vec::new();
     let mut at = start;

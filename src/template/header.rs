@@ -44,8 +44,12 @@ const PREFIX: &str = "#jinja2:";
 
 /// Applies the options and the header line.
 pub fn read<'a>(text: &'a str, options: &FileOptions) -> Result<Header<'a>> {
-    let mut header =
-        Header { syntax: Syntax::default(), newline: Cow::Borrowed("\n"), body: text, lines: 0 };
+    let mut header = Header {
+        syntax: Syntax::default(),
+        newline: Cow::Borrowed("\n"),
+        body: text,
+        lines: 0,
+    };
     let given = [
         ("variable_start_string", &options.variable_start_string),
         ("variable_end_string", &options.variable_end_string),
@@ -66,27 +70,46 @@ pub fn read<'a>(text: &'a str, options: &FileOptions) -> Result<Header<'a>> {
     if let Some(flag) = options.lstrip_blocks {
         header.syntax.lstrip_blocks = flag;
     }
-    let Some(rest) = text.strip_prefix(PREFIX) else { return Ok(header) };
+    let Some(rest) = text.strip_prefix(PREFIX) else {
+        return Ok(header);
+    };
     let Some((line, body)) = rest.split_once('\n') else {
-        return Err(Diagnostic::new(format!("nothing follows the `{PREFIX}` line")));
+        return Err(Diagnostic::new(format!(
+            "nothing follows the `{PREFIX}` line"
+        )));
     };
     header.body = body;
     header.lines = 1;
     for pair in line.split(',') {
         let Some((name, value)) = pair.split_once(':') else {
-            return Err(Diagnostic::new(format!("expected `name: value` in the `{PREFIX}` line, got `{}`", pair.trim())));
+            return Err(Diagnostic::new(format!(
+                "expected `name: value` in the `{PREFIX}` line, got `{}`",
+                pair.trim()
+            )));
         };
         let value = value.trim();
-        let quoted = ['\'', '"'].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        set(&mut header, name.trim(), &quoted.unwrap_or(value).replace("\\n", "\n").replace("\\r", "\r"))?;
+        let quoted = ['\'', '"']
+            .iter()
+            .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        set(
+            &mut header,
+            name.trim(),
+            &quoted
+                .unwrap_or(value)
+                .replace("\\n", "\n")
+                .replace("\\r", "\r"),
+        )?;
     }
     Ok(header)
 }
 
 fn set(header: &mut Header, name: &str, value: &str) -> Result<()> {
     let flag = || {
-        to_bool(&value.into())
-            .ok_or_else(|| Diagnostic::new(format!("expected True or False for `{name}`, got `{value}`")))
+        to_bool(&value.into()).ok_or_else(|| {
+            Diagnostic::new(format!(
+                "expected True or False for `{name}`, got `{value}`"
+            ))
+        })
     };
     let syntax = &mut header.syntax;
     let text = value.to_owned();
@@ -103,7 +126,11 @@ fn set(header: &mut Header, name: &str, value: &str) -> Result<()> {
         "trim_blocks" => syntax.trim_blocks = flag()?,
         "lstrip_blocks" => syntax.lstrip_blocks = flag()?,
         "keep_trailing_newline" => syntax.keep_trailing_newline = flag()?,
-        other => return Err(Diagnostic::new(format!("`{other}` is not an option of the `{PREFIX}` line"))),
+        other => {
+            return Err(Diagnostic::new(format!(
+                "`{other}` is not an option of the `{PREFIX}` line"
+            )));
+        }
     }
     Ok(())
 }

@@ -13,7 +13,12 @@ use crate::base::{Diagnostic, Result};
 /// Calls `lookup`, `query` or `q`.
 pub fn call(call: &Call) -> Result<Val> {
     let mut terms = call.args.positional.clone().into_iter();
-    let Some(name) = terms.next() else { return Err(Diagnostic::new(format!("`{}` needs the name of a lookup", call.name))) };
+    let Some(name) = terms.next() else {
+        return Err(Diagnostic::new(format!(
+            "`{}` needs the name of a lookup",
+            call.name
+        )));
+    };
     if let Val::Undefined(_) = name {
         return Ok(name);
     }
@@ -35,15 +40,24 @@ pub fn call(call: &Call) -> Result<Val> {
             Err(_) => Vec::new(),
         },
     };
-    let wants_list = call.name != "lookup" || call.args.named.iter().any(|(name, value)| **name == *"wantlist" && value.truthy().unwrap_or(false));
+    let wants_list = call.name != "lookup"
+        || call
+            .args
+            .named
+            .iter()
+            .any(|(name, value)| **name == *"wantlist" && value.truthy().unwrap_or(false));
     if wants_list {
         return Ok(Val::list(found));
     }
     match &found[..] {
         [only] => Ok(only.clone()),
-        _ if found.iter().all(|item| matches!(item, Val::Str(_))) => {
-            Ok(Val::from(found.iter().map(Val::string).collect::<Result<Vec<_>>>()?.join(",")))
-        }
+        _ if found.iter().all(|item| matches!(item, Val::Str(_))) => Ok(Val::from(
+            found
+                .iter()
+                .map(Val::string)
+                .collect::<Result<Vec<_>>>()?
+                .join(","),
+        )),
         _ => Ok(Val::list(found)),
     }
 }
@@ -54,21 +68,33 @@ enum OnError {
 }
 
 fn on_errors(call: &Call) -> Result<OnError> {
-    match option(call, "errors").map(|value| value.string()).transpose()?.as_deref() {
+    match option(call, "errors")
+        .map(|value| value.string())
+        .transpose()?
+        .as_deref()
+    {
         Some("ignore" | "warn") => Ok(OnError::Ignore),
         _ => Ok(OnError::Strict),
     }
 }
 
 fn option(call: &Call, name: &str) -> Option<Val> {
-    call.args.named.iter().find(|(given, _)| **given == *name).map(|(_, value)| value.clone())
+    call.args
+        .named
+        .iter()
+        .find(|(given, _)| **given == *name)
+        .map(|(_, value)| value.clone())
 }
 
 /// The terms, lists of terms taken apart once.
 fn flattened(terms: &[Val]) -> Result<Vec<Val>> {
     let mut out = Vec::new();
     for term in terms {
-        if term.is_sequence() { out.extend(term.items()?) } else { out.push(term.clone()) }
+        if term.is_sequence() {
+            out.extend(term.items()?)
+        } else {
+            out.push(term.clone())
+        }
     }
     Ok(out)
 }
@@ -84,7 +110,14 @@ fn run(call: &Call, name: &str, terms: Vec<Val>) -> Result<Vec<Val>> {
         "fileglob" => {
             let mut found = Vec::new();
             for term in &terms {
-                found.extend(call.session.ctx.files.glob(&term.string()?).into_iter().map(Val::from));
+                found.extend(
+                    call.session
+                        .ctx
+                        .files
+                        .glob(&term.string()?)
+                        .into_iter()
+                        .map(Val::from),
+                );
             }
             Ok(found)
         }
@@ -92,7 +125,11 @@ fn run(call: &Call, name: &str, terms: Vec<Val>) -> Result<Vec<Val>> {
             let mut found = Vec::new();
             for term in &terms {
                 let entries = term.entries()?;
-                found.extend(entries.into_iter().map(|(key, value)| Val::record([("key", key.val()), ("value", value)])));
+                found.extend(
+                    entries
+                        .into_iter()
+                        .map(|(key, value)| Val::record([("key", key.val()), ("value", value)])),
+                );
             }
             Ok(found)
         }
@@ -105,12 +142,23 @@ fn run(call: &Call, name: &str, terms: Vec<Val>) -> Result<Vec<Val>> {
         }
         "indexed_items" => {
             let items = flattened(&terms)?;
-            Ok(items.into_iter().enumerate().map(|(index, item)| Val::tuple(vec![index.into(), item])).collect())
+            Ok(items
+                .into_iter()
+                .enumerate()
+                .map(|(index, item)| Val::tuple(vec![index.into(), item]))
+                .collect())
         }
         "together" => {
             let columns = terms.iter().map(Val::items).collect::<Result<Vec<_>>>()?;
             let rows = columns.iter().map(Vec::len).max().unwrap_or(0);
-            let row = |row: usize| Val::list(columns.iter().map(|column| column.get(row).cloned().unwrap_or(Val::None)).collect());
+            let row = |row: usize| {
+                Val::list(
+                    columns
+                        .iter()
+                        .map(|column| column.get(row).cloned().unwrap_or(Val::None))
+                        .collect(),
+                )
+            };
             Ok((0..rows).map(row).collect())
         }
         "nested" | "cartesian" => {
@@ -125,14 +173,18 @@ fn run(call: &Call, name: &str, terms: Vec<Val>) -> Result<Vec<Val>> {
             Ok(items.get(index).cloned().into_iter().collect())
         }
         "password" => terms.iter().map(password).collect(),
-        "pipe" | "lines" => Err(refused(name, "runs a program on this machine").help("run it with the module `command` and register its result")),
-        "url" => Err(refused(name, "opens a connection from this machine").help("fetch it with the module `uri` or `get_url`")),
+        "pipe" | "lines" => Err(refused(name, "runs a program on this machine")
+            .help("run it with the module `command` and register its result")),
+        "url" => Err(refused(name, "opens a connection from this machine")
+            .help("fetch it with the module `uri` or `get_url`")),
         other => Err(Diagnostic::new(format!("there is no lookup `{other}`"))),
     }
 }
 
 fn refused(name: &str, why: &str) -> Diagnostic {
-    Diagnostic::new(format!("the lookup `{name}` is refused: it {why} each time the template is rendered"))
+    Diagnostic::new(format!(
+        "the lookup `{name}` is refused: it {why} each time the template is rendered"
+    ))
 }
 
 fn environment(call: &Call, term: &Val) -> Result<Val> {
@@ -147,17 +199,28 @@ fn environment(call: &Call, term: &Val) -> Result<Val> {
 fn find(call: &Call, kind: FileKind, term: &Val) -> Result<String> {
     let name = term.string()?;
     call.session.ctx.files.find(kind, &name).ok_or_else(|| {
-        Diagnostic::new(format!("there is no file `{name}`")).help("it is looked for in the folders of the role and of the playbook")
+        Diagnostic::new(format!("there is no file `{name}`"))
+            .help("it is looked for in the folders of the role and of the playbook")
     })
 }
 
 fn file(call: &Call, term: &Val) -> Result<Val> {
     let path = find(call, FileKind::Files, term)?;
     let bytes = call.session.ctx.files.read(&path)?;
-    let text = String::from_utf8(bytes).map_err(|_| Diagnostic::new(format!("`{path}` is not UTF-8 text")))?;
-    let strip = |name: &str, default: bool| option(call, name).map_or(Ok(default), |value| value.truthy());
-    let text = if strip("rstrip", true)? { text.trim_end() } else { &text };
-    Ok(Val::from(if strip("lstrip", false)? { text.trim_start() } else { text }))
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Diagnostic::new(format!("`{path}` is not UTF-8 text")))?;
+    let strip =
+        |name: &str, default: bool| option(call, name).map_or(Ok(default), |value| value.truthy());
+    let text = if strip("rstrip", true)? {
+        text.trim_end()
+    } else {
+        &text
+    };
+    Ok(Val::from(if strip("lstrip", false)? {
+        text.trim_start()
+    } else {
+        text
+    }))
 }
 
 fn template(call: &Call, term: &Val) -> Result<Val> {
@@ -225,12 +288,19 @@ fn first_found(call: &Call, terms: &[Val]) -> Result<Vec<Val>> {
     let mut skip = option(call, "skip").map_or(Ok(false), |value| value.truthy())?;
     let mut candidates = Vec::new();
     let mut terms = terms.to_vec();
-    if terms.is_empty() && let Some(files) = option(call, "files") {
+    if terms.is_empty()
+        && let Some(files) = option(call, "files")
+    {
         terms.push(files);
     }
     gather(call, &terms, &mut candidates, &mut skip)?;
     for name in &candidates {
-        for kind in [FileKind::Files, FileKind::Templates, FileKind::Vars, FileKind::Tasks] {
+        for kind in [
+            FileKind::Files,
+            FileKind::Templates,
+            FileKind::Vars,
+            FileKind::Tasks,
+        ] {
             if let Some(path) = call.session.ctx.files.find(kind, name) {
                 return Ok(vec![Val::from(path)]);
             }
@@ -245,11 +315,22 @@ fn first_found(call: &Call, terms: &[Val]) -> Result<Vec<Val>> {
 fn gather(call: &Call, terms: &[Val], out: &mut Vec<String>, skip: &mut bool) -> Result<()> {
     for term in terms {
         let names = |value: Option<Val>, separators: &[char]| -> Result<Vec<String>> {
-            let Some(value) = value else { return Ok(Vec::new()) };
-            let items = if value.is_sequence() { value.items()? } else { vec![value] };
+            let Some(value) = value else {
+                return Ok(Vec::new());
+            };
+            let items = if value.is_sequence() {
+                value.items()?
+            } else {
+                vec![value]
+            };
             let mut out = Vec::new();
             for item in items {
-                out.extend(item.string()?.split(separators).filter(|part| !part.is_empty()).map(str::to_owned));
+                out.extend(
+                    item.string()?
+                        .split(separators)
+                        .filter(|part| !part.is_empty())
+                        .map(str::to_owned),
+                );
             }
             Ok(out)
         };
@@ -258,19 +339,29 @@ fn gather(call: &Call, terms: &[Val], out: &mut Vec<String>, skip: &mut bool) ->
                 if let Some(value) = term.entry("skip") {
                     *skip = value.truthy()?;
                 }
-                (names(term.entry("files"), &[',', ';'])?, names(term.entry("paths"), &[',', ':', ';'])?)
+                (
+                    names(term.entry("files"), &[',', ';'])?,
+                    names(term.entry("paths"), &[',', ':', ';'])?,
+                )
             }
             Val::List(_) | Val::Tuple(_) => {
                 gather(call, &term.items()?, out, skip)?;
                 continue;
             }
-            _ => (names(Some(term.clone()), &[',', ';'])?, names(option(call, "paths"), &[',', ':', ';'])?),
+            _ => (
+                names(Some(term.clone()), &[',', ';'])?,
+                names(option(call, "paths"), &[',', ':', ';'])?,
+            ),
         };
         if paths.is_empty() {
             out.extend(files);
         } else {
             for folder in &paths {
-                out.extend(files.iter().map(|file| path::join(&[folder.clone(), file.clone()])));
+                out.extend(
+                    files
+                        .iter()
+                        .map(|file| path::join(&[folder.clone(), file.clone()])),
+                );
             }
         }
     }
@@ -279,10 +370,14 @@ fn gather(call: &Call, terms: &[Val], out: &mut Vec<String>, skip: &mut bool) ->
 
 fn subelements(terms: &[Val]) -> Result<Vec<Val>> {
     let [elements, key, rest @ ..] = terms else {
-        return Err(Diagnostic::new("`subelements` needs a list and the name of a key"));
+        return Err(Diagnostic::new(
+            "`subelements` needs a list and the name of a key",
+        ));
     };
     let skip = match rest.first() {
-        Some(flags) => flags.entry("skip_missing").map_or(Ok(false), |value| value.truthy())?,
+        Some(flags) => flags
+            .entry("skip_missing")
+            .map_or(Ok(false), |value| value.truthy())?,
         None => false,
     };
     let elements = match elements {
@@ -306,9 +401,15 @@ fn sequence(call: &Call, terms: &[Val]) -> Result<Vec<Val>> {
         options.push((name.to_string(), value.string()?));
     }
     let number = |name: &str| -> Result<Option<i64>> {
-        let Some((_, text)) = options.iter().find(|(given, _)| given == name) else { return Ok(None) };
-        let digits = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| i64::from_str_radix(hex, 16));
-        digits.map(Some).map_err(|_| Diagnostic::new(format!("`sequence`: `{name}={text}` is not a number")))
+        let Some((_, text)) = options.iter().find(|(given, _)| given == name) else {
+            return Ok(None);
+        };
+        let digits = text
+            .strip_prefix("0x")
+            .map_or_else(|| text.parse(), |hex| i64::from_str_radix(hex, 16));
+        digits
+            .map(Some)
+            .map_err(|_| Diagnostic::new(format!("`sequence`: `{name}={text}` is not a number")))
     };
     let start = number("start")?.unwrap_or(1);
     let stride = number("stride")?.unwrap_or(1);
@@ -318,7 +419,10 @@ fn sequence(call: &Call, terms: &[Val]) -> Result<Vec<Val>> {
         (None, Some(count)) => start + (count - 1) * stride,
         (None, None) => return Err(Diagnostic::new("`sequence` needs `end` or `count`")),
     };
-    let format = options.iter().find(|(name, _)| name == "format").map_or("%d", |(_, format)| format);
+    let format = options
+        .iter()
+        .find(|(name, _)| name == "format")
+        .map_or("%d", |(_, format)| format);
     if stride == 0 || end.abs_diff(start) / stride.unsigned_abs() > 1_000_000 {
         return Err(Diagnostic::new("`sequence` would not come to an end soon"));
     }
@@ -333,11 +437,26 @@ fn sequence(call: &Call, terms: &[Val]) -> Result<Vec<Val>> {
 
 /// `start-end/stride:format`.
 fn short_sequence(text: &str, options: &mut Vec<(String, String)>) {
-    let (rest, format) = text.split_once(':').map_or((text, None), |(rest, format)| (rest, Some(format)));
-    let (rest, stride) = rest.split_once('/').map_or((rest, None), |(rest, stride)| (rest, Some(stride)));
-    let (start, end) = rest.split_once('-').map_or((None, rest), |(start, end)| (Some(start), end));
-    let parts = [("start", start), ("end", Some(end)), ("stride", stride), ("format", format)];
-    options.extend(parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))));
+    let (rest, format) = text
+        .split_once(':')
+        .map_or((text, None), |(rest, format)| (rest, Some(format)));
+    let (rest, stride) = rest
+        .split_once('/')
+        .map_or((rest, None), |(rest, stride)| (rest, Some(stride)));
+    let (start, end) = rest
+        .split_once('-')
+        .map_or((None, rest), |(start, end)| (Some(start), end));
+    let parts = [
+        ("start", start),
+        ("end", Some(end)),
+        ("stride", stride),
+        ("format", format),
+    ];
+    options.extend(
+        parts
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
+    );
 }
 
 fn password(term: &Val) -> Result<Val> {
@@ -352,7 +471,9 @@ fn password(term: &Val) -> Result<Val> {
     for word in words {
         match word.split_once('=') {
             Some(("length", value)) => {
-                length = value.parse().map_err(|_| Diagnostic::new(format!("`password`: `{value}` is not a length")))?;
+                length = value.parse().map_err(|_| {
+                    Diagnostic::new(format!("`password`: `{value}` is not a length"))
+                })?;
             }
             Some(("chars", value)) => value.clone_into(&mut kinds),
             _ => {}

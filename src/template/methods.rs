@@ -5,7 +5,6 @@ use super::val::{Entries, Key, Val};
 use super::{format, ops};
 use crate::base::{Diagnostic, Result};
 
-
 /// Calls a method.
 pub fn call(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
     match value {
@@ -25,7 +24,10 @@ fn string(text: &str, method: &str, args: &CallArgs) -> Result<Val> {
     let word = |index: usize| -> Result<String> {
         match args.positional.get(index) {
             Some(value) => value.string(),
-            None => Err(Diagnostic::new(format!("`{method}()` needs {} or more values", index + 1))),
+            None => Err(Diagnostic::new(format!(
+                "`{method}()` needs {} or more values",
+                index + 1
+            ))),
         }
     };
     let maybe = |index: usize, name: &str| match args.get(index, name) {
@@ -35,9 +37,21 @@ fn string(text: &str, method: &str, args: &CallArgs) -> Result<Val> {
     let count = |index: usize, name: &str| args.get(index, name).and_then(|value| value.integer());
     let strip = |left: bool, right: bool| -> Result<Val> {
         let chars = maybe(0, "chars")?;
-        let drop = |c: char| chars.as_ref().map_or(c.is_whitespace(), |chars| chars.contains(c));
-        let text = if left { text.trim_start_matches(drop) } else { text };
-        Ok(Val::from(if right { text.trim_end_matches(drop) } else { text }))
+        let drop = |c: char| {
+            chars
+                .as_ref()
+                .map_or(c.is_whitespace(), |chars| chars.contains(c))
+        };
+        let text = if left {
+            text.trim_start_matches(drop)
+        } else {
+            text
+        };
+        Ok(Val::from(if right {
+            text.trim_end_matches(drop)
+        } else {
+            text
+        }))
     };
     let affix = |test: &dyn Fn(&str) -> bool| -> Result<Val> {
         match args.positional.first() {
@@ -54,9 +68,18 @@ fn string(text: &str, method: &str, args: &CallArgs) -> Result<Val> {
     };
     let all = |test: fn(char) -> bool| Ok(Val::Bool(!text.is_empty() && text.chars().all(test)));
     let width = |index| -> Result<usize> {
-        Ok(args.positional.get(index).and_then(Val::integer).and_then(|width| usize::try_from(width).ok()).unwrap_or(0))
+        Ok(args
+            .positional
+            .get(index)
+            .and_then(Val::integer)
+            .and_then(|width| usize::try_from(width).ok())
+            .unwrap_or(0))
     };
-    let place = |found: Option<usize>| found.map_or(-1, |at| i64::try_from(text[..at].chars().count()).unwrap_or(-1));
+    let place = |found: Option<usize>| {
+        found.map_or(-1, |at| {
+            i64::try_from(text[..at].chars().count()).unwrap_or(-1)
+        })
+    };
     match method {
         "upper" => Ok(Val::from(text.to_uppercase())),
         "lower" | "casefold" => Ok(Val::from(text.to_lowercase())),
@@ -64,18 +87,36 @@ fn string(text: &str, method: &str, args: &CallArgs) -> Result<Val> {
         "capitalize" => Ok(Val::from(text_filters::capitalized(text))),
         "swapcase" => Ok(Val::from(
             text.chars()
-                .flat_map(|c| if c.is_uppercase() { c.to_lowercase().collect::<Vec<_>>() } else { c.to_uppercase().collect() })
+                .flat_map(|c| {
+                    if c.is_uppercase() {
+                        c.to_lowercase().collect::<Vec<_>>()
+                    } else {
+                        c.to_uppercase().collect()
+                    }
+                })
                 .collect::<String>(),
         )),
         "strip" => strip(true, true),
         "lstrip" => strip(true, false),
         "rstrip" => strip(false, true),
-        "split" => Ok(split(text, maybe(0, "sep")?.as_deref(), count(1, "maxsplit"))),
-        "rsplit" => Ok(rsplit(text, maybe(0, "sep")?.as_deref(), count(1, "maxsplit"))),
+        "split" => Ok(split(
+            text,
+            maybe(0, "sep")?.as_deref(),
+            count(1, "maxsplit"),
+        )),
+        "rsplit" => Ok(rsplit(
+            text,
+            maybe(0, "sep")?.as_deref(),
+            count(1, "maxsplit"),
+        )),
         "splitlines" => Ok(Val::list(text.lines().map(Val::from).collect())),
         "partition" | "rpartition" => {
             let sep = word(0)?;
-            let found = if method == "partition" { text.split_once(&*sep) } else { text.rsplit_once(&*sep) };
+            let found = if method == "partition" {
+                text.split_once(&*sep)
+            } else {
+                text.rsplit_once(&*sep)
+            };
             let parts = match (found, method) {
                 (Some((a, b)), _) => [a, &sep, b],
                 (None, "partition") => [text, "", ""],
@@ -89,10 +130,12 @@ fn string(text: &str, method: &str, args: &CallArgs) -> Result<Val> {
         "removesuffix" => Ok(Val::from(text.strip_suffix(&*word(0)?).unwrap_or(text))),
         "replace" => {
             let (old, new) = (word(0)?, word(1)?);
-            Ok(Val::from(match count(2, "count").and_then(|count| usize::try_from(count).ok()) {
-                Some(count) => text.replacen(&*old, &new, count),
-                None => text.replace(&*old, &new),
-            }))
+            Ok(Val::from(
+                match count(2, "count").and_then(|count| usize::try_from(count).ok()) {
+                    Some(count) => text.replacen(&*old, &new, count),
+                    None => text.replace(&*old, &new),
+                },
+            ))
         }
         "join" => {
             let items = args.positional.first().map_or(Ok(Vec::new()), Val::items)?;
@@ -100,13 +143,21 @@ fn string(text: &str, method: &str, args: &CallArgs) -> Result<Val> {
             Ok(Val::from(items.join(text)))
         }
         "format" => {
-            let named = |name: &str| args.named.iter().find(|(given, _)| **given == *name).map(|(_, value)| value.clone());
+            let named = |name: &str| {
+                args.named
+                    .iter()
+                    .find(|(given, _)| **given == *name)
+                    .map(|(_, value)| value.clone())
+            };
             Ok(Val::from(format::braces(text, &args.positional, &named)?))
         }
         "find" => Ok(Val::Int(place(text.find(&*word(0)?)))),
         "rfind" => Ok(Val::Int(place(text.rfind(&*word(0)?)))),
         "index" => match place(text.find(&*word(0)?)) {
-            -1 => Err(Diagnostic::new(format!("`{}` is not in the text", word(0)?))),
+            -1 => Err(Diagnostic::new(format!(
+                "`{}` is not in the text",
+                word(0)?
+            ))),
             at => Ok(Val::Int(at)),
         },
         "count" => Ok(Val::from(text.matches(&*word(0)?).count())),
@@ -115,14 +166,33 @@ fn string(text: &str, method: &str, args: &CallArgs) -> Result<Val> {
         "isalnum" => all(char::is_alphanumeric),
         "isspace" => all(char::is_whitespace),
         "isascii" => Ok(Val::Bool(text.is_ascii())),
-        "isupper" => Ok(Val::Bool(text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase))),
-        "islower" => Ok(Val::Bool(text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase))),
+        "isupper" => Ok(Val::Bool(
+            text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase),
+        )),
+        "islower" => Ok(Val::Bool(
+            text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase),
+        )),
         "zfill" => {
-            let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-            Ok(Val::from(format!("{sign}{digits:0>width$}", width = width(0)?.saturating_sub(sign.len()))))
+            let (sign, digits) = text
+                .strip_prefix('-')
+                .map_or(("", text), |digits| ("-", digits));
+            Ok(Val::from(format!(
+                "{sign}{digits:0>width$}",
+                width = width(0)?.saturating_sub(sign.len())
+            )))
         }
-        "ljust" => Ok(Val::from(text_filters::padded(text, width(0)?, maybe(1, "fillchar")?.as_deref(), false))),
-        "rjust" => Ok(Val::from(text_filters::padded(text, width(0)?, maybe(1, "fillchar")?.as_deref(), true))),
+        "ljust" => Ok(Val::from(text_filters::padded(
+            text,
+            width(0)?,
+            maybe(1, "fillchar")?.as_deref(),
+            false,
+        ))),
+        "rjust" => Ok(Val::from(text_filters::padded(
+            text,
+            width(0)?,
+            maybe(1, "fillchar")?.as_deref(),
+            true,
+        ))),
         "center" => Ok(Val::from(text_filters::centered(text, width(0)?))),
         "encode" | "decode" => Ok(Val::from(text)),
         _ => Err(unknown(&Val::from(text), method)),
@@ -162,11 +232,16 @@ fn rsplit(text: &str, sep: Option<&str>, limit: Option<i64>) -> Val {
 }
 
 fn first(args: &CallArgs, method: &str) -> Result<Val> {
-    args.positional.first().cloned().ok_or_else(|| Diagnostic::new(format!("`{method}()` needs a value")))
+    args.positional
+        .first()
+        .cloned()
+        .ok_or_else(|| Diagnostic::new(format!("`{method}()` needs a value")))
 }
 
 fn list(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
-    let Val::List(cells) = value else { return Err(unknown(value, method)) };
+    let Val::List(cells) = value else {
+        return Err(unknown(value, method));
+    };
     match method {
         "append" => cells.items.borrow_mut().push(first(args, method)?),
         "extend" => {
@@ -178,7 +253,11 @@ fn list(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
             let item = args.positional.get(1).cloned().unwrap_or(Val::None);
             let mut items = cells.items.borrow_mut();
             let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
-            let at = if index < 0 { (index + count).max(0) } else { index.min(count) };
+            let at = if index < 0 {
+                (index + count).max(0)
+            } else {
+                index.min(count)
+            };
             items.insert(usize::try_from(at).unwrap_or(0), item);
         }
         "pop" => {
@@ -238,20 +317,30 @@ fn tuple(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
 }
 
 fn dict(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
-    let Val::Dict(cells) = value else { return Err(unknown(value, method)) };
+    let Val::Dict(cells) = value else {
+        return Err(unknown(value, method));
+    };
     let key = || -> Result<Key> {
         let key = first(args, method)?;
-        Key::of(&key).ok_or_else(|| Diagnostic::new(format!("{} cannot be a key of a dictionary", key.kind())))
+        Key::of(&key).ok_or_else(|| {
+            Diagnostic::new(format!("{} cannot be a key of a dictionary", key.kind()))
+        })
     };
     match method {
         "items" => Ok(Val::list(
-            value.entries()?.into_iter().map(|(key, value)| Val::tuple(vec![key.val(), value])).collect(),
+            value
+                .entries()?
+                .into_iter()
+                .map(|(key, value)| Val::tuple(vec![key.val(), value]))
+                .collect(),
         )),
         "keys" => Ok(Val::list(value.items()?)),
         "values" => Ok(Val::list(value.entries()?.into_values().collect())),
         "get" => {
             let found = cells.items.borrow().get(&key()?).cloned();
-            Ok(found.or_else(|| args.positional.get(1).cloned()).unwrap_or(Val::None))
+            Ok(found
+                .or_else(|| args.positional.get(1).cloned())
+                .unwrap_or(Val::None))
         }
         "update" => {
             let more: Entries = match args.positional.first() {
@@ -268,7 +357,12 @@ fn dict(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
         }
         "setdefault" => {
             let default = args.positional.get(1).cloned().unwrap_or(Val::None);
-            Ok(cells.items.borrow_mut().entry(key()?).or_insert(default).clone())
+            Ok(cells
+                .items
+                .borrow_mut()
+                .entry(key()?)
+                .or_insert(default)
+                .clone())
         }
         "pop" => {
             let found = cells.items.borrow_mut().shift_remove(&key()?);

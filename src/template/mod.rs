@@ -130,12 +130,18 @@ pub struct Rendered {
 /// Omitted parts of lists and mappings drop out; a node that is itself omitted gives [`crate::base::value::OMIT`].
 pub fn value(node: &Node, ctx: &Context) -> Result<Value> {
     let session = Session::new(ctx);
-    session.node(node.clone()).to_data().map_err(|error| error.at(&node.span))
+    session
+        .node(node.clone())
+        .to_data()
+        .map_err(|error| error.at(&node.span))
 }
 
 /// Renders one text: the native value when it is a single expression, text otherwise.
 pub fn text(template: &str, span: &Span, ctx: &Context) -> Result<Value> {
-    Session::new(ctx).scalar(template, span).to_data().map_err(|error| error.at(span))
+    Session::new(ctx)
+        .scalar(template, span)
+        .to_data()
+        .map_err(|error| error.at(span))
 }
 
 /// Evaluates a condition: a bare expression, a boolean, or a list of them that must all hold.
@@ -143,7 +149,9 @@ pub fn text(template: &str, span: &Span, ctx: &Context) -> Result<Value> {
 /// The result is a boolean or unknown. Results of other kinds count as Python counts them.
 pub fn condition(node: &Node, ctx: &Context) -> Result<Value> {
     let session = Session::new(ctx);
-    let Some(items) = node.items() else { return session.condition(node).map(data) };
+    let Some(items) = node.items() else {
+        return session.condition(node).map(data);
+    };
     let mut all = Some(true);
     for item in items {
         match session.condition(item) {
@@ -160,7 +168,10 @@ pub fn condition(node: &Node, ctx: &Context) -> Result<Value> {
 /// Evaluates a bare expression to its native value.
 pub fn expression(text: &str, span: &Span, ctx: &Context) -> Result<Value> {
     let session = Session::new(ctx);
-    session.expression(text, span)?.to_data().map_err(|error| error.at(span))
+    session
+        .expression(text, span)?
+        .to_data()
+        .map_err(|error| error.at(span))
 }
 
 /// Renders a template file.
@@ -183,7 +194,9 @@ impl Session {
                     return Ok(Some(true));
                 }
                 // The braces are not wanted here, but old roles have them.
-                let bare = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+                let bare = text
+                    .strip_prefix("{{")
+                    .and_then(|rest| rest.strip_suffix("}}"));
                 match bare.filter(|rest| !rest.contains("}}")) {
                     Some(inner) => self.indirect(inner, &node.span)?,
                     None if text.starts_with("{{") || text.starts_with("{%") => {
@@ -197,17 +210,24 @@ impl Session {
         if let Val::Undefined(missing) = &result {
             return Err(missing.error.clone().at(&node.span));
         }
-        if result.is_unknown() || has_unknown(&result.to_data().unwrap_or(Value::Null)) && result.is_sequence() {
+        if result.is_unknown()
+            || has_unknown(&result.to_data().unwrap_or(Value::Null)) && result.is_sequence()
+        {
             return Ok(None);
         }
-        result.truthy().map(Some).map_err(|error| error.at(&node.span))
+        result
+            .truthy()
+            .map(Some)
+            .map_err(|error| error.at(&node.span))
     }
 
     /// `when: "{{ name }}"`: the variable may itself hold an expression, if a person wrote it.
     fn indirect(self: &std::rc::Rc<Self>, inner: &str, span: &Span) -> Result<Val> {
         let name = inner.trim();
         let result = self.expression(name, span)?;
-        let Val::Str(text) = &result else { return Ok(result) };
+        let Val::Str(text) = &result else {
+            return Ok(result);
+        };
         if to_bool(&Value::String(text.to_string())).is_none()
             && matches!(self.ctx.variables.lookup(name), Some(Variable::Template(_)))
         {

@@ -97,8 +97,14 @@ impl Object {
     pub fn repr(&self) -> String {
         match self {
             Object::Macro(declared) => format!("<Macro '{}'>", declared.code.name),
-            Object::Namespace(entries) => format!("<Namespace {}>", print::repr(&Val::dict(entries.borrow().clone()))),
-            Object::Scope(_) => self.entries().map_or_else(|_| String::new(), |entries| print::repr(&Val::dict(entries))),
+            Object::Namespace(entries) => format!(
+                "<Namespace {}>",
+                print::repr(&Val::dict(entries.borrow().clone()))
+            ),
+            Object::Scope(_) => self.entries().map_or_else(
+                |_| String::new(),
+                |entries| print::repr(&Val::dict(entries)),
+            ),
             Object::Module(_) => String::new(),
             Object::Time(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             other => format!("<{}>", other.kind()),
@@ -117,15 +123,27 @@ impl Object {
             }
             Object::Time(_) => Ok(Value::String(self.repr())),
             Object::Delta(seconds) => Ok(Value::from(*seconds)),
-            other => Err(Diagnostic::new(format!("a {} cannot be the value of a variable", other.kind()))),
+            other => Err(Diagnostic::new(format!(
+                "a {} cannot be the value of a variable",
+                other.kind()
+            ))),
         }
     }
 
     /// The names that iterating gives.
     pub fn items(&self) -> Result<Vec<Val>> {
         match self {
-            Object::Scope(session) => Ok(session.ctx.variables.names().into_iter().map(Val::from).collect()),
-            other => Err(Diagnostic::new(format!("a {} cannot be iterated over", other.kind()))),
+            Object::Scope(session) => Ok(session
+                .ctx
+                .variables
+                .names()
+                .into_iter()
+                .map(Val::from)
+                .collect()),
+            other => Err(Diagnostic::new(format!(
+                "a {} cannot be iterated over",
+                other.kind()
+            ))),
         }
     }
 
@@ -144,7 +162,10 @@ impl Object {
             }
             Object::Namespace(entries) => Ok(entries.borrow().clone()),
             Object::Module(frame) => Ok(frame.own()),
-            other => Err(Diagnostic::new(format!("expected a dictionary, got a {}", other.kind()))),
+            other => Err(Diagnostic::new(format!(
+                "expected a dictionary, got a {}",
+                other.kind()
+            ))),
         }
     }
 
@@ -160,7 +181,14 @@ impl Object {
             Object::Loop(looping) => looping.attribute(name),
             Object::Macro(declared) => match name {
                 "name" => Some(Val::Str(declared.code.name.clone())),
-                "arguments" => Some(Val::list(declared.code.params.iter().map(|p| Val::Str(p.clone())).collect())),
+                "arguments" => Some(Val::list(
+                    declared
+                        .code
+                        .params
+                        .iter()
+                        .map(|p| Val::Str(p.clone()))
+                        .collect(),
+                )),
                 _ => None,
             },
             Object::Time(time) => Some(Val::Int(match name {
@@ -172,7 +200,10 @@ impl Object {
                 "second" => time.second().into(),
                 _ => return None,
             })),
-            #[expect(clippy::cast_possible_truncation, reason = "whole numbers of days and seconds")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "whole numbers of days and seconds"
+            )]
             Object::Delta(seconds) => Some(Val::Int(match name {
                 "days" => (seconds / 86400.0).floor() as i64,
                 "seconds" => seconds.rem_euclid(86400.0) as i64,
@@ -222,7 +253,10 @@ impl Looping {
             }
             "changed" => {
                 let same = match &*self.last.borrow() {
-                    Some(last) => ops::equal(&Val::list(last.clone()), &Val::list(args.positional.clone()))?,
+                    Some(last) => ops::equal(
+                        &Val::list(last.clone()),
+                        &Val::list(args.positional.clone()),
+                    )?,
                     None => false,
                 };
                 *self.last.borrow_mut() = Some(args.positional.clone());
@@ -234,13 +268,19 @@ impl Looping {
 }
 
 /// `cycler.next()` and `joiner()`.
-pub fn call_cell(kind: CellKind, cell: &Rc<(Vec<Val>, Cell<usize>)>, _args: &CallArgs) -> Result<Val> {
+pub fn call_cell(
+    kind: CellKind,
+    cell: &Rc<(Vec<Val>, Cell<usize>)>,
+    _args: &CallArgs,
+) -> Result<Val> {
     let turn = cell.1.get();
     cell.1.set(turn + 1);
     match kind {
         CellKind::Joiner if turn == 0 => Ok(Val::from("")),
         CellKind::Joiner => Ok(cell.0.first().cloned().unwrap_or_else(|| Val::from(", "))),
-        CellKind::Cycler if cell.0.is_empty() => Err(Diagnostic::new("`cycler()` needs at least one item")),
+        CellKind::Cycler if cell.0.is_empty() => {
+            Err(Diagnostic::new("`cycler()` needs at least one item"))
+        }
         CellKind::Cycler => Ok(cell.0[turn % cell.0.len()].clone()),
     }
 }
@@ -249,7 +289,9 @@ pub fn call_cell(kind: CellKind, cell: &Rc<(Vec<Val>, Cell<usize>)>, _args: &Cal
 pub fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let limit = 1 + name.chars().count() / 4;
     known
-        .filter(|other| other != name && other.chars().count().abs_diff(name.chars().count()) <= limit)
+        .filter(|other| {
+            other != name && other.chars().count().abs_diff(name.chars().count()) <= limit
+        })
         .map(|other| (distance(name, &other), other))
         .filter(|(distance, _)| *distance <= limit)
         .min()

@@ -25,16 +25,25 @@ pub fn apply(op: Op, left: &Val, right: &Val) -> Result<Val> {
         Op::NotIn => Val::Bool(!contains(right, left)?),
         Op::Concat => Val::from(left.string()? + &right.string()?),
         Op::Add => add(left, right)?,
-        Op::Rem if matches!(left, Val::Str(_)) => Val::from(format::percent(&left.string()?, right)?),
+        Op::Rem if matches!(left, Val::Str(_)) => {
+            Val::from(format::percent(&left.string()?, right)?)
+        }
         Op::Mul if left.is_sequence() || matches!(left, Val::Str(_)) => repeat(left, right)?,
         Op::Mul if right.is_sequence() || matches!(right, Val::Str(_)) => repeat(right, left)?,
         Op::And | Op::Or => left.clone(),
-        Op::Sub | Op::Mul | Op::Div | Op::FloorDiv | Op::Rem | Op::Pow => arithmetic(op, left, right)?,
+        Op::Sub | Op::Mul | Op::Div | Op::FloorDiv | Op::Rem | Op::Pow => {
+            arithmetic(op, left, right)?
+        }
     })
 }
 
 fn unsupported(op: Op, left: &Val, right: &Val) -> Diagnostic {
-    Diagnostic::new(format!("`{}` does not work between {} and {}", op.symbol(), left.kind(), right.kind()))
+    Diagnostic::new(format!(
+        "`{}` does not work between {} and {}",
+        op.symbol(),
+        left.kind(),
+        right.kind()
+    ))
 }
 
 fn add(left: &Val, right: &Val) -> Result<Val> {
@@ -45,19 +54,26 @@ fn add(left: &Val, right: &Val) -> Result<Val> {
             items.extend(right.items()?);
             Ok(Val::list(items))
         }
-        (Val::Tuple(a), Val::Tuple(b)) => Ok(Val::tuple(a.iter().chain(b.iter()).cloned().collect())),
+        (Val::Tuple(a), Val::Tuple(b)) => {
+            Ok(Val::tuple(a.iter().chain(b.iter()).cloned().collect()))
+        }
         (Val::Str(_), Val::Int(_) | Val::Float(_)) | (Val::Int(_) | Val::Float(_), Val::Str(_)) => {
-            Err(unsupported(Op::Add, left, right).help("join texts with `~`, or convert with `int` or `string`"))
+            Err(unsupported(Op::Add, left, right)
+                .help("join texts with `~`, or convert with `int` or `string`"))
         }
         _ => arithmetic(Op::Add, left, right),
     }
 }
 
 fn repeat(value: &Val, times: &Val) -> Result<Val> {
-    let Some(times) = times.integer() else { return Err(unsupported(Op::Mul, value, times)) };
+    let Some(times) = times.integer() else {
+        return Err(unsupported(Op::Mul, value, times));
+    };
     let times = usize::try_from(times).unwrap_or(0);
     if value.length()?.saturating_mul(times) > LARGEST {
-        return Err(Diagnostic::new(format!("`*` would make more than {LARGEST} items")));
+        return Err(Diagnostic::new(format!(
+            "`*` would make more than {LARGEST} items"
+        )));
     }
     Ok(match value {
         Val::Str(text) => Val::from(text.repeat(times)),
@@ -67,13 +83,21 @@ fn repeat(value: &Val, times: &Val) -> Result<Val> {
 }
 
 fn repeated(items: &[Val], times: usize) -> Vec<Val> {
-    std::iter::repeat_n(items, times).flatten().cloned().collect()
+    std::iter::repeat_n(items, times)
+        .flatten()
+        .cloned()
+        .collect()
 }
 
 fn arithmetic(op: Op, left: &Val, right: &Val) -> Result<Val> {
-    if let (Val::Object(Object::Time(a)), Val::Object(Object::Time(b)), Op::Sub) = (left, right, op) {
-        let span = a.since(*b).map_err(|error| Diagnostic::new(error.to_string()))?;
-        let seconds = span.total((jiff::Unit::Second, *b)).map_err(|error| Diagnostic::new(error.to_string()))?;
+    if let (Val::Object(Object::Time(a)), Val::Object(Object::Time(b)), Op::Sub) = (left, right, op)
+    {
+        let span = a
+            .since(*b)
+            .map_err(|error| Diagnostic::new(error.to_string()))?;
+        let seconds = span
+            .total((jiff::Unit::Second, *b))
+            .map_err(|error| Diagnostic::new(error.to_string()))?;
         return Ok(Val::Object(Object::Delta(seconds)));
     }
     let zero = || Diagnostic::new("division by zero");
@@ -84,10 +108,20 @@ fn arithmetic(op: Op, left: &Val, right: &Val) -> Result<Val> {
             Op::Sub => a.checked_sub(b),
             Op::Mul => a.checked_mul(b),
             Op::FloorDiv | Op::Rem if b == 0 => return Err(zero()),
-            Op::FloorDiv => {
-                a.checked_div(b).map(|quotient| if a % b != 0 && (a < 0) != (b < 0) { quotient - 1 } else { quotient })
-            }
-            Op::Rem => a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }),
+            Op::FloorDiv => a.checked_div(b).map(|quotient| {
+                if a % b != 0 && (a < 0) != (b < 0) {
+                    quotient - 1
+                } else {
+                    quotient
+                }
+            }),
+            Op::Rem => a.checked_rem(b).map(|rest| {
+                if rest != 0 && (rest < 0) != (b < 0) {
+                    rest + b
+                } else {
+                    rest
+                }
+            }),
             Op::Pow if b >= 0 => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
             _ => return floats(op, left, right),
         }
@@ -98,7 +132,9 @@ fn arithmetic(op: Op, left: &Val, right: &Val) -> Result<Val> {
 }
 
 fn floats(op: Op, left: &Val, right: &Val) -> Result<Val> {
-    let (Some(a), Some(b)) = (left.number(), right.number()) else { return Err(unsupported(op, left, right)) };
+    let (Some(a), Some(b)) = (left.number(), right.number()) else {
+        return Err(unsupported(op, left, right));
+    };
     let zero = b == 0.0 && matches!(op, Op::Div | Op::FloorDiv | Op::Rem);
     if zero {
         return Err(Diagnostic::new("division by zero"));
@@ -123,7 +159,10 @@ pub fn negate(value: &Val) -> Result<Val> {
         Val::Float(number) => Ok(Val::Float(-number)),
         other => match other.integer().and_then(i64::checked_neg) {
             Some(number) => Ok(Val::Int(number)),
-            None => Err(Diagnostic::new(format!("`-` does not work on {}", other.kind()))),
+            None => Err(Diagnostic::new(format!(
+                "`-` does not work on {}",
+                other.kind()
+            ))),
         },
     }
 }
@@ -131,7 +170,9 @@ pub fn negate(value: &Val) -> Result<Val> {
 /// `==`.
 pub fn equal(left: &Val, right: &Val) -> Result<bool> {
     Ok(match (left, right) {
-        (Val::Undefined(missing), _) | (_, Val::Undefined(missing)) => return Err(missing.error.clone()),
+        (Val::Undefined(missing), _) | (_, Val::Undefined(missing)) => {
+            return Err(missing.error.clone());
+        }
         (Val::Unknown { .. }, _) | (_, Val::Unknown { .. }) => {
             touch();
             false
@@ -178,7 +219,9 @@ pub fn order(left: &Val, right: &Val) -> Result<Ordering> {
 
 fn compare(left: &Val, right: &Val, op: Op) -> Result<Ordering> {
     Ok(match (left, right) {
-        (Val::Undefined(missing), _) | (_, Val::Undefined(missing)) => return Err(missing.error.clone()),
+        (Val::Undefined(missing), _) | (_, Val::Undefined(missing)) => {
+            return Err(missing.error.clone());
+        }
         (Val::Unknown { .. }, _) | (_, Val::Unknown { .. }) => {
             touch();
             Ordering::Equal
@@ -207,9 +250,14 @@ pub fn contains(container: &Val, item: &Val) -> Result<bool> {
     match container {
         Val::Str(text) => match item {
             Val::Str(part) => Ok(text.contains(&**part)),
-            other => Err(Diagnostic::new(format!("`in` a text needs a text on its left, got {}", other.kind()))),
+            other => Err(Diagnostic::new(format!(
+                "`in` a text needs a text on its left, got {}",
+                other.kind()
+            ))),
         },
-        Val::Dict(dict) => Ok(Key::of(item).is_some_and(|key| dict.items.borrow().contains_key(&key))),
+        Val::Dict(dict) => {
+            Ok(Key::of(item).is_some_and(|key| dict.items.borrow().contains_key(&key)))
+        }
         Val::Object(object) => match item {
             Val::Str(name) => Ok(object.attribute(name).is_some()),
             _ => Ok(false),
@@ -227,13 +275,20 @@ pub fn contains(container: &Val, item: &Val) -> Result<bool> {
             touch();
             Ok(false)
         }
-        other => Err(Diagnostic::new(format!("`in` does not work on {}", other.kind()))),
+        other => Err(Diagnostic::new(format!(
+            "`in` does not work on {}",
+            other.kind()
+        ))),
     }
 }
 
 /// The item at an index that may count from the end.
 pub fn at<T: Clone>(items: &[T], index: i64) -> Option<T> {
-    let index = if index < 0 { usize::try_from(index + i64::try_from(items.len()).ok()?) } else { usize::try_from(index) };
+    let index = if index < 0 {
+        usize::try_from(index + i64::try_from(items.len()).ok()?)
+    } else {
+        usize::try_from(index)
+    };
     items.get(index.ok()?).cloned()
 }
 
@@ -248,24 +303,42 @@ pub fn slice(value: &Val, limits: &[Val; 3]) -> Result<Val> {
         *bound = match limit {
             Val::None => None,
             other => Some(other.integer().ok_or_else(|| {
-                Diagnostic::new(format!("a slice needs integers, got `{}`", print::repr(other)))
+                Diagnostic::new(format!(
+                    "a slice needs integers, got `{}`",
+                    print::repr(other)
+                ))
             })?),
         };
     }
     let items = match value {
         Val::Str(_) | Val::List(_) | Val::Tuple(_) => value.items()?,
-        other => return Err(Diagnostic::new(format!("{} cannot be sliced", other.kind()))),
+        other => {
+            return Err(Diagnostic::new(format!(
+                "{} cannot be sliced",
+                other.kind()
+            )));
+        }
     };
     let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let step = bounds[2].unwrap_or(1);
     if step == 0 {
         return Err(Diagnostic::new("the step of a slice cannot be 0"));
     }
-    let (low, high) = if step > 0 { (0, count) } else { (-1, count - 1) };
-    let clamp = |bound: Option<i64>, default: i64| {
-        bound.map_or(default, |at| if at < 0 { at.saturating_add(count) } else { at }.clamp(low, high))
+    let (low, high) = if step > 0 {
+        (0, count)
+    } else {
+        (-1, count - 1)
     };
-    let (mut at, stop) = if step > 0 { (clamp(bounds[0], 0), clamp(bounds[1], count)) } else { (clamp(bounds[0], count - 1), clamp(bounds[1], -1)) };
+    let clamp = |bound: Option<i64>, default: i64| {
+        bound.map_or(default, |at| {
+            if at < 0 { at.saturating_add(count) } else { at }.clamp(low, high)
+        })
+    };
+    let (mut at, stop) = if step > 0 {
+        (clamp(bounds[0], 0), clamp(bounds[1], count))
+    } else {
+        (clamp(bounds[0], count - 1), clamp(bounds[1], -1))
+    };
     let mut taken = Vec::new();
     while if step > 0 { at < stop } else { at > stop } {
         if let Some(item) = usize::try_from(at).ok().and_then(|at| items.get(at)) {

@@ -17,13 +17,23 @@ pub struct Origin {
 impl Origin {
     /// A template file, whose first lines may have been a header.
     pub fn file(file: &Arc<SourceFile>, header_lines: usize) -> Self {
-        Self { file: file.clone(), line: 1 + header_lines, column: 1, indent: 1 }
+        Self {
+            file: file.clone(),
+            line: 1 + header_lines,
+            column: 1,
+            indent: 1,
+        }
     }
 
     /// A scalar of a YAML file: the text begins after the quote or below the block indicator.
     pub fn scalar(span: &Span) -> Self {
         let line = span.line_text();
-        let mut origin = Self { file: span.file.clone(), line: span.line, column: span.column, indent: span.column };
+        let mut origin = Self {
+            file: span.file.clone(),
+            line: span.line,
+            column: span.column,
+            indent: span.column,
+        };
         match line.chars().nth(span.column.saturating_sub(1)) {
             Some('\'' | '"') => {
                 origin.column += 1;
@@ -48,6 +58,10 @@ impl Origin {
         let down = pos.line.saturating_sub(1);
         let line = (self.line + down).min(self.file.text.lines().count().max(1));
         let column = if down == 0 { self.column } else { self.indent } + pos.column;
-        Span { file: self.file.clone(), line, column }
+        Span {
+            file: self.file.clone(),
+            line,
+            column,
+        }
     }
 }

@@ -92,17 +92,34 @@ pub fn parse(source: &str, form: &Form) -> Parsed {
 }
 
 fn read(source: &str, form: &Form) -> Result<Template, SyntaxFault> {
-    let mut lower = Lower { source, raw: false, raw_variables: *form == Form::Scalar };
-    if *form == Form::Expression {
-        let expr = machinery::parse_expr(source).map_err(|error| fault(&error))?;
-        return Ok(Template { body: vec![Stmt::Emit(lower.expr(&expr)?)] });
-    }
     let default = Syntax::default();
-    let syntax = if let Form::File(syntax) = form { syntax } else { &default };
-    let config = config(syntax).map_err(|error| fault(&error))?;
-    let parsed = machinery::parse(source, "template", config).map_err(|error| fault(&error))?;
-    let ast::Stmt::Template(template) = &parsed else { return Ok(Template { body: Vec::new() }) };
-    Ok(Template { body: lower.body(&template.children)? })
+    let syntax = if let Form::File(syntax) = form {
+        syntax
+    } else {
+        &default
+    };
+    let mut lower = Lower {
+        source,
+        raw: false,
+        raw_variables: *form == Form::Scalar,
+        block: syntax.block.clone(),
+        trim: syntax.trim_blocks,
+    };
+    if *form == Form::Expression {
+        let expr = machinery::parse_expr(source).map_err(|error| fault(&error, source))?;
+        return Ok(Template {
+            body: vec![Stmt::Emit(lower.expr(&expr)?)],
+        });
+    }
+    let config = config(syntax).map_err(|error| fault(&error, source))?;
+    let parsed =
+        machinery::parse(source, "template", config).map_err(|error| fault(&error, source))?;
+    let ast::Stmt::Template(template) = &parsed else {
+        return Ok(Template { body: Vec::new() });
+    };
+    Ok(Template {
+        body: lower.body(&template.children)?,
+    })
 }
 
 fn config(syntax: &Syntax) -> Result<SyntaxConfig, minijinja::Error> {
@@ -123,16 +140,29 @@ fn config(syntax: &Syntax) -> Result<SyntaxConfig, minijinja::Error> {
     builder.build()
 }
 
-fn fault(error: &minijinja::Error) -> SyntaxFault {
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+fn fault(error: &minijinja::Error, source: &str) -> SyntaxFault {
+    let detail = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    let before = error
+        .range()
+        .and_then(|range| source.get(..range.start))
+        .unwrap_or("");
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count();
     SyntaxFault {
-        pos: Pos { line: error.line().unwrap_or(1), column: 0 },
+        pos: Pos {
+            line: error.line().unwrap_or(1),
+            column,
+        },
         diagnostic: Diagnostic::new(format!("the template cannot be read: {detail}")),
     }
 }
 
 fn pos(span: machinery::Span) -> Pos {
-    Pos { line: span.start_line.into(), column: span.start_col.into() }
+    Pos {
+        line: span.start_line.into(),
+        column: span.start_col.into(),
+    }
 }
 
 struct Lower<'a> {
@@ -140,17 +170,25 @@ struct Lower<'a> {
     /// Whether texts are taken as written, backslashes and all.
     raw: bool,
     raw_variables: bool,
+    block: (String, String),
+    trim: bool,
 }
 
 impl Lower<'_> {
     fn body(&mut self, stmts: &[ast::Stmt]) -> Result<Vec<Stmt>, SyntaxFault> {
-        stmts.iter().filter_map(|stmt| self.stmt(stmt).transpose()).collect()
+        stmts
+            .iter()
+            .filter_map(|stmt| self.stmt(stmt).transpose())
+            .collect()
     }
 
     fn stmt(&mut self, stmt: &ast::Stmt) -> Result<Option<Stmt>, SyntaxFault> {
         Ok(Some(match stmt {
             ast::Stmt::Template(_) => return Ok(None),
-            ast::Stmt::EmitRaw(raw) => Stmt::Raw(raw.raw.into()),
+            ast::Stmt::EmitRaw(raw) => match self.raw_block_break(raw.span()) {
+                Some(first) => Stmt::Raw(format!("{first}{}", raw.raw).into()),
+                None => Stmt::Raw(raw.raw.into()),
+            },
             ast::Stmt::EmitExpr(emit) => {
                 self.raw = self.raw_variables;
                 let expr = self.expr(&emit.expr);
@@ -160,7 +198,11 @@ impl Lower<'_> {
             ast::Stmt::ForLoop(node) => Stmt::For(Arc::new(For {
                 target: target(&node.target)?,
                 iter: self.expr(&node.iter)?,
-                filter: node.filter_expr.as_ref().map(|expr| self.expr(expr)).transpose()?,
+                filter: node
+                    .filter_expr
+                    .as_ref()
+                    .map(|expr| self.expr(expr))
+                    .transpose()?,
                 body: self.body(&node.body)?,
                 otherwise: self.body(&node.else_body)?,
             })),
@@ -177,28 +219,48 @@ impl Lower<'_> {
                     .collect::<Result<_, _>>()?,
                 body: self.body(&node.body)?,
             },
-            ast::Stmt::Set(node) => Stmt::Set { target: target(&node.target)?, value: self.expr(&node.expr)? },
+            ast::Stmt::Set(node) => Stmt::Set {
+                target: target(&node.target)?,
+                value: self.expr(&node.expr)?,
+            },
             ast::Stmt::SetBlock(node) => Stmt::SetBlock {
                 target: target(&node.target)?,
-                filter: node.filter.as_ref().map(|expr| self.expr(expr)).transpose()?,
+                filter: node
+                    .filter
+                    .as_ref()
+                    .map(|expr| self.expr(expr))
+                    .transpose()?,
                 body: self.body(&node.body)?,
             },
             ast::Stmt::AutoEscape(node) => {
                 // Nothing is ever escaped here, so the block is what it holds.
-                let test = Expr { pos: pos(node.span()), kind: Kind::Const(Literal::Bool(true)) };
-                Stmt::If { test, then: self.body(&node.body)?, otherwise: Vec::new() }
+                let test = Expr {
+                    pos: pos(node.span()),
+                    kind: Kind::Const(Literal::Bool(true)),
+                };
+                Stmt::If {
+                    test,
+                    then: self.body(&node.body)?,
+                    otherwise: Vec::new(),
+                }
             }
-            ast::Stmt::FilterBlock(node) => {
-                Stmt::Filter { filter: self.expr(&node.filter)?, body: self.body(&node.body)? }
-            }
-            ast::Stmt::Block(node) => {
-                Stmt::Block { name: node.name.into(), body: Arc::new(self.body(&node.body)?) }
-            }
+            ast::Stmt::FilterBlock(node) => Stmt::Filter {
+                filter: self.expr(&node.filter)?,
+                body: self.body(&node.body)?,
+            },
+            ast::Stmt::Block(node) => Stmt::Block {
+                name: node.name.into(),
+                body: Arc::new(self.body(&node.body)?),
+            },
             ast::Stmt::Extends(node) => Stmt::Extends(self.expr(&node.name)?),
-            ast::Stmt::Include(node) => {
-                Stmt::Include { name: self.expr(&node.name)?, ignore_missing: node.ignore_missing }
-            }
-            ast::Stmt::Import(node) => Stmt::Import { file: self.expr(&node.expr)?, name: name_of(&node.name)? },
+            ast::Stmt::Include(node) => Stmt::Include {
+                name: self.expr(&node.name)?,
+                ignore_missing: node.ignore_missing,
+            },
+            ast::Stmt::Import(node) => Stmt::Import {
+                file: self.expr(&node.expr)?,
+                name: name_of(&node.name)?,
+            },
             ast::Stmt::FromImport(node) => Stmt::FromImport {
                 file: self.expr(&node.expr)?,
                 names: node
@@ -212,13 +274,31 @@ impl Lower<'_> {
             },
             ast::Stmt::Macro(node) => Stmt::Macro(Arc::new(self.declaration(node)?)),
             ast::Stmt::CallBlock(node) => {
-                let call = Expr { pos: pos(node.call.span()), kind: self.call(&node.call)? };
-                Stmt::Call { call, body: Arc::new(self.declaration(&node.macro_decl)?) }
+                let call = Expr {
+                    pos: pos(node.call.span()),
+                    kind: self.call(&node.call)?,
+                };
+                Stmt::Call {
+                    call,
+                    body: Arc::new(self.declaration(&node.macro_decl)?),
+                }
             }
-            ast::Stmt::Do(node) => Stmt::Do(Expr { pos: pos(node.call.span()), kind: self.call(&node.call)? }),
+            ast::Stmt::Do(node) => Stmt::Do(Expr {
+                pos: pos(node.call.span()),
+                kind: self.call(&node.call)?,
+            }),
             ast::Stmt::Continue(_) => Stmt::Continue,
             ast::Stmt::Break(_) => Stmt::Break,
         }))
+    }
+
+    /// The line feed after `{% raw %}`, which the parser trims and Jinja2 does not.
+    fn raw_block_break(&self, span: machinery::Span) -> Option<&'static str> {
+        let (before, after) = self.source.split_at_checked(span.start_offset as usize)?;
+        let tag = before.strip_suffix(&self.block.1)?;
+        let inside = tag.get(tag.rfind(&self.block.0)? + self.block.0.len()..)?;
+        let is_raw = inside.trim_start_matches(['-', '+']).trim() == "raw";
+        (self.trim && is_raw && after.starts_with('\n')).then_some("\n")
     }
 
     fn declaration(&mut self, node: &ast::Macro) -> Result<Macro, SyntaxFault> {
@@ -258,10 +338,17 @@ impl Lower<'_> {
                 ast::UnaryOpKind::Not => Kind::Not(self.boxed(&node.expr)?),
                 ast::UnaryOpKind::Neg => Kind::Neg(self.boxed(&node.expr)?),
             },
-            ast::Expr::BinOp(node) => Kind::Bin(binary(node.op), self.boxed(&node.left)?, self.boxed(&node.right)?),
+            ast::Expr::BinOp(node) => Kind::Bin(
+                binary(node.op),
+                self.boxed(&node.left)?,
+                self.boxed(&node.right)?,
+            ),
             ast::Expr::Compare(node) => Kind::Compare(
                 self.boxed(&node.expr)?,
-                node.ops.iter().map(|op| Ok((comparison(op.op), self.expr(&op.expr)?))).collect::<Result<_, _>>()?,
+                node.ops
+                    .iter()
+                    .map(|op| Ok((comparison(op.op), self.expr(&op.expr)?)))
+                    .collect::<Result<_, _>>()?,
             ),
             ast::Expr::IfExpr(node) => Kind::If(
                 self.boxed(&node.test_expr)?,
@@ -271,15 +358,26 @@ impl Lower<'_> {
             ast::Expr::Filter(node) => {
                 let input = match &node.expr {
                     Some(input) => self.expr(input)?,
-                    None => Expr { pos: pos(node.span()), kind: Kind::Captured },
+                    None => Expr {
+                        pos: pos(node.span()),
+                        kind: Kind::Captured,
+                    },
                 };
-                Kind::Filter(plugin_name(node.name), Box::new(input), self.args(&node.args)?)
+                Kind::Filter(
+                    plugin_name(node.name),
+                    Box::new(input),
+                    self.args(&node.args)?,
+                )
             }
-            ast::Expr::Test(node) => {
-                Kind::Test(plugin_name(node.name), self.boxed(&node.expr)?, self.args(&node.args)?)
-            }
+            ast::Expr::Test(node) => Kind::Test(
+                plugin_name(node.name),
+                self.boxed(&node.expr)?,
+                self.args(&node.args)?,
+            ),
             ast::Expr::GetAttr(node) => Kind::Attr(self.boxed(&node.expr)?, node.name.into()),
-            ast::Expr::GetItem(node) => Kind::Item(self.boxed(&node.expr)?, self.boxed(&node.subscript_expr)?),
+            ast::Expr::GetItem(node) => {
+                Kind::Item(self.boxed(&node.expr)?, self.boxed(&node.subscript_expr)?)
+            }
             ast::Expr::Call(node) => self.call(node)?,
             ast::Expr::List(node) => Kind::List(self.exprs(&node.items)?),
             ast::Expr::Tuple(node) => Kind::Tuple(self.exprs(&node.items)?),
@@ -291,7 +389,10 @@ impl Lower<'_> {
                     .collect::<Result<_, _>>()?,
             ),
         };
-        Ok(Expr { pos: pos(expr.span()), kind })
+        Ok(Expr {
+            pos: pos(expr.span()),
+            kind,
+        })
     }
 
     fn call(&mut self, node: &ast::Call) -> Result<Kind, SyntaxFault> {
@@ -304,7 +405,9 @@ impl Lower<'_> {
             match arg {
                 ast::CallArg::Pos(expr) => lowered.positional.push((false, self.expr(expr)?)),
                 ast::CallArg::PosSplat(expr) => lowered.positional.push((true, self.expr(expr)?)),
-                ast::CallArg::Kwarg(name, expr) => lowered.named.push(((*name).into(), self.expr(expr)?)),
+                ast::CallArg::Kwarg(name, expr) => {
+                    lowered.named.push(((*name).into(), self.expr(expr)?))
+                }
                 ast::CallArg::KwargSplat(expr) => lowered.entries.push(self.expr(expr)?),
             }
         }
@@ -313,9 +416,13 @@ impl Lower<'_> {
 
     fn literal(&self, value: &minijinja::Value, span: machinery::Span) -> Literal {
         if let Some(text) = value.as_str() {
-            let written = self.source.get(span.start_offset as usize..span.end_offset as usize);
+            let written = self
+                .source
+                .get(span.start_offset as usize..span.end_offset as usize);
             return match written {
-                Some(written) if self.raw && written.contains('\\') => Literal::Str(unescaped(written).into()),
+                Some(written) if self.raw && written.contains('\\') => {
+                    Literal::Str(unescaped(written).into())
+                }
                 _ => Literal::Str(text.into()),
             };
         }
@@ -372,8 +479,12 @@ fn name_of(expr: &ast::Expr) -> Result<Arc<str>, SyntaxFault> {
 
 fn target(expr: &ast::Expr) -> Result<Target, SyntaxFault> {
     Ok(match expr {
-        ast::Expr::List(list) => Target::Tuple(list.items.iter().map(target).collect::<Result<_, _>>()?),
-        ast::Expr::Tuple(list) => Target::Tuple(list.items.iter().map(target).collect::<Result<_, _>>()?),
+        ast::Expr::List(list) => {
+            Target::Tuple(list.items.iter().map(target).collect::<Result<_, _>>()?)
+        }
+        ast::Expr::Tuple(list) => {
+            Target::Tuple(list.items.iter().map(target).collect::<Result<_, _>>()?)
+        }
         ast::Expr::GetAttr(attr) => Target::Attribute(name_of(&attr.expr)?, attr.name.into()),
         other => Target::Name(name_of(other)?),
     })

@@ -4,7 +4,6 @@
 
 use super::val::{Val, touch};
 use crate::base::value::UNKNOWN;
-use std::fmt::Write;
 
 /// `str(value)`.
 pub fn text(value: &Val) -> String {
@@ -29,6 +28,40 @@ pub fn repr(value: &Val) -> String {
     out
 }
 
+/// Text as a template prints it between other text: tuples are lists by then, and what is omitted is gone.
+pub fn printed(value: &Val) -> String {
+    match value {
+        Val::Str(_) if value.is_omit() => String::new(),
+        Val::Tuple(_) | Val::List(_) | Val::Dict(_) => text(&settled(value)),
+        other => text(other),
+    }
+}
+
+fn settled(value: &Val) -> Val {
+    let kept = |items: &[Val]| {
+        Val::list(
+            items
+                .iter()
+                .filter(|item| !item.is_omit())
+                .map(settled)
+                .collect(),
+        )
+    };
+    match value {
+        Val::Tuple(items) => kept(items),
+        Val::List(list) => kept(&list.items.borrow()),
+        Val::Dict(dict) => {
+            let entries = dict.items.borrow();
+            let kept = entries.iter().filter(|(_, value)| !value.is_omit());
+            Val::dict(
+                kept.map(|(key, value)| (key.clone(), settled(value)))
+                    .collect(),
+            )
+        }
+        other => other.clone(),
+    }
+}
+
 fn write_repr(value: &Val, out: &mut String) {
     match value {
         Val::Undefined(missing) => out.push_str(&missing.path),
@@ -39,7 +72,7 @@ fn write_repr(value: &Val, out: &mut String) {
         Val::None => out.push_str("None"),
         Val::Bool(true) => out.push_str("True"),
         Val::Bool(false) => out.push_str("False"),
-        Val::Int(number) => drop(write!(out, "{number}")),
+        Val::Int(number) => out.push_str(&format!("{number}")),
         Val::Float(number) => out.push_str(&float(*number)),
         Val::Str(text) => write_str_repr(text, out),
         Val::List(list) => write_items(&list.items.borrow(), '[', ']', out),
@@ -82,7 +115,11 @@ fn write_items(items: &[Val], open: char, close: char, out: &mut String) {
 
 /// `repr` of text: single quotes unless that would need escaping and double quotes would not.
 fn write_str_repr(text: &str, out: &mut String) {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     out.push(quote);
     for c in text.chars() {
         match c {
@@ -95,13 +132,21 @@ fn write_str_repr(text: &str, out: &mut String) {
                 out.push(c);
             }
             c if c.is_control() || c == '\u{ad}' => match u32::from(c) {
-                code @ 0..=0xff => drop(write!(out, "\\x{code:02x}")),
-                code @ 0x100..=0xffff => drop(write!(out, "\\u{code:04x}")),
-                code => drop(write!(out, "\\U{code:08x}")),
+                code @ 0..=0xff => out.push_str(&format!("\\x{code:02x}")),
+                code @ 0x100..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+                code => out.push_str(&format!("\\U{code:08x}")),
             },
-            c if matches!(c, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}') => {
+            c if matches!(
+                c,
+                '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}'
+            ) =>
+            {
                 let code = u32::from(c);
-                drop(if code <= 0xff { write!(out, "\\x{code:02x}") } else { write!(out, "\\u{code:04x}") });
+                out.push_str(&if code <= 0xff {
+                    format!("\\x{code:02x}")
+                } else {
+                    format!("\\u{code:04x}")
+                });
             }
             c => out.push(c),
         }
@@ -118,7 +163,9 @@ pub fn float(number: f64) -> String {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
     let text = format!("{number:?}");
-    let Some((mantissa, exponent)) = text.split_once('e') else { return text };
+    let Some((mantissa, exponent)) = text.split_once('e') else {
+        return text;
+    };
     let mantissa = mantissa.strip_suffix(".0").unwrap_or(mantissa);
     match exponent.strip_prefix('-') {
         Some(digits) => format!("{mantissa}e-{digits:0>2}"),

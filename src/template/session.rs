@@ -66,8 +66,10 @@ impl Session {
     /// Runs something one level deeper.
     pub fn deeper<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.depth.get() >= DEPTH {
-            return Err(Diagnostic::new(format!("templates are nested more than {DEPTH} deep"))
-                .help("look for a macro, an include or a variable that leads back to itself"));
+            return Err(
+                Diagnostic::new(format!("templates are nested more than {DEPTH} deep"))
+                    .help("look for a macro, an include or a variable that leads back to itself"),
+            );
         }
         self.depth.set(self.depth.get() + 1);
         let result = run();
@@ -120,7 +122,10 @@ impl Session {
             .borrow_mut()
             .entry(name.clone())
             .or_insert_with(|| {
-                let ctx = Context { variables: variables.clone(), ..self.ctx.clone() };
+                let ctx = Context {
+                    variables: variables.clone(),
+                    ..self.ctx.clone()
+                };
                 Self::with_depth(ctx, self.depth.clone())
             })
             .clone();
@@ -143,7 +148,10 @@ impl Session {
             },
             Yaml::Sequence(items) => {
                 let items = items.into_iter().map(|item| self.later(item)).collect();
-                Val::List(Rc::new(Cells { items: RefCell::new(items), lazy: Cell::new(true) }))
+                Val::List(Rc::new(Cells {
+                    items: RefCell::new(items),
+                    lazy: Cell::new(true),
+                }))
             }
             Yaml::Mapping(pairs) => {
                 let mut entries = Entries::with_capacity(pairs.len());
@@ -159,14 +167,19 @@ impl Session {
                     };
                     entries.insert(key, self.later(value));
                 }
-                Val::Dict(Rc::new(Cells { items: RefCell::new(entries), lazy: Cell::new(true) }))
+                Val::Dict(Rc::new(Cells {
+                    items: RefCell::new(entries),
+                    lazy: Cell::new(true),
+                }))
             }
         }
     }
 
     fn later(self: &Rc<Self>, node: Node) -> Val {
         match &node.yaml {
-            Yaml::Null | Yaml::Bool(_) | Yaml::Int(_) | Yaml::Float(_) | Yaml::Unsafe(_) => self.node(node),
+            Yaml::Null | Yaml::Bool(_) | Yaml::Int(_) | Yaml::Float(_) | Yaml::Unsafe(_) => {
+                self.node(node)
+            }
             Yaml::String(text) if !is_template(text) => self.node(node),
             _ => Val::Lazy(Rc::new(Lazy {
                 session: Rc::downgrade(self),
@@ -189,7 +202,11 @@ impl Session {
         match result {
             Ok(Val::Str(rendered)) => {
                 let missing = newlines(text).saturating_sub(newlines(&rendered));
-                if missing > 0 { Val::text(format!("{rendered}{}", "\n".repeat(missing))) } else { Val::Str(rendered) }
+                if missing > 0 {
+                    Val::text(format!("{rendered}{}", "\n".repeat(missing)))
+                } else {
+                    Val::Str(rendered)
+                }
             }
             Ok(value) => value,
             Err(error) => Val::failed(error, &origin.span(Pos { line: 1, column: 0 })),
@@ -208,18 +225,29 @@ impl Session {
     }
 
     /// A template file.
-    pub fn file(self: &Rc<Self>, source: &Arc<SourceFile>, options: &FileOptions) -> Result<Rendered> {
+    pub fn file(
+        self: &Rc<Self>,
+        source: &Arc<SourceFile>,
+        options: &FileOptions,
+    ) -> Result<Rendered> {
         let normal = source.text.replace("\r\n", "\n").replace('\r', "\n");
-        let header = header::read(&normal, options)
-            .map_err(|error| error.at(&Span { file: source.clone(), line: 1, column: 1 }))?;
+        let header = header::read(&normal, options).map_err(|error| {
+            error.at(&Span {
+                file: source.clone(),
+                line: 1,
+                column: 1,
+            })
+        })?;
         let origin = Origin::file(source, header.lines);
         let form = Form::File(Box::new(header.syntax));
         let template = parse::parse(header.body, &form)
             .map_err(|fault| fault.diagnostic.clone().at(&origin.span(fault.pos)))?;
         let interp = Interp::new(self, origin, form);
-        let mut rendered = self.deeper(|| interp.run_file(&template))?;
-        let missing = newlines(header.body).saturating_sub(newlines(&rendered.text));
-        rendered.text.push_str(&"\n".repeat(missing));
+        let (mut rendered, is_text) = self.deeper(|| interp.run_file(&template))?;
+        if is_text {
+            let missing = newlines(header.body).saturating_sub(newlines(&rendered.text));
+            rendered.text.push_str(&"\n".repeat(missing));
+        }
         if header.newline != "\n" {
             rendered.text = rendered.text.replace('\n', &header.newline);
         }
@@ -228,12 +256,19 @@ impl Session {
     }
 
     /// Renders another template file as a value, for `lookup('template')`.
-    pub fn included(self: &Rc<Self>, path: &str, form: Form) -> Result<(Arc<super::ast::Template>, Origin)> {
+    pub fn included(
+        self: &Rc<Self>,
+        path: &str,
+        form: Form,
+    ) -> Result<(Arc<super::ast::Template>, Origin)> {
         let bytes = self.ctx.files.read(path)?;
         let text = String::from_utf8(bytes)
             .map_err(|_| Diagnostic::new(format!("`{path}` is not UTF-8 text")))?
             .replace("\r\n", "\n");
-        let source = Arc::new(SourceFile { path: path.to_owned(), text });
+        let source = Arc::new(SourceFile {
+            path: path.to_owned(),
+            text,
+        });
         let origin = Origin::file(&source, 0);
         let template = parse::parse(&source.text, &form)
             .map_err(|fault| fault.diagnostic.clone().at(&origin.span(fault.pos)))?;
@@ -288,7 +323,8 @@ impl Lazy {
                 (span, value)
             }
         };
-        let value = value.unwrap_or_else(|| Val::failed(Diagnostic::new("the evaluation is over"), &span));
+        let value =
+            value.unwrap_or_else(|| Val::failed(Diagnostic::new("the evaluation is over"), &span));
         *self.state.borrow_mut() = State::Done(value.clone());
         value
     }

@@ -27,8 +27,16 @@ impl Interp<'_> {
     /// Runs a template with the blocks and parents that it has.
     pub fn template(&mut self, template: &Template) -> Result<()> {
         self.collect_blocks(&template.body);
-        let parent = template.body.iter().find_map(|stmt| if let Stmt::Extends(name) = stmt { Some(name) } else { None });
-        let Some(parent) = parent else { return self.body(&template.body).map(drop) };
+        let parent = template.body.iter().find_map(|stmt| {
+            if let Stmt::Extends(name) = stmt {
+                Some(name)
+            } else {
+                None
+            }
+        });
+        let Some(parent) = parent else {
+            return self.body(&template.body).map(drop);
+        };
         let kept = std::mem::take(&mut self.out);
         let ran = template
             .body
@@ -52,10 +60,15 @@ impl Interp<'_> {
         for stmt in body {
             match stmt {
                 Stmt::Block { name, body } => {
-                    self.blocks.entry(name.clone()).or_default().push(body.clone());
+                    self.blocks
+                        .entry(name.clone())
+                        .or_default()
+                        .push(body.clone());
                     self.collect_blocks(body);
                 }
-                Stmt::If { then, otherwise, .. } => {
+                Stmt::If {
+                    then, otherwise, ..
+                } => {
                     self.collect_blocks(then);
                     self.collect_blocks(otherwise);
                 }
@@ -81,16 +94,24 @@ impl Interp<'_> {
             Stmt::Raw(text) => self.out.push(Val::Str(text.clone()))?,
             Stmt::Emit(expr) => {
                 let value = self.eval(expr)?;
-                self.out.push(value).map_err(|error| error.at(&self.origin.span(expr.pos)))?;
+                self.out
+                    .push(value)
+                    .map_err(|error| error.at(&self.origin.span(expr.pos)))?;
             }
             Stmt::For(code) => return self.run_for(code, None),
-            Stmt::If { test, then, otherwise } => {
+            Stmt::If {
+                test,
+                then,
+                otherwise,
+            } => {
                 let value = self.eval(test)?;
                 if value.is_unknown() {
                     self.out.unsure = true;
                     return Ok(Flow::On);
                 }
-                let holds = value.truthy().map_err(|error| error.at(&self.origin.span(test.pos)))?;
+                let holds = value
+                    .truthy()
+                    .map_err(|error| error.at(&self.origin.span(test.pos)))?;
                 return self.body(if holds { then } else { otherwise });
             }
             Stmt::With { assignments, body } => {
@@ -108,7 +129,11 @@ impl Interp<'_> {
                 let value = self.eval(value)?;
                 self.assign(target, value)?;
             }
-            Stmt::SetBlock { target, filter, body } => {
+            Stmt::SetBlock {
+                target,
+                filter,
+                body,
+            } => {
                 let value = self.capture(|this| this.body(body))?;
                 let value = self.filtered(filter.as_ref(), value)?;
                 self.assign(target, value)?;
@@ -124,7 +149,10 @@ impl Interp<'_> {
                 self.out.push(value)?;
             }
             Stmt::Extends(_) => {}
-            Stmt::Include { name, ignore_missing } => self.include(name, *ignore_missing)?,
+            Stmt::Include {
+                name,
+                ignore_missing,
+            } => self.include(name, *ignore_missing)?,
             Stmt::Import { file, name } => {
                 let module = self.module(file)?;
                 self.frame.set(name, Val::Object(Object::Module(module)));
@@ -151,7 +179,11 @@ impl Interp<'_> {
         Ok(Flow::On)
     }
 
-    fn within<T>(&mut self, frame: Rc<Frame>, run: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    fn within<T>(
+        &mut self,
+        frame: Rc<Frame>,
+        run: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let outer = std::mem::replace(&mut self.frame, frame);
         let result = run(self);
         self.frame = outer;
@@ -164,11 +196,17 @@ impl Interp<'_> {
         let inner = std::mem::replace(&mut self.out, outer);
         result?;
         let value = inner.finish();
-        Ok(if matches!(value, Val::None) { Val::from("") } else { value })
+        Ok(if matches!(value, Val::None) {
+            Val::from("")
+        } else {
+            value
+        })
     }
 
     fn filtered(&mut self, filter: Option<&Expr>, value: Val) -> Result<Val> {
-        let Some(filter) = filter else { return Ok(value) };
+        let Some(filter) = filter else {
+            return Ok(value);
+        };
         self.captured.push(value);
         let result = self.eval(filter);
         self.captured.pop();
@@ -180,16 +218,24 @@ impl Interp<'_> {
             Target::Name(name) => self.frame.set(name, value),
             Target::Attribute(name, attribute) => match self.frame.get(name) {
                 Some(Val::Object(Object::Namespace(entries))) => {
-                    entries.borrow_mut().insert(Key::Str(attribute.clone()), value);
+                    entries
+                        .borrow_mut()
+                        .insert(Key::Str(attribute.clone()), value);
                 }
                 _ => {
-                    return Err(Diagnostic::new(format!("`{name}` is not a namespace: its attributes cannot be set"))
-                        .help(format!("make it one: {{% set {name} = namespace({attribute}=…) %}}")));
+                    return Err(Diagnostic::new(format!(
+                        "`{name}` is not a namespace: its attributes cannot be set"
+                    ))
+                    .help(format!(
+                        "make it one: {{% set {name} = namespace({attribute}=…) %}}"
+                    )));
                 }
             },
             Target::Tuple(targets) => {
                 if value.is_unknown() {
-                    return targets.iter().try_for_each(|target| self.assign(target, Val::UNSURE));
+                    return targets
+                        .iter()
+                        .try_for_each(|target| self.assign(target, Val::UNSURE));
                 }
                 let items = value.items()?;
                 if items.len() != targets.len() {
@@ -228,7 +274,10 @@ impl Interp<'_> {
                 })?;
                 if chosen.is_unknown() {
                     self.out.unsure = true;
-                } else if chosen.truthy().map_err(|error| error.at(&self.origin.span(filter.pos)))? {
+                } else if chosen
+                    .truthy()
+                    .map_err(|error| error.at(&self.origin.span(filter.pos)))?
+                {
                     kept.push(item);
                 }
             }
@@ -252,7 +301,8 @@ impl Interp<'_> {
             let frame = Frame::inside(Some(self.frame.clone()));
             frame.set(&loop_name, Val::Object(Object::Loop(looping.clone())));
             let flow = self.within(frame, |this| {
-                this.assign(&code.target, item.clone()).map_err(|error| place(error, this))?;
+                this.assign(&code.target, item.clone())
+                    .map_err(|error| place(error, this))?;
                 this.body(&code.body)
             })?;
             if flow == Flow::Break {
@@ -288,12 +338,16 @@ impl Interp<'_> {
     }
 
     fn call_block(&mut self, call: &Expr, body: &Arc<Macro>) -> Result<()> {
-        let super::ast::Kind::Call(callee, args) = &call.kind else { return Ok(()) };
+        let super::ast::Kind::Call(callee, args) = &call.kind else {
+            return Ok(());
+        };
         let caller = self.declare(body);
         let target = self.eval(callee)?;
         let Val::Object(Object::Macro(declared)) = target else {
-            return Err(Diagnostic::new(format!("`{}` is not a macro", callee.describe()))
-                .at(&self.origin.span(call.pos)));
+            return Err(
+                Diagnostic::new(format!("`{}` is not a macro", callee.describe()))
+                    .at(&self.origin.span(call.pos)),
+            );
         };
         let args = self.arguments(args)?;
         let session = self.session.clone();
@@ -302,10 +356,19 @@ impl Interp<'_> {
     }
 
     /// Runs a macro.
-    pub fn call_macro(&mut self, declared: &Declared, mut args: CallArgs, caller: Option<Val>) -> Result<Val> {
+    pub fn call_macro(
+        &mut self,
+        declared: &Declared,
+        mut args: CallArgs,
+        caller: Option<Val>,
+    ) -> Result<Val> {
         let code = &declared.code;
         let frame = Frame::inside(Some(declared.frame.clone()));
-        let mut inner = Interp::new(self.session, (*declared.origin).clone(), declared.form.clone());
+        let mut inner = Interp::new(
+            self.session,
+            (*declared.origin).clone(),
+            declared.form.clone(),
+        );
         inner.frame = frame.clone();
         let required = code.params.len() - code.defaults.len();
         let mut rest = std::mem::take(&mut args.positional).into_iter();
@@ -315,41 +378,69 @@ impl Interp<'_> {
                 value
             } else if let Some(place) = named {
                 args.named.remove(place).1
-            } else if let Some(default) = index.checked_sub(required).and_then(|place| code.defaults.get(place)) {
+            } else if let Some(default) = index
+                .checked_sub(required)
+                .and_then(|place| code.defaults.get(place))
+            {
                 inner.eval(default)?
             } else {
-                let error = Diagnostic::new(format!("the parameter `{name}` of `{}` was not given", code.name));
+                let error = Diagnostic::new(format!(
+                    "the parameter `{name}` of `{}` was not given",
+                    code.name
+                ));
                 Val::undefined(&**name, error)
             };
             frame.set(name, value);
         }
         if let Some((name, _)) = args.named.iter().find(|(name, _)| **name != *"caller") {
             if !uses(code, "kwargs") {
-                return Err(Diagnostic::new(format!("the macro `{}` has no parameter `{name}`", code.name)));
+                return Err(Diagnostic::new(format!(
+                    "the macro `{}` has no parameter `{name}`",
+                    code.name
+                )));
             }
         }
         let caller = caller.or_else(|| {
-            let place = args.named.iter().position(|(name, _)| **name == *"caller")?;
+            let place = args
+                .named
+                .iter()
+                .position(|(name, _)| **name == *"caller")?;
             Some(args.named.remove(place).1)
         });
         if let Some(caller) = caller {
             frame.set(&"caller".into(), caller);
         }
         frame.set(&"varargs".into(), Val::tuple(rest.collect()));
-        let named: Entries = args.named.into_iter().map(|(name, value)| (Key::Str(name), value)).collect();
+        let named: Entries = args
+            .named
+            .into_iter()
+            .map(|(name, value)| (Key::Str(name), value))
+            .collect();
         frame.set(&"kwargs".into(), Val::dict(named));
         inner.body(&code.body)?;
         let value = inner.out.finish();
-        Ok(if matches!(value, Val::None) { Val::from("") } else { value })
+        Ok(if matches!(value, Val::None) {
+            Val::from("")
+        } else {
+            value
+        })
     }
 
     /// What a block gives; `level` counts the templates that overrode it.
     pub fn captured_block(&mut self, name: &Arc<str>, level: usize) -> Result<Val> {
-        let Some(body) = self.blocks.get(name).and_then(|bodies| bodies.get(level)).cloned() else {
+        let Some(body) = self
+            .blocks
+            .get(name)
+            .and_then(|bodies| bodies.get(level))
+            .cloned()
+        else {
             return Err(Diagnostic::new(format!("there is no other block `{name}`")));
         };
         let frame = Frame::inside(Some(self.frame.clone()));
-        frame.set(&"super".into(), Val::Object(Object::Super(name.clone(), level + 1)));
+        frame.set(
+            &"super".into(),
+            Val::Object(Object::Super(name.clone(), level + 1)),
+        );
         let session = self.session.clone();
         session.deeper(|| self.capture(|this| this.within(frame, |this| this.body(&body))))
     }
@@ -363,18 +454,31 @@ impl Interp<'_> {
         let Some(path) = self.session.ctx.files.find(FileKind::Templates, name) else {
             return Err(Diagnostic::new(format!("there is no template `{name}`")).at(&span));
         };
-        self.session.included(&path, form).map_err(|error| error.at(&span))
+        self.session
+            .included(&path, form)
+            .map_err(|error| error.at(&span))
     }
 
     fn include(&mut self, name: &Expr, ignore_missing: bool) -> Result<()> {
         let names = self.eval(name)?;
-        let names = if names.is_sequence() { names.items()? } else { vec![names] };
+        let names = if names.is_sequence() {
+            names.items()?
+        } else {
+            vec![names]
+        };
         let mut error = None;
         for choice in names {
             let choice = choice.string()?;
-            if self.session.ctx.files.find(FileKind::Templates, &choice).is_none() {
+            if self
+                .session
+                .ctx
+                .files
+                .find(FileKind::Templates, &choice)
+                .is_none()
+            {
                 error.get_or_insert_with(|| {
-                    Diagnostic::new(format!("there is no template `{choice}`")).at(&self.origin.span(name.pos))
+                    Diagnostic::new(format!("there is no template `{choice}`"))
+                        .at(&self.origin.span(name.pos))
                 });
                 continue;
             }
@@ -386,7 +490,11 @@ impl Interp<'_> {
             self.out.unsure |= inner.out.unsure;
             return self.out.push(inner.out.finish());
         }
-        if ignore_missing { Ok(()) } else { error.map_or(Ok(()), Err) }
+        if ignore_missing {
+            Ok(())
+        } else {
+            error.map_or(Ok(()), Err)
+        }
     }
 
     fn module(&mut self, file: &Expr) -> Result<Rc<Frame>> {
@@ -405,16 +513,22 @@ impl Interp<'_> {
     pub fn object_method(&mut self, object: &Object, method: &str, args: &CallArgs) -> Result<Val> {
         match object {
             Object::Loop(looping) => looping.method(method, args),
-            Object::Cell(kind, cell) if method == "next" => super::objects::call_cell(*kind, cell, args),
+            Object::Cell(kind, cell) if method == "next" => {
+                super::objects::call_cell(*kind, cell, args)
+            }
             Object::Cell(_, cell) if method == "reset" => {
                 cell.1.set(0);
                 Ok(Val::None)
             }
-            Object::Time(_) if method == "strftime" => super::filters::time::format(&Val::Object(object.clone()), args),
-            Object::Time(_) if method == "timestamp" => super::filters::time::timestamp(&Val::Object(object.clone())),
-            Object::Time(_) if method == "isoformat" => {
-                Ok(Val::from(Val::Object(object.clone()).string()?.replace(' ', "T")))
+            Object::Time(_) if method == "strftime" => {
+                super::filters::time::format(&Val::Object(object.clone()), args)
             }
+            Object::Time(_) if method == "timestamp" => {
+                super::filters::time::timestamp(&Val::Object(object.clone()))
+            }
+            Object::Time(_) if method == "isoformat" => Ok(Val::from(
+                Val::Object(object.clone()).string()?.replace(' ', "T"),
+            )),
             Object::Delta(seconds) if method == "total_seconds" => Ok(Val::Float(*seconds)),
             Object::Scope(_) => match method {
                 "keys" => Ok(Val::list(object.items()?)),
@@ -423,12 +537,19 @@ impl Interp<'_> {
                         Val::Str(name) => object.attribute(name),
                         _ => None,
                     });
-                    Ok(found.or_else(|| args.positional.get(1).cloned()).unwrap_or(Val::None))
+                    Ok(found
+                        .or_else(|| args.positional.get(1).cloned())
+                        .unwrap_or(Val::None))
                 }
                 _ => super::methods::call(&Val::dict(object.entries()?), method, args),
             },
-            Object::Namespace(entries) => super::methods::call(&Val::dict(entries.borrow().clone()), method, args),
-            other => Err(Diagnostic::new(format!("a {} has no method `{method}`", other.kind()))),
+            Object::Namespace(entries) => {
+                super::methods::call(&Val::dict(entries.borrow().clone()), method, args)
+            }
+            other => Err(Diagnostic::new(format!(
+                "a {} has no method `{method}`",
+                other.kind()
+            ))),
         }
     }
 }

@@ -27,7 +27,11 @@ pub fn touch() {
 pub fn guarded(operation: impl FnOnce() -> Result<Val>) -> Result<Val> {
     let before = TOUCHED.with(|flag| flag.replace(false));
     let result = operation();
-    if TOUCHED.with(|flag| flag.replace(before)) { Ok(Val::UNSURE) } else { result }
+    if TOUCHED.with(|flag| flag.replace(before)) {
+        Ok(Val::UNSURE)
+    } else {
+        result
+    }
 }
 
 /// One value.
@@ -134,7 +138,10 @@ impl Key {
             Val::Int(number) => Key::Int(*number),
             Val::Bool(flag) => Key::Bool(*flag),
             Val::None => Key::None,
-            #[expect(clippy::cast_possible_truncation, reason = "only whole numbers get here")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "only whole numbers get here"
+            )]
             Val::Float(number) if number.fract() == 0.0 => Key::Int(*number as i64),
             _ => return None,
         })
@@ -147,7 +154,10 @@ impl Val {
 
     /// A list.
     pub fn list(items: Vec<Val>) -> Val {
-        Val::List(Rc::new(Cells { items: RefCell::new(items), lazy: Cell::new(false) }))
+        Val::List(Rc::new(Cells {
+            items: RefCell::new(items),
+            lazy: Cell::new(false),
+        }))
     }
 
     /// A tuple.
@@ -157,18 +167,30 @@ impl Val {
 
     /// A dictionary.
     pub fn dict(entries: Entries) -> Val {
-        Val::Dict(Rc::new(Cells { items: RefCell::new(entries), lazy: Cell::new(false) }))
+        Val::Dict(Rc::new(Cells {
+            items: RefCell::new(entries),
+            lazy: Cell::new(false),
+        }))
     }
 
     /// A dictionary of text keys.
     pub fn record<const N: usize>(entries: [(&str, Val); N]) -> Val {
-        Val::dict(entries.into_iter().map(|(key, value)| (Key::Str(key.into()), value)).collect())
+        Val::dict(
+            entries
+                .into_iter()
+                .map(|(key, value)| (Key::Str(key.into()), value))
+                .collect(),
+        )
     }
 
     /// Text; unknown when a part of it is.
     pub fn text(text: impl AsRef<str>) -> Val {
         let text = text.as_ref();
-        if text.contains(UNKNOWN) { Val::UNSURE } else { Val::Str(text.into()) }
+        if text.contains(UNKNOWN) {
+            Val::UNSURE
+        } else {
+            Val::Str(text.into())
+        }
     }
 
     /// Data as a value.
@@ -183,9 +205,11 @@ impl Val {
             Value::String(text) if text.contains(UNKNOWN) => Val::Unknown { certain: true },
             Value::String(text) => Val::Str(text.into()),
             Value::Array(items) => Val::list(items.into_iter().map(Val::from_data).collect()),
-            Value::Object(map) => {
-                Val::dict(map.into_iter().map(|(key, value)| (Key::Str(key.into()), Val::from_data(value))).collect())
-            }
+            Value::Object(map) => Val::dict(
+                map.into_iter()
+                    .map(|(key, value)| (Key::Str(key.into()), Val::from_data(value)))
+                    .collect(),
+            ),
         }
     }
 
@@ -202,7 +226,11 @@ impl Val {
             Val::List(_) | Val::Tuple(_) => {
                 let items = self.items()?;
                 Value::Array(
-                    items.iter().filter(|item| !item.is_omit()).map(Val::to_data).collect::<Result<Vec<Value>>>()?,
+                    items
+                        .iter()
+                        .filter(|item| !item.is_omit())
+                        .map(Val::to_data)
+                        .collect::<Result<Vec<Value>>>()?,
                 )
             }
             Val::Dict(dict) => {
@@ -303,7 +331,10 @@ impl Val {
             Val::List(list) => list.items.borrow().clone(),
             Val::Tuple(items) => items.to_vec(),
             Val::Dict(dict) => dict.items.borrow().keys().map(Key::val).collect(),
-            Val::Str(text) => text.chars().map(|c| Val::Str(c.to_string().into())).collect(),
+            Val::Str(text) => text
+                .chars()
+                .map(|c| Val::Str(c.to_string().into()))
+                .collect(),
             Val::Unknown { .. } => {
                 touch();
                 Vec::new()
@@ -311,7 +342,12 @@ impl Val {
             Val::Undefined(missing) => return Err(missing.error.clone()),
             Val::Lazy(lazy) => lazy.force()?.items()?,
             Val::Object(object) => object.items()?,
-            other => return Err(Diagnostic::new(format!("{} cannot be iterated over", other.kind()))),
+            other => {
+                return Err(Diagnostic::new(format!(
+                    "{} cannot be iterated over",
+                    other.kind()
+                )));
+            }
         })
     }
 
@@ -326,7 +362,10 @@ impl Val {
                 Ok(Entries::new())
             }
             Val::Undefined(missing) => Err(missing.error.clone()),
-            other => Err(Diagnostic::new(format!("expected a dictionary, got {}", other.kind()))),
+            other => Err(Diagnostic::new(format!(
+                "expected a dictionary, got {}",
+                other.kind()
+            ))),
         }
     }
 
@@ -335,7 +374,13 @@ impl Val {
         match self {
             Val::Dict(dict) => {
                 let found = dict.items.borrow().get(&Text(key)).cloned();
-                found.map(|value| if let Val::Lazy(lazy) = value { lazy.settle() } else { value })
+                found.map(|value| {
+                    if let Val::Lazy(lazy) = value {
+                        lazy.settle()
+                    } else {
+                        value
+                    }
+                })
             }
             Val::Object(object) => object.attribute(key),
             _ => None,
@@ -417,7 +462,10 @@ impl Val {
 
     /// An undefined value with the error that its use gives.
     pub fn undefined(path: impl Into<String>, error: Diagnostic) -> Val {
-        Val::Undefined(Rc::new(Missing { path: path.into(), error }))
+        Val::Undefined(Rc::new(Missing {
+            path: path.into(),
+            error,
+        }))
     }
 
     /// As [`Val::undefined`], for an error that already has a place.

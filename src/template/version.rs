@@ -19,13 +19,19 @@ pub fn test(call: &Call) -> Result<bool> {
     }
     let operator = call.text(1, "operator")?.unwrap_or_else(|| "eq".to_owned());
     let strict = call.flag(2, "strict")?;
-    let kind = call.text(3, "version_type")?.unwrap_or_else(|| if strict { "strict" } else { "loose" }.to_owned());
+    let kind = call
+        .text(3, "version_type")?
+        .unwrap_or_else(|| if strict { "strict" } else { "loose" }.to_owned());
     let order = match kind.as_str() {
         "loose" => loose(&value, &other)?,
         "strict" => strictly(&value)?.cmp(&strictly(&other)?),
         "semver" | "semantic" => semantic(&value, &other)?,
         "pep440" => loose(&value, &other)?,
-        other => return Err(Diagnostic::new(format!("`version` has no version_type `{other}`"))),
+        other => {
+            return Err(Diagnostic::new(format!(
+                "`version` has no version_type `{other}`"
+            )));
+        }
     };
     Ok(match operator.as_str() {
         "==" | "=" | "eq" => order == Ordering::Equal,
@@ -35,8 +41,10 @@ pub fn test(call: &Call) -> Result<bool> {
         ">" | "gt" => order == Ordering::Greater,
         ">=" | "ge" => order != Ordering::Less,
         other => {
-            return Err(Diagnostic::new(format!("`version` has no operator `{other}`"))
-                .help("choose ==, !=, <, <=, > or >=, or eq, ne, lt, le, gt, ge"));
+            return Err(
+                Diagnostic::new(format!("`version` has no operator `{other}`"))
+                    .help("choose ==, !=, <, <=, > or >=, or eq, ne, lt, le, gt, ge"),
+            );
         }
     })
 }
@@ -59,7 +67,10 @@ fn parts(version: &str) -> Vec<Part> {
         }
         let end = rest.find(|c| !same(c)).unwrap_or(rest.len());
         let (part, tail) = rest.split_at(end);
-        parts.push(part.parse().map_or_else(|_| Part::Text(part.to_owned()), Part::Number));
+        parts.push(
+            part.parse()
+                .map_or_else(|_| Part::Text(part.to_owned()), Part::Number),
+        );
         rest = tail;
     }
     parts
@@ -70,7 +81,10 @@ fn loose(a: &str, b: &str) -> Result<Ordering> {
     for (x, y) in left.iter().zip(&right) {
         if std::mem::discriminant(x) != std::mem::discriminant(y) {
             let help = "compare with version_type='semver' or cut the letters off";
-            return Err(Diagnostic::new(format!("`version`: `{a}` and `{b}` cannot be compared")).help(help));
+            return Err(
+                Diagnostic::new(format!("`version`: `{a}` and `{b}` cannot be compared"))
+                    .help(help),
+            );
         }
         if x != y {
             return Ok(x.cmp(y));
@@ -80,10 +94,20 @@ fn loose(a: &str, b: &str) -> Result<Ordering> {
 }
 
 fn strictly(version: &str) -> Result<(Vec<u64>, bool, String)> {
-    let wrong = || Diagnostic::new(format!("`version`: `{version}` is not a strict version like `1.2.3` or `1.2b3`"));
-    let end = version.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(version.len());
+    let wrong = || {
+        Diagnostic::new(format!(
+            "`version`: `{version}` is not a strict version like `1.2.3` or `1.2b3`"
+        ))
+    };
+    let end = version
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(version.len());
     let (numbers, pre) = version.split_at(end);
-    let mut numbers = numbers.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>().map_err(|_| wrong())?;
+    let mut numbers = numbers
+        .split('.')
+        .map(str::parse)
+        .collect::<Result<Vec<u64>, _>>()
+        .map_err(|_| wrong())?;
     if !(2..=3).contains(&numbers.len()) {
         return Err(wrong());
     }
@@ -93,20 +117,37 @@ fn strictly(version: &str) -> Result<(Vec<u64>, bool, String)> {
 
 fn semantic(a: &str, b: &str) -> Result<Ordering> {
     let read = |version: &str| -> Result<(Vec<u64>, Vec<Part>)> {
-        let wrong = || Diagnostic::new(format!("`version`: `{version}` is not a semantic version like `1.2.3`"));
+        let wrong = || {
+            Diagnostic::new(format!(
+                "`version`: `{version}` is not a semantic version like `1.2.3`"
+            ))
+        };
         let bare = version.split('+').next().unwrap_or(version);
         let (core, pre) = bare.split_once('-').unwrap_or((bare, ""));
-        let numbers = core.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>().map_err(|_| wrong())?;
+        let numbers = core
+            .split('.')
+            .map(str::parse)
+            .collect::<Result<Vec<u64>, _>>()
+            .map_err(|_| wrong())?;
         if numbers.len() != 3 {
             return Err(wrong());
         }
         let pre = pre.split('.').filter(|part| !part.is_empty());
-        Ok((numbers, pre.map(|part| part.parse().map_or_else(|_| Part::Text(part.to_owned()), Part::Number)).collect()))
+        Ok((
+            numbers,
+            pre.map(|part| {
+                part.parse()
+                    .map_or_else(|_| Part::Text(part.to_owned()), Part::Number)
+            })
+            .collect(),
+        ))
     };
     let ((left, left_pre), (right, right_pre)) = (read(a)?, read(b)?);
-    Ok(left.cmp(&right).then_with(|| match (left_pre.is_empty(), right_pre.is_empty()) {
-        (true, false) => Ordering::Greater,
-        (false, true) => Ordering::Less,
-        _ => left_pre.cmp(&right_pre),
-    }))
+    Ok(left
+        .cmp(&right)
+        .then_with(|| match (left_pre.is_empty(), right_pre.is_empty()) {
+            (true, false) => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            _ => left_pre.cmp(&right_pre),
+        }))
 }

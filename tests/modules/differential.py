@@ -5,15 +5,38 @@ Usage: differential.py CASES.yaml GOLDEN.json   (in an environment that has ansi
 
 The unit tests run the same cases with hactl and compare changed, end state and registered values.
 """
-import json, os, subprocess, sys, tempfile, shutil
+import json, os, shutil, subprocess, sys, tempfile
 import yaml
 
-DUMP = open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "dump.sh")).read()
+HERE = os.path.dirname(os.path.abspath(__file__))
+NOISE = ("invocation", "diff", "warnings", "deprecations", "exception", "_ansible_no_log", "_ansible_parsed", "_ansible_verbose_always")
+
+# Keeps the result of each task, and the state that it left, before the next one starts.
+CALLBACK = '''
+import json, os, subprocess
+from ansible.plugins.callback import CallbackBase
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION, CALLBACK_TYPE, CALLBACK_NAME = 2.0, "stdout", "keep"
+
+    def keep(self, result, **ignored):
+        work = os.environ["WORK"]
+        number, attempt = result._task.get_name().split()
+        with open(f"{work}/{number}.{attempt}.json", "w") as file:
+            json.dump(dict(result._result, failed=result.is_failed()), file, default=str)
+        with open(f"{work}/{number}.{attempt}.dump", "w") as file:
+            subprocess.run(["sh", os.environ["DUMP"]], cwd=f"{work}/{number}", stdout=file, check=True)
+
+    v2_runner_on_ok = v2_runner_on_failed = v2_runner_on_skipped = keep
+'''
 
 
 def main(cases_file, golden_file):
     cases = yaml.safe_load(open(cases_file))
     work = tempfile.mkdtemp(prefix="differential.")
+    os.makedirs(work + "/callback")
+    with open(work + "/callback/keep.py", "w") as file:
+        file.write(CALLBACK)
     tasks = []
     for number, case in enumerate(cases):
         top = f"{work}/{number}"
@@ -21,32 +44,31 @@ def main(cases_file, golden_file):
         subprocess.run(["sh", "-ec", "umask 022; cd " + top + "; " + case.get("before", ":")], check=True)
         params = json.loads(json.dumps(case["params"]).replace("%T%", top))
         for attempt in ("first", "second"):
-            tasks.append({"name": f"{number} {attempt}", case["module"]: params, "register": "result", "ignore_errors": True,
-                          "check_mode": bool(case.get("check", False)), "diff": False})
-            tasks.append({"name": "keep", "ansible.builtin.copy": {"dest": f"{work}/{number}.{attempt}.json", "content": "{{ result | to_json }}"}})
-            tasks.append({"name": "dump", "ansible.builtin.shell": f"cd {top}; ( {DUMP} ) >{work}/{number}.{attempt}.dump"})
+            tasks.append({"name": f"{number} {attempt}", case["module"]: params, "ignore_errors": True})
     playbook = f"{work}/play.yaml"
     with open(playbook, "w") as file:
-        yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}], file)
-    environment = dict(os.environ, ANSIBLE_PIPELINING="1", ANSIBLE_STDOUT_CALLBACK="minimal", ANSIBLE_LOCALHOST_WARNING="0")
-    run = subprocess.run(["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", playbook],
-                         env=environment, stdout=open(work + "/log", "w"), stderr=subprocess.STDOUT)
+        yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}], file, sort_keys=False)
+    environment = dict(os.environ, WORK=work, DUMP=HERE + "/dump.sh", ANSIBLE_PIPELINING="1", ANSIBLE_STDOUT_CALLBACK="keep",
+                       ANSIBLE_CALLBACK_PLUGINS=work + "/callback")
+    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", playbook]
+    subprocess.run(command, env=environment)
     golden = []
     for number, case in enumerate(cases):
         top = f"{work}/{number}"
         entry = {"name": case["name"]}
         for attempt in ("first", "second"):
             result = json.load(open(f"{work}/{number}.{attempt}.json"))
-            for noise in ("invocation", "diff", "warnings", "deprecations", "exception"):
-                result.pop(noise, None)
+            result = {key: value for key, value in result.items() if key not in NOISE}
+            if case.get("sorted"):
+                result["files"].sort(key=lambda found: found["path"])
             entry[attempt] = json.loads(json.dumps(result).replace(top, "%T%"))
-            entry[attempt + "_state"] = open(f"{work}/{number}.{attempt}.dump").read().replace(top, "%T%").splitlines()
+            entry[attempt + "_state"] = open(f"{work}/{number}.{attempt}.dump", newline="").read().replace(top, "%T%").rstrip("\n").split("\n")
         golden.append(entry)
     with open(golden_file, "w") as file:
         json.dump(golden, file, indent=1, ensure_ascii=False)
         file.write("\n")
     shutil.rmtree(work)
-    return run.returncode
+    return 0
 
 
 if __name__ == "__main__":

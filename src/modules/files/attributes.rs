@@ -57,14 +57,19 @@ impl Wish {
             Some("preserve") => args.source_mode.map(Mode::Octal),
             Some(text) => Some(Mode::parse(text)?),
         };
-        Ok(Self { mode, owner: args.str("owner").map(str::to_owned), group: args.str("group").map(str::to_owned) })
+        Ok(Self {
+            mode,
+            owner: args.str("owner").map(str::to_owned),
+            group: args.str("group").map(str::to_owned),
+        })
     }
 
     /// What differs from a path that is there. The mode of a symbolic link cannot be set.
     pub fn difference(&self, seen: &SeenFile) -> Attributes {
         let mut found = Attributes::default();
         let differs = |wish: &Option<String>, name: &str, number: u32| {
-            wish.clone().filter(|wish| wish != name && wish.parse() != Ok(number))
+            wish.clone()
+                .filter(|wish| wish != name && wish.parse() != Ok(number))
         };
         found.owner = differs(&self.owner, &seen.owner, seen.uid);
         found.group = differs(&self.group, &seen.group, seen.gid);
@@ -77,7 +82,11 @@ impl Wish {
         if let Some(mode) = self.mode.as_ref().filter(|_| seen.kind != FileKind::Link) {
             let wished = mode.apply(seen.mode, seen.kind == FileKind::Directory);
             if wished != seen.mode {
-                found.line("mode", &format!("{:04o}", seen.mode), &format!("{wished:04o}"));
+                found.line(
+                    "mode",
+                    &format!("{:04o}", seen.mode),
+                    &format!("{wished:04o}"),
+                );
             }
             // A change of owner clears the setuid bits, so the mode is set again after it.
             if wished != seen.mode || found.owner.is_some() || found.group.is_some() {
@@ -89,8 +98,16 @@ impl Wish {
 
     /// What a new path gets.
     pub fn for_new(&self, directory: bool) -> Attributes {
-        let mode = self.mode.as_ref().map(|mode| mode.apply(fresh(directory), directory));
-        Attributes { owner: self.owner.clone(), group: self.group.clone(), mode, ..Attributes::default() }
+        let mode = self
+            .mode
+            .as_ref()
+            .map(|mode| mode.apply(fresh(directory), directory));
+        Attributes {
+            owner: self.owner.clone(),
+            group: self.group.clone(),
+            mode,
+            ..Attributes::default()
+        }
     }
 }
 
@@ -110,7 +127,9 @@ impl Attributes {
         match (&self.owner, &self.group) {
             (None, None) => None,
             (owner, None) => owner.clone(),
-            (owner, Some(group)) => Some(format!("{}:{group}", owner.as_deref().unwrap_or_default())),
+            (owner, Some(group)) => {
+                Some(format!("{}:{group}", owner.as_deref().unwrap_or_default()))
+            }
         }
     }
 
@@ -119,7 +138,11 @@ impl Attributes {
         let mut script = String::new();
         if let Some(ownership) = self.ownership() {
             let option = if link { "-h " } else { "" };
-            let _ = writeln!(script, "chown {option}-- {} \"${variable}\"", sh(&ownership));
+            let _ = writeln!(
+                script,
+                "chown {option}-- {} \"${variable}\"",
+                sh(&ownership)
+            );
         }
         if let Some(mode) = self.mode {
             // Five digits: with fewer, chmod would keep the setgid bit of a directory.
@@ -131,8 +154,11 @@ impl Attributes {
     /// The difference for people; nothing when nothing differs.
     pub fn diff(&self, path: &str) -> Option<Diff> {
         let text = |text: &str| text.to_owned();
-        (!self.after.is_empty())
-            .then(|| Diff { subject: path.to_owned(), before: text(&self.before), after: text(&self.after) })
+        (!self.after.is_empty()).then(|| Diff {
+            subject: path.to_owned(),
+            before: text(&self.before),
+            after: text(&self.after),
+        })
     }
 }
 
@@ -148,7 +174,7 @@ pub fn describe(outcome: &mut Outcome, seen: &SeenFile) {
     outcome.insert("gid".into(), seen.gid.into());
     outcome.insert("owner".into(), seen.owner.clone().into());
     outcome.insert("group".into(), seen.group.clone().into());
-    outcome.insert("mode".into(), format!("{:04o}", seen.mode).into());
+    outcome.insert("mode".into(), format!("0{:03o}", seen.mode).into());
     outcome.insert("size".into(), seen.size.into());
     outcome.insert("state".into(), state.into());
 }
@@ -164,9 +190,15 @@ pub fn foresee(outcome: &mut Outcome, wish: &Wish, seen: Option<&SeenFile>, dire
         }
     }
     let now = seen.map_or(fresh(directory), |seen| seen.mode);
-    let mode = wish.mode.as_ref().map_or(now, |mode| mode.apply(now, directory));
-    outcome.insert("mode".into(), format!("{mode:04o}").into());
-    outcome.insert("state".into(), if directory { "directory" } else { "file" }.into());
+    let mode = wish
+        .mode
+        .as_ref()
+        .map_or(now, |mode| mode.apply(now, directory));
+    outcome.insert("mode".into(), format!("0{mode:03o}").into());
+    outcome.insert(
+        "state".into(),
+        if directory { "directory" } else { "file" }.into(),
+    );
 }
 
 /// Reads the replies of a change: fails with the script's own words, or completes the outcome with what
@@ -179,11 +211,13 @@ pub fn finish(change: &Change, replies: &[Reply]) -> Result<Outcome> {
         return Err(explain(failed));
     }
     let mut outcome = change.outcome.clone();
+    // Only where the module foresaw them: Ansible does not tell owner and mode of every result.
+    let told = outcome.contains_key("state");
     for reply in replies {
         for line in reply.out().lines() {
             if let Some(backup) = line.strip_prefix("hactl-backup:") {
                 outcome.insert("backup_file".into(), backup.into());
-            } else if let Some(facts) = line.strip_prefix("hactl-stat:") {
+            } else if let Some(facts) = line.strip_prefix("hactl-stat:").filter(|_| told) {
                 take_report(&mut outcome, facts);
             }
         }
@@ -193,9 +227,12 @@ pub fn finish(change: &Change, replies: &[Reply]) -> Result<Outcome> {
 
 fn take_report(outcome: &mut Outcome, facts: &str) {
     let parts: Vec<&str> = facts.splitn(8, ':').collect();
-    let [uid, gid, mode, size, links, owner, group, kind] = parts[..] else { return };
+    let [uid, gid, mode, size, links, owner, group, kind] = parts[..] else {
+        return;
+    };
     let number = |text: &str| text.parse::<u64>().map_or(Value::Null, Value::from);
-    let name = |name: &str, number: &str| Value::from(if name == "UNKNOWN" { number } else { name });
+    let name =
+        |name: &str, number: &str| Value::from(if name == "UNKNOWN" { number } else { name });
     let state = match kind {
         "directory" => "directory",
         "symbolic link" => "link",
@@ -206,7 +243,7 @@ fn take_report(outcome: &mut Outcome, facts: &str) {
     outcome.insert("gid".into(), number(gid));
     outcome.insert("owner".into(), name(owner, uid));
     outcome.insert("group".into(), name(group, gid));
-    outcome.insert("mode".into(), format!("{mode:0>4}").into());
+    outcome.insert("mode".into(), format!("0{mode:0>3}").into());
     outcome.insert("size".into(), number(size));
     outcome.insert("state".into(), state.into());
 }
@@ -214,15 +251,24 @@ fn take_report(outcome: &mut Outcome, facts: &str) {
 /// A failed script's own words: lines marked as error, note or help; else the end of its stderr.
 pub fn explain(reply: &Reply) -> Diagnostic {
     let text = for_terminal(&reply.err());
-    let Some(message) = text.lines().find_map(|line| line.strip_prefix("hactl-error: ")) else {
+    let Some(message) = text
+        .lines()
+        .find_map(|line| line.strip_prefix("hactl-error: "))
+    else {
         return probe::failure(reply);
     };
     let mut error = Diagnostic::with_code(exit::FAILED, message);
-    let rest: Vec<&str> = text.lines().filter(|line| !line.starts_with("hactl-")).collect();
+    let rest: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("hactl-"))
+        .collect();
     if !rest.is_empty() {
         error = error.note(rest.join("\n"));
     }
-    match text.lines().find_map(|line| line.strip_prefix("hactl-help: ")) {
+    match text
+        .lines()
+        .find_map(|line| line.strip_prefix("hactl-help: "))
+    {
         Some(help) => error.help(help),
         None => error,
     }
@@ -235,8 +281,10 @@ pub fn explain(reply: &Reply) -> Diagnostic {
 pub fn path(args: &Args, name: &str) -> Result<String> {
     let text = args.str_or(name, "");
     if !text.starts_with('/') {
-        return Err(Diagnostic::new(format!("`{name}` must be an absolute path, not `{text}`"))
-            .help("write the whole path, beginning with `/`"));
+        return Err(
+            Diagnostic::new(format!("`{name}` must be an absolute path, not `{text}`"))
+                .help("write the whole path, beginning with `/`"),
+        );
     }
     Ok(trimmed(text).to_owned())
 }
@@ -244,7 +292,19 @@ pub fn path(args: &Args, name: &str) -> Result<String> {
 /// A path without trailing slashes; the root stays.
 pub fn trimmed(path: &str) -> &str {
     let short = path.trim_end_matches('/');
-    if short.is_empty() && path.starts_with('/') { "/" } else { short }
+    if short.is_empty() && path.starts_with('/') {
+        "/"
+    } else {
+        short
+    }
+}
+
+/// Where a symbolic link leads, as far as its own text tells.
+pub fn through(path: &str, link: Option<&SeenFile>) -> String {
+    match link.and_then(|link| link.target.as_deref()) {
+        Some(target) => join(parent(path), target),
+        None => path.to_owned(),
+    }
 }
 
 /// The last component.
@@ -263,5 +323,9 @@ pub fn parent(path: &str) -> &str {
 
 /// A path below a directory.
 pub fn join(directory: &str, name: &str) -> String {
-    if name.starts_with('/') { name.to_owned() } else { format!("{}/{name}", directory.trim_end_matches('/')) }
+    if name.starts_with('/') {
+        name.to_owned()
+    } else {
+        format!("{}/{name}", directory.trim_end_matches('/'))
+    }
 }

@@ -4,12 +4,16 @@ use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, VALIDATE};
 use super::edit::{self, Coding, Edited};
 use crate::base::python_regex::{self, Flags};
 use crate::base::{Diagnostic, Result};
-use crate::modules::{Args, Change, Decision, Kind, Module, Outcome, Param, Probe, Reply, Seen, Spec};
+use crate::modules::{
+    Args, Change, Decision, Kind, Module, Outcome, Param, Probe, Reply, Seen, Spec,
+};
 
 static SPEC: Spec = Spec {
     names: &["blockinfile", "ansible.builtin.blockinfile"],
     params: &[
-        Param::new("path", Kind::Path).required().aliases(&["dest", "destfile", "name"]),
+        Param::new("path", Kind::Path)
+            .required()
+            .aliases(&["dest", "destfile", "name"]),
         Param::new("state", Kind::Str).choices(&["absent", "present"]),
         Param::new("marker", Kind::Str),
         Param::new("marker_begin", Kind::Str),
@@ -58,7 +62,10 @@ impl Module for BlockInFile {
             }
             if !present {
                 let message = format!("File {path} not present");
-                return Ok(Decision::Same(Outcome::from_iter([("msg".to_owned(), message.into())])));
+                return Ok(Decision::Same(Outcome::from_iter([(
+                    "msg".to_owned(),
+                    message.into(),
+                )])));
             }
         }
         let before = file.and_then(|file| file.content.as_deref());
@@ -76,7 +83,11 @@ fn lines_of(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(['\n', '\r']) {
-        let end = if rest[at..].starts_with("\r\n") { at + 2 } else { at + 1 };
+        let end = if rest[at..].starts_with("\r\n") {
+            at + 2
+        } else {
+            at + 1
+        };
         lines.push(rest[..end].to_owned());
         rest = &rest[end..];
     }
@@ -91,8 +102,16 @@ fn rewrite(args: &Args, before: Option<&[u8]>, present: bool) -> Result<Edited> 
     let text = coding.decode(before.unwrap_or_default());
     let mut lines = lines_of(&text);
     let marker = coding.adapt(args.str_or("marker", "# {mark} ANSIBLE MANAGED BLOCK"));
-    let marker_line = |name, default| format!("{}\n", marker.replace("{mark}", &coding.adapt(args.str_or(name, default))));
-    let (begin, end) = (marker_line("marker_begin", "BEGIN"), marker_line("marker_end", "END"));
+    let marker_line = |name, default| {
+        format!(
+            "{}\n",
+            marker.replace("{mark}", &coding.adapt(args.str_or(name, default)))
+        )
+    };
+    let (begin, end) = (
+        marker_line("marker_begin", "BEGIN"),
+        marker_line("marker_end", "END"),
+    );
 
     let content = coding.adapt(args.str_or("block", ""));
     let mut block = Vec::new();
@@ -127,7 +146,10 @@ fn rewrite(args: &Args, before: Option<&[u8]>, present: bool) -> Result<Edited> 
     let removed = block.is_empty();
     let after = at + block.len();
     lines.splice(at..at, block);
-    if args.bool_or("append_newline", false) && present && lines.get(after).is_some_and(|next| next != "\n") {
+    if args.bool_or("append_newline", false)
+        && present
+        && lines.get(after).is_some_and(|next| next != "\n")
+    {
         lines.insert(after, "\n".to_owned());
     }
     let content = coding.encode(&lines.concat());
@@ -137,12 +159,17 @@ fn rewrite(args: &Args, before: Option<&[u8]>, present: bool) -> Result<Edited> 
         Some(_) if removed => "Block removed",
         Some(_) => "Block inserted",
     };
-    Ok(Edited { content, message: message.to_owned() })
+    Ok(Edited {
+        content,
+        message: message.to_owned(),
+    })
 }
 
 /// Where a new block goes: the index of the line before which it is put.
 fn place(args: &Args, coding: Coding, text: &str, lines: &[String]) -> Result<usize> {
-    let gave_up = |error: fancy_regex::Error| Diagnostic::new("the regular expression gave up").note(error.to_string());
+    let gave_up = |error: fancy_regex::Error| {
+        Diagnostic::new("the regular expression gave up").note(error.to_string())
+    };
     let before = args.str("insertbefore");
     let wanted = match (before, args.str("insertafter")) {
         (Some("BOF"), _) => return Ok(0),
@@ -154,7 +181,11 @@ fn place(args: &Args, coding: Coding, text: &str, lines: &[String]) -> Result<us
     let mut found = None;
     if python_regex::is_multiline(wanted) {
         if let Some(hit) = regex.find(text).map_err(gave_up)? {
-            let upto = if before.is_some() { hit.start() } else { hit.end() };
+            let upto = if before.is_some() {
+                hit.start()
+            } else {
+                hit.end()
+            };
             found = Some(text[..upto].matches('\n').count());
         }
     } else {

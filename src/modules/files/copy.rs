@@ -1,7 +1,10 @@
 //! `copy` and `template`: a file with given content. The engine reads the source or renders the template;
 //! what arrives here is the content (or the tree of a directory).
 
-use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, REPORT, VALIDATE, Wish, basename, describe, foresee, join, trimmed};
+use super::attributes::{
+    self, BACKUP, GROUP, MODE, OWNER, REPORT, VALIDATE, Wish, basename, describe, foresee, join,
+    trimmed,
+};
 use super::copy_tree;
 use super::file::{kind_name, look, make_directories, seen_file};
 use super::mode::Mode;
@@ -9,7 +12,10 @@ use super::write::{self, PRELUDE, Source, Write};
 use crate::base::quote::sh;
 use crate::base::value::{Value, to_text, unknown};
 use crate::base::{Diagnostic, Result};
-use crate::modules::{Args, Change, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Reply, Seen, SeenFile, Spec};
+use crate::modules::{
+    Args, Change, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Reply, Seen,
+    SeenFile, Spec,
+};
 
 static COPY: Spec = Spec {
     names: &["copy", "ansible.builtin.copy"],
@@ -80,20 +86,35 @@ impl Module for Copy {
         Wish::of(args)?;
         let dest = attributes::path(args, "dest")?;
         if args.has("content") && args.str_or("dest", "").ends_with('/') {
-            return Err(Diagnostic::new("`content` cannot be written to a directory").help("name the file in `dest`"));
+            return Err(
+                Diagnostic::new("`content` cannot be written to a directory")
+                    .help("name the file in `dest`"),
+            );
         }
         let remote = args.bool_or("remote_src", false);
         if remote && args.str("src").is_some_and(|src| !src.starts_with('/')) {
-            return Err(Diagnostic::new("`src` on the host must be an absolute path"));
+            return Err(Diagnostic::new(
+                "`src` on the host must be an absolute path",
+            ));
         }
         if !args.tree.is_empty() {
             return copy_tree::probe(args, &dest);
         }
-        let wanted = if remote { Content::Digest } else { content_wanted(args, content(args).as_deref()) };
-        let mut probes = vec![look(&dest, true, wanted.clone()), look(&dest, false, Content::None)];
+        let wanted = if remote {
+            Content::Digest
+        } else {
+            content_wanted(args, content(args).as_deref())
+        };
+        let mut probes = vec![
+            look(&dest, true, wanted.clone()),
+            look(&dest, false, Content::None),
+        ];
         if let Some(src) = args.str("src") {
             let inside = join(&dest, basename(src));
-            probes.extend([look(&inside, true, wanted), look(&inside, false, Content::None)]);
+            probes.extend([
+                look(&inside, true, wanted),
+                look(&inside, false, Content::None),
+            ]);
             if remote {
                 probes.push(look(src, true, Content::Digest));
                 probes.push(copy_tree::remote_probe(args, src, &dest));
@@ -113,9 +134,14 @@ impl Module for Copy {
         if remote {
             match source {
                 None if !args.check => {
-                    return Err(Diagnostic::new(format!("`src` does not exist on the host: `{}`", args.str_or("src", ""))));
+                    return Err(Diagnostic::new(format!(
+                        "`src` does not exist on the host: `{}`",
+                        args.str_or("src", "")
+                    )));
                 }
-                Some(source) if source.kind == FileKind::Directory => return copy_tree::remote_diff(args, &dest, seen),
+                Some(source) if source.kind == FileKind::Directory => {
+                    return copy_tree::remote_diff(args, &dest, seen);
+                }
                 _ => {}
             }
             if args.str("mode") == Some("preserve") {
@@ -124,23 +150,38 @@ impl Module for Copy {
         }
         let target = Target::choose(args, &dest, seen)?;
         let content = content(args);
-        let digest = if remote { source.and_then(|source| source.sha256.clone()) } else { content.as_deref().map(write::digest) };
+        let digest = if remote {
+            source.and_then(|source| source.sha256.clone())
+        } else {
+            content.as_deref().map(write::digest)
+        };
 
         let mut outcome = Outcome::new();
-        outcome.insert("dest".into(), target.path.clone().into());
+        let real = if args.bool_or("follow", false) {
+            target.link
+        } else {
+            None
+        };
+        outcome.insert(
+            "dest".into(),
+            attributes::through(&target.path, real).into(),
+        );
         if let Some(src) = args.str("src") {
             outcome.insert("src".into(), src.into());
         }
-        if let Some(file) = target.file.filter(|_| !args.bool_or("force", true)) {
+        if target.file.is_some() && !args.bool_or("force", true) {
             outcome.insert("msg".into(), "file already exists".into());
-            describe(&mut outcome, file);
             return Ok(Decision::Same(outcome));
         }
-        let checksum = content.as_deref().map_or_else(unknown, |content| write::checksum(content).into());
+        let checksum = content
+            .as_deref()
+            .map_or_else(unknown, |content| write::checksum(content).into());
         if !remote || args.check {
             outcome.insert("checksum".into(), checksum);
         }
-        let same = !target.replaces_link && digest.is_some() && target.file.and_then(|file| file.sha256.clone()) == digest;
+        let same = !target.replaces_link
+            && digest.is_some()
+            && target.file.and_then(|file| file.sha256.clone()) == digest;
         if let Some(file) = target.file.filter(|_| same) {
             let wished = wish.difference(file);
             describe(&mut outcome, file);
@@ -148,7 +189,11 @@ impl Module for Copy {
                 return Ok(Decision::Same(outcome));
             }
             foresee(&mut outcome, &wish, Some(file), false);
-            let script = format!("{PRELUDE}t={}\n{}{REPORT}", sh(&target.path), wished.commands("t", false));
+            let script = format!(
+                "{PRELUDE}t={}\n{}{REPORT}",
+                sh(&target.path),
+                wished.commands("t", false)
+            );
             return Ok(Decision::Change(Change {
                 diffs: wished.diff(&target.path).into_iter().collect(),
                 requests: vec![args.request(script)],
@@ -156,10 +201,28 @@ impl Module for Copy {
             }));
         }
         let kept = target.file.filter(|_| !target.replaces_link);
-        let mut diffs = vec![write::content_diff(args, &target.path, kept, content.as_deref())];
+        let mut diffs = vec![write::content_diff(
+            args,
+            &target.path,
+            kept,
+            content.as_deref(),
+        )];
         let attributes = match kept {
             Some(file) if !remote => wish.difference(file),
-            _ => wish.for_new(false),
+            // A copy within the host over another file brings its own mode.
+            Some(_) => {
+                let mode = source.map(|source| {
+                    wish.mode
+                        .as_ref()
+                        .map_or(source.mode, |mode| mode.apply(source.mode, false))
+                });
+                Wish {
+                    mode: mode.map(Mode::Octal),
+                    ..wish.clone()
+                }
+                .for_new(false)
+            }
+            None => wish.for_new(false),
         };
         diffs.extend(attributes.diff(&target.path));
         foresee(&mut outcome, &wish, kept, false);
@@ -169,14 +232,36 @@ impl Module for Copy {
         let mut requests = Vec::new();
         if target.makes_directory {
             let mode = args.str("directory_mode").map(Mode::parse).transpose()?;
-            let directory = Wish { mode, ..wish.clone() }.for_new(true);
-            requests.push(args.request(format!("{PRELUDE}{}mk {}\n", make_directories(&directory), sh(&dest))));
+            let directory = Wish {
+                mode,
+                ..wish.clone()
+            }
+            .for_new(true);
+            requests.push(args.request(format!(
+                "{PRELUDE}{}mk {}\n",
+                make_directories(&directory),
+                sh(&dest)
+            )));
         }
         let follow = args.bool_or("follow", false) && !target.replaces_link;
-        let source = if remote { Source::File(args.str_or("src", "").to_owned()) } else { Source::Bytes(content.unwrap_or_default()) };
-        let write = Write { source, follow, attributes, keep: !remote || kept.is_none(), ..Write::new(args, &target.path, Vec::new()) };
+        let new_source = if remote {
+            Source::File(args.str_or("src", "").to_owned())
+        } else {
+            Source::Bytes(content.unwrap_or_default())
+        };
+        let write = Write {
+            source: new_source,
+            follow,
+            attributes,
+            keep: !remote || kept.is_none(),
+            ..Write::new(args, &target.path, Vec::new())
+        };
         requests.push(write.request(args)?);
-        Ok(Decision::Change(Change { diffs, requests, outcome }))
+        Ok(Decision::Change(Change {
+            diffs,
+            requests,
+            outcome,
+        }))
     }
 
     fn finish(&self, _args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
@@ -188,7 +273,9 @@ impl Module for Copy {
 struct Target<'a> {
     path: String,
     file: Option<&'a SeenFile>,
-    /// A symbolic link at the place gives way to a file.
+    /// A symbolic link at the place.
+    link: Option<&'a SeenFile>,
+    /// It gives way to a file.
     replaces_link: bool,
     /// `dest` ends in a slash and is not there.
     makes_directory: bool,
@@ -200,22 +287,42 @@ impl<'a> Target<'a> {
         let at_dest = seen_file(seen, 0);
         let is_directory = at_dest.is_some_and(|file| file.kind == FileKind::Directory);
         if is_directory && args.has("content") {
-            return Err(Diagnostic::new(format!("`{dest}` is a directory")).help("name the file in `dest`"));
+            return Err(
+                Diagnostic::new(format!("`{dest}` is a directory")).help("name the file in `dest`")
+            );
         }
         if slash && at_dest.is_some() && !is_directory {
-            return Err(Diagnostic::new(format!("`{dest}` is a {}, not a directory", at_dest.map_or("file", kind_name)))
-                .help("leave out the slash at the end of `dest` if a file is meant"));
+            return Err(Diagnostic::new(format!(
+                "`{dest}` is a {}, not a directory",
+                at_dest.map_or("file", kind_name)
+            ))
+            .help("leave out the slash at the end of `dest` if a file is meant"));
         }
-        let (path, first) =
-            if is_directory || slash { (join(dest, basename(args.str_or("src", ""))), 2) } else { (dest.to_owned(), 0) };
+        let (path, first) = if is_directory || slash {
+            (join(dest, basename(args.str_or("src", ""))), 2)
+        } else {
+            (dest.to_owned(), 0)
+        };
         let file = seen_file(seen, first);
-        if let Some(file) = file.filter(|file| matches!(file.kind, FileKind::Directory | FileKind::Other)) {
-            return Err(Diagnostic::new(format!("`{path}` is a {}", kind_name(file))).help("remove it, or choose another `dest`"));
+        if let Some(file) =
+            file.filter(|file| matches!(file.kind, FileKind::Directory | FileKind::Other))
+        {
+            return Err(
+                Diagnostic::new(format!("`{path}` is a {}", kind_name(file)))
+                    .help("remove it, or choose another `dest`"),
+            );
         }
-        let is_link = seen_file(seen, first + 1).is_some_and(|file| file.kind == FileKind::Link);
+        let link = seen_file(seen, first + 1).filter(|file| file.kind == FileKind::Link);
         let dangling = file.is_some_and(|file| file.kind == FileKind::Link);
-        let replaces_link = is_link && (dangling || file.is_none() || !args.bool_or("follow", false));
-        Ok(Self { path, file: file.filter(|_| !dangling), replaces_link, makes_directory: slash && at_dest.is_none() })
+        let replaces_link =
+            link.is_some() && (dangling || file.is_none() || !args.bool_or("follow", false));
+        Ok(Self {
+            path,
+            file: file.filter(|_| !dangling),
+            link,
+            replaces_link,
+            makes_directory: slash && at_dest.is_none(),
+        })
     }
 }
 
@@ -242,22 +349,34 @@ fn content_wanted(args: &Args, content: Option<&[u8]>) -> Content {
 /// JSON as Python's `json.dumps` writes it: a blank after `,` and `:`, other letters than ASCII escaped.
 fn python_json(value: &Value) -> String {
     match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(python_json).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(python_json).collect::<Vec<_>>().join(", ")
+        ),
         Value::Object(map) => {
-            let items = map.iter().map(|(key, value)| format!("{}: {}", python_json(&key.as_str().into()), python_json(value)));
+            let items = map.iter().map(|(key, value)| {
+                format!(
+                    "{}: {}",
+                    python_json(&key.as_str().into()),
+                    python_json(value)
+                )
+            });
             format!("{{{}}}", items.collect::<Vec<_>>().join(", "))
         }
-        other => other.to_string().chars().fold(String::new(), |mut text, c| {
-            if c.is_ascii() {
-                text.push(c);
-            } else {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    text.push_str(&format!("\\u{unit:04x}"));
+        other => other
+            .to_string()
+            .chars()
+            .fold(String::new(), |mut text, c| {
+                if c.is_ascii() {
+                    text.push(c);
+                } else {
+                    let mut units = [0; 2];
+                    for unit in c.encode_utf16(&mut units) {
+                        text.push_str(&format!("\\u{unit:04x}"));
+                    }
                 }
-            }
-            text
-        }),
+                text
+            }),
     }
 }
 

@@ -22,7 +22,11 @@ pub struct Edited {
 /// When the path or the mode is faulty.
 pub fn probe(args: &Args) -> Result<Vec<Probe>> {
     Wish::of(args)?;
-    Ok(vec![look(attributes::path(args, "path")?, true, Content::Whole)])
+    Ok(vec![look(
+        attributes::path(args, "path")?,
+        true,
+        Content::Whole,
+    )])
 }
 
 /// The file that an editing module works on, if it is there.
@@ -43,21 +47,32 @@ pub fn present<'a>(path: &str, seen: &'a [Seen]) -> Result<Option<&'a SeenFile>>
 /// The error for a file that is not there.
 pub fn missing(path: &str, may_create: bool) -> Diagnostic {
     let error = Diagnostic::new(format!("`{path}` does not exist"));
-    error.help(if may_create { "write `create: true` to create it" } else { "create it first" })
+    error.help(if may_create {
+        "write `create: true` to create it"
+    } else {
+        "create it first"
+    })
 }
 
 /// Decides by content and attributes.
 ///
 /// # Errors
 /// When `validate` is faulty.
-pub fn decide(args: &Args, file: Option<&SeenFile>, edited: Edited, mut outcome: Outcome) -> Result<Decision> {
+pub fn decide(
+    args: &Args,
+    file: Option<&SeenFile>,
+    edited: Edited,
+    mut outcome: Outcome,
+) -> Result<Decision> {
     let path = attributes::path(args, "path")?;
     let wish = Wish::of(args)?;
     let before = file.and_then(|file| file.content.as_deref());
     let attributes = file.map_or_else(|| wish.for_new(false), |file| wish.difference(file));
     let same = before == Some(&edited.content);
     let mut message = edited.message;
-    if let Some(file) = file {
+    // Ansible tells owner and mode only where the result has the path.
+    let told = outcome.contains_key("path");
+    if let Some(file) = file.filter(|_| told) {
         describe(&mut outcome, file);
     }
     if same && attributes.is_empty() {
@@ -71,20 +86,44 @@ pub fn decide(args: &Args, file: Option<&SeenFile>, edited: Edited, mut outcome:
         message.push_str("ownership, perms or SE linux context changed");
     }
     outcome.insert("msg".into(), message.into());
-    foresee(&mut outcome, &wish, file, false);
+    if told {
+        foresee(&mut outcome, &wish, file, false);
+    }
     let mut diffs = Vec::new();
     if !same {
-        diffs.push(write::content_diff(args, &path, file, Some(&edited.content)));
+        diffs.push(write::content_diff(
+            args,
+            &path,
+            file,
+            Some(&edited.content),
+        ));
     }
     diffs.extend(attributes.diff(&path));
     let request = if same {
         let target = crate::base::quote::sh(&path);
-        args.request(format!("{}t={target}\n{}{}", write::PRELUDE, attributes.commands("t", false), attributes::REPORT))
+        args.request(format!(
+            "{}t={target}\n{}{}",
+            write::PRELUDE,
+            attributes.commands("t", false),
+            attributes::REPORT
+        ))
     } else {
-        let expect = before.map_or(Expect::Nothing, |before| Expect::Digest(write::digest(before)));
-        Write { attributes, expect, parents: file.is_none(), ..Write::new(args, &path, edited.content) }.request(args)?
+        let expect = before.map_or(Expect::Nothing, |before| {
+            Expect::Digest(write::digest(before))
+        });
+        Write {
+            attributes,
+            expect,
+            parents: file.is_none(),
+            ..Write::new(args, &path, edited.content)
+        }
+        .request(args)?
     };
-    Ok(Decision::Change(Change { diffs, requests: vec![request], outcome }))
+    Ok(Decision::Change(Change {
+        diffs,
+        requests: vec![request],
+        outcome,
+    }))
 }
 
 /// Bytes as text on which regular expressions work: UTF-8, or else one character for each byte.
@@ -99,7 +138,11 @@ pub enum Coding {
 impl Coding {
     /// What fits these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        if std::str::from_utf8(bytes).is_ok() { Self::Utf8 } else { Self::Bytes }
+        if std::str::from_utf8(bytes).is_ok() {
+            Self::Utf8
+        } else {
+            Self::Bytes
+        }
     }
 
     /// Bytes of the file as text.
@@ -119,7 +162,10 @@ impl Coding {
     pub fn encode(self, text: &str) -> Vec<u8> {
         match self {
             Self::Utf8 => text.as_bytes().to_vec(),
-            Self::Bytes => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
+            Self::Bytes => text
+                .chars()
+                .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+                .collect(),
         }
     }
 }

@@ -6,16 +6,25 @@ use super::write::PRELUDE;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{
-    Args, Change, Content, Decision, Diff, FileKind, FileProbe, Kind, Module, Outcome, Param, Probe, Reply, Request, Seen,
-    SeenFile, Spec,
+    Args, Change, Content, Decision, Diff, FileKind, FileProbe, Kind, Module, Outcome, Param,
+    Probe, Reply, Request, Seen, SeenFile, Spec,
 };
 use std::fmt::Write as _;
 
 static SPEC: Spec = Spec {
     names: &["file", "ansible.builtin.file"],
     params: &[
-        Param::new("path", Kind::Path).required().aliases(&["dest", "name"]),
-        Param::new("state", Kind::Str).choices(&["absent", "directory", "file", "hard", "link", "touch"]),
+        Param::new("path", Kind::Path)
+            .required()
+            .aliases(&["dest", "name"]),
+        Param::new("state", Kind::Str).choices(&[
+            "absent",
+            "directory",
+            "file",
+            "hard",
+            "link",
+            "touch",
+        ]),
         Param::new("src", Kind::Path),
         Param::new("recurse", Kind::Bool),
         Param::new("force", Kind::Bool),
@@ -35,7 +44,11 @@ pub struct File;
 
 /// A path as one probe sees it.
 pub fn look(path: impl Into<String>, follow: bool, content: Content) -> Probe {
-    Probe::File(FileProbe { path: path.into(), follow, content })
+    Probe::File(FileProbe {
+        path: path.into(),
+        follow,
+        content,
+    })
 }
 
 /// What a file probe saw.
@@ -63,10 +76,14 @@ impl Module for File {
             return Err(Diagnostic::new("`recurse` needs `state: directory`"));
         }
         if args.has("src") && matches!(state, Some("file" | "directory" | "touch")) {
-            return Err(Diagnostic::new("`src` needs `state: link` or `state: hard`"));
+            return Err(Diagnostic::new(
+                "`src` needs `state: link` or `state: hard`",
+            ));
         }
         if state == Some("hard") && args.str("src").is_some_and(|src| !src.starts_with('/')) {
-            return Err(Diagnostic::new("`src` of a hard link must be an absolute path"));
+            return Err(Diagnostic::new(
+                "`src` of a hard link must be an absolute path",
+            ));
         }
         let mut probes = vec![look(&path, false, Content::None)];
         if state == Some("absent") {
@@ -74,7 +91,9 @@ impl Module for File {
         }
         probes.push(look(&path, true, Content::None));
         match args.str("src") {
-            Some(src) if !src.is_empty() => probes.push(look(source_path(&path, src), true, Content::None)),
+            Some(src) if !src.is_empty() => {
+                probes.push(look(source_path(&path, src), true, Content::None))
+            }
             _ => probes.push(look(&path, true, Content::None)),
         }
         if args.bool_or("recurse", false) {
@@ -90,16 +109,26 @@ impl Module for File {
         let wish = Wish::of(args)?;
         let follow = args.bool_or("follow", true);
         let (here, real) = (seen_file(seen, 0), seen_file(seen, 1));
-        let state = args.str("state").unwrap_or(match here.map(|here| here.kind) {
-            None if args.bool_or("recurse", false) => "directory",
-            None => "file",
-            Some(FileKind::Directory) => "directory",
-            Some(FileKind::Link) => "link",
-            Some(_) => "file",
-        });
+        let state = args
+            .str("state")
+            .unwrap_or(match here.map(|here| here.kind) {
+                None if args.bool_or("recurse", false) => "directory",
+                None => "file",
+                Some(FileKind::Directory) => "directory",
+                Some(FileKind::Link) => "link",
+                Some(_) => "file",
+            });
         // Through a link, when links are followed: what it points to.
         let object = if follow { real } else { here };
-        let task = Task { args, path: &path, wish: &wish, follow };
+        let is_object = follow && matches!(state, "directory" | "file");
+        let through = here.filter(|here| is_object && here.kind == FileKind::Link);
+        let task = Task {
+            args,
+            path: &path,
+            wish: &wish,
+            follow,
+            through,
+        };
         match state {
             "absent" => Ok(task.absent(here)),
             "directory" => task.directory(object, seen.get(3)),
@@ -120,20 +149,38 @@ struct Task<'a> {
     path: &'a str,
     wish: &'a Wish,
     follow: bool,
+    /// The link at the path, when what it leads to is meant.
+    through: Option<&'a SeenFile>,
 }
 
 impl Task<'_> {
     fn request(&self, body: &str) -> Request {
-        self.args.request(format!("{PRELUDE}t={}\n{body}", sh(self.path)))
+        self.args
+            .request(format!("{PRELUDE}t={}\n{body}", sh(self.path)))
     }
 
+    /// The path as the task wrote it, or what it leads to.
     fn outcome(&self, key: &str) -> Outcome {
-        Outcome::from_iter([(key.to_owned(), self.path.into())])
+        let path = match self.through {
+            Some(link) => attributes::through(self.path, Some(link)),
+            None => self.args.str_or("path", self.path).to_owned(),
+        };
+        Outcome::from_iter([(key.to_owned(), path.into())])
     }
 
     fn state_diff(&self, before: &str, after: &str) -> Diff {
-        let line = |state: &str| if state == "absent" { String::new() } else { format!("state: {state}\n") };
-        Diff { subject: self.path.to_owned(), before: line(before), after: line(after) }
+        let line = |state: &str| {
+            if state == "absent" {
+                String::new()
+            } else {
+                format!("state: {state}\n")
+            }
+        };
+        Diff {
+            subject: self.path.to_owned(),
+            before: line(before),
+            after: line(after),
+        }
     }
 
     fn wrong(&self, what: &str) -> Diagnostic {
@@ -143,22 +190,41 @@ impl Task<'_> {
     fn absent(&self, here: Option<&SeenFile>) -> Decision {
         let mut outcome = self.outcome("path");
         outcome.insert("state".into(), "absent".into());
-        let Some(here) = here else { return Decision::Same(outcome) };
-        let option = if here.kind == FileKind::Directory { "-rf" } else { "-f" };
+        let Some(here) = here else {
+            return Decision::Same(outcome);
+        };
+        let option = if here.kind == FileKind::Directory {
+            "-rf"
+        } else {
+            "-f"
+        };
         let diffs = vec![self.state_diff(kind_name(here), "absent")];
-        Decision::Change(Change { diffs, requests: vec![self.request(&format!("rm {option} -- \"$t\"\n"))], outcome })
+        Decision::Change(Change {
+            diffs,
+            requests: vec![self.request(&format!("rm {option} -- \"$t\"\n"))],
+            outcome,
+        })
     }
 
     fn directory(&self, object: Option<&SeenFile>, listing: Option<&Seen>) -> Result<Decision> {
         let mut outcome = self.outcome("path");
         let Some(object) = object else {
             foresee(&mut outcome, self.wish, None, true);
-            let body = format!("{}mk \"$t\"\n{REPORT}", make_directories(&self.wish.for_new(true)));
+            let body = format!(
+                "{}mk \"$t\"\n{REPORT}",
+                make_directories(&self.wish.for_new(true))
+            );
             let diffs = vec![self.state_diff("absent", "directory")];
-            return Ok(Decision::Change(Change { diffs, requests: vec![self.request(&body)], outcome }));
+            return Ok(Decision::Change(Change {
+                diffs,
+                requests: vec![self.request(&body)],
+                outcome,
+            }));
         };
         if object.kind != FileKind::Directory {
-            return Err(self.wrong(&format!("already exists as a {}", kind_name(object))).help("remove it first, or choose another path"));
+            return Err(self
+                .wrong(&format!("already exists as a {}", kind_name(object)))
+                .help("remove it first, or choose another path"));
         }
         let mut change = self.attributes(object, listing, outcome)?;
         if self.args.bool_or("recurse", false) {
@@ -169,35 +235,74 @@ impl Task<'_> {
 
     fn file(&self, object: Option<&SeenFile>, times: Option<&Seen>) -> Result<Decision> {
         let Some(object) = object else {
-            return Err(self.wrong("is absent").help("`state: file` does not create; use copy or template, or `state: touch`"));
+            return Err(self
+                .wrong("is absent")
+                .help("`state: file` does not create; use copy or template, or `state: touch`"));
         };
         if matches!(object.kind, FileKind::Directory | FileKind::Link) {
             return Err(self.wrong(&format!("is a {}, not a file", kind_name(object))));
         }
-        Ok(decide(self.attributes(object, times, self.outcome("path"))?, object))
+        Ok(decide(
+            self.attributes(object, times, self.outcome("path"))?,
+            object,
+        ))
     }
 
     /// Attributes and times of what is there.
-    fn attributes(&self, object: &SeenFile, times: Option<&Seen>, mut outcome: Outcome) -> Result<Change> {
+    fn attributes(
+        &self,
+        object: &SeenFile,
+        times: Option<&Seen>,
+        mut outcome: Outcome,
+    ) -> Result<Change> {
         let wished = self.wish.difference(object);
         let mut body = wished.commands("t", !self.follow);
         let mut diffs: Vec<Diff> = wished.diff(self.path).into_iter().collect();
-        let default = if self.args.str("state") == Some("touch") { "now" } else { "preserve" };
+        let default = if self.args.str("state") == Some("touch") {
+            "now"
+        } else {
+            "preserve"
+        };
         let times = times_commands(self.args, default, times)?;
         if !times.is_empty() {
             body.push_str(&times);
-            diffs.push(Diff { subject: self.path.to_owned(), before: "times: as they are\n".into(), after: "times: set\n".into() });
+            diffs.push(Diff {
+                subject: self.path.to_owned(),
+                before: "times: as they are\n".into(),
+                after: "times: set\n".into(),
+            });
         }
         describe(&mut outcome, object);
-        let mut change = Change { diffs, requests: Vec::new(), outcome };
+        let mut change = Change {
+            diffs,
+            requests: Vec::new(),
+            outcome,
+        };
         if !body.is_empty() {
-            foresee(&mut change.outcome, self.wish, Some(object), object.kind == FileKind::Directory);
-            change.requests.push(self.request(&format!("{body}{REPORT}")));
+            foresee(
+                &mut change.outcome,
+                self.wish,
+                Some(object),
+                object.kind == FileKind::Directory,
+            );
+            let real = if self.through.is_some() {
+                "t=$(readlink -f -- \"$t\")\n"
+            } else {
+                ""
+            };
+            change
+                .requests
+                .push(self.request(&format!("{real}{body}{REPORT}")));
         }
         Ok(change)
     }
 
-    fn touch(&self, object: Option<&SeenFile>, here: Option<&SeenFile>, times: Option<&Seen>) -> Result<Decision> {
+    fn touch(
+        &self,
+        object: Option<&SeenFile>,
+        here: Option<&SeenFile>,
+        times: Option<&Seen>,
+    ) -> Result<Decision> {
         let outcome = self.outcome("dest");
         if let Some(object) = object.or(here) {
             return Ok(decide(self.attributes(object, times, outcome)?, object));
@@ -209,42 +314,71 @@ impl Task<'_> {
         body.push_str(&times_commands(self.args, "now", None)?);
         body.push_str(REPORT);
         let diffs = vec![self.state_diff("absent", "file")];
-        Ok(Decision::Change(Change { diffs, requests: vec![self.request(&body)], outcome }))
+        Ok(Decision::Change(Change {
+            diffs,
+            requests: vec![self.request(&body)],
+            outcome,
+        }))
     }
 
     fn link(&self, here: Option<&SeenFile>, target: Option<&SeenFile>) -> Result<Decision> {
         let force = self.args.bool_or("force", false);
         let current = here.and_then(|here| here.target.as_deref());
-        let Some(src) = self.args.str("src").filter(|src| !src.is_empty()).or(current) else {
+        let Some(src) = self
+            .args
+            .str("src")
+            .filter(|src| !src.is_empty())
+            .or(current)
+        else {
             return Err(Diagnostic::new("`state: link` needs `src` for a new link"));
         };
         if !force && self.args.has("src") && target.is_none() && !self.args.check {
-            return Err(Diagnostic::new(format!("`src` does not exist: `{}`", source_path(self.path, src)))
-                .help("create it first, or write `force: true` to make a dangling link"));
+            return Err(Diagnostic::new(format!(
+                "`src` does not exist: `{}`",
+                source_path(self.path, src)
+            ))
+            .help("create it first, or write `force: true` to make a dangling link"));
         }
         match here.map(|here| here.kind) {
             Some(FileKind::Link) | None => {}
             Some(_) if force => {}
             Some(_) => {
                 let kind = here.map_or("file", kind_name);
-                return Err(self.wrong(&format!("is a {kind} and would become a link")).help("write `force: true` to replace it"));
+                return Err(self
+                    .wrong(&format!("is a {kind} and would become a link"))
+                    .help("write `force: true` to replace it"));
             }
         }
         let mut outcome = self.outcome("dest");
         outcome.insert("src".into(), src.into());
-        let mut change = Change { outcome, ..Change::default() };
+        let mut change = Change {
+            outcome,
+            ..Change::default()
+        };
         let mut body = String::new();
         if current != Some(src) {
-            let before = current.map_or_else(|| here.map_or("absent".to_owned(), |here| kind_name(here).to_owned()), |to| format!("link to {to}"));
-            change.diffs.push(self.state_diff(&before, &format!("link to {src}")));
+            let before = current.map_or_else(
+                || here.map_or("absent".to_owned(), |here| kind_name(here).to_owned()),
+                |to| format!("link to {to}"),
+            );
+            change
+                .diffs
+                .push(self.state_diff(&before, &format!("link to {src}")));
             if here.is_some_and(|here| here.kind == FileKind::Directory) {
                 body.push_str("rmdir -- \"$t\" || fail \"$t: the directory is not empty and cannot become a link\" 'remove its content first'\n");
             }
             body.push_str(&replace_with(&format!("ln -s -- {} \"$n\"", sh(src))));
         }
         // With `follow`, attributes are those of the target; a dangling link has none.
-        let owner_only = Wish { mode: None, ..self.wish.clone() };
-        let attributes = match (self.follow, target, here.filter(|here| here.kind == FileKind::Link)) {
+        let owner_only = Wish {
+            mode: None,
+            ..self.wish.clone()
+        };
+        let attributes = match (
+            self.follow,
+            target,
+            here.filter(|here| here.kind == FileKind::Link),
+        ) {
             (true, Some(target), _) => self.wish.difference(target),
             (true, None, _) => Attributes::default(),
             (false, _, Some(link)) => owner_only.difference(link),
@@ -259,7 +393,9 @@ impl Task<'_> {
         if body.is_empty() {
             return Ok(Decision::Same(change.outcome));
         }
-        change.requests.push(self.request(&format!("{body}{REPORT}")));
+        change
+            .requests
+            .push(self.request(&format!("{body}{REPORT}")));
         Ok(Decision::Change(change))
     }
 
@@ -271,7 +407,9 @@ impl Task<'_> {
         let (Some(src), Some(source)) = (src, source) else {
             return match (src, here) {
                 (Some(src), _) => Err(Diagnostic::new(format!("`src` does not exist: `{src}`"))),
-                (None, Some(here)) if here.links > 1 => Ok(decide(self.attributes(here, None, outcome)?, here)),
+                (None, Some(here)) if here.links > 1 => {
+                    Ok(decide(self.attributes(here, None, outcome)?, here))
+                }
                 (None, _) => Err(Diagnostic::new("`state: hard` needs `src` for a new link")),
             };
         };
@@ -280,15 +418,24 @@ impl Task<'_> {
                 return Ok(decide(self.attributes(here, None, outcome)?, here));
             }
             if !force && here.kind != FileKind::Link {
-                return Err(self.wrong(&format!("is another {}", kind_name(here))).help("write `force: true` to replace it"));
+                return Err(self
+                    .wrong(&format!("is another {}", kind_name(here)))
+                    .help("write `force: true` to replace it"));
             }
         }
         foresee(&mut outcome, self.wish, Some(source), false);
         let mut body = replace_with(&format!("ln -- {} \"$n\"", sh(src)));
         body.push_str(&self.wish.difference(source).commands("t", false));
         body.push_str(REPORT);
-        let diffs = vec![self.state_diff(here.map_or("absent", kind_name), &format!("hard link to {src}"))];
-        Ok(Decision::Change(Change { diffs, requests: vec![self.request(&body)], outcome }))
+        let diffs = vec![self.state_diff(
+            here.map_or("absent", kind_name),
+            &format!("hard link to {src}"),
+        )];
+        Ok(Decision::Change(Change {
+            diffs,
+            requests: vec![self.request(&body)],
+            outcome,
+        }))
     }
 }
 
@@ -304,7 +451,11 @@ fn decide(change: Change, object: &SeenFile) -> Decision {
 /// A shell function `mk` that makes a directory and the missing ones above it, each with these attributes.
 pub fn make_directories(attributes: &Attributes) -> String {
     let commands = attributes.commands("1", false);
-    let mode = if attributes.mode.is_some() { "0700" } else { "0755" };
+    let mode = if attributes.mode.is_some() {
+        "0700"
+    } else {
+        "0755"
+    };
     format!(
         "mk() {{ [ -d \"$1\" ] && return 0; p=${{1%/*}}; [ -z \"$p\" ] || mk \"$p\"; mkdir -m {mode} -- \"$1\"\n{commands}}}\n"
     )
@@ -312,7 +463,9 @@ pub fn make_directories(attributes: &Attributes) -> String {
 
 /// Makes the new thing beside `$t` and renames it over.
 fn replace_with(make: &str) -> String {
-    format!("d=${{t%/*}}; n=$(mktemp -u -- \"$d/.hactl.XXXXXXXX\")\ntrap 'rm -f -- \"$n\"' EXIT\n{make}\nmv -fT -- \"$n\" \"$t\"\ntrap - EXIT\n")
+    format!(
+        "d=${{t%/*}}; n=$(mktemp -u -- \"$d/.hactl.XXXXXXXX\")\ntrap 'rm -f -- \"$n\"' EXIT\n{make}\nmv -fT -- \"$n\" \"$t\"\ntrap - EXIT\n"
+    )
 }
 
 fn source_path(path: &str, src: &str) -> String {
@@ -344,7 +497,10 @@ pub fn kind_name(seen: &SeenFile) -> &'static str {
 
 /// Prints both times in the form in which they are given.
 fn times_probe(args: &Args, path: &str) -> Option<Probe> {
-    let fixed = |name| args.str(name).is_some_and(|time| !matches!(time, "preserve" | "now"));
+    let fixed = |name| {
+        args.str(name)
+            .is_some_and(|time| !matches!(time, "preserve" | "now"))
+    };
     (fixed("modification_time") || fixed("access_time")).then(|| {
         let path = sh(path);
         Probe::Run(args.request(format!(
@@ -359,7 +515,10 @@ fn times_commands(args: &Args, default: &str, seen: Option<&Seen>) -> Result<Str
         _ => Vec::new(),
     };
     let mut script = String::new();
-    for (index, (name, option)) in [("modification_time", "-m"), ("access_time", "-a")].into_iter().enumerate() {
+    for (index, (name, option)) in [("modification_time", "-m"), ("access_time", "-a")]
+        .into_iter()
+        .enumerate()
+    {
         match args.str_or(name, default) {
             "preserve" => {}
             "now" => {
@@ -367,8 +526,12 @@ fn times_commands(args: &Args, default: &str, seen: Option<&Seen>) -> Result<Str
             }
             time => {
                 let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-                if !time.split_once('.').is_some_and(|(day, second)| day.len() == 12 && second.len() == 2 && digits(day) && digits(second)) {
-                    return Err(Diagnostic::new(format!("`{name}` takes `preserve`, `now` or `YYYYMMDDhhmm.ss`, not `{time}`")));
+                if !time.split_once('.').is_some_and(|(day, second)| {
+                    day.len() == 12 && second.len() == 2 && digits(day) && digits(second)
+                }) {
+                    return Err(Diagnostic::new(format!(
+                        "`{name}` takes `preserve`, `now` or `YYYYMMDDhhmm.ss`, not `{time}`"
+                    )));
                 }
                 if now.get(index).map(String::as_str) != Some(time) {
                     let _ = writeln!(script, "touch -c {option} -t {time} -- \"$t\"");

@@ -4,13 +4,17 @@ use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, VALIDATE};
 use super::edit::{self, Coding, Edited};
 use crate::base::python_regex::{self, Flags};
 use crate::base::{Diagnostic, Result};
-use crate::modules::{Args, Change, Decision, Kind, Module, Outcome, Param, Probe, Reply, Seen, Spec};
+use crate::modules::{
+    Args, Change, Decision, Kind, Module, Outcome, Param, Probe, Reply, Seen, Spec,
+};
 use fancy_regex::Regex;
 
 static SPEC: Spec = Spec {
     names: &["lineinfile", "ansible.builtin.lineinfile"],
     params: &[
-        Param::new("path", Kind::Path).required().aliases(&["dest", "destfile", "name"]),
+        Param::new("path", Kind::Path)
+            .required()
+            .aliases(&["dest", "destfile", "name"]),
         Param::new("state", Kind::Str).choices(&["absent", "present"]),
         Param::new("regexp", Kind::Str).aliases(&["regex"]),
         Param::new("search_string", Kind::Str),
@@ -26,7 +30,10 @@ static SPEC: Spec = Spec {
         OWNER,
         GROUP,
     ],
-    one_of: &[(&["insertbefore", "insertafter"], false), (&["regexp", "search_string"], false)],
+    one_of: &[
+        (&["insertbefore", "insertafter"], false),
+        (&["regexp", "search_string"], false),
+    ],
     summary: "one line of a text file",
     ..Spec::EMPTY
 };
@@ -47,8 +54,14 @@ impl Module for LineInFile {
         if present && args.bool_or("backrefs", false) && !args.has("regexp") {
             return Err(Diagnostic::new("`backrefs` needs `regexp`"));
         }
-        if !present && !["line", "regexp", "search_string"].iter().any(|name| args.has(name)) {
-            return Err(Diagnostic::new("`state: absent` needs `line`, `regexp` or `search_string`"));
+        if !present
+            && !["line", "regexp", "search_string"]
+                .iter()
+                .any(|name| args.has(name))
+        {
+            return Err(Diagnostic::new(
+                "`state: absent` needs `line`, `regexp` or `search_string`",
+            ));
         }
         for name in ["regexp", "insertafter", "insertbefore"] {
             pattern(args, name, Coding::Utf8)?;
@@ -59,7 +72,9 @@ impl Module for LineInFile {
     fn diff(&self, args: &Args, seen: &[Seen]) -> Result<Decision> {
         let path = attributes::path(args, "path")?;
         let file = edit::present(&path, seen)?;
-        let before = file.and_then(|file| file.content.as_deref()).unwrap_or_default();
+        let before = file
+            .and_then(|file| file.content.as_deref())
+            .unwrap_or_default();
         let mut outcome = Outcome::from_iter([("backup".to_owned(), "".into())]);
         if args.str_or("state", "present") == "absent" {
             if file.is_none() {
@@ -99,7 +114,9 @@ fn pattern(args: &Args, name: &str, coding: Coding) -> Result<Option<Regex>> {
 }
 
 fn matches(regex: &Regex, line: &str) -> Result<bool> {
-    regex.is_match(line).map_err(|error| Diagnostic::new("the regular expression gave up").note(error.to_string()))
+    regex
+        .is_match(line)
+        .map_err(|error| Diagnostic::new("the regular expression gave up").note(error.to_string()))
 }
 
 fn bare(line: &str) -> &str {
@@ -125,8 +142,18 @@ fn remove(args: &Args, before: &[u8]) -> Result<(Edited, usize)> {
             kept.push_str(current);
         }
     }
-    let message = if found == 0 { String::new() } else { format!("{found} line(s) removed") };
-    Ok((Edited { content: coding.encode(&kept), message }, found))
+    let message = if found == 0 {
+        String::new()
+    } else {
+        format!("{found} line(s) removed")
+    };
+    Ok((
+        Edited {
+            content: coding.encode(&kept),
+            message,
+        },
+        found,
+    ))
 }
 
 /// Puts the line where Ansible puts it.
@@ -159,7 +186,10 @@ fn place(args: &Args, before: &[u8]) -> Result<Edited> {
         let mut new = match &regexp {
             Some(regexp) if args.bool_or("backrefs", false) => {
                 let captures = regexp.captures(lines[number].as_str()).ok().flatten();
-                captures.map_or_else(|| Ok(line.clone()), |captures| python_regex::expand(&line, &captures))?
+                captures.map_or_else(
+                    || Ok(line.clone()),
+                    |captures| python_regex::expand(&line, &captures),
+                )?
             }
             _ => line,
         };
@@ -167,7 +197,10 @@ fn place(args: &Args, before: &[u8]) -> Result<Edited> {
     } else {
         message = insert(args, coding, &mut lines, &line)?;
     }
-    Ok(Edited { content: coding.encode(&lines.concat()), message: message.to_owned() })
+    Ok(Edited {
+        content: coding.encode(&lines.concat()),
+        message: message.to_owned(),
+    })
 }
 
 fn replace(old: &mut String, new: &mut String) -> &'static str {
@@ -182,9 +215,18 @@ fn replace(old: &mut String, new: &mut String) -> &'static str {
 }
 
 /// No line matches: the same line somewhere, or a place for it.
-fn insert(args: &Args, coding: Coding, lines: &mut Vec<String>, line: &str) -> Result<&'static str> {
+fn insert(
+    args: &Args,
+    coding: Coding,
+    lines: &mut Vec<String>,
+    line: &str,
+) -> Result<&'static str> {
     let before = args.str("insertbefore");
-    let after = if before.is_none() { args.str("insertafter").or(Some("EOF")) } else { None };
+    let after = if before.is_none() {
+        args.str("insertafter").or(Some("EOF"))
+    } else {
+        None
+    };
     let place = match pattern(args, "insertafter", coding)? {
         Some(regex) => Some(regex),
         None => pattern(args, "insertbefore", coding)?,
@@ -214,7 +256,10 @@ fn insert(args: &Args, coding: Coding, lines: &mut Vec<String>, line: &str) -> R
         return Ok("line added");
     }
     let Some(at) = at.filter(|_| after != Some("EOF")) else {
-        if lines.last().is_some_and(|last| !last.ends_with(['\n', '\r'])) {
+        if lines
+            .last()
+            .is_some_and(|last| !last.ends_with(['\n', '\r']))
+        {
             lines.push("\n".to_owned());
         }
         lines.push(new);

@@ -2,19 +2,26 @@
 //!
 //! They write through `write` only, so that a file is never half there, and edit only what they have seen.
 
+mod assemble;
 mod attributes;
 mod blockinfile;
 mod copy;
 mod copy_tree;
+mod download;
 mod edit;
 mod file;
+mod find;
+mod get_url;
+mod ini_file;
 mod lineinfile;
 mod mode;
 mod replace;
+mod slurp;
 mod stat;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod unarchive;
 mod write;
 
 use super::Module;
@@ -28,5 +35,12 @@ pub static TABLE: &[&'static dyn Module] = &[
     &blockinfile::BlockInFile,
     &replace::Replace,
     &stat::Stat,
-    &stat::Slurp,
+    &slurp::Slurp,
+    &slurp::Fetch,
+    &find::Find,
+    &ini_file::IniFile,
+    &get_url::GetUrl,
+    &unarchive::Unarchive,
+    &assemble::Assemble,
+    &assemble::TempFile,
 ];

@@ -42,7 +42,11 @@ impl Mode {
         let digits = trimmed.strip_prefix("0o").unwrap_or(trimmed);
         if !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()) {
             let mode = u32::from_str_radix(digits, 8).map_err(|_| wrong())?;
-            return if mode <= 0o7777 { Ok(Self::Octal(mode)) } else { Err(wrong()) };
+            return if mode <= 0o7777 {
+                Ok(Self::Octal(mode))
+            } else {
+                Err(wrong())
+            };
         }
         let mut clauses = Vec::new();
         for part in trimmed.split(',') {
@@ -52,16 +56,28 @@ impl Mode {
                 return Err(wrong());
             }
             let masked = users.is_empty();
-            let users = if masked || users.contains('a') { "ugo" } else { users };
+            let users = if masked || users.contains('a') {
+                "ugo"
+            } else {
+                users
+            };
             let mut rest = &part[first..];
             while let Some(operator) = rest.chars().next() {
-                let end = rest[1..].find(['+', '-', '=']).map_or(rest.len(), |at| at + 1);
+                let end = rest[1..]
+                    .find(['+', '-', '='])
+                    .map_or(rest.len(), |at| at + 1);
                 let permissions = &rest[1..end];
-                let copies = permissions.chars().all(|c| "ugo".contains(c)) && permissions.len() <= 1;
+                let copies =
+                    permissions.chars().all(|c| "ugo".contains(c)) && permissions.len() <= 1;
                 if !copies && !permissions.chars().all(|c| "rwxXst".contains(c)) {
                     return Err(wrong());
                 }
-                clauses.push(Clause { users: users.to_owned(), masked, operator, permissions: permissions.to_owned() });
+                clauses.push(Clause {
+                    users: users.to_owned(),
+                    masked,
+                    operator,
+                    permissions: permissions.to_owned(),
+                });
                 rest = &rest[end..];
             }
         }

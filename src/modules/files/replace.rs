@@ -4,12 +4,16 @@ use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, VALIDATE};
 use super::edit::{self, Coding, Edited};
 use crate::base::python_regex::{self, Flags};
 use crate::base::{Diagnostic, Result};
-use crate::modules::{Args, Change, Decision, Kind, Module, Outcome, Param, Probe, Reply, Seen, Spec};
+use crate::modules::{
+    Args, Change, Decision, Kind, Module, Outcome, Param, Probe, Reply, Seen, Spec,
+};
 
 static SPEC: Spec = Spec {
     names: &["replace", "ansible.builtin.replace"],
     params: &[
-        Param::new("path", Kind::Path).required().aliases(&["dest", "destfile", "name"]),
+        Param::new("path", Kind::Path)
+            .required()
+            .aliases(&["dest", "destfile", "name"]),
         Param::new("regexp", Kind::Str).required(),
         Param::new("replace", Kind::Str),
         Param::new("after", Kind::Str),
@@ -24,8 +28,16 @@ static SPEC: Spec = Spec {
     ..Spec::EMPTY
 };
 
-const SECTION: Flags = Flags { ignore_case: false, multiline: false, dotall: true };
-const PLACES: Flags = Flags { ignore_case: false, multiline: true, dotall: false };
+const SECTION: Flags = Flags {
+    ignore_case: false,
+    multiline: false,
+    dotall: true,
+};
+const PLACES: Flags = Flags {
+    ignore_case: false,
+    multiline: true,
+    dotall: false,
+};
 
 /// The module.
 pub struct Replace;
@@ -52,7 +64,9 @@ impl Module for Replace {
             Some(edited) => edit::decide(args, Some(file), edited, outcome),
             None => {
                 let pattern = section(args).unwrap_or_default();
-                let message = format!("Pattern for before/after params did not match the given file: {pattern}");
+                let message = format!(
+                    "Pattern for before/after params did not match the given file: {pattern}"
+                );
                 outcome.insert("msg".into(), message.into());
                 Ok(Decision::Same(outcome))
             }
@@ -81,16 +95,28 @@ fn substitute(args: &Args, before: &[u8]) -> Result<Option<Edited>> {
     let mut range = 0..text.len();
     if let Some(section) = section(args) {
         let regex = python_regex::compile(&coding.adapt(&section), SECTION)?;
-        let found = regex.captures(&text).map_err(|error| Diagnostic::new("the regular expression gave up").note(error.to_string()))?;
-        let Some(part) = found.and_then(|found| found.name("subsection").map(|part| part.range())) else { return Ok(None) };
+        let found = regex.captures(&text).map_err(|error| {
+            Diagnostic::new("the regular expression gave up").note(error.to_string())
+        })?;
+        let Some(part) = found.and_then(|found| found.name("subsection").map(|part| part.range()))
+        else {
+            return Ok(None);
+        };
         range = part;
     }
     let regex = python_regex::compile(&coding.adapt(args.str_or("regexp", "")), PLACES)?;
     let part = &text[range.clone()];
-    let (new, count) = python_regex::replace(&regex, &coding.adapt(args.str_or("replace", "")), part, 0)?;
+    let (new, count) =
+        python_regex::replace(&regex, &coding.adapt(args.str_or("replace", "")), part, 0)?;
     if new == part {
-        return Ok(Some(Edited { content: before.to_vec(), message: String::new() }));
+        return Ok(Some(Edited {
+            content: before.to_vec(),
+            message: String::new(),
+        }));
     }
     let content = format!("{}{new}{}", &text[..range.start], &text[range.end..]);
-    Ok(Some(Edited { content: coding.encode(&content), message: format!("{count} replacements made") }))
+    Ok(Some(Edited {
+        content: coding.encode(&content),
+        message: format!("{count} replacements made"),
+    }))
 }

@@ -1,23 +1,43 @@
-//! `stat` and `slurp`: what a path is, and what is in it. They never change anything.
+//! `stat`: what a path is. It never changes anything.
 
 use super::attributes;
 use super::file::{look, seen_file};
 use crate::base::quote::sh;
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, Result};
-use crate::modules::{Args, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Seen, Spec};
-use base64::Engine as _;
+use crate::modules::{
+    Args, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Seen, Spec,
+};
 
 /// The algorithms of checksums that Ansible names.
 pub const ALGORITHMS: &[&str] = &["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
 
+/// Ansible's names of the permission bits.
+pub const BITS: &[(&str, u32)] = &[
+    ("rusr", 0o400),
+    ("wusr", 0o200),
+    ("xusr", 0o100),
+    ("rgrp", 0o040),
+    ("wgrp", 0o020),
+    ("xgrp", 0o010),
+    ("roth", 0o004),
+    ("woth", 0o002),
+    ("xoth", 0o001),
+    ("isuid", 0o4000),
+    ("isgid", 0o2000),
+];
+
 static STAT: Spec = Spec {
     names: &["stat", "ansible.builtin.stat"],
     params: &[
-        Param::new("path", Kind::Path).required().aliases(&["dest", "name"]),
+        Param::new("path", Kind::Path)
+            .required()
+            .aliases(&["dest", "name"]),
         Param::new("follow", Kind::Bool),
         Param::new("get_checksum", Kind::Bool),
-        Param::new("checksum_algorithm", Kind::Str).choices(ALGORITHMS).aliases(&["checksum", "checksum_algo"]),
+        Param::new("checksum_algorithm", Kind::Str)
+            .choices(ALGORITHMS)
+            .aliases(&["checksum", "checksum_algo"]),
         Param::new("get_mime", Kind::Bool).aliases(&["mime", "mime_type", "mime-type"]),
         Param::new("get_attributes", Kind::Bool).aliases(&["attr", "attributes"]),
     ],
@@ -26,18 +46,8 @@ static STAT: Spec = Spec {
     ..Spec::EMPTY
 };
 
-static SLURP: Spec = Spec {
-    names: &["slurp", "ansible.builtin.slurp"],
-    params: &[Param::new("src", Kind::Path).required().aliases(&["path"])],
-    read_only: true,
-    summary: "the content of a file of the host, in base64",
-    ..Spec::EMPTY
-};
-
-/// `stat`.
+/// The module.
 pub struct Stat;
-/// `slurp`.
-pub struct Slurp;
 
 impl Module for Stat {
     fn spec(&self) -> &'static Spec {
@@ -47,28 +57,40 @@ impl Module for Stat {
     fn probe(&self, args: &Args) -> Result<Vec<Probe>> {
         for name in ["get_mime", "get_attributes"] {
             if args.bool_or(name, false) {
-                return Err(Diagnostic::new(format!("`{name}` is not offered")).help("leave it out, or write `false`"));
+                return Err(Diagnostic::new(format!("`{name}` is not offered"))
+                    .help("leave it out, or write `false`"));
             }
         }
         let path = attributes::path(args, "path")?;
         let follow = args.bool_or("follow", false);
         let quoted = sh(&path);
-        let (option, through) = if follow { ("-L", "") } else { ("", "[ ! -L \"$t\" ] && ") };
+        let (option, through) = if follow {
+            ("-L", "")
+        } else {
+            ("", "[ ! -L \"$t\" ] && ")
+        };
         let mut script = format!(
             "t={quoted}\nstat {option} -c '%.9X %.9Y %.9Z %b %o %d %r %F' -- \"$t\" 2>/dev/null || exit 0\n\
              for k in r w x; do [ -$k \"$t\" ] && printf %s $k; done; echo\nreadlink -f -- \"$t\" || echo\n"
         );
         if args.bool_or("get_checksum", true) {
             let algorithm = args.str_or("checksum_algorithm", "sha1");
-            script.push_str(&format!("{through}[ -f \"$t\" ] && [ -r \"$t\" ] && {algorithm}sum <\"$t\"\n"));
+            script.push_str(&format!(
+                "{through}[ -f \"$t\" ] && [ -r \"$t\" ] && {algorithm}sum <\"$t\"\n"
+            ));
         }
         script.push_str("exit 0\n");
-        Ok(vec![look(path, follow, Content::None), Probe::Run(args.request(script))])
+        Ok(vec![
+            look(path, follow, Content::None),
+            Probe::Run(args.request(script)),
+        ])
     }
 
     fn diff(&self, args: &Args, seen: &[Seen]) -> Result<Decision> {
         let mut stat = Map::new();
-        if let Some(file) = seen_file(seen, 0).filter(|file| !(args.bool_or("follow", false) && file.kind == FileKind::Link)) {
+        if let Some(file) = seen_file(seen, 0)
+            .filter(|file| !(args.bool_or("follow", false) && file.kind == FileKind::Link))
+        {
             let out = match seen.get(1) {
                 Some(Seen::Reply(reply)) => reply.out(),
                 _ => "".into(),
@@ -80,7 +102,11 @@ impl Module for Stat {
             let mut put = |key: &str, value: Value| stat.insert(key.to_owned(), value);
             let number = |at: usize, other: u64| fact(at).parse::<u64>().unwrap_or(other).into();
             let time = |at: usize, other: i64| {
-                fact(at).parse::<f64>().ok().and_then(serde_json::Number::from_f64).map_or_else(|| other.into(), Value::Number)
+                fact(at)
+                    .parse::<f64>()
+                    .ok()
+                    .and_then(serde_json::Number::from_f64)
+                    .map_or_else(|| other.into(), Value::Number)
             };
             put("exists", true.into());
             put("path", attributes::path(args, "path")?.into());
@@ -96,19 +122,7 @@ impl Module for Stat {
             ] {
                 put(key, is.into());
             }
-            for (key, bit) in [
-                ("rusr", 0o400),
-                ("wusr", 0o200),
-                ("xusr", 0o100),
-                ("rgrp", 0o040),
-                ("wgrp", 0o020),
-                ("xgrp", 0o010),
-                ("roth", 0o004),
-                ("woth", 0o002),
-                ("xoth", 0o001),
-                ("isuid", 0o4000),
-                ("isgid", 0o2000),
-            ] {
+            for (key, bit) in BITS {
                 put(key, (file.mode & bit != 0).into());
             }
             put("uid", file.uid.into());
@@ -144,32 +158,9 @@ impl Module for Stat {
         } else {
             stat.insert("exists".into(), false.into());
         }
-        Ok(Decision::Same(Outcome::from_iter([("stat".to_owned(), Value::Object(stat))])))
-    }
-}
-
-impl Module for Slurp {
-    fn spec(&self) -> &'static Spec {
-        &SLURP
-    }
-
-    fn probe(&self, args: &Args) -> Result<Vec<Probe>> {
-        Ok(vec![look(attributes::path(args, "src")?, true, Content::Whole)])
-    }
-
-    fn diff(&self, args: &Args, seen: &[Seen]) -> Result<Decision> {
-        let path = attributes::path(args, "src")?;
-        match seen_file(seen, 0) {
-            None => Err(Diagnostic::new(format!("`{path}` does not exist"))),
-            Some(file) if file.kind != FileKind::File => Err(Diagnostic::new(format!("`{path}` is not a file"))),
-            Some(file) => {
-                let content = base64::engine::general_purpose::STANDARD.encode(file.content.as_deref().unwrap_or_default());
-                Ok(Decision::Same(Outcome::from_iter([
-                    ("content".to_owned(), content.into()),
-                    ("source".to_owned(), path.into()),
-                    ("encoding".to_owned(), "base64".into()),
-                ])))
-            }
-        }
+        Ok(Decision::Same(Outcome::from_iter([(
+            "stat".to_owned(),
+            Value::Object(stat),
+        )])))
     }
 }

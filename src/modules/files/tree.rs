@@ -13,7 +13,10 @@ pub fn probe(args: &Args, path: &str, follow: bool) -> Probe {
     let format = "-printf '%y %m %U %G %u %g %p\\0'";
     let mut script = format!("[ -d {path} ] || exit 0\n");
     if follow {
-        let _ = writeln!(script, "find -H {path} -mindepth 1 -type l {format}\nfind -L {path} -mindepth 1 ! -type l {format}");
+        let _ = writeln!(
+            script,
+            "find -H {path} -mindepth 1 -type l {format}\nfind -L {path} -mindepth 1 ! -type l {format}"
+        );
     } else {
         let _ = writeln!(script, "find {path} -mindepth 1 {format}");
     }
@@ -21,23 +24,41 @@ pub fn probe(args: &Args, path: &str, follow: bool) -> Probe {
 }
 
 /// Adds to a change what it takes to give everything below `path` the wished attributes.
-pub fn attributes(args: &Args, path: &str, wish: &Wish, listing: Option<&Seen>, change: &mut Change) -> Result<()> {
-    let Some(Seen::Reply(reply)) = listing else { return Ok(()) };
+pub fn attributes(
+    args: &Args,
+    path: &str,
+    wish: &Wish,
+    listing: Option<&Seen>,
+    change: &mut Change,
+) -> Result<()> {
+    let Some(Seen::Reply(reply)) = listing else {
+        return Ok(());
+    };
     if reply.code != 0 {
-        return Err(Diagnostic::new(format!("`{path}` cannot be listed")).note(reply.err().trim_end()));
+        return Err(
+            Diagnostic::new(format!("`{path}` cannot be listed")).note(reply.err().trim_end())
+        );
     }
     let (mut owners, mut modes) = (BTreeMap::<_, Vec<u8>>::new(), BTreeMap::<_, Vec<u8>>::new());
     let (mut before, mut after) = (String::new(), String::new());
-    for entry in reply.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()) {
+    for entry in reply
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty())
+    {
         let Some((seen, name)) = parse(entry) else {
-            return Err(Diagnostic::new(format!("the listing of `{path}` cannot be read")));
+            return Err(Diagnostic::new(format!(
+                "the listing of `{path}` cannot be read"
+            )));
         };
         let found: Attributes = wish.difference(&seen);
         if found.is_empty() {
             continue;
         }
         if let Some(ownership) = found.ownership() {
-            let paths = owners.entry((ownership, seen.kind == FileKind::Link)).or_default();
+            let paths = owners
+                .entry((ownership, seen.kind == FileKind::Link))
+                .or_default();
             paths.extend_from_slice(name);
             paths.push(0);
         }
@@ -48,21 +69,39 @@ pub fn attributes(args: &Args, path: &str, wish: &Wish, listing: Option<&Seen>, 
         }
         let name = String::from_utf8_lossy(name);
         if let Some(diff) = found.diff(&name) {
-            let _ = write!(before, "{name}: {}", diff.before.replace('\n', " ").trim_end());
-            let _ = write!(after, "{name}: {}", diff.after.replace('\n', " ").trim_end());
+            let _ = write!(
+                before,
+                "{name}: {}",
+                diff.before.replace('\n', " ").trim_end()
+            );
+            let _ = write!(
+                after,
+                "{name}: {}",
+                diff.after.replace('\n', " ").trim_end()
+            );
             before.push('\n');
             after.push('\n');
         }
     }
     for ((ownership, link), paths) in owners {
         let option = if link { "-h " } else { "" };
-        change.requests.push(args.request(format!("xargs -0 chown {option}-- {}", sh(&ownership))).stdin(paths));
+        change.requests.push(
+            args.request(format!("xargs -0 chown {option}-- {}", sh(&ownership)))
+                .stdin(paths),
+        );
     }
     for (mode, paths) in modes {
-        change.requests.push(args.request(format!("xargs -0 chmod -- {mode:05o}")).stdin(paths));
+        change.requests.push(
+            args.request(format!("xargs -0 chmod -- {mode:05o}"))
+                .stdin(paths),
+        );
     }
     if !after.is_empty() {
-        change.diffs.push(Diff { subject: path.to_owned(), before, after });
+        change.diffs.push(Diff {
+            subject: path.to_owned(),
+            before,
+            after,
+        });
     }
     Ok(())
 }

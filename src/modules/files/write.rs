@@ -15,6 +15,8 @@ pub enum Source {
     Bytes(Vec<u8>),
     /// A file on the host.
     File(String),
+    /// Commands that fill `$n`, and what they read.
+    Script(String, Vec<u8>),
 }
 
 /// What must still hold of the target when it is replaced.
@@ -81,11 +83,25 @@ impl<'a> Write<'a> {
             script.push_str("[ -d \"$d\" ] || (umask 022; mkdir -p -- \"$d\")\n");
         }
         script.push_str(CHECKS);
-        let suffix = match (self.validate, self.path.rsplit('/').next().and_then(|name| name.rsplit_once('.'))) {
+        let suffix = match (
+            self.validate,
+            self.path
+                .rsplit('/')
+                .next()
+                .and_then(|name| name.rsplit_once('.')),
+        ) {
             (Some(_), Some((stem, suffix))) if !stem.is_empty() => format!(".{suffix}"),
             _ => String::new(),
         };
-        let _ = writeln!(script, "n=$(mktemp -- \"$d/.hactl.XXXXXXXX\"{})", if suffix.is_empty() { suffix } else { sh(&suffix) });
+        let _ = writeln!(
+            script,
+            "n=$(mktemp -- \"$d/.hactl.XXXXXXXX\"{})",
+            if suffix.is_empty() {
+                suffix
+            } else {
+                sh(&suffix)
+            }
+        );
         script.push_str("trap 'rm -f -- \"$n\"' EXIT\ntrap 'exit 143' HUP INT TERM\n");
         let stdin = match self.source {
             Source::Bytes(content) => {
@@ -100,6 +116,10 @@ impl<'a> Write<'a> {
             Source::File(path) => {
                 let _ = writeln!(script, "cat <{} >\"$n\"", sh(&path));
                 Vec::new()
+            }
+            Source::Script(commands, stdin) => {
+                script.push_str(&commands);
+                stdin
             }
         };
         if self.keep {
@@ -121,7 +141,10 @@ impl<'a> Write<'a> {
             Expect::Anything => {}
             Expect::Nothing => script.push_str("[ ! -e \"$t\" ] || moved\n"),
             Expect::Digest(digest) => {
-                let _ = writeln!(script, "sum=$(sha256sum <\"$t\") && [ \"${{sum%% *}}\" = {digest} ] || moved");
+                let _ = writeln!(
+                    script,
+                    "sum=$(sha256sum <\"$t\") && [ \"${{sum%% *}}\" = {digest} ] || moved"
+                );
             }
         }
         if self.backup {
@@ -150,17 +173,40 @@ pub const BACK_UP: &str = "if [ -e \"$t\" ]; then b=\"$t.$$.$(date +%Y-%m-%d@%H:
 /// The validate command as shell words, with the new file's path in place of `%s`; no shell expansion happens in it.
 fn validator(validate: &str) -> Result<String> {
     if !validate.contains("%s") {
-        return Err(Diagnostic::new(format!("`validate` must contain `%s`: `{validate}`"))
-            .help("`%s` stands for the path of the new content, as in `visudo -cf %s`"));
+        return Err(
+            Diagnostic::new(format!("`validate` must contain `%s`: `{validate}`"))
+                .help("`%s` stands for the path of the new content, as in `visudo -cf %s`"),
+        );
     }
-    let words = shlex::split(validate)
-        .ok_or_else(|| Diagnostic::new(format!("the quotes in `validate` do not close: `{validate}`")))?;
+    let words = shlex::split(validate).ok_or_else(|| {
+        Diagnostic::new(format!(
+            "the quotes in `validate` do not close: `{validate}`"
+        ))
+    })?;
     let words = words.iter().map(|word| {
-        let pieces: Vec<String> = word.split("%s").map(|piece| piece.replace("%%", "%")).collect();
-        let quoted = pieces.iter().map(|piece| if piece.is_empty() { String::new() } else { sh(piece) });
+        let pieces: Vec<String> = word
+            .split("%s")
+            .map(|piece| piece.replace("%%", "%"))
+            .collect();
+        let quoted = pieces.iter().map(|piece| {
+            if piece.is_empty() {
+                String::new()
+            } else {
+                sh(piece)
+            }
+        });
         quoted.collect::<Vec<_>>().join("\"$n\"")
     });
-    Ok(words.map(|word| if word.is_empty() { "''".to_owned() } else { word }).collect::<Vec<_>>().join(" "))
+    Ok(words
+        .map(|word| {
+            if word.is_empty() {
+                "''".to_owned()
+            } else {
+                word
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" "))
 }
 
 /// SHA-256 in lower-case hex.
@@ -181,22 +227,39 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The difference of contents for people. Without somebody to look, only sizes and digests.
-pub fn content_diff(args: &Args, path: &str, before: Option<&SeenFile>, after: Option<&[u8]>) -> Diff {
+pub fn content_diff(
+    args: &Args,
+    path: &str,
+    before: Option<&SeenFile>,
+    after: Option<&[u8]>,
+) -> Diff {
     let old = before.map_or_else(String::new, |seen| match &seen.content {
         Some(content) if args.diff => shown(content),
-        _ => format!("({} bytes, sha256 {})\n", seen.size, seen.sha256.as_deref().unwrap_or("not read")),
+        _ => format!(
+            "({} bytes, sha256 {})\n",
+            seen.size,
+            seen.sha256.as_deref().unwrap_or("not read")
+        ),
     });
     let new = match after {
         None => "(content known after apply)\n".to_owned(),
         Some(content) if args.diff => shown(content),
         Some(content) => format!("({} bytes, sha256 {})\n", content.len(), digest(content)),
     };
-    Diff { subject: path.to_owned(), before: old, after: new }
+    Diff {
+        subject: path.to_owned(),
+        before: old,
+        after: new,
+    }
 }
 
 fn shown(content: &[u8]) -> String {
     match std::str::from_utf8(content) {
         Ok(text) if !text.contains('\0') => text.to_owned(),
-        _ => format!("(binary, {} bytes, sha256 {})\n", content.len(), digest(content)),
+        _ => format!(
+            "(binary, {} bytes, sha256 {})\n",
+            content.len(),
+            digest(content)
+        ),
     }
 }

@@ -33,7 +33,9 @@ pub(super) static AUTHORIZED_KEY: Simple = Simple {
 
 fn probe(args: &Args) -> Result<Vec<Probe>> {
     let user = quote::sh(account_name(args.str_or("user", ""))?);
-    let path = args.str("path").map_or_else(|| "\"$h/.ssh/authorized_keys\"".to_owned(), quote::sh);
+    let path = args
+        .str("path")
+        .map_or_else(|| "\"$h/.ssh/authorized_keys\"".to_owned(), quote::sh);
     Ok(vec![Probe::Run(Request::sh(format!(
         "getent passwd -- {user} | {{ IFS=: read -r _ _ u g _ h _ || exit 0; f={path}; echo \"$u $g $f\"; [ ! -e \"$f\" ] || cat -- \"$f\"; }}"
     )))])
@@ -71,9 +73,13 @@ impl Key {
             quoted ^= c == '"' && !escaped;
             escaped = c == '\\' && !escaped;
         }
-        let first = words.iter().position(|(from, to)| is_kind(&line[*from..*to]))?;
+        let first = words
+            .iter()
+            .position(|(from, to)| is_kind(&line[*from..*to]))?;
         let word = |index: usize| words.get(index).map_or("", |(from, to)| &line[*from..*to]);
-        let options = words.get(first).map_or("", |(from, _)| line[..*from].trim_end());
+        let options = words
+            .get(first)
+            .map_or("", |(from, _)| line[..*from].trim_end());
         let comment = words.get(first + 2).map_or("", |(from, _)| &line[*from..]);
         let blob = word(first + 1);
         (!blob.is_empty()).then(|| Self {
@@ -94,21 +100,40 @@ impl Key {
     }
 
     fn short(&self) -> String {
-        let tail: String = self.blob.chars().rev().take(8).collect::<String>().chars().rev().collect();
+        let tail: String = self
+            .blob
+            .chars()
+            .rev()
+            .take(8)
+            .collect::<String>()
+            .chars()
+            .rev()
+            .collect();
         format!("{} …{tail} {}", self.kind, self.comment)
     }
 }
 
 fn wanted(args: &Args) -> Result<Vec<Key>> {
     let text = args.str_or("key", "");
-    if ["http://", "https://", "file://"].iter().any(|scheme| text.starts_with(scheme)) {
-        return Err(Diagnostic::new("`key` takes the key itself, not an address")
-            .help("read it on this side: `key: \"{{ lookup('file', 'keys/me.pub') }}\"`"));
+    if ["http://", "https://", "file://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
+        return Err(
+            Diagnostic::new("`key` takes the key itself, not an address")
+                .help("read it on this side: `key: \"{{ lookup('file', 'keys/me.pub') }}\"`"),
+        );
     }
     let mut keys = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         let mut key = Key::read(line).ok_or_else(|| {
-            Diagnostic::new("this is not a public key").note(quote::for_terminal(line)).help("a key looks like `ssh-ed25519 AAAA… name`")
+            Diagnostic::new("this is not a public key")
+                .note(quote::for_terminal(line))
+                .help("a key looks like `ssh-ed25519 AAAA… name`")
         })?;
         if let Some(options) = args.str("key_options") {
             options.clone_into(&mut key.options);
@@ -138,7 +163,8 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
             let diffs = vec![diff(format!("keys of {user}"), "no such user yet", "")];
             return Ok(change(diffs, Request::sh("true"), shown));
         }
-        return Err(failed(format!("there is no user `{user}` on this host")).help("add it with a `user` task first"));
+        return Err(failed(format!("there is no user `{user}` on this host"))
+            .help("add it with a `user` task first"));
     };
     shown.insert("keyfile".into(), file.into());
     let mut lines: Vec<String> = content.lines().map(str::to_owned).collect();
@@ -146,7 +172,9 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     if present && args.bool_or("exclusive", false) {
         lines.retain(|line| {
             let found = Key::read(line);
-            let keep = found.as_ref().is_some_and(|key| keys.iter().any(|wanted| wanted.blob == key.blob));
+            let keep = found
+                .as_ref()
+                .is_some_and(|key| keys.iter().any(|wanted| wanted.blob == key.blob));
             if let Some(key) = found.filter(|_| !keep) {
                 removed.push(key.short());
             }
@@ -192,7 +220,11 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         quote::sh(file)
     );
     let request = args.request(script).stdin(after);
-    Ok(change(vec![diff(file, removed.join("\n"), added.join("\n"))], request, shown))
+    Ok(change(
+        vec![diff(file, removed.join("\n"), added.join("\n"))],
+        request,
+        shown,
+    ))
 }
 
 #[cfg(test)]
@@ -207,7 +239,10 @@ mod tests {
     #[test]
     fn keys_are_read_with_options_and_comments() {
         let key = Key::read("from=\"10.0.0.1 x\",no-pty ssh-rsa AAAAB b c").expect("key");
-        assert_eq!((key.options.as_str(), key.comment.as_str()), ("from=\"10.0.0.1 x\",no-pty", "b c"));
+        assert_eq!(
+            (key.options.as_str(), key.comment.as_str()),
+            ("from=\"10.0.0.1 x\",no-pty", "b c")
+        );
         assert_eq!(Key::read("# ssh-rsa AAAA"), None);
     }
 
@@ -216,21 +251,51 @@ mod tests {
         let head = "1000 1000 /home/ann/.ssh/authorized_keys\n";
         let cases = [
             (json!({"key": A}), format!("{A}\n"), None),
-            (json!({"key": A}), format!("# c\n{B}\n"), Some(format!("# c\n{B}\n{A}\n"))),
-            (json!({"key": A, "exclusive": true}), format!("# c\n{B}\n"), Some(format!("{A}\n"))),
-            (json!({"key": format!("{A}\n{B}"), "exclusive": true}), format!("{B}\n{A}\n"), None),
-            (json!({"key": A, "key_options": "no-pty"}), format!("{A}\n"), Some(format!("no-pty {A}\n"))),
-            (json!({"key": "ssh-ed25519 AAAAaaaa new"}), format!("{A}\n"), Some("ssh-ed25519 AAAAaaaa new\n".to_owned())),
-            (json!({"key": A, "state": "absent"}), format!("{A}\n{B}\n"), Some(format!("{B}\n"))),
+            (
+                json!({"key": A}),
+                format!("# c\n{B}\n"),
+                Some(format!("# c\n{B}\n{A}\n")),
+            ),
+            (
+                json!({"key": A, "exclusive": true}),
+                format!("# c\n{B}\n"),
+                Some(format!("{A}\n")),
+            ),
+            (
+                json!({"key": format!("{A}\n{B}"), "exclusive": true}),
+                format!("{B}\n{A}\n"),
+                None,
+            ),
+            (
+                json!({"key": A, "key_options": "no-pty"}),
+                format!("{A}\n"),
+                Some(format!("no-pty {A}\n")),
+            ),
+            (
+                json!({"key": "ssh-ed25519 AAAAaaaa new"}),
+                format!("{A}\n"),
+                Some("ssh-ed25519 AAAAaaaa new\n".to_owned()),
+            ),
+            (
+                json!({"key": A, "state": "absent"}),
+                format!("{A}\n{B}\n"),
+                Some(format!("{B}\n")),
+            ),
             (json!({"key": A, "state": "absent"}), String::new(), None),
         ];
         for (mut raw, file, wanted) in cases {
             raw["user"] = "ann".into();
             let seen = [crate::modules::Seen::Reply(said(&format!("{head}{file}")))];
-            let decision = AUTHORIZED_KEY.diff(&args(&AUTHORIZED_KEY, raw.clone()), &seen).expect("decides");
+            let decision = AUTHORIZED_KEY
+                .diff(&args(&AUTHORIZED_KEY, raw.clone()), &seen)
+                .expect("decides");
             match wanted {
                 None => drop(same(decision)),
-                Some(text) => assert_eq!(String::from_utf8_lossy(&changed(decision).requests[0].stdin), text, "{raw}"),
+                Some(text) => assert_eq!(
+                    String::from_utf8_lossy(&changed(decision).requests[0].stdin),
+                    text,
+                    "{raw}"
+                ),
             }
         }
     }

@@ -3,10 +3,15 @@
 //! A failing command is not an error here: its outcome keeps `rc` and output and says `failed`, so that
 //! `failed_when` and `ignore_errors` can judge it. `command` never passes anything through a shell's expansion.
 
-use super::support::{Simple, change, command_outcome, diff, nothing, outcome, reply, unknown_command_outcome};
+use super::support::{
+    Simple, change, command_outcome, diff, nothing, outcome, reply, unknown_command_outcome,
+};
 use crate::base::value::{Map, Value, has_unknown};
 use crate::base::{Diagnostic, Result, quote};
-use crate::modules::{Args, Change, Content, Decision, FileProbe, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec};
+use crate::modules::{
+    Args, Change, Content, Decision, FileProbe, Kind, Outcome, Param, Probe, Reply, Request, Seen,
+    Spec,
+};
 use serde_json::json;
 
 const PARAMS: &[Param] = &[
@@ -25,7 +30,11 @@ const PARAMS: &[Param] = &[
 
 pub(super) static COMMAND: Simple = Simple {
     spec: &Spec {
-        names: &["command", "ansible.builtin.command", "ansible.legacy.command"],
+        names: &[
+            "command",
+            "ansible.builtin.command",
+            "ansible.legacy.command",
+        ],
         params: PARAMS,
         free_form: true,
         summary: "runs a command without a shell",
@@ -79,9 +88,16 @@ pub(super) static SCRIPT: Simple = Simple {
 fn guard(args: &Args, path: &str) -> Probe {
     let plain = path.starts_with('/') && !path.contains(['*', '?', '[']);
     if plain {
-        return Probe::File(FileProbe { path: path.to_owned(), follow: false, content: Content::None });
+        return Probe::File(FileProbe {
+            path: path.to_owned(),
+            follow: false,
+            content: Content::None,
+        });
     }
-    let mut request = args.request(format!("ls -d -- {} 2>/dev/null | head -n 1", glob_word(path)));
+    let mut request = args.request(format!(
+        "ls -d -- {} 2>/dev/null | head -n 1",
+        glob_word(path)
+    ));
     request.chdir = args.str("chdir").map(str::to_owned);
     Probe::Run(request)
 }
@@ -117,12 +133,18 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
     if args.str("executable").is_some_and(|shell| shell.is_empty()) {
         return Err(Diagnostic::new("`executable` is empty"));
     }
-    Ok(["creates", "removes"].into_iter().filter_map(|name| args.str(name)).map(|path| guard(args, path)).collect())
+    Ok(["creates", "removes"]
+        .into_iter()
+        .filter_map(|name| args.str(name))
+        .map(|path| guard(args, path))
+        .collect())
 }
 
 /// Why the command need not run, if so.
 fn guarded(args: &Args, seen: &[Seen]) -> Result<Option<Outcome>> {
-    let given = ["creates", "removes"].into_iter().filter_map(|name| args.str(name).map(|path| (name, path)));
+    let given = ["creates", "removes"]
+        .into_iter()
+        .filter_map(|name| args.str(name).map(|path| (name, path)));
     for (index, (name, path)) in given.enumerate() {
         let there = match seen.get(index) {
             Some(Seen::File(file)) => file.is_some(),
@@ -144,9 +166,13 @@ fn guarded(args: &Args, seen: &[Seen]) -> Result<Option<Outcome>> {
 
 /// The text that was given, as `cmd` or free.
 fn text<'a>(args: &'a Args, module: &str) -> Result<&'a str> {
-    args.str("cmd").or_else(|| args.str("_raw_params")).filter(|text| !text.trim().is_empty()).ok_or_else(|| {
-        Diagnostic::new(format!("`{module}` needs a command")).help(format!("write it as `{module}: …` or as `cmd:`"))
-    })
+    args.str("cmd")
+        .or_else(|| args.str("_raw_params"))
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| {
+            Diagnostic::new(format!("`{module}` needs a command"))
+                .help(format!("write it as `{module}: …` or as `cmd:`"))
+        })
 }
 
 /// The words of a `command`.
@@ -159,9 +185,11 @@ fn words(args: &Args) -> Result<Vec<String>> {
         return Ok(words);
     }
     let text = text(args, "command")?;
-    shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
-        Diagnostic::new("a quote is not closed in the command").note(quote::for_terminal(text))
-    })
+    shlex::split(text)
+        .filter(|words| !words.is_empty())
+        .ok_or_else(|| {
+            Diagnostic::new("a quote is not closed in the command").note(quote::for_terminal(text))
+        })
 }
 
 /// A word with `$NAME`, `${NAME}` and a leading `~` expanded by the host; what is not set stays as written.
@@ -172,7 +200,9 @@ fn expanding(word: &str) -> String {
     let variable = |rest: &str| -> Option<(String, usize)> {
         let braced = rest.starts_with('{');
         let inner = if braced { &rest[1..] } else { rest };
-        let length = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
+        let length = inner
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .unwrap_or(inner.len());
         let name = &inner[..length];
         let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let closed = !braced || inner[length..].starts_with('}');
@@ -210,7 +240,11 @@ fn request(args: &Args, script: String) -> Request {
     let mut request = args.request(script);
     request.chdir = args.str("chdir").map(str::to_owned);
     if let Some(input) = args.str("stdin") {
-        let newline = if args.bool_or("stdin_add_newline", true) { "\n" } else { "" };
+        let newline = if args.bool_or("stdin_add_newline", true) {
+            "\n"
+        } else {
+            ""
+        };
         request.stdin = format!("{input}{newline}").into_bytes();
     }
     request
@@ -220,7 +254,11 @@ fn request(args: &Args, script: String) -> Request {
 fn runs(args: &Args, module: &str, shown: String, script: String, cmd: Value) -> Decision {
     let mut outcome = unknown_command_outcome();
     outcome.insert("cmd".into(), cmd);
-    change(vec![diff(module, "", shown)], request(args, script), outcome)
+    change(
+        vec![diff(module, "", shown)],
+        request(args, script),
+        outcome,
+    )
 }
 
 fn command_diff(args: &Args, seen: &[Seen]) -> Result<Decision> {
@@ -231,9 +269,24 @@ fn command_diff(args: &Args, seen: &[Seen]) -> Result<Decision> {
         return Ok(Decision::Same(outcome));
     }
     let expand = args.bool_or("expand_argument_vars", true) && !has_unknown(&cmd);
-    let quoted: Vec<_> = words.iter().map(|word| if expand { expanding(word) } else { quote::sh(word) }).collect();
+    let quoted: Vec<_> = words
+        .iter()
+        .map(|word| {
+            if expand {
+                expanding(word)
+            } else {
+                quote::sh(word)
+            }
+        })
+        .collect();
     let shown = quote::sh_join(words.iter().map(String::as_str));
-    Ok(runs(args, "command", shown, format!("exec {}", quoted.join(" ")), cmd))
+    Ok(runs(
+        args,
+        "command",
+        shown,
+        format!("exec {}", quoted.join(" ")),
+        cmd,
+    ))
 }
 
 fn shell_diff(args: &Args, seen: &[Seen]) -> Result<Decision> {
@@ -242,7 +295,11 @@ fn shell_diff(args: &Args, seen: &[Seen]) -> Result<Decision> {
         outcome.insert("cmd".into(), text.into());
         return Ok(Decision::Same(outcome));
     }
-    let script = format!("exec {} -c {}", quote::sh(args.str_or("executable", "/bin/sh")), quote::sh(text));
+    let script = format!(
+        "exec {} -c {}",
+        quote::sh(args.str_or("executable", "/bin/sh")),
+        quote::sh(text)
+    );
     Ok(runs(args, "shell", text.to_owned(), script, text.into()))
 }
 
@@ -262,7 +319,11 @@ fn script_diff(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let text = text(args, "script")?;
     let mut words = shlex::split(text).unwrap_or_default().into_iter();
     let name = words.next().unwrap_or_default();
-    let base = name.rsplit('/').next().filter(|base| !base.is_empty()).unwrap_or("script");
+    let base = name
+        .rsplit('/')
+        .next()
+        .filter(|base| !base.is_empty())
+        .unwrap_or("script");
     let Some(body) = args.content.clone() else {
         return Err(Diagnostic::new(format!("the script `{name}` was not read")));
     };
@@ -279,11 +340,17 @@ fn script_diff(args: &Args, seen: &[Seen]) -> Result<Decision> {
     );
     let mut request = request(args, script.trim_end().to_owned());
     request.stdin = body;
-    Ok(change(vec![diff("script", "", text)], request, unknown_command_outcome()))
+    Ok(change(
+        vec![diff("script", "", text)],
+        request,
+        unknown_command_outcome(),
+    ))
 }
 
 fn finish_with(change: &Change, replies: &[Reply], strip: bool) -> Outcome {
-    let mut outcome = replies.last().map_or_else(Map::new, |reply| command_outcome(reply, strip));
+    let mut outcome = replies
+        .last()
+        .map_or_else(Map::new, |reply| command_outcome(reply, strip));
     if let Some(cmd) = change.outcome.get("cmd") {
         outcome.insert("cmd".into(), cmd.clone());
     }
@@ -292,7 +359,11 @@ fn finish_with(change: &Change, replies: &[Reply], strip: bool) -> Outcome {
 
 #[allow(clippy::unnecessary_wraps)] // the shape of a module's function
 fn command_finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
-    Ok(finish_with(change, replies, args.bool_or("strip_empty_ends", true)))
+    Ok(finish_with(
+        change,
+        replies,
+        args.bool_or("strip_empty_ends", true),
+    ))
 }
 
 #[allow(clippy::unnecessary_wraps)] // the shape of a module's function
@@ -317,25 +388,111 @@ mod tests {
         let path = dir.path().to_str().expect("utf-8");
         std::fs::write(dir.path().join("a b.txt"), "").expect("file");
         let cases: &[(&dyn Module, Value, bool, Value, i64)] = &[
-            (&COMMAND, json!({"_raw_params": "echo 'a  b' \"$HOME_NOT_SET\" $x"}), true, json!("a  b $HOME_NOT_SET $x"), 0),
-            (&COMMAND, json!({"_raw_params": "echo ${NOT_SET_AT_ALL}/x '*'"}), true, json!("${NOT_SET_AT_ALL}/x *"), 0),
-            (&COMMAND, json!({"cmd": "echo $HOME", "expand_argument_vars": false}), true, json!("$HOME"), 0),
-            (&COMMAND, json!({"argv": ["printf", "%s|", "a;b", "c'd"]}), true, json!("a;b|c'd|"), 0),
-            (&COMMAND, json!({"cmd": "cat", "stdin": "in"}), true, json!("in"), 0),
-            (&COMMAND, json!({"cmd": "pwd", "chdir": path}), true, json!(path), 0),
+            (
+                &COMMAND,
+                json!({"_raw_params": "echo 'a  b' \"$HOME_NOT_SET\" $x"}),
+                true,
+                json!("a  b $HOME_NOT_SET $x"),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"_raw_params": "echo ${NOT_SET_AT_ALL}/x '*'"}),
+                true,
+                json!("${NOT_SET_AT_ALL}/x *"),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"cmd": "echo $HOME", "expand_argument_vars": false}),
+                true,
+                json!("$HOME"),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"argv": ["printf", "%s|", "a;b", "c'd"]}),
+                true,
+                json!("a;b|c'd|"),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"cmd": "cat", "stdin": "in"}),
+                true,
+                json!("in"),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"cmd": "pwd", "chdir": path}),
+                true,
+                json!(path),
+                0,
+            ),
             (&COMMAND, json!({"cmd": "false"}), true, json!(""), 1),
-            (&COMMAND, json!({"cmd": "true", "creates": "/"}), false, json!("skipped, since / exists"), 0),
-            (&COMMAND, json!({"cmd": "true", "removes": "*.txt", "chdir": path}), true, json!(""), 0),
-            (&COMMAND, json!({"cmd": "true", "creates": format!("{path}/a b*")}), false, json!(format!("skipped, since {path}/a b* exists")), 0),
-            (&COMMAND, json!({"cmd": "true", "removes": "no-such"}), false, json!("skipped, since no-such does not exist"), 0),
-            (&SHELL, json!({"_raw_params": "echo a && echo b; exit 3"}), true, json!("a\nb"), 3),
-            (&SHELL, json!({"cmd": "echo $0 'x'; ((1))", "executable": "/bin/bash"}), true, json!("/bin/bash x"), 0),
-            (&RAW, json!({"_raw_params": "echo hi"}), true, json!("hi\n"), 0),
+            (
+                &COMMAND,
+                json!({"cmd": "true", "creates": "/"}),
+                false,
+                json!("skipped, since / exists"),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"cmd": "true", "removes": "*.txt", "chdir": path}),
+                true,
+                json!(""),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"cmd": "true", "creates": format!("{path}/a b*")}),
+                false,
+                json!(format!("skipped, since {path}/a b* exists")),
+                0,
+            ),
+            (
+                &COMMAND,
+                json!({"cmd": "true", "removes": "no-such"}),
+                false,
+                json!("skipped, since no-such does not exist"),
+                0,
+            ),
+            (
+                &SHELL,
+                json!({"_raw_params": "echo a && echo b; exit 3"}),
+                true,
+                json!("a\nb"),
+                3,
+            ),
+            (
+                &SHELL,
+                json!({"cmd": "echo $0 'x'; ((1))", "executable": "/bin/bash"}),
+                true,
+                json!("/bin/bash x"),
+                0,
+            ),
+            (
+                &RAW,
+                json!({"_raw_params": "echo hi"}),
+                true,
+                json!("hi\n"),
+                0,
+            ),
         ];
         for (module, raw, changed, stdout, rc) in cases {
             let (did, outcome) = run(*module, raw.clone());
-            assert_eq!((did, &outcome["stdout"], outcome["rc"].as_i64()), (*changed, stdout, Some(*rc)), "{raw}");
-            assert_eq!(outcome.get("failed"), (*rc != 0).then_some(&Value::Bool(true)), "{raw}");
+            assert_eq!(
+                (did, &outcome["stdout"], outcome["rc"].as_i64()),
+                (*changed, stdout, Some(*rc)),
+                "{raw}"
+            );
+            assert_eq!(
+                outcome.get("failed"),
+                (*rc != 0).then_some(&Value::Bool(true)),
+                "{raw}"
+            );
         }
     }
 
@@ -349,7 +506,8 @@ mod tests {
     #[test]
     fn a_script_is_run_with_its_arguments_and_leaves_nothing() {
         let mut args = args(&SCRIPT, json!({"_raw_params": "files/s.sh 'a b' c"}));
-        args.content = Some(b"#!/bin/sh\necho \"$# $1 $(basename $0)\"; dirname $0; exit 4\n".to_vec());
+        args.content =
+            Some(b"#!/bin/sh\necho \"$# $1 $(basename $0)\"; dirname $0; exit 4\n".to_vec());
         let (_, outcome) = whole(&SCRIPT, &args).expect("runs");
         let said: Vec<_> = outcome["stdout"].as_str().expect("text").lines().collect();
         assert_eq!((said[0], outcome["rc"].as_i64()), ("2 a b s.sh", Some(4)));
@@ -358,8 +516,15 @@ mod tests {
 
     #[test]
     fn faults_are_told() {
-        for raw in [json!({}), json!({"_raw_params": "echo 'open"}), json!({"argv": []})] {
-            assert!(COMMAND.diff(&args(&COMMAND, raw.clone()), &[]).is_err(), "{raw}");
+        for raw in [
+            json!({}),
+            json!({"_raw_params": "echo 'open"}),
+            json!({"argv": []}),
+        ] {
+            assert!(
+                COMMAND.diff(&args(&COMMAND, raw.clone()), &[]).is_err(),
+                "{raw}"
+            );
         }
     }
 }

@@ -3,11 +3,14 @@
 mod apt;
 mod authorized_key;
 mod command;
+mod cron;
 mod facts;
 mod group;
 mod host;
+mod mount;
 mod service;
 mod support;
+mod sysctl;
 mod user;
 
 use super::Module;
@@ -31,6 +34,9 @@ pub static TABLE: &[&'static dyn Module] = &[
     &host::TIMEZONE,
     &host::GETENT,
     &host::MODPROBE,
+    &sysctl::SYSCTL,
+    &mount::MOUNT,
+    &cron::CRON,
     &facts::SETUP,
     &facts::PING,
     &facts::PACKAGE_FACTS,

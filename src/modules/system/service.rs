@@ -5,7 +5,9 @@
 
 use super::support::{Simple, diff, failed, outcome, properties, tail};
 use crate::base::{Diagnostic, Result, quote};
-use crate::modules::{Args, Change, Decision, Diff, Kind, Outcome, Param, Probe, Reply, Seen, Spec};
+use crate::modules::{
+    Args, Change, Decision, Diff, Kind, Outcome, Param, Probe, Reply, Seen, Spec,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -43,7 +45,11 @@ pub(super) static SYSTEMD: Simple = Simple {
 
 pub(super) static SERVICE: Simple = Simple {
     spec: &Spec {
-        names: &["service", "ansible.builtin.service", "ansible.legacy.service"],
+        names: &[
+            "service",
+            "ansible.builtin.service",
+            "ansible.legacy.service",
+        ],
         params: &[
             Param::new("name", Kind::Str).required(),
             Param::new("state", Kind::Str).choices(STATES),
@@ -63,25 +69,44 @@ pub(super) static SERVICE: Simple = Simple {
 };
 
 const SUFFIXES: &[&str] = &[
-    ".service", ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice", ".scope",
+    ".service",
+    ".socket",
+    ".device",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".target",
+    ".path",
+    ".timer",
+    ".slice",
+    ".scope",
 ];
 
 /// The full name of a unit: `haproxy` is `haproxy.service`.
 pub(super) fn unit_name(name: &str) -> String {
-    if SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) { name.to_owned() } else { format!("{name}.service") }
+    if SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) {
+        name.to_owned()
+    } else {
+        format!("{name}.service")
+    }
 }
 
 fn probe(args: &Args) -> Result<Vec<Probe>> {
     let Some(name) = args.str("name") else {
         for needs in ["state", "enabled", "masked"] {
             if args.has(needs) {
-                return Err(Diagnostic::new(format!("`{needs}` needs the parameter `name`")));
+                return Err(Diagnostic::new(format!(
+                    "`{needs}` needs the parameter `name`"
+                )));
             }
         }
         return Ok(Vec::new());
     };
     if name.is_empty() || name.contains(['*', '?', '[', ' ', '/']) || name.starts_with('-') {
-        return Err(Diagnostic::new(format!("`{}` is not the name of one unit", quote::for_terminal(name))));
+        return Err(Diagnostic::new(format!(
+            "`{}` is not the name of one unit",
+            quote::for_terminal(name)
+        )));
     }
     Ok(vec![Probe::Unit(unit_name(name))])
 }
@@ -102,16 +127,23 @@ impl Unit<'_> {
     }
 
     fn masked(&self) -> bool {
-        self.property("LoadState") == "masked" || self.property("UnitFileState").starts_with("masked")
+        self.property("LoadState") == "masked"
+            || self.property("UnitFileState").starts_with("masked")
     }
 
     fn running(&self) -> bool {
-        matches!(self.property("ActiveState"), "active" | "activating" | "reloading" | "refreshing")
+        matches!(
+            self.property("ActiveState"),
+            "active" | "activating" | "reloading" | "refreshing"
+        )
     }
 
     /// As `systemctl is-enabled` exits, except that `alias` and `indirect` count as not enabled, as in Ansible.
     fn enabled(&self) -> bool {
-        matches!(self.property("UnitFileState"), "enabled" | "enabled-runtime" | "static" | "generated")
+        matches!(
+            self.property("UnitFileState"),
+            "enabled" | "enabled-runtime" | "static" | "generated"
+        )
     }
 }
 
@@ -135,22 +167,42 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         if steps.is_empty() || args.check {
             return Ok(Decision::Same(shown));
         }
-        return Ok(Decision::Change(Change { diffs: Vec::new(), requests: vec![args.request(guarded(&steps, None))], outcome: shown }));
+        return Ok(Decision::Change(Change {
+            diffs: Vec::new(),
+            requests: vec![args.request(guarded(&steps, None))],
+            outcome: shown,
+        }));
     };
     let properties = properties(seen, 0)?;
-    let unit = Unit { name: unit_name(name), properties };
+    let unit = Unit {
+        name: unit_name(name),
+        properties,
+    };
     if properties.is_empty() {
-        return Err(failed(format!("systemd did not answer about `{}`", unit.name)).help("does systemd run on this host?"));
+        return Err(
+            failed(format!("systemd did not answer about `{}`", unit.name))
+                .help("does systemd run on this host?"),
+        );
     }
     let plan = if unit.known() {
         plan(args, &unit)?
     } else if args.check {
-        let wished = [args.str("state"), args.bool("enabled").map(|on| if on { "enabled" } else { "disabled" })];
+        let wished = [
+            args.str("state"),
+            args.bool("enabled")
+                .map(|on| if on { "enabled" } else { "disabled" }),
+        ];
         let wished = wished.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        Plan { diffs: vec![diff(format!("unit {}", unit.name), "not there yet", wished)], steps: Vec::new() }
+        Plan {
+            diffs: vec![diff(format!("unit {}", unit.name), "not there yet", wished)],
+            steps: Vec::new(),
+        }
     } else {
-        return Err(failed(format!("there is no unit `{}` on this host", unit.name))
-            .help("install its package first, or check the name with `systemctl list-unit-files`"));
+        return Err(
+            failed(format!("there is no unit `{}` on this host", unit.name)).help(
+                "install its package first, or check the name with `systemctl list-unit-files`",
+            ),
+        );
     };
     let stale = unit.property("NeedDaemonReload") == "yes";
     if reload_wanted && (stale || !plan.steps.is_empty()) {
@@ -166,33 +218,65 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         shown.insert("changed".into(), false.into());
     }
     let request = args.request(guarded(&steps, Some(&unit.name)));
-    Ok(Decision::Change(Change { diffs: plan.diffs, requests: vec![request], outcome: shown }))
+    Ok(Decision::Change(Change {
+        diffs: plan.diffs,
+        requests: vec![request],
+        outcome: shown,
+    }))
 }
 
 fn plan(args: &Args, unit: &Unit) -> Result<Plan> {
     let subject = format!("unit {}", unit.name);
     let word = quote::sh(&unit.name);
-    let mut plan = Plan { diffs: Vec::new(), steps: Vec::new() };
+    let mut plan = Plan {
+        diffs: Vec::new(),
+        steps: Vec::new(),
+    };
     let mut masked = unit.masked();
     if let Some(wished) = args.bool("masked").filter(|wished| *wished != masked) {
-        let (verb, before, after) = if wished { ("mask", "not masked", "masked") } else { ("unmask", "masked", "not masked") };
-        let force = if wished && args.bool_or("force", false) { " --force" } else { "" };
+        let (verb, before, after) = if wished {
+            ("mask", "not masked", "masked")
+        } else {
+            ("unmask", "masked", "not masked")
+        };
+        let force = if wished && args.bool_or("force", false) {
+            " --force"
+        } else {
+            ""
+        };
         plan.steps.push(format!("systemctl {verb}{force} {word}"));
         plan.diffs.push(diff(&subject, before, after));
         masked = wished;
     }
-    let starts = matches!(args.str("state"), Some("started" | "restarted" | "reloaded"));
+    let starts = matches!(
+        args.str("state"),
+        Some("started" | "restarted" | "reloaded")
+    );
     if masked && (starts && !unit.running() || args.bool("enabled") == Some(true)) {
-        return Err(failed(format!("the unit `{}` is masked, so it cannot be started or enabled", unit.name))
-            .help("add `masked: false` when it is meant to run"));
+        return Err(failed(format!(
+            "the unit `{}` is masked, so it cannot be started or enabled",
+            unit.name
+        ))
+        .help("add `masked: false` when it is meant to run"));
     }
-    if let Some(wished) = args.bool("enabled").filter(|wished| *wished != unit.enabled() && (*wished || !masked)) {
-        let (verb, after) = if wished { ("enable", "enabled") } else { ("disable", "disabled") };
+    if let Some(wished) = args
+        .bool("enabled")
+        .filter(|wished| *wished != unit.enabled() && (*wished || !masked))
+    {
+        let (verb, after) = if wished {
+            ("enable", "enabled")
+        } else {
+            ("disable", "disabled")
+        };
         let before = match unit.property("UnitFileState") {
             "" => "not enabled",
             state => state,
         };
-        let force = if wished && args.bool_or("force", false) { " --force" } else { "" };
+        let force = if wished && args.bool_or("force", false) {
+            " --force"
+        } else {
+            ""
+        };
         plan.steps.push(format!("systemctl {verb}{force} {word}"));
         plan.diffs.push(diff(&subject, before, after));
     }
@@ -206,7 +290,11 @@ fn plan(args: &Args, unit: &Unit) -> Result<Plan> {
             "reloaded" => "start",
             _ => return Ok(plan),
         };
-        let block = if args.bool_or("no_block", false) { " --no-block" } else { "" };
+        let block = if args.bool_or("no_block", false) {
+            " --no-block"
+        } else {
+            ""
+        };
         match (verb, args.int("sleep")) {
             ("restart", Some(seconds)) if seconds > 0 => {
                 plan.steps.push(format!("systemctl stop {word}"));
@@ -215,7 +303,8 @@ fn plan(args: &Args, unit: &Unit) -> Result<Plan> {
             }
             _ => plan.steps.push(format!("systemctl{block} {verb} {word}")),
         }
-        plan.diffs.push(diff(subject, unit.property("ActiveState"), state));
+        plan.diffs
+            .push(diff(subject, unit.property("ActiveState"), state));
     }
     Ok(plan)
 }
@@ -230,7 +319,9 @@ fn guarded(steps: &[String], unit: Option<&str>) -> String {
              journalctl -u {word} -n 10 --no-pager -o cat 2>/dev/null >&2\n"
         )
     });
-    script.push_str(&format!("failed() {{\necho \"{FAILED_MARK}$2\" >&2\n{why}exit \"$1\"\n}}\n"));
+    script.push_str(&format!(
+        "failed() {{\necho \"{FAILED_MARK}$2\" >&2\n{why}exit \"$1\"\n}}\n"
+    ));
     for step in steps {
         script.push_str(&format!("{step} || failed $? {}\n", quote::sh(step)));
     }
@@ -238,8 +329,18 @@ fn guarded(steps: &[String], unit: Option<&str>) -> String {
 }
 
 fn outcome_of(args: &Args, name: &str, unit: &Unit) -> Outcome {
-    let state = args.str("state").map(|state| if matches!(state, "stopped") { "stopped" } else { "started" });
-    let status: Value = unit.properties.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+    let state = args.str("state").map(|state| {
+        if matches!(state, "stopped") {
+            "stopped"
+        } else {
+            "started"
+        }
+    });
+    let status: Value = unit
+        .properties
+        .iter()
+        .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+        .collect();
     let mut shown = outcome(json!({"name": name, "status": status}));
     if let Some(state) = state {
         shown.insert("state".into(), state.into());
@@ -255,14 +356,30 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         return Ok(change.outcome.clone());
     };
     let text = reply.err();
-    let step = text.lines().find_map(|line| line.strip_prefix(FAILED_MARK)).unwrap_or("systemctl").to_owned();
-    let said = text.lines().filter(|line| !line.starts_with(FAILED_MARK)).collect::<Vec<_>>().join("\n");
-    let unit = args.str("name").map_or_else(|| "systemd".to_owned(), unit_name);
-    let doing = step.split_whitespace().skip(1).find(|word| !word.starts_with('-')).unwrap_or("change");
+    let step = text
+        .lines()
+        .find_map(|line| line.strip_prefix(FAILED_MARK))
+        .unwrap_or("systemctl")
+        .to_owned();
+    let said = text
+        .lines()
+        .filter(|line| !line.starts_with(FAILED_MARK))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let unit = args
+        .str("name")
+        .map_or_else(|| "systemd".to_owned(), unit_name);
+    let doing = step
+        .split_whitespace()
+        .skip(1)
+        .find(|word| !word.starts_with('-'))
+        .unwrap_or("change");
     Err(failed(format!("`{unit}` did not {doing}"))
         .note(format!("{step} ended with exit code {}", reply.code))
         .note(tail(&said, 20))
-        .help(format!("on the host: systemctl status {unit}; journalctl -u {unit} -n 50")))
+        .help(format!(
+            "on the host: systemctl status {unit}; journalctl -u {unit} -n 50"
+        )))
 }
 
 #[cfg(test)]
@@ -272,45 +389,135 @@ mod tests {
     use crate::modules::Module;
 
     fn seen(load: &str, active: &str, file: &str) -> Vec<Seen> {
-        let all = [("LoadState", load), ("ActiveState", active), ("UnitFileState", file), ("NeedDaemonReload", "no")];
-        vec![Seen::Properties(all.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())]
+        let all = [
+            ("LoadState", load),
+            ("ActiveState", active),
+            ("UnitFileState", file),
+            ("NeedDaemonReload", "no"),
+        ];
+        vec![Seen::Properties(
+            all.into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        )]
     }
 
     /// The `systemctl` lines of a script, without the guard.
     fn steps(change: &Change) -> Vec<String> {
-        let lines = change.requests[0].script.lines().filter_map(|line| line.split_once(" || failed"));
-        lines.map(|(step, _)| step.trim_start_matches("systemctl ").to_owned()).collect()
+        let lines = change.requests[0]
+            .script
+            .lines()
+            .filter_map(|line| line.split_once(" || failed"));
+        lines
+            .map(|(step, _)| step.trim_start_matches("systemctl ").to_owned())
+            .collect()
     }
 
     #[test]
     fn units_are_acted_on_only_when_needed() {
         let cases: &[(Value, [&str; 3], &[&str])] = &[
-            (json!({"name": "x", "state": "started"}), ["loaded", "active", "enabled"], &[]),
-            (json!({"name": "x", "state": "started"}), ["loaded", "activating", "enabled"], &[]),
-            (json!({"name": "x", "state": "started"}), ["loaded", "failed", "enabled"], &["start x.service"]),
-            (json!({"name": "x@1", "state": "stopped"}), ["loaded", "active", ""], &["stop x@1.service"]),
-            (json!({"name": "x", "state": "stopped"}), ["loaded", "inactive", ""], &[]),
-            (json!({"name": "x.timer", "state": "restarted"}), ["loaded", "inactive", ""], &["restart x.timer"]),
-            (json!({"name": "x", "state": "reloaded"}), ["loaded", "active", ""], &["reload x.service"]),
-            (json!({"name": "x", "state": "reloaded"}), ["loaded", "inactive", ""], &["start x.service"]),
-            (json!({"name": "x", "enabled": true}), ["loaded", "inactive", "disabled"], &["enable x.service"]),
-            (json!({"name": "x", "enabled": true}), ["loaded", "inactive", "static"], &[]),
-            (json!({"name": "x", "enabled": true}), ["loaded", "inactive", "alias"], &["enable x.service"]),
-            (json!({"name": "x", "enabled": false}), ["loaded", "active", "generated"], &["disable x.service"]),
-            (json!({"name": "x", "masked": true}), ["loaded", "active", "enabled"], &["mask x.service"]),
+            (
+                json!({"name": "x", "state": "started"}),
+                ["loaded", "active", "enabled"],
+                &[],
+            ),
+            (
+                json!({"name": "x", "state": "started"}),
+                ["loaded", "activating", "enabled"],
+                &[],
+            ),
+            (
+                json!({"name": "x", "state": "started"}),
+                ["loaded", "failed", "enabled"],
+                &["start x.service"],
+            ),
+            (
+                json!({"name": "x@1", "state": "stopped"}),
+                ["loaded", "active", ""],
+                &["stop x@1.service"],
+            ),
+            (
+                json!({"name": "x", "state": "stopped"}),
+                ["loaded", "inactive", ""],
+                &[],
+            ),
+            (
+                json!({"name": "x.timer", "state": "restarted"}),
+                ["loaded", "inactive", ""],
+                &["restart x.timer"],
+            ),
+            (
+                json!({"name": "x", "state": "reloaded"}),
+                ["loaded", "active", ""],
+                &["reload x.service"],
+            ),
+            (
+                json!({"name": "x", "state": "reloaded"}),
+                ["loaded", "inactive", ""],
+                &["start x.service"],
+            ),
+            (
+                json!({"name": "x", "enabled": true}),
+                ["loaded", "inactive", "disabled"],
+                &["enable x.service"],
+            ),
+            (
+                json!({"name": "x", "enabled": true}),
+                ["loaded", "inactive", "static"],
+                &[],
+            ),
+            (
+                json!({"name": "x", "enabled": true}),
+                ["loaded", "inactive", "alias"],
+                &["enable x.service"],
+            ),
+            (
+                json!({"name": "x", "enabled": false}),
+                ["loaded", "active", "generated"],
+                &["disable x.service"],
+            ),
+            (
+                json!({"name": "x", "masked": true}),
+                ["loaded", "active", "enabled"],
+                &["mask x.service"],
+            ),
             (
                 json!({"name": "x", "masked": false, "enabled": true, "state": "started", "daemon_reload": true}),
                 ["masked", "inactive", "masked"],
-                &["daemon-reload", "unmask x.service", "enable x.service", "start x.service"],
+                &[
+                    "daemon-reload",
+                    "unmask x.service",
+                    "enable x.service",
+                    "start x.service",
+                ],
             ),
-            (json!({"name": "x", "masked": true, "state": "stopped", "enabled": false}), ["masked", "inactive", "masked"], &[]),
-            (json!({"name": "x", "state": "started", "daemon_reload": true}), ["loaded", "active", ""], &[]),
-            (json!({"name": "x", "state": "started", "no_block": true}), ["loaded", "inactive", ""], &["--no-block start x.service"]),
+            (
+                json!({"name": "x", "masked": true, "state": "stopped", "enabled": false}),
+                ["masked", "inactive", "masked"],
+                &[],
+            ),
+            (
+                json!({"name": "x", "state": "started", "daemon_reload": true}),
+                ["loaded", "active", ""],
+                &[],
+            ),
+            (
+                json!({"name": "x", "state": "started", "no_block": true}),
+                ["loaded", "inactive", ""],
+                &["--no-block start x.service"],
+            ),
         ];
         for (raw, [load, active, file], wanted) in cases {
             let args = args(&SYSTEMD, raw.clone());
-            let decision = SYSTEMD.diff(&args, &seen(load, active, file)).expect("decides");
-            let found = if wanted.is_empty() { same(decision); Vec::new() } else { steps(&changed(decision)) };
+            let decision = SYSTEMD
+                .diff(&args, &seen(load, active, file))
+                .expect("decides");
+            let found = if wanted.is_empty() {
+                same(decision);
+                Vec::new()
+            } else {
+                steps(&changed(decision))
+            };
             assert_eq!(found, *wanted, "{raw}");
         }
     }
@@ -318,33 +525,68 @@ mod tests {
     #[test]
     fn a_unit_that_is_not_there_is_an_error_only_when_applied() {
         let mut args = args(&SERVICE, json!({"name": "haproxy", "state": "started"}));
-        let error = SERVICE.diff(&args, &seen("not-found", "inactive", "")).expect_err("unknown");
+        let error = SERVICE
+            .diff(&args, &seen("not-found", "inactive", ""))
+            .expect_err("unknown");
         assert!(error.message.contains("haproxy.service"));
         args.check = true;
-        let change = changed(SERVICE.diff(&args, &seen("not-found", "inactive", "")).expect("planned"));
-        assert_eq!(change.diffs, [diff("unit haproxy.service", "not there yet", "started")]);
+        let change = changed(
+            SERVICE
+                .diff(&args, &seen("not-found", "inactive", ""))
+                .expect("planned"),
+        );
+        assert_eq!(
+            change.diffs,
+            [diff("unit haproxy.service", "not there yet", "started")]
+        );
     }
 
     #[test]
     fn a_reload_alone_is_no_change_but_runs() {
-        let change = changed(SYSTEMD.diff(&args(&SYSTEMD, json!({"daemon_reload": true})), &[]).expect("decides"));
-        assert_eq!((steps(&change), &change.outcome["changed"]), (vec!["daemon-reload".to_owned()], &json!(false)));
+        let change = changed(
+            SYSTEMD
+                .diff(&args(&SYSTEMD, json!({"daemon_reload": true})), &[])
+                .expect("decides"),
+        );
+        assert_eq!(
+            (steps(&change), &change.outcome["changed"]),
+            (vec!["daemon-reload".to_owned()], &json!(false))
+        );
     }
 
     #[test]
     fn a_masked_unit_cannot_be_started() {
         let args = args(&SYSTEMD, json!({"name": "x", "state": "started"}));
-        assert!(SYSTEMD.diff(&args, &seen("masked", "inactive", "masked")).expect_err("masked").message.contains("masked"));
+        assert!(
+            SYSTEMD
+                .diff(&args, &seen("masked", "inactive", "masked"))
+                .expect_err("masked")
+                .message
+                .contains("masked")
+        );
     }
 
     #[test]
     fn a_failed_start_tells_the_journal() {
         let args = args(&SYSTEMD, json!({"name": "x", "state": "started"}));
-        let change = changed(SYSTEMD.diff(&args, &seen("loaded", "inactive", "")).expect("decides"));
+        let change = changed(
+            SYSTEMD
+                .diff(&args, &seen("loaded", "inactive", ""))
+                .expect("decides"),
+        );
         let stderr = "Job for x.service failed\nhactl: failed step: systemctl start x.service\nResult=exit-code\nbind: in use\n";
-        let reply = Reply { code: 1, stderr: stderr.into(), ..Reply::default() };
-        let error = SYSTEMD.finish(&args, &change, &[reply]).expect_err("failed");
+        let reply = Reply {
+            code: 1,
+            stderr: stderr.into(),
+            ..Reply::default()
+        };
+        let error = SYSTEMD
+            .finish(&args, &change, &[reply])
+            .expect_err("failed");
         assert_eq!(error.message, "`x.service` did not start");
-        assert!(error.notes.iter().any(|note| note.contains("bind: in use")), "{error:?}");
+        assert!(
+            error.notes.iter().any(|note| note.contains("bind: in use")),
+            "{error:?}"
+        );
     }
 }

@@ -4,7 +4,10 @@
 
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit, quote};
-use crate::modules::{Args, Change, Content, Decision, Diff, FileProbe, Module, Outcome, Probe, Reply, Request, Seen, Spec};
+use crate::modules::{
+    Args, Change, Content, Decision, Diff, FileProbe, Module, Outcome, Probe, Reply, Request, Seen,
+    Spec,
+};
 use std::collections::BTreeMap;
 
 /// A module made of a table line and plain functions.
@@ -114,20 +117,36 @@ pub(super) fn lines(text: &str) -> Value {
 }
 
 /// A difference in one line.
-pub(super) fn diff(subject: impl Into<String>, before: impl Into<String>, after: impl Into<String>) -> Diff {
-    Diff { subject: subject.into(), before: before.into(), after: after.into() }
+pub(super) fn diff(
+    subject: impl Into<String>,
+    before: impl Into<String>,
+    after: impl Into<String>,
+) -> Diff {
+    Diff {
+        subject: subject.into(),
+        before: before.into(),
+        after: after.into(),
+    }
 }
 
 /// A change of one request.
 pub(super) fn change(diffs: Vec<Diff>, request: Request, outcome: Outcome) -> Decision {
-    Decision::Change(Change { diffs, requests: vec![request], outcome })
+    Decision::Change(Change {
+        diffs,
+        requests: vec![request],
+        outcome,
+    })
 }
 
 /// What a command leaves: `rc`, `stdout`, `stderr` and their lines, `delta`.
 pub(super) fn command_outcome(reply: &Reply, strip: bool) -> Outcome {
     let text = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        if strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text }
+        if strip {
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        } else {
+            text
+        }
     };
     let (stdout, stderr) = (text(&reply.stdout), text(&reply.stderr));
     let mut outcome = Map::new();
@@ -155,7 +174,13 @@ pub(super) fn unknown_command_outcome() -> Outcome {
 /// `0:00:01.234000`.
 fn delta(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
-    format!("{}:{:02}:{:02}.{:03}000", seconds / 3600, seconds / 60 % 60, seconds % 60, milliseconds % 1000)
+    format!(
+        "{}:{:02}:{:02}.{:03}000",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        milliseconds % 1000
+    )
 }
 
 /// Writes a whole file on the host: beside its target, synced, renamed; an existing file keeps owner and mode. A file that cannot
@@ -173,7 +198,11 @@ pub(super) fn write_file(args: &Args, path: &str, content: &str, mode: &str) -> 
 
 /// What a path is probed for when its whole content is needed.
 pub(super) fn whole_file(path: &str) -> Probe {
-    Probe::File(FileProbe { path: path.to_owned(), follow: true, content: Content::Whole })
+    Probe::File(FileProbe {
+        path: path.to_owned(),
+        follow: true,
+        content: Content::Whole,
+    })
 }
 
 /// The last lines of a text, safe to show.
@@ -201,7 +230,12 @@ pub(super) mod testing {
     /// Runs a request for real with this machine's `sh`.
     pub fn run(request: &Request) -> Reply {
         let mut command = Command::new("sh");
-        command.arg("-c").arg(&request.script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg("-c")
+            .arg(&request.script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.envs(request.environment.iter().cloned());
         if let Some(directory) = &request.chdir {
             command.current_dir(directory);
@@ -212,7 +246,12 @@ pub(super) mod testing {
         let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
         let output = child.wait_with_output().expect("sh ends");
         writer.join().expect("writer");
-        Reply { code: output.status.code().unwrap_or(-1), stdout: output.stdout, stderr: output.stderr, milliseconds: 1 }
+        Reply {
+            code: output.status.code().unwrap_or(-1),
+            stdout: output.stdout,
+            stderr: output.stderr,
+            milliseconds: 1,
+        }
     }
 
     /// Answers `Run` probes for real; other kinds are not expected.
@@ -221,7 +260,11 @@ pub(super) mod testing {
             .iter()
             .map(|probe| match probe {
                 Probe::Run(request) => Seen::Reply(run(request)),
-                Probe::File(file) => Seen::File(std::fs::metadata(&file.path).ok().map(|_| file_at(&file.path))),
+                Probe::File(file) => Seen::File(
+                    std::fs::metadata(&file.path)
+                        .ok()
+                        .map(|_| file_at(&file.path)),
+                ),
                 other => panic!("not answered in tests: {other:?}"),
             })
             .collect()
@@ -230,7 +273,11 @@ pub(super) mod testing {
     fn file_at(path: &str) -> crate::modules::SeenFile {
         use std::os::unix::fs::MetadataExt as _;
         let meta = std::fs::metadata(path).expect("exists");
-        let kind = if meta.is_dir() { crate::modules::FileKind::Directory } else { crate::modules::FileKind::File };
+        let kind = if meta.is_dir() {
+            crate::modules::FileKind::Directory
+        } else {
+            crate::modules::FileKind::File
+        };
         crate::modules::SeenFile {
             kind,
             mode: meta.mode() & 0o7777,
@@ -288,6 +335,9 @@ pub(super) mod testing {
 
     /// A reply that succeeded with this output.
     pub fn said(stdout: &str) -> Reply {
-        Reply { stdout: stdout.into(), ..Reply::default() }
+        Reply {
+            stdout: stdout.into(),
+            ..Reply::default()
+        }
     }
 }

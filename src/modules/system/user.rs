@@ -6,7 +6,9 @@ use super::group::account_name;
 use super::support::{Simple, diff, entry, failed, outcome, reply, succeeded};
 use crate::base::value::{Value, unknown};
 use crate::base::{Diagnostic, Result, quote};
-use crate::modules::{Args, Change, Decision, Diff, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec};
+use crate::modules::{
+    Args, Change, Decision, Diff, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec,
+};
 use serde_json::json;
 
 pub(super) static USER: Simple = Simple {
@@ -56,7 +58,9 @@ fn look(name: &str) -> String {
 fn probe(args: &Args) -> Result<Vec<Probe>> {
     let name = account_name(args.str_or("name", ""))?.to_owned();
     if args.bool_or("append", false) && !args.has("groups") {
-        return Err(Diagnostic::new("`append` says how `groups` is meant, and `groups` is not given"));
+        return Err(Diagnostic::new(
+            "`append` says how `groups` is meant, and `groups` is not given",
+        ));
     }
     if let Some(hash) = args.str("password") {
         let hashed = hash.starts_with(['$', '!', '*', '_']) || hash.is_empty() || hash.len() == 13;
@@ -67,12 +71,24 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
     }
     let group = args.str("group").unwrap_or(&name).to_owned();
     let mut probes = vec![
-        Probe::Entry { database: "passwd", key: name.clone() },
-        Probe::Entry { database: "group", key: group },
+        Probe::Entry {
+            database: "passwd",
+            key: name.clone(),
+        },
+        Probe::Entry {
+            database: "group",
+            key: group,
+        },
         Probe::Run(Request::sh(look(&name))),
     ];
-    if ["password", "password_lock", "expires"].iter().any(|param| args.has(param)) {
-        probes.push(Probe::Entry { database: "shadow", key: name });
+    if ["password", "password_lock", "expires"]
+        .iter()
+        .any(|param| args.has(param))
+    {
+        probes.push(Probe::Entry {
+            database: "shadow",
+            key: name,
+        });
     }
     Ok(probes)
 }
@@ -97,29 +113,57 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let absent = args.str_or("state", "present") == "absent";
     let Some(fields) = entry(seen, 0) else {
         if absent {
-            return Ok(Decision::Same(outcome(json!({"name": name, "state": "absent"}))));
+            return Ok(Decision::Same(outcome(
+                json!({"name": name, "state": "absent"}),
+            )));
         }
         return create(args, entry(seen, 1).is_some());
     };
     if absent {
         let (force, remove) = (args.bool_or("force", false), args.bool_or("remove", false));
-        let script = format!("userdel{}{} -- {word}", if force { " -f" } else { "" }, if remove { " -r" } else { "" });
-        let shown = outcome(json!({"name": name, "state": "absent", "force": force, "remove": remove}));
+        let script = format!(
+            "userdel{}{} -- {word}",
+            if force { " -f" } else { "" },
+            if remove { " -r" } else { "" }
+        );
+        let shown =
+            outcome(json!({"name": name, "state": "absent", "force": force, "remove": remove}));
         let diffs = vec![diff(format!("user {name}"), "present", "")];
-        return Ok(Decision::Change(Change { diffs, requests: vec![args.request(script)], outcome: shown }));
+        return Ok(Decision::Change(Change {
+            diffs,
+            requests: vec![args.request(script)],
+            outcome: shown,
+        }));
     }
     let looked = reply(seen, 2)?.out().into_owned();
     let mut lines = looked.lines();
-    let groups = lines.next().unwrap_or_default().split_whitespace().collect();
-    let now = Now { fields, groups, no_home: lines.any(|line| line == "no-home"), shadow: entry(seen, 3) };
+    let groups = lines
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let now = Now {
+        fields,
+        groups,
+        no_home: lines.any(|line| line == "no-home"),
+        shadow: entry(seen, 3),
+    };
     modify(args, &now, entry(seen, 1))
 }
 
 /// The outcome's keys that the task gives.
 fn shown(args: &Args, now: Option<&Now>) -> Outcome {
     let now_field = |index: usize| now.map(|now| Value::from(now.field(index)));
-    let number = |index: usize| now.and_then(|now| now.field(index).parse::<i64>().ok()).map(Value::from);
-    let text = |name: &str, index: usize| args.str(name).map(Value::from).or_else(|| now_field(index)).unwrap_or_else(unknown);
+    let number = |index: usize| {
+        now.and_then(|now| now.field(index).parse::<i64>().ok())
+            .map(Value::from)
+    };
+    let text = |name: &str, index: usize| {
+        args.str(name)
+            .map(Value::from)
+            .or_else(|| now_field(index))
+            .unwrap_or_else(unknown)
+    };
     let mut shown = outcome(json!({
         "name": args.str_or("name", ""), "state": "present",
         "uid": args.int("uid").map(Value::from).or_else(|| number(2)).unwrap_or_else(unknown),
@@ -128,7 +172,10 @@ fn shown(args: &Args, now: Option<&Now>) -> Outcome {
         "append": args.bool_or("append", false), "move_home": args.bool_or("move_home", false),
     }));
     if now.is_none() {
-        shown.insert("create_home".into(), args.bool_or("create_home", true).into());
+        shown.insert(
+            "create_home".into(),
+            args.bool_or("create_home", true).into(),
+        );
         shown.insert("system".into(), args.bool_or("system", false).into());
     }
     if args.has("groups") {
@@ -142,18 +189,27 @@ fn shown(args: &Args, now: Option<&Now>) -> Outcome {
 
 /// The request that sets the hash.
 fn set_password(args: &Args, hash: &str) -> Request {
-    args.request("chpasswd -e").stdin(format!("{}:{hash}\n", args.str_or("name", "")))
+    args.request("chpasswd -e")
+        .stdin(format!("{}:{hash}\n", args.str_or("name", "")))
 }
 
 fn groups(args: &Args) -> Vec<String> {
-    args.list("groups").into_iter().map(|group| group.trim().to_owned()).filter(|group| !group.is_empty()).collect()
+    args.list("groups")
+        .into_iter()
+        .map(|group| group.trim().to_owned())
+        .filter(|group| !group.is_empty())
+        .collect()
 }
 
 /// `expires` in days since 1970, as shadow keeps it; negative takes it away.
 fn expiry(args: &Args) -> Option<i64> {
     let value = args.get("expires")?.as_f64()?;
     #[allow(clippy::cast_possible_truncation)] // days fit
-    Some(if value < 0.0 { -1 } else { (value / 86400.0).floor() as i64 })
+    Some(if value < 0.0 {
+        -1
+    } else {
+        (value / 86400.0).floor() as i64
+    })
 }
 
 fn create(args: &Args, group_exists: bool) -> Result<Decision> {
@@ -175,13 +231,25 @@ fn create(args: &Args, group_exists: bool) -> Result<Decision> {
     if !groups.is_empty() {
         option("-G", groups.join(","));
     }
-    for (param, flag) in [("comment", "-c"), ("home", "-d"), ("shell", "-s"), ("skeleton", "-k")] {
+    for (param, flag) in [
+        ("comment", "-c"),
+        ("home", "-d"),
+        ("shell", "-s"),
+        ("skeleton", "-k"),
+    ] {
         if let Some(value) = args.str(param) {
             option(flag, value.to_owned());
         }
     }
     if let Some(days) = expiry(args) {
-        option("-e", if days < 0 { String::new() } else { days.to_string() });
+        option(
+            "-e",
+            if days < 0 {
+                String::new()
+            } else {
+                days.to_string()
+            },
+        );
     }
     if let Some(umask) = args.str("umask") {
         option("-K", format!("UMASK={umask}"));
@@ -192,7 +260,14 @@ fn create(args: &Args, group_exists: bool) -> Result<Decision> {
     if args.bool_or("non_unique", false) {
         words.push("-o".into());
     }
-    words.push(if args.bool_or("create_home", true) { "-m" } else { "-M" }.into());
+    words.push(
+        if args.bool_or("create_home", true) {
+            "-m"
+        } else {
+            "-M"
+        }
+        .into(),
+    );
     if args.bool_or("system", false) {
         words.push("-r".into());
     }
@@ -206,7 +281,11 @@ fn create(args: &Args, group_exists: bool) -> Result<Decision> {
     }
     requests.push(args.request(format!("getent passwd -- {}", quote::sh(name))));
     let diffs = vec![diff(format!("user {name}"), "", "present")];
-    Ok(Decision::Change(Change { diffs, requests, outcome: shown(args, None) }))
+    Ok(Decision::Change(Change {
+        diffs,
+        requests,
+        outcome: shown(args, None),
+    }))
 }
 
 fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decision> {
@@ -217,14 +296,28 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
     let mut change = |flags: &[&str], value: String, what: &str, before: &str, after: &str| {
         words.extend(flags.iter().map(|flag| (*flag).to_owned()));
         words.push(value);
-        diffs.push(diff(&subject, format!("{what} {before}"), format!("{what} {after}")));
+        diffs.push(diff(
+            &subject,
+            format!("{what} {before}"),
+            format!("{what} {after}"),
+        ));
     };
-    if let Some(uid) = args.int("uid").map(|uid| uid.to_string()).filter(|uid| uid != now.field(2)) {
-        let flags: &[&str] = if args.bool_or("non_unique", false) { &["-o", "-u"] } else { &["-u"] };
+    if let Some(uid) = args
+        .int("uid")
+        .map(|uid| uid.to_string())
+        .filter(|uid| uid != now.field(2))
+    {
+        let flags: &[&str] = if args.bool_or("non_unique", false) {
+            &["-o", "-u"]
+        } else {
+            &["-u"]
+        };
         change(flags, uid.clone(), "uid", now.field(2), &uid);
     }
     if let Some(wanted) = args.str("group") {
-        let gid = group.and_then(|fields| fields.get(2)).map_or(wanted, String::as_str);
+        let gid = group
+            .and_then(|fields| fields.get(2))
+            .map_or(wanted, String::as_str);
         if group.is_none() && !args.check {
             return Err(failed(format!("there is no group `{wanted}` on this host"))
                 .help(format!("add a task `group: name={wanted}` before this one")));
@@ -239,12 +332,28 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
         let wanted = groups(args);
         let append = args.bool_or("append", false);
         let primary = now.groups.first().copied();
-        let new: Vec<_> = wanted.iter().filter(|group| !current.contains(&group.as_str()) && primary != Some(group)).collect();
-        let extra = !append && current.iter().any(|group| !wanted.iter().any(|wanted| wanted == group));
+        let new: Vec<_> = wanted
+            .iter()
+            .filter(|group| !current.contains(&group.as_str()) && primary != Some(group))
+            .collect();
+        let extra = !append
+            && current
+                .iter()
+                .any(|group| !wanted.iter().any(|wanted| wanted == group));
         if !new.is_empty() || extra {
             let flags: &[&str] = if append { &["-a", "-G"] } else { &["-G"] };
-            let after = if append { format!("{},{}", current.join(","), wanted.join(",")) } else { wanted.join(",") };
-            change(flags, wanted.join(","), "groups", &current.join(","), after.trim_matches(','));
+            let after = if append {
+                format!("{},{}", current.join(","), wanted.join(","))
+            } else {
+                wanted.join(",")
+            };
+            change(
+                flags,
+                wanted.join(","),
+                "groups",
+                &current.join(","),
+                after.trim_matches(','),
+            );
         }
     }
     for (param, flag, index) in [("comment", "-c", 4), ("shell", "-s", 6)] {
@@ -253,12 +362,24 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
         }
     }
     if let Some(home) = args.str("home").filter(|home| *home != now.field(5)) {
-        let flags: &[&str] = if args.bool_or("move_home", false) { &["-m", "-d"] } else { &["-d"] };
+        let flags: &[&str] = if args.bool_or("move_home", false) {
+            &["-m", "-d"]
+        } else {
+            &["-d"]
+        };
         change(flags, home.to_owned(), "home", now.field(5), home);
     }
-    let shadow = |index: usize| now.shadow.and_then(|fields| fields.get(index)).map_or("", String::as_str);
+    let shadow = |index: usize| {
+        now.shadow
+            .and_then(|fields| fields.get(index))
+            .map_or("", String::as_str)
+    };
     if let Some(days) = expiry(args) {
-        let wanted = if days < 0 { String::new() } else { days.to_string() };
+        let wanted = if days < 0 {
+            String::new()
+        } else {
+            days.to_string()
+        };
         if wanted != shadow(7) {
             change(&["-e"], wanted.clone(), "expires", shadow(7), &wanted);
         }
@@ -266,7 +387,11 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
     let locked = shadow(1).starts_with('!');
     if let Some(lock) = args.bool("password_lock").filter(|lock| *lock != locked) {
         words.push(if lock { "-L" } else { "-U" }.to_owned());
-        diffs.push(diff(&subject, if locked { "locked" } else { "not locked" }, if lock { "locked" } else { "not locked" }));
+        diffs.push(diff(
+            &subject,
+            if locked { "locked" } else { "not locked" },
+            if lock { "locked" } else { "not locked" },
+        ));
     }
     let mut requests = Vec::new();
     if !words.is_empty() {
@@ -275,14 +400,19 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
         requests.push(args.request(quote::sh_join(words.iter().map(String::as_str))));
     }
     let stored = shadow(1).trim_start_matches('!');
-    if let Some(hash) = args.str("password").filter(|_| args.str_or("update_password", "always") == "always")
+    if let Some(hash) = args
+        .str("password")
+        .filter(|_| args.str_or("update_password", "always") == "always")
         && hash.trim_start_matches('!') != stored
     {
         requests.push(set_password(args, hash));
         diffs.push(diff(&subject, "password", "another password"));
     }
     if now.no_home && args.bool_or("create_home", true) && !args.has("home") {
-        let (home, owner) = (quote::sh(now.field(5)), format!("{}:{}", now.field(2), now.field(3)));
+        let (home, owner) = (
+            quote::sh(now.field(5)),
+            format!("{}:{}", now.field(2), now.field(3)),
+        );
         requests.push(args.request(format!(
             "mkdir -p -- {home} && {{ [ ! -d /etc/skel ] || cp -rT /etc/skel {home}; }} && chmod 0755 -- {home} && chown -R {owner} -- {home}"
         )));
@@ -293,13 +423,20 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
         return Ok(Decision::Same(shown));
     }
     requests.push(args.request(format!("getent passwd -- {}", quote::sh(name))));
-    Ok(Decision::Change(Change { diffs, requests, outcome: shown }))
+    Ok(Decision::Change(Change {
+        diffs,
+        requests,
+        outcome: shown,
+    }))
 }
 
 fn finish(_args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
     succeeded(replies)?;
     let mut shown = change.outcome.clone();
-    let last = replies.last().map(|reply| reply.out().into_owned()).unwrap_or_default();
+    let last = replies
+        .last()
+        .map(|reply| reply.out().into_owned())
+        .unwrap_or_default();
     let fields: Vec<&str> = last.trim_end_matches('\n').split(':').collect();
     if let [_, _, uid, gid, comment, home, shell] = fields[..] {
         for (name, value) in [
@@ -337,23 +474,58 @@ mod tests {
     fn existing_users_are_changed_only_where_they_differ() {
         let cases: &[(Value, Option<&str>)] = &[
             (json!({"name": "app"}), None),
-            (json!({"name": "app", "uid": 990, "group": "app", "shell": "/bin/sh", "home": "/srv/app"}), None),
-            (json!({"name": "app", "shell": "/bin/bash", "comment": "the app"}), Some("usermod -c 'the app' -s /bin/bash -- app")),
-            (json!({"name": "app", "groups": "sudo", "append": true}), None),
+            (
+                json!({"name": "app", "uid": 990, "group": "app", "shell": "/bin/sh", "home": "/srv/app"}),
+                None,
+            ),
+            (
+                json!({"name": "app", "shell": "/bin/bash", "comment": "the app"}),
+                Some("usermod -c 'the app' -s /bin/bash -- app"),
+            ),
+            (
+                json!({"name": "app", "groups": "sudo", "append": true}),
+                None,
+            ),
             (json!({"name": "app", "groups": ["adm", "sudo"]}), None),
-            (json!({"name": "app", "groups": "sudo"}), Some("usermod -G sudo -- app")),
-            (json!({"name": "app", "groups": ["ssl-cert"], "append": true}), Some("usermod -a -G ssl-cert -- app")),
-            (json!({"name": "app", "group": "www-data"}), Some("usermod -g www-data -- app")),
+            (
+                json!({"name": "app", "groups": "sudo"}),
+                Some("usermod -G sudo -- app"),
+            ),
+            (
+                json!({"name": "app", "groups": ["ssl-cert"], "append": true}),
+                Some("usermod -a -G ssl-cert -- app"),
+            ),
+            (
+                json!({"name": "app", "group": "www-data"}),
+                Some("usermod -g www-data -- app"),
+            ),
             (json!({"name": "app", "password": "$6$salt$hash"}), None),
-            (json!({"name": "app", "password": "$6$other", "update_password": "on_create"}), None),
-            (json!({"name": "app", "password": "$6$other"}), Some("chpasswd -e")),
-            (json!({"name": "app", "password_lock": true}), Some("usermod -L -- app")),
+            (
+                json!({"name": "app", "password": "$6$other", "update_password": "on_create"}),
+                None,
+            ),
+            (
+                json!({"name": "app", "password": "$6$other"}),
+                Some("chpasswd -e"),
+            ),
+            (
+                json!({"name": "app", "password_lock": true}),
+                Some("usermod -L -- app"),
+            ),
             (json!({"name": "app", "expires": -1}), None),
-            (json!({"name": "app", "expires": 86400}), Some("usermod -e 1 -- app")),
-            (json!({"name": "app", "state": "absent", "remove": true}), Some("userdel -r -- app")),
+            (
+                json!({"name": "app", "expires": 86400}),
+                Some("usermod -e 1 -- app"),
+            ),
+            (
+                json!({"name": "app", "state": "absent", "remove": true}),
+                Some("userdel -r -- app"),
+            ),
         ];
         for (raw, wanted) in cases {
-            let decision = USER.diff(&args(&USER, raw.clone()), &there(raw)).expect("decides");
+            let decision = USER
+                .diff(&args(&USER, raw.clone()), &there(raw))
+                .expect("decides");
             match wanted {
                 None => drop(same(decision)),
                 Some(wanted) => assert_eq!(changed(decision).requests[0].script, *wanted, "{raw}"),
@@ -365,13 +537,35 @@ mod tests {
     fn a_new_user_is_made_without_its_hash_in_a_command_line() {
         let raw = json!({"name": "app", "system": true, "shell": "/usr/sbin/nologin", "create_home": false, "password": "$6$s$h"});
         let args = args(&USER, raw);
-        let seen = [Seen::Entry(None), Seen::Entry(None), Seen::Reply(said("")), Seen::Entry(None)];
+        let seen = [
+            Seen::Entry(None),
+            Seen::Entry(None),
+            Seen::Reply(said("")),
+            Seen::Entry(None),
+        ];
         let change = changed(USER.diff(&args, &seen).expect("decides"));
-        assert_eq!(change.requests[0].script, "useradd -s /usr/sbin/nologin -M -r -- app");
+        assert_eq!(
+            change.requests[0].script,
+            "useradd -s /usr/sbin/nologin -M -r -- app"
+        );
         assert_eq!(change.requests[1].stdin, b"app:$6$s$h\n");
-        assert!(change.requests.iter().all(|request| !request.script.contains("$6$")));
-        let outcome = USER.finish(&args, &change, &[said("app:x:991:991::/home/app:/usr/sbin/nologin\n")]).expect("fine");
-        assert_eq!((&outcome["uid"], &outcome["home"]), (&json!(991), &json!("/home/app")));
+        assert!(
+            change
+                .requests
+                .iter()
+                .all(|request| !request.script.contains("$6$"))
+        );
+        let outcome = USER
+            .finish(
+                &args,
+                &change,
+                &[said("app:x:991:991::/home/app:/usr/sbin/nologin\n")],
+            )
+            .expect("fine");
+        assert_eq!(
+            (&outcome["uid"], &outcome["home"]),
+            (&json!(991), &json!("/home/app"))
+        );
     }
 
     #[test]

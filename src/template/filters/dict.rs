@@ -15,12 +15,17 @@ pub const FILTERS: Table = &[
     ("items", |call| Ok(Val::list(pairs(call.input.entries()?)))),
     ("dictsort", dictsort),
     ("extract", extract),
-    ("attr", |call| Ok(super::list::attribute(&call.input, &call.need(0, "name")?))),
+    ("attr", |call| {
+        Ok(super::list::attribute(&call.input, &call.need(0, "name")?))
+    }),
     ("rekey_on_member", rekey),
 ];
 
 fn pairs(entries: Entries) -> Vec<Val> {
-    entries.into_iter().map(|(key, value)| Val::tuple(vec![key.val(), value])).collect()
+    entries
+        .into_iter()
+        .map(|(key, value)| Val::tuple(vec![key.val(), value]))
+        .collect()
 }
 
 /// The entries that a list of pairs holds.
@@ -29,7 +34,8 @@ pub fn from_pairs(pairs: &Val) -> Result<Entries> {
     for pair in pairs.items()? {
         match &pair.items()?[..] {
             [key, value] => {
-                let key = Key::of(key).ok_or_else(|| Diagnostic::new(format!("{} cannot be a key", key.kind())))?;
+                let key = Key::of(key)
+                    .ok_or_else(|| Diagnostic::new(format!("{} cannot be a key", key.kind())))?;
                 entries.insert(key, value.clone());
             }
             _ => return Err(Diagnostic::new("a dictionary is made of pairs")),
@@ -39,36 +45,56 @@ pub fn from_pairs(pairs: &Val) -> Result<Entries> {
 }
 
 fn dict2items(call: &Call) -> Result<Val> {
-    let key_name = call.text(0, "key_name")?.unwrap_or_else(|| "key".to_owned());
-    let value_name = call.text(1, "value_name")?.unwrap_or_else(|| "value".to_owned());
+    let key_name = call
+        .text(0, "key_name")?
+        .unwrap_or_else(|| "key".to_owned());
+    let value_name = call
+        .text(1, "value_name")?
+        .unwrap_or_else(|| "value".to_owned());
     if !matches!(call.input, Val::Dict(_) | Val::Object(_)) {
         return Err(call.wrong_input("a dictionary"));
     }
     let items = call.input.entries()?;
     Ok(Val::list(
-        items.into_iter().map(|(key, value)| Val::record([(&*key_name, key.val()), (&*value_name, value)])).collect(),
+        items
+            .into_iter()
+            .map(|(key, value)| Val::record([(&*key_name, key.val()), (&*value_name, value)]))
+            .collect(),
     ))
 }
 
 fn items2dict(call: &Call) -> Result<Val> {
-    let key_name = call.text(0, "key_name")?.unwrap_or_else(|| "key".to_owned());
-    let value_name = call.text(1, "value_name")?.unwrap_or_else(|| "value".to_owned());
+    let key_name = call
+        .text(0, "key_name")?
+        .unwrap_or_else(|| "key".to_owned());
+    let value_name = call
+        .text(1, "value_name")?
+        .unwrap_or_else(|| "value".to_owned());
     if !call.input.is_sequence() {
         return Err(call.wrong_input("a list"));
     }
     let mut entries = Entries::new();
     for item in call.input.items()? {
         let (Some(key), Some(value)) = (item.entry(&key_name), item.entry(&value_name)) else {
-            return Err(Diagnostic::new(format!("`items2dict`: each item needs `{key_name}` and `{value_name}`")));
+            return Err(Diagnostic::new(format!(
+                "`items2dict`: each item needs `{key_name}` and `{value_name}`"
+            )));
         };
-        let key = Key::of(&key).ok_or_else(|| Diagnostic::new(format!("{} cannot be a key", key.kind())))?;
+        let key = Key::of(&key)
+            .ok_or_else(|| Diagnostic::new(format!("{} cannot be a key", key.kind())))?;
         entries.insert(key, value);
     }
     Ok(Val::dict(entries))
 }
 
 fn combine(call: &Call) -> Result<Val> {
-    let named = |name: &str| call.args.named.iter().find(|(given, _)| **given == *name).map(|(_, value)| value.clone());
+    let named = |name: &str| {
+        call.args
+            .named
+            .iter()
+            .find(|(given, _)| **given == *name)
+            .map(|(_, value)| value.clone())
+    };
     let recursive = named("recursive").map_or(Ok(false), |value| value.truthy())?;
     let lists = named("list_merge").map_or(Ok("replace".to_owned()), |value| value.string())?;
     let mut terms = vec![call.input.clone()];
@@ -78,10 +104,17 @@ fn combine(call: &Call) -> Result<Val> {
     let mut result = Entries::new();
     for (index, term) in flattened.iter().enumerate() {
         if !matches!(term, Val::Dict(_) | Val::Unknown { .. }) {
-            return Err(Diagnostic::new(format!("`combine` expects dictionaries, got {}", term.kind())));
+            return Err(Diagnostic::new(format!(
+                "`combine` expects dictionaries, got {}",
+                term.kind()
+            )));
         }
         let entries = term.entries()?;
-        result = if index == 0 { entries } else { merged(result, entries, recursive, &lists)? };
+        result = if index == 0 {
+            entries
+        } else {
+            merged(result, entries, recursive, &lists)?
+        };
     }
     Ok(Val::dict(result))
 }
@@ -124,8 +157,10 @@ fn merged_lists(old: &Val, new: &Val, how: &str) -> Result<Val> {
         "append_rp" => [without(&a, &b)?, b].concat(),
         "prepend_rp" => [b.clone(), without(&a, &b)?].concat(),
         other => {
-            return Err(Diagnostic::new(format!("`combine` has no list_merge `{other}`"))
-                .help("choose replace, keep, append, prepend, append_rp or prepend_rp"));
+            return Err(
+                Diagnostic::new(format!("`combine` has no list_merge `{other}`"))
+                    .help("choose replace, keep, append, prepend, append_rp or prepend_rp"),
+            );
         }
     }))
 }
@@ -135,7 +170,8 @@ fn dictsort(call: &Call) -> Result<Val> {
     let by = call.text(1, "by")?.unwrap_or_else(|| "key".to_owned());
     let reverse = call.flag(2, "reverse")?;
     let place = usize::from(by == "value");
-    let key = |pair: &Val| -> Result<Val> { Ok(super::list::folded(&pair.items()?[place], sensitive)) };
+    let key =
+        |pair: &Val| -> Result<Val> { Ok(super::list::folded(&pair.items()?[place], sensitive)) };
     let sorted = super::list::sorted(pairs(call.input.entries()?), |a, b| {
         let order = ops::order(&key(a)?, &key(b)?)?;
         Ok(if reverse { order.reverse() } else { order })
@@ -180,17 +216,25 @@ fn missing(key: &Val) -> Val {
 
 fn rekey(call: &Call) -> Result<Val> {
     let key = call.need(0, "key")?.string()?;
-    let overwrite = call.text(1, "duplicates")?.is_some_and(|how| how == "overwrite");
+    let overwrite = call
+        .text(1, "duplicates")?
+        .is_some_and(|how| how == "overwrite");
     let items = match &call.input {
         Val::Dict(_) => call.input.entries()?.into_values().collect(),
         _ => call.input.items()?,
     };
     let mut entries = Entries::new();
     for item in items {
-        let name = item.entry(&key).ok_or_else(|| Diagnostic::new(format!("an item has no `{key}`")))?;
-        let name = Key::of(&name).ok_or_else(|| Diagnostic::new(format!("{} cannot be a key", name.kind())))?;
+        let name = item
+            .entry(&key)
+            .ok_or_else(|| Diagnostic::new(format!("an item has no `{key}`")))?;
+        let name = Key::of(&name)
+            .ok_or_else(|| Diagnostic::new(format!("{} cannot be a key", name.kind())))?;
         if entries.insert(name.clone(), item).is_some() && !overwrite {
-            return Err(Diagnostic::new(format!("`{key}` {} is not unique", print::repr(&name.val()))));
+            return Err(Diagnostic::new(format!(
+                "`{key}` {} is not unique",
+                print::repr(&name.val())
+            )));
         }
     }
     Ok(Val::dict(entries))

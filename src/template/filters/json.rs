@@ -5,10 +5,14 @@ use crate::base::value::Value;
 use crate::base::{Diagnostic, Result};
 use crate::template::print;
 use crate::template::val::{Val, touch};
-use std::fmt::Write;
 
 /// The filters of this file.
-pub const FILTERS: Table = &[("to_json", to_json), ("tojson", to_json), ("to_nice_json", to_nice_json), ("from_json", from_json)];
+pub const FILTERS: Table = &[
+    ("to_json", to_json),
+    ("tojson", to_json),
+    ("to_nice_json", to_nice_json),
+    ("from_json", from_json),
+];
 
 struct Style {
     indent: Option<String>,
@@ -30,11 +34,18 @@ fn write(call: &Call, indent: Option<&str>, sort: bool) -> Result<Val> {
     let indent = match call.arg(0, "indent") {
         Some(Val::None) => None,
         Some(Val::Str(indent)) => Some(indent.to_string()),
-        Some(width) => width.integer().map(|width| " ".repeat(usize::try_from(width).unwrap_or(0))),
+        Some(width) => width
+            .integer()
+            .map(|width| " ".repeat(usize::try_from(width).unwrap_or(0))),
         None => indent.map(str::to_owned),
     };
-    let flag = |name: &str, default: bool| call.arg(usize::MAX, name).map_or(Ok(default), |value| value.truthy());
-    let sort_keys = call.arg(1, "sort_keys").map_or(Ok(sort), |value| value.truthy())?;
+    let flag = |name: &str, default: bool| {
+        call.arg(usize::MAX, name)
+            .map_or(Ok(default), |value| value.truthy())
+    };
+    let sort_keys = call
+        .arg(1, "sort_keys")
+        .map_or(Ok(sort), |value| value.truthy())?;
     let mut style = Style {
         item: if indent.is_some() { "," } else { ", " }.to_owned(),
         indent,
@@ -65,10 +76,14 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
     match value {
         Val::None => out.push_str("null"),
         Val::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Val::Int(number) => drop(write!(out, "{number}")),
+        Val::Int(number) => out.push_str(&format!("{number}")),
         Val::Float(number) if number.is_nan() => out.push_str("NaN"),
         Val::Float(number) if number.is_infinite() => {
-            out.push_str(if *number > 0.0 { "Infinity" } else { "-Infinity" });
+            out.push_str(if *number > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            });
         }
         Val::Float(number) => out.push_str(&print::float(*number)),
         Val::Str(text) => dump_text(text, style.ascii, out),
@@ -93,7 +108,9 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
         }
         Val::Undefined(missing) => return Err(missing.error.clone()),
         Val::Lazy(lazy) => dump(&lazy.force()?, style, depth, out)?,
-        Val::Object(crate::template::objects::Object::Time(_)) => dump_text(&print::text(value), style.ascii, out),
+        Val::Object(crate::template::objects::Object::Time(_)) => {
+            dump_text(&print::text(value), style.ascii, out)
+        }
         Val::Dict(_) | Val::Object(_) => {
             let mut entries: Vec<(String, Val)> = value
                 .entries()?
@@ -142,7 +159,7 @@ fn dump_text(text: &str, ascii: bool, out: &mut String) {
             '\u{c}' => out.push_str("\\f"),
             c if u32::from(c) < 0x20 || (ascii && u32::from(c) > 0x7e) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    drop(write!(out, "\\u{unit:04x}"));
+                    out.push_str(&format!("\\u{unit:04x}"));
                 }
             }
             c => out.push(c),
@@ -153,7 +170,7 @@ fn dump_text(text: &str, ascii: bool, out: &mut String) {
 
 fn from_json(call: &Call) -> Result<Val> {
     let text = call.input_text()?;
-    let data: Value =
-        serde_json::from_str(&text).map_err(|error| Diagnostic::new(format!("`from_json`: the text is not JSON: {error}")))?;
+    let data: Value = serde_json::from_str(&text)
+        .map_err(|error| Diagnostic::new(format!("`from_json`: the text is not JSON: {error}")))?;
     Ok(Val::from_data(data))
 }

@@ -33,7 +33,9 @@ pub const FILTERS: Table = &[
 
 fn length(call: &Call) -> Result<Val> {
     match &call.input {
-        Val::Str(_) | Val::List(_) | Val::Tuple(_) | Val::Dict(_) | Val::Object(_) => Ok(Val::from(call.input.length()?)),
+        Val::Str(_) | Val::List(_) | Val::Tuple(_) | Val::Dict(_) | Val::Object(_) => {
+            Ok(Val::from(call.input.length()?))
+        }
         _ => Err(call.wrong_input("a list, a dictionary or a text")),
     }
 }
@@ -54,15 +56,24 @@ pub fn attribute(item: &Val, path: &Val) -> Val {
         Val::undefined(path, error)
     };
     if let Val::Int(index) = path {
-        return item.items().ok().and_then(|items| ops::at(&items, *index)).unwrap_or_else(|| undefined(index.to_string(), item.kind()));
+        return item
+            .items()
+            .ok()
+            .and_then(|items| ops::at(&items, *index))
+            .unwrap_or_else(|| undefined(index.to_string(), item.kind()));
     }
-    let Ok(path) = path.string() else { return undefined(String::from("?"), item.kind()) };
+    let Ok(path) = path.string() else {
+        return undefined(String::from("?"), item.kind());
+    };
     let mut value = item.clone();
     for part in path.split('.') {
         let inner = match &value {
             Val::Undefined(_) => return value,
             Val::Unknown { .. } => return Val::UNSURE,
-            Val::List(_) | Val::Tuple(_) => part.parse().ok().and_then(|index| ops::at(&value.items().ok()?, index)),
+            Val::List(_) | Val::Tuple(_) => part
+                .parse()
+                .ok()
+                .and_then(|index| ops::at(&value.items().ok()?, index)),
             _ => value.entry(part),
         };
         value = match inner {
@@ -78,7 +89,11 @@ fn picked(call: &Call, index: usize, item: &Val) -> Result<Val> {
         None | Some(Val::None) => Ok(item.clone()),
         Some(path) => {
             let value = attribute(item, &path);
-            if let Val::Undefined(missing) = &value { Err(missing.error.clone()) } else { Ok(value) }
+            if let Val::Undefined(missing) = &value {
+                Err(missing.error.clone())
+            } else {
+                Ok(value)
+            }
         }
     }
 }
@@ -93,7 +108,10 @@ fn join(call: &Call) -> Result<Val> {
 }
 
 /// Sorts with a comparison that may fail; the first failure is the error.
-pub fn sorted(mut items: Vec<Val>, compare: impl Fn(&Val, &Val) -> Result<Ordering>) -> Result<Vec<Val>> {
+pub fn sorted(
+    mut items: Vec<Val>,
+    compare: impl Fn(&Val, &Val) -> Result<Ordering>,
+) -> Result<Vec<Val>> {
     let mut failed = None;
     items.sort_by(|a, b| {
         if failed.is_some() {
@@ -126,7 +144,10 @@ fn sort(call: &Call) -> Result<Val> {
         if paths.is_empty() {
             return Ok(folded(item, sensitive));
         }
-        let keys: Vec<Val> = paths.iter().map(|path| folded(&attribute(item, path), sensitive)).collect();
+        let keys: Vec<Val> = paths
+            .iter()
+            .map(|path| folded(&attribute(item, path), sensitive))
+            .collect();
         keys.iter().try_for_each(Val::check)?;
         Ok(Val::tuple(keys))
     };
@@ -160,7 +181,12 @@ fn extreme(call: &Call, wanted: Ordering) -> Result<Val> {
         }
     }
     Ok(best.map_or_else(
-        || Val::undefined(call.name, Diagnostic::new(format!("there is no `{}` of an empty list", call.name))),
+        || {
+            Val::undefined(
+                call.name,
+                Diagnostic::new(format!("there is no `{}` of an empty list", call.name)),
+            )
+        },
         |(_, item)| item,
     ))
 }
@@ -168,15 +194,25 @@ fn extreme(call: &Call, wanted: Ordering) -> Result<Val> {
 fn sum(call: &Call) -> Result<Val> {
     let mut total = call.arg(1, "start").unwrap_or(Val::Int(0));
     for item in call.input.items()? {
-        total = ops::apply(crate::template::ast::Op::Add, &total, &picked(call, 0, &item)?)?;
+        total = ops::apply(
+            crate::template::ast::Op::Add,
+            &total,
+            &picked(call, 0, &item)?,
+        )?;
     }
     Ok(total)
 }
 
 /// Takes lists inside of lists apart.
-pub fn flat(items: &[Val], levels: Option<i64>, skip_nulls: bool, out: &mut Vec<Val>) -> Result<()> {
+pub fn flat(
+    items: &[Val],
+    levels: Option<i64>,
+    skip_nulls: bool,
+    out: &mut Vec<Val>,
+) -> Result<()> {
     for item in items {
-        let null = matches!(item, Val::None) || matches!(item, Val::Str(text) if matches!(&**text, "None" | "null"));
+        let null = matches!(item, Val::None)
+            || matches!(item, Val::Str(text) if matches!(&**text, "None" | "null"));
         if skip_nulls && null {
             continue;
         }
@@ -191,7 +227,9 @@ pub fn flat(items: &[Val], levels: Option<i64>, skip_nulls: bool, out: &mut Vec<
 }
 
 fn flatten(call: &Call) -> Result<Val> {
-    let skip = call.arg(1, "skip_nulls").map_or(Ok(true), |value| value.truthy())?;
+    let skip = call
+        .arg(1, "skip_nulls")
+        .map_or(Ok(true), |value| value.truthy())?;
     let mut out = Vec::new();
     flat(&call.input.items()?, call.int(0, "levels")?, skip, &mut out)?;
     Ok(Val::list(out))
@@ -206,7 +244,9 @@ fn size(call: &Call, name: &str) -> Result<usize> {
 
 fn batch(call: &Call) -> Result<Val> {
     let size = size(call, "linecount")?;
-    let fill = call.arg(1, "fill_with").filter(|fill| !matches!(fill, Val::None));
+    let fill = call
+        .arg(1, "fill_with")
+        .filter(|fill| !matches!(fill, Val::None));
     let items = call.input.items()?;
     let rows = items.chunks(size).map(|row| {
         let mut row = row.to_vec();
@@ -220,12 +260,17 @@ fn batch(call: &Call) -> Result<Val> {
 
 fn slice(call: &Call) -> Result<Val> {
     let slices = size(call, "slices")?;
-    let fill = call.arg(1, "fill_with").filter(|fill| !matches!(fill, Val::None));
+    let fill = call
+        .arg(1, "fill_with")
+        .filter(|fill| !matches!(fill, Val::None));
     let items = call.input.items()?;
     let (per, extra) = (items.len() / slices, items.len() % slices);
     let mut rest = items.into_iter();
     let columns = (0..slices).map(|index| {
-        let mut column: Vec<Val> = rest.by_ref().take(per + usize::from(index < extra)).collect();
+        let mut column: Vec<Val> = rest
+            .by_ref()
+            .take(per + usize::from(index < extra))
+            .collect();
         if let (Some(fill), true) = (&fill, index >= extra && extra > 0) {
             column.push(fill.clone());
         }
@@ -253,11 +298,20 @@ fn groupby(call: &Call) -> Result<Val> {
         let parts = pair.items()?;
         let (name, item) = (parts[0].clone(), parts[1].clone());
         match groups.last_mut() {
-            Some((last, items)) if ops::equal(&folded(last, sensitive), &folded(&name, sensitive))? => items.push(item),
+            Some((last, items))
+                if ops::equal(&folded(last, sensitive), &folded(&name, sensitive))? =>
+            {
+                items.push(item)
+            }
             _ => groups.push((name, vec![item])),
         }
     }
-    Ok(Val::list(groups.into_iter().map(|(name, items)| Val::tuple(vec![name, Val::list(items)])).collect()))
+    Ok(Val::list(
+        groups
+            .into_iter()
+            .map(|(name, items)| Val::tuple(vec![name, Val::list(items)]))
+            .collect(),
+    ))
 }
 
 fn zip(call: &Call, longest: bool) -> Result<Val> {
@@ -266,11 +320,23 @@ fn zip(call: &Call, longest: bool) -> Result<Val> {
         columns.push(other.items()?);
     }
     let lengths = columns.iter().map(Vec::len);
-    let rows = if longest { lengths.max() } else { lengths.min() }.unwrap_or(0);
+    let rows = if longest {
+        lengths.max()
+    } else {
+        lengths.min()
+    }
+    .unwrap_or(0);
     let fill = call.args.get(usize::MAX, "fillvalue").unwrap_or(Val::None);
     Ok(Val::list(
         (0..rows)
-            .map(|row| Val::tuple(columns.iter().map(|column| column.get(row).cloned().unwrap_or_else(|| fill.clone())).collect()))
+            .map(|row| {
+                Val::tuple(
+                    columns
+                        .iter()
+                        .map(|column| column.get(row).cloned().unwrap_or_else(|| fill.clone()))
+                        .collect(),
+                )
+            })
             .collect(),
     ))
 }
@@ -295,23 +361,39 @@ fn product(call: &Call) -> Result<Val> {
     for other in &call.args.positional {
         lists.push(other.items()?);
     }
-    Ok(Val::list(products(&lists).into_iter().map(Val::tuple).collect()))
+    Ok(Val::list(
+        products(&lists).into_iter().map(Val::tuple).collect(),
+    ))
 }
 
 fn arrangements(call: &Call, ordered: bool) -> Result<Val> {
     let items = call.input.items()?;
-    let count = call.int(0, "r")?.map_or(items.len(), |count| usize::try_from(count).unwrap_or(0));
+    let count = call
+        .int(0, "r")?
+        .map_or(items.len(), |count| usize::try_from(count).unwrap_or(0));
     let mut out = Vec::new();
     arrange(&items, count, ordered, &mut Vec::new(), &mut out);
     Ok(Val::list(out))
 }
 
-fn arrange(items: &[Val], count: usize, ordered: bool, chosen: &mut Vec<usize>, out: &mut Vec<Val>) {
+fn arrange(
+    items: &[Val],
+    count: usize,
+    ordered: bool,
+    chosen: &mut Vec<usize>,
+    out: &mut Vec<Val>,
+) {
     if chosen.len() == count {
-        out.push(Val::tuple(chosen.iter().map(|index| items[*index].clone()).collect()));
+        out.push(Val::tuple(
+            chosen.iter().map(|index| items[*index].clone()).collect(),
+        ));
         return;
     }
-    let start = if ordered { 0 } else { chosen.last().map_or(0, |last| last + 1) };
+    let start = if ordered {
+        0
+    } else {
+        chosen.last().map_or(0, |last| last + 1)
+    };
     for index in start..items.len() {
         if !chosen.contains(&index) {
             chosen.push(index);
@@ -329,7 +411,14 @@ fn subelements(call: &Call) -> Result<Val> {
     };
     let path = match call.need(0, "subelements")? {
         Val::Str(path) => Val::Str(path),
-        names => Val::from(names.items()?.iter().map(Val::string).collect::<Result<Vec<_>>>()?.join(".")),
+        names => Val::from(
+            names
+                .items()?
+                .iter()
+                .map(Val::string)
+                .collect::<Result<Vec<_>>>()?
+                .join("."),
+        ),
     };
     pairs_of(&elements, &path, call.flag(1, "skip_missing")?)
 }
@@ -344,9 +433,18 @@ pub fn pairs_of(elements: &[Val], path: &Val, skip_missing: bool) -> Result<Val>
             inner => inner,
         };
         if !inner.is_sequence() {
-            return Err(Diagnostic::new(format!("the key `{}` must lead to a list, got {}", path.string()?, inner.kind())));
+            return Err(Diagnostic::new(format!(
+                "the key `{}` must lead to a list, got {}",
+                path.string()?,
+                inner.kind()
+            )));
         }
-        out.extend(inner.items()?.into_iter().map(|item| Val::tuple(vec![element.clone(), item])));
+        out.extend(
+            inner
+                .items()?
+                .into_iter()
+                .map(|item| Val::tuple(vec![element.clone(), item])),
+        );
     }
     Ok(Val::list(out))
 }

@@ -16,20 +16,31 @@ pub const FILTERS: Table = &[
 ];
 
 fn default(call: &Call) -> Result<Val> {
-    let other = call.arg(0, "default_value").unwrap_or_else(|| Val::from(""));
+    let other = call
+        .arg(0, "default_value")
+        .unwrap_or_else(|| Val::from(""));
     if let Val::Undefined(missing) = &call.input {
         // What failed for another reason than a missing name stays an error.
-        return if missing.path.is_empty() { Ok(call.input.clone()) } else { Ok(other) };
+        return if missing.path.is_empty() {
+            Ok(call.input.clone())
+        } else {
+            Ok(other)
+        };
     }
-    if call.flag(1, "boolean")? && !call.input.truthy()? { Ok(other) } else { Ok(call.input.clone()) }
+    if call.flag(1, "boolean")? && !call.input.truthy()? {
+        Ok(other)
+    } else {
+        Ok(call.input.clone())
+    }
 }
 
 fn mandatory(call: &Call) -> Result<Val> {
     match (&call.input, call.text(0, "msg")?) {
         (Val::Undefined(_), Some(message)) => Err(Diagnostic::new(message)),
-        (Val::Undefined(missing), None) => {
-            Err(Diagnostic { message: format!("`{}` is mandatory but not defined", missing.path), ..missing.error.clone() })
-        }
+        (Val::Undefined(missing), None) => Err(Diagnostic {
+            message: format!("`{}` is mandatory but not defined", missing.path),
+            ..missing.error.clone()
+        }),
         (value, _) => Ok(value.clone()),
     }
 }
@@ -43,7 +54,11 @@ fn ternary(call: &Call) -> Result<Val> {
     {
         return Ok(value);
     }
-    if call.input.truthy()? { call.need(0, "true_val") } else { call.need(1, "false_val") }
+    if call.input.truthy()? {
+        call.need(0, "true_val")
+    } else {
+        call.need(1, "false_val")
+    }
 }
 
 /// Ansible's `bool`: yes, on, true and 1 in any case; all else is false.

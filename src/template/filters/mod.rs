@@ -38,16 +38,23 @@ pub struct CallArgs {
 impl CallArgs {
     /// The argument at a position or of a name.
     pub fn get(&self, index: usize, name: &str) -> Option<Val> {
-        self.positional.get(index).or_else(|| Some(&self.named.iter().find(|(given, _)| **given == *name)?.1)).cloned()
+        self.positional
+            .get(index)
+            .or_else(|| Some(&self.named.iter().find(|(given, _)| **given == *name)?.1))
+            .cloned()
     }
 
     fn all(&self) -> impl Iterator<Item = &Val> {
-        self.positional.iter().chain(self.named.iter().map(|(_, value)| value))
+        self.positional
+            .iter()
+            .chain(self.named.iter().map(|(_, value)| value))
     }
 
     /// The first undefined argument.
     pub fn marker(&self) -> Option<Val> {
-        self.all().find(|value| matches!(value, Val::Undefined(_))).cloned()
+        self.all()
+            .find(|value| matches!(value, Val::Undefined(_)))
+            .cloned()
     }
 
     /// Whether an argument is unknown.
@@ -76,7 +83,8 @@ impl Call<'_> {
 
     /// An argument that must be given.
     pub fn need(&self, index: usize, name: &str) -> Result<Val> {
-        self.arg(index, name).ok_or_else(|| Diagnostic::new(format!("`{}` needs the argument `{name}`", self.name)))
+        self.arg(index, name)
+            .ok_or_else(|| Diagnostic::new(format!("`{}` needs the argument `{name}`", self.name)))
     }
 
     /// A text argument; nothing when it is not given or none.
@@ -89,7 +97,8 @@ impl Call<'_> {
 
     /// A boolean argument; false when it is not given.
     pub fn flag(&self, index: usize, name: &str) -> Result<bool> {
-        self.arg(index, name).map_or(Ok(false), |value| value.truthy())
+        self.arg(index, name)
+            .map_or(Ok(false), |value| value.truthy())
     }
 
     /// An integer argument; nothing when it is not given or none.
@@ -97,7 +106,11 @@ impl Call<'_> {
         match self.arg(index, name) {
             None | Some(Val::None) => Ok(None),
             Some(value) => value.integer().map(Some).ok_or_else(|| {
-                Diagnostic::new(format!("`{name}` of `{}` must be an integer, not {}", self.name, value.kind()))
+                Diagnostic::new(format!(
+                    "`{name}` of `{}` must be an integer, not {}",
+                    self.name,
+                    value.kind()
+                ))
             }),
         }
     }
@@ -109,7 +122,11 @@ impl Call<'_> {
 
     /// An error about the input.
     pub fn wrong_input(&self, expected: &str) -> Diagnostic {
-        Diagnostic::new(format!("`{}` expects {expected}, got {}", self.name, self.input.kind()))
+        Diagnostic::new(format!(
+            "`{}` expects {expected}, got {}",
+            self.name,
+            self.input.kind()
+        ))
     }
 }
 
@@ -156,12 +173,17 @@ pub fn missing(name: &str) -> Option<Diagnostic> {
 pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> Result<Val> {
     let Some(filter) = ALL.get(name) else {
         let error = Diagnostic::new(format!("there is no filter `{name}`"));
-        return Err(match nearest(name, ALL.keys().map(|known| (*known).to_owned())) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error,
-        });
+        return Err(
+            match nearest(name, ALL.keys().map(|known| (*known).to_owned())) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error,
+            },
+        );
     };
-    let handles_undefined = matches!(name, "default" | "d" | "mandatory" | "type_debug" | "ternary");
+    let handles_undefined = matches!(
+        name,
+        "default" | "d" | "mandatory" | "type_debug" | "ternary"
+    );
     if !handles_undefined {
         if let Val::Undefined(_) = input {
             return Ok(input);
@@ -173,12 +195,20 @@ pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> R
     if input.is_unknown() || (!handles_undefined && args.unknown()) {
         return Ok(Val::UNSURE);
     }
-    let call = Call { session, name, input, args };
+    let call = Call {
+        session,
+        name,
+        input,
+        args,
+    };
     guarded(|| filter(&call)).map_err(|error| {
         if error.message.starts_with('`') || error.at.is_some() {
             error
         } else {
-            Diagnostic { message: format!("`{name}`: {}", error.message), ..error }
+            Diagnostic {
+                message: format!("`{name}`: {}", error.message),
+                ..error
+            }
         }
     })
 }

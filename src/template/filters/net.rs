@@ -16,10 +16,16 @@ pub const FILTERS: Table = &[
     ("ipmath", ipmath),
     ("nthhost", |call| {
         let index = call.int(0, "query")?.unwrap_or(0);
-        Ok(parse(&call.input).and_then(|given| nth(given.net, index)).map_or(Val::Bool(false), |ip| Val::from(ip.to_string())))
+        Ok(parse(&call.input)
+            .and_then(|given| nth(given.net, index))
+            .map_or(Val::Bool(false), |ip| Val::from(ip.to_string())))
     }),
-    ("network_in_network", |call| within(call, &call.need(0, "test")?)),
-    ("network_in_usable", |call| within(call, &call.need(0, "test")?)),
+    ("network_in_network", |call| {
+        within(call, &call.need(0, "test")?)
+    }),
+    ("network_in_usable", |call| {
+        within(call, &call.need(0, "test")?)
+    }),
     ("urlsplit", urlsplit),
 ];
 
@@ -33,20 +39,32 @@ struct Given {
 fn parse(value: &Val) -> Option<Given> {
     let text = match value {
         Val::Int(number) => {
-            return Some(Given { net: IpNet::from(IpAddr::from(u32::try_from(*number).ok()?.to_be_bytes())), prefixed: false });
+            return Some(Given {
+                net: IpNet::from(IpAddr::from(u32::try_from(*number).ok()?.to_be_bytes())),
+                prefixed: false,
+            });
         }
         Val::Str(text) => text.trim().to_owned(),
         _ => return None,
     };
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return Some(Given { net: IpNet::from(ip), prefixed: false });
+        return Some(Given {
+            net: IpNet::from(ip),
+            prefixed: false,
+        });
     }
     if let Ok(net) = text.parse::<IpNet>() {
-        return Some(Given { net, prefixed: true });
+        return Some(Given {
+            net,
+            prefixed: true,
+        });
     }
     let (ip, mask) = text.split_once('/')?;
     let net = IpNet::with_netmask(ip.parse().ok()?, mask.parse().ok()?).ok()?;
-    Some(Given { net, prefixed: true })
+    Some(Given {
+        net,
+        prefixed: true,
+    })
 }
 
 fn family(call: &Call, version: Option<u8>) -> Result<Val> {
@@ -69,31 +87,54 @@ fn family(call: &Call, version: Option<u8>) -> Result<Val> {
 
 fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
     let no = Val::Bool(false);
-    let Some(given) = parse(value) else { return Ok(no) };
+    let Some(given) = parse(value) else {
+        return Ok(no);
+    };
     let net = given.net;
     let four = matches!(net, IpNet::V4(_));
     if version.is_some_and(|version| (version == 4) != four) {
         return Ok(no);
     }
     let text = |text: String| Val::from(text);
-    let is_network = net.addr() == net.network() && given.prefixed && net.prefix_len() < net.max_prefix_len();
+    let is_network =
+        net.addr() == net.network() && given.prefixed && net.prefix_len() < net.max_prefix_len();
     let wide = net.prefix_len() + 1 < net.max_prefix_len();
     Ok(match query {
         "" => value.clone(),
         "address" | "ip" => {
-            if is_network { no } else { text(net.addr().to_string()) }
+            if is_network {
+                no
+            } else {
+                text(net.addr().to_string())
+            }
         }
         "host" | "address/prefix" | "ip/prefix" | "hostnet" => {
-            if is_network && wide { no } else { text(format!("{}/{}", net.addr(), net.prefix_len())) }
+            if is_network && wide {
+                no
+            } else {
+                text(format!("{}/{}", net.addr(), net.prefix_len()))
+            }
         }
-        "net" => if given.prefixed && (is_network || net.prefix_len() == net.max_prefix_len()) { text(net.trunc().to_string()) } else { no },
+        "net" => {
+            if given.prefixed && (is_network || net.prefix_len() == net.max_prefix_len()) {
+                text(net.trunc().to_string())
+            } else {
+                no
+            }
+        }
         "network" | "network_id" => text(net.network().to_string()),
         "network/prefix" | "subnet" => text(net.trunc().to_string()),
         "network_netmask" => text(format!("{} {}", net.network(), net.netmask())),
         "netmask" => text(net.netmask().to_string()),
         "hostmask" | "wildcard" => text(net.hostmask().to_string()),
         "prefix" => Val::Int(net.prefix_len().into()),
-        "broadcast" => if wide { text(net.broadcast().to_string()) } else { no },
+        "broadcast" => {
+            if wide {
+                text(net.broadcast().to_string())
+            } else {
+                no
+            }
+        }
         "size" => match 1i64.checked_shl(u32::from(net.max_prefix_len() - net.prefix_len())) {
             Some(size) => Val::Int(size),
             None => no,
@@ -106,27 +147,51 @@ fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
             IpAddr::V6(ip) => text(u128::from(ip).to_string()),
         },
         "revdns" => text(reverse(net.addr())),
-        "private" => chosen(value, match net.addr() {
-            IpAddr::V4(ip) => ip.is_private(),
-            IpAddr::V6(ip) => ip.is_unique_local(),
-        }),
-        "public" => chosen(value, match net.addr() {
-            IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_multicast()),
-            IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast()),
-        }),
+        "private" => chosen(
+            value,
+            match net.addr() {
+                IpAddr::V4(ip) => ip.is_private(),
+                IpAddr::V6(ip) => ip.is_unique_local(),
+            },
+        ),
+        "public" => chosen(
+            value,
+            match net.addr() {
+                IpAddr::V4(ip) => {
+                    !(ip.is_private()
+                        || ip.is_loopback()
+                        || ip.is_link_local()
+                        || ip.is_multicast())
+                }
+                IpAddr::V6(ip) => {
+                    !(ip.is_unique_local()
+                        || ip.is_loopback()
+                        || ip.is_unicast_link_local()
+                        || ip.is_multicast())
+                }
+            },
+        ),
         "loopback" | "lo" => chosen(value, net.addr().is_loopback()),
         "multicast" => chosen(value, net.addr().is_multicast()),
-        "link-local" => chosen(value, match net.addr() {
-            IpAddr::V4(ip) => ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_unicast_link_local(),
-        }),
+        "link-local" => chosen(
+            value,
+            match net.addr() {
+                IpAddr::V4(ip) => ip.is_link_local(),
+                IpAddr::V6(ip) => ip.is_unicast_link_local(),
+            },
+        ),
         "unicast" => chosen(value, !net.addr().is_multicast()),
         "ipv4" | "4" if four => value.clone(),
         "ipv6" | "6" if !four => value.clone(),
         "ipv4" | "4" | "ipv6" | "6" => no,
         "first_usable" => host_of(net, wide, 1).map_or(no, |ip| text(ip.to_string())),
-        "last_usable" => host_of(net, wide, if four { -2 } else { -1 }).map_or(no, |ip| text(ip.to_string())),
-        "range_usable" => match (host_of(net, wide, 1), host_of(net, wide, if four { -2 } else { -1 })) {
+        "last_usable" => {
+            host_of(net, wide, if four { -2 } else { -1 }).map_or(no, |ip| text(ip.to_string()))
+        }
+        "range_usable" => match (
+            host_of(net, wide, 1),
+            host_of(net, wide, if four { -2 } else { -1 }),
+        ) {
             (Some(first), Some(last)) => text(format!("{first}-{last}")),
             _ => no,
         },
@@ -134,7 +199,9 @@ fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
         "previous_usable" => step(net, wide, -1).map_or(no, |ip| text(ip.to_string())),
         other => {
             if let Ok(index) = other.parse::<i64>() {
-                return Ok(nth(net, index).map_or(no, |ip| text(format!("{ip}/{}", net.prefix_len()))));
+                return Ok(
+                    nth(net, index).map_or(no, |ip| text(format!("{ip}/{}", net.prefix_len())))
+                );
             }
             let Some(outer) = parse(&Val::from(other)) else {
                 return Err(Diagnostic::new(format!("`ipaddr` has no query `{other}`")));
@@ -145,7 +212,11 @@ fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
 }
 
 fn chosen(value: &Val, holds: bool) -> Val {
-    if holds { value.clone() } else { Val::Bool(false) }
+    if holds {
+        value.clone()
+    } else {
+        Val::Bool(false)
+    }
 }
 
 fn host_of(net: IpNet, wide: bool, index: i64) -> Option<IpAddr> {
@@ -154,23 +225,43 @@ fn host_of(net: IpNet, wide: bool, index: i64) -> Option<IpAddr> {
 
 fn step(net: IpNet, wide: bool, by: i128) -> Option<IpAddr> {
     let next = shifted(net.addr(), by)?;
-    (wide && net.contains(&next) && next != net.network() && (next != net.broadcast() || net.addr().is_ipv6())).then_some(next)
+    (wide
+        && net.contains(&next)
+        && next != net.network()
+        && (next != net.broadcast() || net.addr().is_ipv6()))
+    .then_some(next)
 }
 
 /// The address that many places from the beginning, or from the end, of a network.
 fn nth(net: IpNet, index: i64) -> Option<IpAddr> {
-    let base = if index < 0 { net.broadcast() } else { net.network() };
-    let by = if index < 0 { i128::from(index) + 1 } else { i128::from(index) };
+    let base = if index < 0 {
+        net.broadcast()
+    } else {
+        net.network()
+    };
+    let by = if index < 0 {
+        i128::from(index) + 1
+    } else {
+        i128::from(index)
+    };
     shifted(base, by).filter(|ip| net.contains(ip))
 }
 
 fn shifted(ip: IpAddr, by: i128) -> Option<IpAddr> {
     Some(match ip {
-        IpAddr::V4(ip) => IpAddr::from(u32::try_from(i128::from(u32::from(ip)) + by).ok()?.to_be_bytes()),
+        IpAddr::V4(ip) => IpAddr::from(
+            u32::try_from(i128::from(u32::from(ip)) + by)
+                .ok()?
+                .to_be_bytes(),
+        ),
         IpAddr::V6(ip) => {
             let number = u128::from(ip);
             let amount = by.unsigned_abs();
-            let moved = if by < 0 { number.checked_sub(amount) } else { number.checked_add(amount) };
+            let moved = if by < 0 {
+                number.checked_sub(amount)
+            } else {
+                number.checked_add(amount)
+            };
             IpAddr::from(moved?.to_be_bytes())
         }
     })
@@ -193,36 +284,59 @@ fn reverse(ip: IpAddr) -> String {
 fn ipwrap(call: &Call) -> Result<Val> {
     let wrap = |value: &Val| -> Result<Val> {
         let text = value.string()?;
-        let (ip, rest) = text.split_once('/').map_or((&*text, String::new()), |(ip, prefix)| (ip, format!("/{prefix}")));
+        let (ip, rest) = text
+            .split_once('/')
+            .map_or((&*text, String::new()), |(ip, prefix)| {
+                (ip, format!("/{prefix}"))
+            });
         Ok(match ip.parse::<IpAddr>() {
             Ok(IpAddr::V6(_)) => Val::from(format!("[{ip}]{rest}")),
             _ => value.clone(),
         })
     };
     if call.input.is_sequence() {
-        return call.input.items()?.iter().map(wrap).collect::<Result<Vec<_>>>().map(Val::list);
+        return call
+            .input
+            .items()?
+            .iter()
+            .map(wrap)
+            .collect::<Result<Vec<_>>>()
+            .map(Val::list);
     }
     wrap(&call.input)
 }
 
 fn within(call: &Call, inner: &Val) -> Result<Val> {
-    let (Some(outer), Some(inner)) = (parse(&call.input), parse(inner)) else { return Ok(Val::Bool(false)) };
+    let (Some(outer), Some(inner)) = (parse(&call.input), parse(inner)) else {
+        return Ok(Val::Bool(false));
+    };
     Ok(Val::Bool(outer.net.contains(&inner.net)))
 }
 
 fn ipmath(call: &Call) -> Result<Val> {
     let amount = call.int(0, "amount")?.unwrap_or(0);
     let given = parse(&call.input).ok_or_else(|| call.wrong_input("an address"))?;
-    let moved = shifted(given.net.addr(), amount.into()).ok_or_else(|| Diagnostic::new("`ipmath` leaves the address space"))?;
+    let moved = shifted(given.net.addr(), amount.into())
+        .ok_or_else(|| Diagnostic::new("`ipmath` leaves the address space"))?;
     Ok(Val::from(moved.to_string()))
 }
 
 fn ipsubnet(call: &Call) -> Result<Val> {
-    let Some(given) = parse(&call.input) else { return Ok(Val::Bool(false)) };
+    let Some(given) = parse(&call.input) else {
+        return Ok(Val::Bool(false));
+    };
     let net = given.net;
-    let Some(query) = call.text(0, "query")? else { return Ok(Val::from(net.trunc().to_string())) };
-    let Ok(prefix) = query.parse::<u8>() else { return Ok(Val::Bool(false)) };
-    let index = call.arg(1, "index").map(|index| index.string()).transpose()?.and_then(|index| index.parse::<i64>().ok());
+    let Some(query) = call.text(0, "query")? else {
+        return Ok(Val::from(net.trunc().to_string()));
+    };
+    let Ok(prefix) = query.parse::<u8>() else {
+        return Ok(Val::Bool(false));
+    };
+    let index = call
+        .arg(1, "index")
+        .map(|index| index.string())
+        .transpose()?
+        .and_then(|index| index.parse::<i64>().ok());
     if prefix > net.max_prefix_len() {
         return Ok(Val::Bool(false));
     }
@@ -235,13 +349,23 @@ fn ipsubnet(call: &Call) -> Result<Val> {
     }
     let bits = u32::from(prefix - net.prefix_len());
     let count = 1i128.checked_shl(bits).unwrap_or(i128::MAX);
-    let Some(index) = index else { return Ok(Val::from(i64::try_from(count).unwrap_or(i64::MAX))) };
-    let place = if index < 0 { count + i128::from(index) } else { i128::from(index) };
+    let Some(index) = index else {
+        return Ok(Val::from(i64::try_from(count).unwrap_or(i64::MAX)));
+    };
+    let place = if index < 0 {
+        count + i128::from(index)
+    } else {
+        i128::from(index)
+    };
     if place < 0 || place >= count {
         return Ok(Val::Bool(false));
     }
-    let size = 1i128.checked_shl(u32::from(net.max_prefix_len() - prefix)).unwrap_or(i128::MAX);
-    let base = place.checked_mul(size).and_then(|by| shifted(net.network(), by));
+    let size = 1i128
+        .checked_shl(u32::from(net.max_prefix_len() - prefix))
+        .unwrap_or(i128::MAX);
+    let base = place
+        .checked_mul(size)
+        .and_then(|by| shifted(net.network(), by));
     Ok(base.map_or(Val::Bool(false), |ip| Val::from(format!("{ip}/{prefix}"))))
 }
 
@@ -250,7 +374,10 @@ fn urlsplit(call: &Call) -> Result<Val> {
     let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_scheme = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
     };
     let (scheme, rest) = match rest.split_once(':') {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
@@ -260,23 +387,44 @@ fn urlsplit(call: &Call) -> Result<Val> {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", rest),
     };
-    let (user, host) = netloc.rsplit_once('@').map_or((None, netloc), |(user, host)| (Some(user), host));
-    let (username, password) = match user.map(|user| user.split_once(':').map_or((user, None), |(user, word)| (user, Some(word)))) {
+    let (user, host) = netloc
+        .rsplit_once('@')
+        .map_or((None, netloc), |(user, host)| (Some(user), host));
+    let (username, password) = match user.map(|user| {
+        user.split_once(':')
+            .map_or((user, None), |(user, word)| (user, Some(word)))
+    }) {
         Some((user, word)) => (Some(user), word),
         None => (None, None),
     };
-    let (hostname, port) = match host.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+    let (hostname, port) = match host
+        .strip_prefix('[')
+        .and_then(|inner| inner.split_once(']'))
+    {
         Some((inside, after)) => (inside, after.strip_prefix(':')),
-        None => host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+        None => host
+            .split_once(':')
+            .map_or((host, None), |(host, port)| (host, Some(port))),
     };
     let maybe = |text: Option<&str>| text.map_or(Val::None, Val::from);
     let parts = [
         ("fragment", Val::from(fragment)),
-        ("hostname", if hostname.is_empty() { Val::None } else { Val::from(hostname.to_lowercase()) }),
+        (
+            "hostname",
+            if hostname.is_empty() {
+                Val::None
+            } else {
+                Val::from(hostname.to_lowercase())
+            },
+        ),
         ("netloc", Val::from(netloc)),
         ("password", maybe(password)),
         ("path", Val::from(path)),
-        ("port", port.and_then(|port| port.parse().ok()).map_or(Val::None, Val::Int)),
+        (
+            "port",
+            port.and_then(|port| port.parse().ok())
+                .map_or(Val::None, Val::Int),
+        ),
         ("query", Val::from(query)),
         ("scheme", Val::from(scheme)),
         ("username", maybe(username)),

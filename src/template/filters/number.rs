@@ -12,7 +12,11 @@ pub const FILTERS: Table = &[
     ("abs", abs),
     ("round", round),
     ("log", log),
-    ("pow", |call| Ok(Val::Float(number(call)?.powf(argument(call, 0, "y", None)?)))),
+    ("pow", |call| {
+        Ok(Val::Float(
+            number(call)?.powf(argument(call, 0, "y", None)?),
+        ))
+    }),
     ("root", root),
     ("human_readable", human_readable),
     ("human_to_bytes", human_to_bytes),
@@ -20,14 +24,21 @@ pub const FILTERS: Table = &[
 ];
 
 fn number(call: &Call) -> Result<f64> {
-    call.input.number().ok_or_else(|| call.wrong_input("a number"))
+    call.input
+        .number()
+        .ok_or_else(|| call.wrong_input("a number"))
 }
 
 fn argument(call: &Call, index: usize, name: &str, default: Option<f64>) -> Result<f64> {
     match (call.arg(index, name), default) {
-        (Some(value), _) => value.number().ok_or_else(|| Diagnostic::new(format!("`{name}` of `{}` must be a number", call.name))),
+        (Some(value), _) => value.number().ok_or_else(|| {
+            Diagnostic::new(format!("`{name}` of `{}` must be a number", call.name))
+        }),
         (None, Some(default)) => Ok(default),
-        (None, None) => Err(Diagnostic::new(format!("`{}` needs the argument `{name}`", call.name))),
+        (None, None) => Err(Diagnostic::new(format!(
+            "`{}` needs the argument `{name}`",
+            call.name
+        ))),
     }
 }
 
@@ -42,7 +53,9 @@ fn int(call: &Call) -> Result<Val> {
     let found = match &call.input {
         Val::Str(text) => {
             let clean = text.trim().replace('_', "");
-            parse_int(&clean, base).map(Val::Int).or_else(|| clean.parse::<f64>().ok().and_then(whole))
+            parse_int(&clean, base)
+                .map(Val::Int)
+                .or_else(|| clean.parse::<f64>().ok().and_then(whole))
         }
         Val::Float(number) => whole(*number),
         other => other.integer().map(Val::Int),
@@ -78,7 +91,11 @@ fn parse_int(text: &str, base: u32) -> Option<i64> {
 fn float(call: &Call) -> Result<Val> {
     let default = call.arg(0, "default").unwrap_or(Val::Float(0.0));
     Ok(match &call.input {
-        Val::Str(text) => text.trim().replace('_', "").parse().map_or(default, Val::Float),
+        Val::Str(text) => text
+            .trim()
+            .replace('_', "")
+            .parse()
+            .map_or(default, Val::Float),
         other => other.number().map_or(default, Val::Float),
     })
 }
@@ -86,13 +103,18 @@ fn float(call: &Call) -> Result<Val> {
 fn abs(call: &Call) -> Result<Val> {
     match &call.input {
         Val::Float(number) => Ok(Val::Float(number.abs())),
-        other => other.integer().map(|number| Val::Int(number.abs())).ok_or_else(|| call.wrong_input("a number")),
+        other => other
+            .integer()
+            .map(|number| Val::Int(number.abs()))
+            .ok_or_else(|| call.wrong_input("a number")),
     }
 }
 
 fn round(call: &Call) -> Result<Val> {
     let precision = i32::try_from(call.int(0, "precision")?.unwrap_or(0)).unwrap_or(0);
-    let method = call.text(1, "method")?.unwrap_or_else(|| "common".to_owned());
+    let method = call
+        .text(1, "method")?
+        .unwrap_or_else(|| "common".to_owned());
     let value = number(call)?;
     let factor = 10f64.powi(precision);
     Ok(match method.as_str() {
@@ -101,12 +123,18 @@ fn round(call: &Call) -> Result<Val> {
             (Val::Int(number), Ok(_)) => Val::Int(*number),
             #[expect(clippy::cast_possible_truncation, reason = "an integer was rounded")]
             (Val::Int(_), Err(_)) => Val::Int(((value * factor).round_ties_even() / factor) as i64),
-            (_, Ok(precision)) => Val::Float(format!("{value:.precision$}").parse().unwrap_or(value)),
+            (_, Ok(precision)) => {
+                Val::Float(format!("{value:.precision$}").parse().unwrap_or(value))
+            }
             (_, Err(_)) => Val::Float((value * factor).round_ties_even() / factor),
         },
         "ceil" => Val::Float((value * factor).ceil() / factor),
         "floor" => Val::Float((value * factor).floor() / factor),
-        other => return Err(Diagnostic::new(format!("`round` has no method `{other}`: choose common, ceil or floor"))),
+        other => {
+            return Err(Diagnostic::new(format!(
+                "`round` has no method `{other}`: choose common, ceil or floor"
+            )));
+        }
     })
 }
 
@@ -114,17 +142,34 @@ fn round(call: &Call) -> Result<Val> {
 fn log(call: &Call) -> Result<Val> {
     let base = argument(call, 0, "base", Some(std::f64::consts::E))?;
     let value = number(call)?;
-    Ok(Val::Float(if base == 10.0 { value.log10() } else { value.ln() / base.ln() }))
+    Ok(Val::Float(if base == 10.0 {
+        value.log10()
+    } else {
+        value.ln() / base.ln()
+    }))
 }
 
 #[expect(clippy::float_cmp, reason = "the base is a whole number")]
 fn root(call: &Call) -> Result<Val> {
     let base = argument(call, 0, "base", Some(2.0))?;
     let value = number(call)?;
-    Ok(Val::Float(if base == 2.0 { value.sqrt() } else { value.powf(1.0 / base) }))
+    Ok(Val::Float(if base == 2.0 {
+        value.sqrt()
+    } else {
+        value.powf(1.0 / base)
+    }))
 }
 
-const UNITS: [(char, u32); 8] = [('Y', 80), ('Z', 70), ('E', 60), ('P', 50), ('T', 40), ('G', 30), ('M', 20), ('K', 10)];
+const UNITS: [(char, u32); 8] = [
+    ('Y', 80),
+    ('Z', 70),
+    ('E', 60),
+    ('P', 50),
+    ('T', 40),
+    ('G', 30),
+    ('M', 20),
+    ('K', 10),
+];
 
 fn human_readable(call: &Call) -> Result<Val> {
     let size = match &call.input {
@@ -132,7 +177,10 @@ fn human_readable(call: &Call) -> Result<Val> {
         _ => number(call)?,
     };
     let bits = call.flag(0, "isbits")?;
-    let unit = call.text(1, "unit")?.and_then(|unit| unit.chars().next()).map(|unit| unit.to_ascii_uppercase());
+    let unit = call
+        .text(1, "unit")?
+        .and_then(|unit| unit.chars().next())
+        .map(|unit| unit.to_ascii_uppercase());
     let base = if bits { "bits" } else { "Bytes" };
     for (suffix, power) in UNITS {
         let limit = 2f64.powi(i32::try_from(power).unwrap_or(0));
@@ -146,13 +194,25 @@ fn human_readable(call: &Call) -> Result<Val> {
 
 fn human_to_bytes(call: &Call) -> Result<Val> {
     let text = call.input_text()?;
-    let wrong = || Diagnostic::new(format!("`human_to_bytes`: `{text}` is not a size like `10M` or `1.5 GB`"));
+    let wrong = || {
+        Diagnostic::new(format!(
+            "`human_to_bytes`: `{text}` is not a size like `10M` or `1.5 GB`"
+        ))
+    };
     let clean = text.trim();
-    let end = clean.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(clean.len());
+    let end = clean
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(clean.len());
     let value: f64 = clean[..end].parse().map_err(|_| wrong())?;
     let written = clean[end..].trim();
-    let unit = if written.is_empty() { call.text(0, "default_unit")?.unwrap_or_default() } else { written.to_owned() };
-    let Some(first) = unit.chars().next().map(|c| c.to_ascii_uppercase()) else { return Ok(whole(value).unwrap_or(Val::Int(0))) };
+    let unit = if written.is_empty() {
+        call.text(0, "default_unit")?.unwrap_or_default()
+    } else {
+        written.to_owned()
+    };
+    let Some(first) = unit.chars().next().map(|c| c.to_ascii_uppercase()) else {
+        return Ok(whole(value).unwrap_or(Val::Int(0)));
+    };
     let factor = match UNITS.iter().find(|(suffix, _)| *suffix == first) {
         Some((_, power)) => 2f64.powi(i32::try_from(*power).unwrap_or(0)),
         None if first == 'B' => 1.0,
@@ -160,7 +220,11 @@ fn human_to_bytes(call: &Call) -> Result<Val> {
     };
     let rest = unit.get(1..).unwrap_or("");
     let wanted = if call.flag(1, "isbits")? { "b" } else { "B" };
-    if first != 'B' && !rest.is_empty() && rest != wanted && !matches!(rest.to_ascii_lowercase().as_str(), "bytes" | "bits" | "b") {
+    if first != 'B'
+        && !rest.is_empty()
+        && rest != wanted
+        && !matches!(rest.to_ascii_lowercase().as_str(), "bytes" | "bits" | "b")
+    {
         return Err(wrong());
     }
     Ok(whole((value * factor).round()).unwrap_or(Val::Int(0)))
@@ -169,7 +233,10 @@ fn human_to_bytes(call: &Call) -> Result<Val> {
 fn filesizeformat(call: &Call) -> Result<Val> {
     let binary = call.flag(0, "binary")?;
     let (base, names) = if binary {
-        (1024.0, ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"])
+        (
+            1024.0,
+            ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"],
+        )
     } else {
         (1000.0, ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"])
     };
@@ -182,7 +249,10 @@ fn filesizeformat(call: &Call) -> Result<Val> {
         return Ok(Val::from("1 Byte"));
     }
     if size < base {
-        return Ok(Val::from(format!("{} Bytes", print::float(size.trunc()).trim_end_matches(".0"))));
+        return Ok(Val::from(format!(
+            "{} Bytes",
+            print::float(size.trunc()).trim_end_matches(".0")
+        )));
     }
     let mut unit: f64 = base;
     for (index, name) in names.iter().enumerate() {

@@ -8,15 +8,25 @@ use crate::template::val::Val;
 pub const FILTERS: Table = &[
     ("basename", |call| Ok(Val::from(base(&call.input_text()?)))),
     ("dirname", |call| Ok(Val::from(dir(&call.input_text()?)))),
-    ("normpath", |call| Ok(Val::from(normal(&call.input_text()?)))),
-    ("realpath", |call| Ok(Val::from(absolute(&call.input_text()?)))),
+    ("normpath", |call| {
+        Ok(Val::from(normal(&call.input_text()?)))
+    }),
+    ("realpath", |call| {
+        Ok(Val::from(absolute(&call.input_text()?)))
+    }),
     ("relpath", relpath),
-    ("expanduser", |call| Ok(Val::from(expanduser(&call.input_text()?)))),
-    ("expandvars", |call| Ok(Val::from(expandvars(&call.input_text()?)))),
+    ("expanduser", |call| {
+        Ok(Val::from(expanduser(&call.input_text()?)))
+    }),
+    ("expandvars", |call| {
+        Ok(Val::from(expandvars(&call.input_text()?)))
+    }),
     ("path_join", path_join),
     ("splitext", splitext),
     ("commonpath", commonpath),
-    ("win_basename", |call| Ok(Val::from(base(&call.input_text()?.replace('\\', "/"))))),
+    ("win_basename", |call| {
+        Ok(Val::from(base(&call.input_text()?.replace('\\', "/"))))
+    }),
     ("win_dirname", |call| {
         let text = call.input_text()?;
         let end = text.rfind(['\\', '/']).unwrap_or(0);
@@ -31,7 +41,11 @@ fn base(path: &str) -> &str {
 fn dir(path: &str) -> String {
     let head = &path[..path.rfind('/').map_or(0, |at| at + 1)];
     let bare = head.trim_end_matches('/');
-    if bare.is_empty() { head.to_owned() } else { bare.to_owned() }
+    if bare.is_empty() {
+        head.to_owned()
+    } else {
+        bare.to_owned()
+    }
 }
 
 /// `os.path.normpath`.
@@ -44,7 +58,10 @@ pub fn normal(path: &str) -> String {
         ""
     };
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+    for part in path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+    {
         if part != ".." || (root.is_empty() && parts.last().is_none_or(|last| *last == "..")) {
             parts.push(part);
         } else {
@@ -52,34 +69,54 @@ pub fn normal(path: &str) -> String {
         }
     }
     let joined = format!("{root}{}", parts.join("/"));
-    if joined.is_empty() { ".".to_owned() } else { joined }
+    if joined.is_empty() {
+        ".".to_owned()
+    } else {
+        joined
+    }
 }
 
 fn absolute(path: &str) -> String {
     if path.starts_with('/') {
         // Links on this machine say nothing about the target, but Ansible follows them.
-        return std::fs::canonicalize(path).map_or_else(|_| normal(path), |found| found.to_string_lossy().into_owned());
+        return std::fs::canonicalize(path).map_or_else(
+            |_| normal(path),
+            |found| found.to_string_lossy().into_owned(),
+        );
     }
-    let here = std::env::current_dir().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default();
+    let here = std::env::current_dir()
+        .map(|dir| dir.to_string_lossy().into_owned())
+        .unwrap_or_default();
     normal(&format!("{here}/{path}"))
 }
 
 fn relpath(call: &Call) -> Result<Val> {
     let path = absolute(&call.input_text()?);
     let start = absolute(&call.text(0, "start")?.unwrap_or_else(|| ".".to_owned()));
-    let parts = |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let parts = |path: &str| {
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let (path, start) = (parts(&path), parts(&start));
     let same = path.iter().zip(&start).take_while(|(a, b)| a == b).count();
     let mut out = vec!["..".to_owned(); start.len() - same];
     out.extend(path.into_iter().skip(same));
-    Ok(Val::from(if out.is_empty() { ".".to_owned() } else { out.join("/") }))
+    Ok(Val::from(if out.is_empty() {
+        ".".to_owned()
+    } else {
+        out.join("/")
+    }))
 }
 
 fn expanduser(path: &str) -> String {
     match path.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            std::env::var("HOME").map_or_else(|_| path.to_owned(), |home| format!("{}{rest}", home.trim_end_matches('/')))
-        }
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => std::env::var("HOME")
+            .map_or_else(
+                |_| path.to_owned(),
+                |home| format!("{}{rest}", home.trim_end_matches('/')),
+            ),
         _ => path.to_owned(),
     }
 }
@@ -89,10 +126,15 @@ fn expandvars(path: &str) -> String {
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
-        let (name, tail, written) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+        let (name, tail, written) = match after
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'))
+        {
             Some((name, tail)) => (name, tail, format!("${{{name}}}")),
             None => {
-                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                let end = after
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(after.len());
                 (&after[..end], &after[end..], format!("${}", &after[..end]))
             }
         };
@@ -122,7 +164,12 @@ fn path_join(call: &Call) -> Result<Val> {
     match &call.input {
         Val::Str(path) => Ok(Val::Str(path.clone())),
         Val::List(_) | Val::Tuple(_) => {
-            let parts = call.input.items()?.iter().map(Val::string).collect::<Result<Vec<_>>>()?;
+            let parts = call
+                .input
+                .items()?
+                .iter()
+                .map(Val::string)
+                .collect::<Result<Vec<_>>>()?;
             Ok(Val::from(join(&parts)))
         }
         _ => Err(call.wrong_input("a text or a list")),
@@ -141,13 +188,31 @@ fn splitext(call: &Call) -> Result<Val> {
 }
 
 fn commonpath(call: &Call) -> Result<Val> {
-    let paths = call.input.items()?.iter().map(Val::string).collect::<Result<Vec<_>>>()?;
-    let split = |path: &String| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let paths = call
+        .input
+        .items()?
+        .iter()
+        .map(Val::string)
+        .collect::<Result<Vec<_>>>()?;
+    let split = |path: &String| {
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let mut common = paths.first().map(split).unwrap_or_default();
     for path in &paths {
-        let same = common.iter().zip(split(path)).take_while(|(a, b)| **a == *b).count();
+        let same = common
+            .iter()
+            .zip(split(path))
+            .take_while(|(a, b)| **a == *b)
+            .count();
         common.truncate(same);
     }
-    let root = if paths.first().is_some_and(|path| path.starts_with('/')) { "/" } else { "" };
+    let root = if paths.first().is_some_and(|path| path.starts_with('/')) {
+        "/"
+    } else {
+        ""
+    };
     Ok(Val::from(format!("{root}{}", common.join("/"))))
 }

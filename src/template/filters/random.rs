@@ -22,7 +22,11 @@ impl Source {
             Some(Val::Int(seed)) => {
                 let seed = seed.unsigned_abs();
                 #[expect(clippy::cast_possible_truncation, reason = "the number is taken apart")]
-                let words = if seed >> 32 == 0 { vec![seed as u32] } else { vec![seed as u32, (seed >> 32) as u32] };
+                let words = if seed >> 32 == 0 {
+                    vec![seed as u32]
+                } else {
+                    vec![seed as u32, (seed >> 32) as u32]
+                };
                 Source::Seeded(Box::new(Twister::new(&words)))
             }
             Some(seed) => {
@@ -36,7 +40,12 @@ impl Source {
                 }
                 let words: Vec<u32> = bytes
                     .chunks(4)
-                    .map(|chunk| chunk.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+                    .map(|chunk| {
+                        chunk
+                            .iter()
+                            .rev()
+                            .fold(0, |word, byte| word << 8 | u32::from(*byte))
+                    })
                     .collect();
                 Source::Seeded(Box::new(Twister::new(&words)))
             }
@@ -66,19 +75,31 @@ fn random(call: &Call) -> Result<Val> {
         let start = call.int(0, "start")?.unwrap_or(0);
         let step = call.int(1, "step")?.filter(|step| *step != 0).unwrap_or(1);
         let width = end.saturating_sub(start);
-        let count = if step > 0 { (width + step - 1).div_euclid(step) } else { (width + step + 1) / step };
-        let count = u64::try_from(count).ok().filter(|count| *count > 0).ok_or_else(empty)?;
+        let count = if step > 0 {
+            (width + step - 1).div_euclid(step)
+        } else {
+            (width + step + 1) / step
+        };
+        let count = u64::try_from(count)
+            .ok()
+            .filter(|count| *count > 0)
+            .ok_or_else(empty)?;
         let chosen = i64::try_from(source.below(count)).unwrap_or(0);
         return Ok(Val::Int(start + step * chosen));
     }
     let items = call.input.items()?;
-    let count = u64::try_from(items.len()).ok().filter(|count| *count > 0).ok_or_else(empty)?;
+    let count = u64::try_from(items.len())
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(empty)?;
     let chosen = usize::try_from(source.below(count)).unwrap_or(0);
     items.get(chosen).cloned().ok_or_else(empty)
 }
 
 fn shuffle(call: &Call) -> Result<Val> {
-    let seed = call.arg(0, "seed").filter(|seed| seed.truthy().unwrap_or(false));
+    let seed = call
+        .arg(0, "seed")
+        .filter(|seed| seed.truthy().unwrap_or(false));
     let mut source = Source::of(seed)?;
     let mut items = call.input.items()?;
     for last in (1..items.len()).rev() {
@@ -102,14 +123,18 @@ impl Twister {
         for i in 1..624 {
             count += 1;
             let last: u32 = state[i - 1];
-            state[i] = 1_812_433_253u32.wrapping_mul(last ^ last >> 30).wrapping_add(count);
+            state[i] = 1_812_433_253u32
+                .wrapping_mul(last ^ last >> 30)
+                .wrapping_add(count);
         }
         let key = if key.is_empty() { &[0] } else { key };
         let (mut i, mut j) = (1, 0);
         for _ in 0..key.len().max(624) {
             let last = state[i - 1];
             let place = u32::try_from(j).unwrap_or(0);
-            state[i] = (state[i] ^ (last ^ last >> 30).wrapping_mul(1_664_525)).wrapping_add(key[j]).wrapping_add(place);
+            state[i] = (state[i] ^ (last ^ last >> 30).wrapping_mul(1_664_525))
+                .wrapping_add(key[j])
+                .wrapping_add(place);
             (i, j) = (i + 1, (j + 1) % key.len());
             if i >= 624 {
                 state[0] = state[623];
@@ -119,7 +144,8 @@ impl Twister {
         for _ in 0..623 {
             let last = state[i - 1];
             let place = u32::try_from(i).unwrap_or(0);
-            state[i] = (state[i] ^ (last ^ last >> 30).wrapping_mul(1_566_083_941)).wrapping_sub(place);
+            state[i] =
+                (state[i] ^ (last ^ last >> 30).wrapping_mul(1_566_083_941)).wrapping_sub(place);
             i += 1;
             if i >= 624 {
                 state[0] = state[623];

@@ -26,11 +26,20 @@ pub fn compile(pattern: &str, ignore_case: bool, multiline: bool) -> Result<Arc<
     {
         return Ok(found.clone());
     }
-    let flags = format!("{}{}", if ignore_case { "i" } else { "" }, if multiline { "m" } else { "" });
+    let flags = format!(
+        "{}{}",
+        if ignore_case { "i" } else { "" },
+        if multiline { "m" } else { "" }
+    );
     let translated = translate(pattern, multiline);
-    let full = if flags.is_empty() { translated } else { format!("(?{flags}){translated}") };
-    let regex = Regex::new(&full)
-        .map_err(|error| Diagnostic::new(format!("`{pattern}` is not a regular expression: {error}")))?;
+    let full = if flags.is_empty() {
+        translated
+    } else {
+        format!("(?{flags}){translated}")
+    };
+    let regex = Regex::new(&full).map_err(|error| {
+        Diagnostic::new(format!("`{pattern}` is not a regular expression: {error}"))
+    })?;
     let regex = Arc::new(regex);
     if let Ok(mut keep) = KEEP.lock() {
         keep.insert(key, regex.clone());
@@ -82,9 +91,15 @@ fn translate(pattern: &str, multiline: bool) -> String {
 fn flags(call: &Call, first: usize) -> Result<(bool, bool)> {
     // regex_findall has them the other way round.
     if call.name == "regex_findall" {
-        return Ok((call.flag(first + 1, "ignorecase")?, call.flag(first, "multiline")?));
+        return Ok((
+            call.flag(first + 1, "ignorecase")?,
+            call.flag(first, "multiline")?,
+        ));
     }
-    Ok((call.flag(first, "ignorecase")?, call.flag(first + 1, "multiline")?))
+    Ok((
+        call.flag(first, "ignorecase")?,
+        call.flag(first + 1, "multiline")?,
+    ))
 }
 
 fn failed(error: &fancy_regex::Error) -> Diagnostic {
@@ -92,25 +107,39 @@ fn failed(error: &fancy_regex::Error) -> Diagnostic {
 }
 
 fn subject(call: &Call) -> Result<String> {
-    if matches!(call.input, Val::None) { Ok(String::new()) } else { call.input_text() }
+    if matches!(call.input, Val::None) {
+        Ok(String::new())
+    } else {
+        call.input_text()
+    }
 }
 
 fn search(call: &Call) -> Result<Val> {
     let (ignore_case, multiline) = flags(call, usize::MAX - 1)?;
     let regex = compile(&call.need(0, "regex")?.string()?, ignore_case, multiline)?;
     let text = subject(call)?;
-    let Some(found) = regex.captures(text.as_str()).map_err(|error| failed(&error))? else { return Ok(Val::None) };
+    let Some(found) = regex
+        .captures(text.as_str())
+        .map_err(|error| failed(&error))?
+    else {
+        return Ok(Val::None);
+    };
     let mut groups = Vec::new();
     for wanted in call.args.positional.iter().skip(1) {
         let wanted = wanted.string()?;
-        let name = wanted.strip_prefix("\\g<").and_then(|rest| rest.strip_suffix('>'));
+        let name = wanted
+            .strip_prefix("\\g<")
+            .and_then(|rest| rest.strip_suffix('>'));
         let name = name.or_else(|| wanted.strip_prefix('\\')).ok_or_else(|| {
-            Diagnostic::new(format!("`regex_search`: `{wanted}` is not a group")).help("write a group as `\\\\1` or `\\\\g<name>`")
+            Diagnostic::new(format!("`regex_search`: `{wanted}` is not a group"))
+                .help("write a group as `\\\\1` or `\\\\g<name>`")
         })?;
         groups.push(group(&found, name)?);
     }
     if groups.is_empty() {
-        return Ok(found.get(0).map_or(Val::None, |whole| Val::from(whole.as_str())));
+        return Ok(found
+            .get(0)
+            .map_or(Val::None, |whole| Val::from(whole.as_str())));
     }
     Ok(Val::list(groups))
 }
@@ -118,7 +147,11 @@ fn search(call: &Call) -> Result<Val> {
 fn group(found: &Captures<str>, name: &str) -> Result<Val> {
     let part = match name.parse::<usize>() {
         Ok(index) if index < found.len() => found.get(index),
-        Ok(_) => return Err(Diagnostic::new(format!("the expression has no group {name}"))),
+        Ok(_) => {
+            return Err(Diagnostic::new(format!(
+                "the expression has no group {name}"
+            )));
+        }
         Err(_) => found.name(name),
     };
     Ok(part.map_or(Val::None, |part| Val::from(part.as_str())))
@@ -151,13 +184,20 @@ fn replace(call: &Call) -> Result<Val> {
     let text = subject(call)?;
     let (out, times) = substituted(&regex, &text, &replacement, count)?;
     if mandatory != 0 && usize::try_from(mandatory) != Ok(times) {
-        return Err(Diagnostic::new(format!("`{pattern}` should match {mandatory} times, but matches {times} times")));
+        return Err(Diagnostic::new(format!(
+            "`{pattern}` should match {mandatory} times, but matches {times} times"
+        )));
     }
     Ok(Val::from(out))
 }
 
 /// `re.subn`; a count of 0 replaces all.
-fn substituted(regex: &Regex, text: &str, replacement: &str, count: usize) -> Result<(String, usize)> {
+fn substituted(
+    regex: &Regex,
+    text: &str,
+    replacement: &str,
+    count: usize,
+) -> Result<(String, usize)> {
     let mut out = String::new();
     let mut last = 0;
     let mut times = 0;
@@ -220,7 +260,11 @@ fn escape(call: &Call) -> Result<Val> {
     let special = match call.text(0, "re_type")?.as_deref() {
         None | Some("python") => "()[]{}?*+-|^$\\.&~# \t\n\r\u{b}\u{c}",
         Some("posix_basic") => "].[^$*\\",
-        Some(other) => return Err(Diagnostic::new(format!("`regex_escape` has no type `{other}`"))),
+        Some(other) => {
+            return Err(Diagnostic::new(format!(
+                "`regex_escape` has no type `{other}`"
+            )));
+        }
     };
     let mut out = String::new();
     for c in text.chars() {

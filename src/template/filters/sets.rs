@@ -11,9 +11,15 @@ use std::collections::HashSet;
 /// The filters of this file.
 pub const FILTERS: Table = &[
     ("unique", unique),
-    ("union", |call| distinct(call.input.items()?.into_iter().chain(other(call)?))),
-    ("intersect", |call| kept(call.input.items()?, &other(call)?, true)),
-    ("difference", |call| kept(call.input.items()?, &other(call)?, false)),
+    ("union", |call| {
+        distinct(call.input.items()?.into_iter().chain(other(call)?))
+    }),
+    ("intersect", |call| {
+        kept(call.input.items()?, &other(call)?, true)
+    }),
+    ("difference", |call| {
+        kept(call.input.items()?, &other(call)?, false)
+    }),
     ("symmetric_difference", |call| {
         let (a, b) = (call.input.items()?, other(call)?);
         let left = kept(a.clone(), &b, false)?.items()?;
@@ -24,7 +30,10 @@ pub const FILTERS: Table = &[
 fn other(call: &Call) -> Result<Vec<Val>> {
     match call.args.positional.first() {
         Some(other) => other.items(),
-        None => Err(Diagnostic::new(format!("`{}` needs a second list", call.name))),
+        None => Err(Diagnostic::new(format!(
+            "`{}` needs a second list",
+            call.name
+        ))),
     }
 }
 
@@ -47,7 +56,10 @@ struct Seen {
 
 impl Seen {
     fn of(items: &[Val]) -> Result<Self> {
-        let mut seen = Self { marks: HashSet::new(), others: Vec::new() };
+        let mut seen = Self {
+            marks: HashSet::new(),
+            others: Vec::new(),
+        };
         for item in items {
             seen.add(item)?;
         }
@@ -105,11 +117,15 @@ fn kept(items: Vec<Val>, others: &[Val], wanted: bool) -> Result<Val> {
 fn unique(call: &Call) -> Result<Val> {
     // Ansible's `unique` hands an unset case_sensitive on as false, so case is ignored, as in Jinja.
     let sensitive = call.flag(0, "case_sensitive")?;
-    let path = call.arg(1, "attribute").filter(|path| !matches!(path, Val::None));
+    let path = call
+        .arg(1, "attribute")
+        .filter(|path| !matches!(path, Val::None));
     let mut seen = Seen::of(&[])?;
     let mut out = Vec::new();
     for item in call.input.items()? {
-        let key = path.as_ref().map_or_else(|| item.clone(), |path| attribute(&item, path));
+        let key = path
+            .as_ref()
+            .map_or_else(|| item.clone(), |path| attribute(&item, path));
         key.check()?;
         if seen.add(&folded(&key, sensitive))? {
             out.push(item);

@@ -16,7 +16,10 @@ pub const FILTERS: Table = &[
 ];
 
 fn source(call: &Call) -> Result<Arc<SourceFile>> {
-    Ok(Arc::new(SourceFile { path: format!("({})", call.name), text: call.input_text()? }))
+    Ok(Arc::new(SourceFile {
+        path: format!("({})", call.name),
+        text: call.input_text()?,
+    }))
 }
 
 fn from_yaml(call: &Call) -> Result<Val> {
@@ -30,7 +33,11 @@ fn from_yaml_all(call: &Call) -> Result<Val> {
     match &call.input {
         Val::Str(_) => {
             let documents = crate::source::parse_all(&source(call)?)?;
-            documents.iter().map(plain).collect::<Result<Vec<_>>>().map(Val::list)
+            documents
+                .iter()
+                .map(plain)
+                .collect::<Result<Vec<_>>>()
+                .map(Val::list)
         }
         Val::None => Ok(Val::list(Vec::new())),
         other => Ok(other.clone()),
@@ -50,7 +57,8 @@ fn plain(node: &Node) -> Result<Val> {
             let mut entries = Entries::with_capacity(pairs.len());
             for (key, value) in pairs {
                 let key = plain(key)?;
-                let key = Key::of(&key).ok_or_else(|| Diagnostic::new(format!("a key cannot be {}", key.kind())))?;
+                let key = Key::of(&key)
+                    .ok_or_else(|| Diagnostic::new(format!("a key cannot be {}", key.kind())))?;
                 entries.insert(key, plain(value)?);
             }
             Val::dict(entries)
@@ -60,8 +68,15 @@ fn plain(node: &Node) -> Result<Val> {
 
 fn dump(call: &Call, indent: usize, flow: Option<bool>) -> Result<Val> {
     let size = |name: &str, default: usize| -> Result<usize> {
-        let place = if name == "indent" && call.name == "to_nice_yaml" { 0 } else { usize::MAX };
-        Ok(call.int(place, name)?.and_then(|size| usize::try_from(size).ok()).unwrap_or(default))
+        let place = if name == "indent" && call.name == "to_nice_yaml" {
+            0
+        } else {
+            usize::MAX
+        };
+        Ok(call
+            .int(place, name)?
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or(default))
     };
     let indent = size("indent", indent)?;
     let flow = match call.arg(usize::MAX, "default_flow_style") {
@@ -78,7 +93,9 @@ fn dump(call: &Call, indent: usize, flow: Option<bool>) -> Result<Val> {
         indent: None,
         best_indent: if (2..10).contains(&indent) { indent } else { 2 },
         width: size("width", 80)?,
-        sort: call.arg(usize::MAX, "sort_keys").map_or(Ok(true), |value| value.truthy())?,
+        sort: call
+            .arg(usize::MAX, "sort_keys")
+            .map_or(Ok(true), |value| value.truthy())?,
         flow,
         level: 0,
     };
@@ -87,11 +104,8 @@ fn dump(call: &Call, indent: usize, flow: Option<bool>) -> Result<Val> {
         emitter.whitespace = false;
         emitter.indention = false;
     }
-    let plain = emitter.node(&call.input, Place::Root)?;
+    emitter.node(&call.input, Place::Root)?;
     emitter.line_break();
-    if plain {
-        emitter.out.push_str("...\n");
-    }
     Ok(Val::from(emitter.out))
 }
 
@@ -148,7 +162,13 @@ impl Emitter {
         self.indention = true;
     }
 
-    fn indicator(&mut self, text: &str, need_whitespace: bool, is_whitespace: bool, is_indention: bool) {
+    fn indicator(
+        &mut self,
+        text: &str,
+        need_whitespace: bool,
+        is_whitespace: bool,
+        is_indention: bool,
+    ) {
         if need_whitespace && !self.whitespace {
             self.put(" ");
         }
@@ -167,32 +187,48 @@ impl Emitter {
         before
     }
 
-    /// Writes a value; whether it was a plain scalar.
-    fn node(&mut self, value: &Val, place: Place) -> Result<bool> {
+    fn node(&mut self, value: &Val, place: Place) -> Result<()> {
         match value {
             Val::List(_) | Val::Tuple(_) => {
                 let items = value.items()?;
-                let flow = self.level > 0 || items.is_empty() || self.flow.unwrap_or_else(|| items.iter().all(is_scalar));
-                if flow { self.flow_items(&items)? } else { self.block_items(&items, place)? }
-                Ok(false)
+                let flow = self.level > 0
+                    || items.is_empty()
+                    || self.flow.unwrap_or_else(|| items.iter().all(is_scalar));
+                if flow {
+                    self.flow_items(&items)
+                } else {
+                    self.block_items(&items, place)
+                }
             }
             Val::Dict(_) | Val::Object(crate::template::objects::Object::Scope(_)) => {
-                let mut entries: Vec<(Val, Val)> =
-                    value.entries()?.into_iter().map(|(key, value)| (key.val(), value)).collect();
+                let mut entries: Vec<(Val, Val)> = value
+                    .entries()?
+                    .into_iter()
+                    .map(|(key, value)| (key.val(), value))
+                    .collect();
                 if self.sort {
                     sort(&mut entries);
                 }
-                let flow =
-                    self.level > 0 || entries.is_empty() || self.flow.unwrap_or_else(|| entries.iter().all(|(_, value)| is_scalar(value)));
-                if flow { self.flow_entries(&entries)? } else { self.block_entries(&entries)? }
-                Ok(false)
+                let flow = self.level > 0
+                    || entries.is_empty()
+                    || self
+                        .flow
+                        .unwrap_or_else(|| entries.iter().all(|(_, value)| is_scalar(value)));
+                if flow {
+                    self.flow_entries(&entries)
+                } else {
+                    self.block_entries(&entries)
+                }
             }
             Val::Lazy(lazy) => self.node(&lazy.force()?, place),
             Val::Undefined(missing) => Err(missing.error.clone()),
-            Val::Str(text) => Ok(self.text(text, place, resolves_to_text(text))),
+            Val::Str(text) => {
+                self.text(text, place, resolves_to_text(text));
+                Ok(())
+            }
             Val::Unknown { .. } => {
                 touch();
-                Ok(false)
+                Ok(())
             }
             other => {
                 let text = match other {
@@ -201,7 +237,8 @@ impl Emitter {
                     Val::Float(number) => float(*number),
                     other => print::text(other),
                 };
-                Ok(self.text(&text, place, true))
+                self.text(&text, place, true);
+                Ok(())
             }
         }
     }
@@ -269,7 +306,7 @@ impl Emitter {
         }
     }
 
-    fn text(&mut self, text: &str, place: Place, implicit: bool) -> bool {
+    fn text(&mut self, text: &str, place: Place, implicit: bool) {
         let before = self.increase(true, false);
         let style = self.style(text, place, implicit);
         let split = place != Place::Key;
@@ -279,20 +316,27 @@ impl Emitter {
             Style::Double => self.double(text, split),
         }
         self.indent = before;
-        style == Style::Plain
     }
 
     fn style(&self, text: &str, place: Place, implicit: bool) -> Style {
         let found = analyze(text);
         let key = place == Place::Key;
-        let plain = if self.level > 0 { found.flow_plain } else { found.block_plain };
+        let plain = if self.level > 0 {
+            found.flow_plain
+        } else {
+            found.block_plain
+        };
         if key && text.contains('\n') {
             return Style::Double;
         }
         if plain && implicit && !(text.is_empty() && (self.level > 0 || key)) {
             return Style::Plain;
         }
-        if found.single { Style::Single } else { Style::Double }
+        if found.single {
+            Style::Single
+        } else {
+            Style::Double
+        }
     }
 
     fn plain(&mut self, text: &str, split: bool) {
@@ -303,7 +347,11 @@ impl Emitter {
         let mut spaces = false;
         for (index, c) in chars.iter().enumerate() {
             if *c == ' ' {
-                if split && !spaces && self.column > self.width && chars.get(index + 1) != Some(&' ') {
+                if split
+                    && !spaces
+                    && self.column > self.width
+                    && chars.get(index + 1) != Some(&' ')
+                {
                     self.write_indent();
                 } else {
                     self.put(" ");
@@ -327,7 +375,12 @@ impl Emitter {
             match c {
                 ' ' => {
                     let inside = index > 0 && index + 1 < chars.len();
-                    if split && !spaces && self.column > self.width && inside && chars[index + 1] != ' ' {
+                    if split
+                        && !spaces
+                        && self.column > self.width
+                        && inside
+                        && chars[index + 1] != ' '
+                    {
                         self.write_indent();
                     } else {
                         self.put(" ");
@@ -367,7 +420,9 @@ impl Emitter {
         let chars: Vec<char> = text.chars().collect();
         let mut spaces = false;
         for (index, c) in chars.iter().enumerate() {
-            if !printable(*c) || matches!(c, '\n' | '"' | '\\' | '\u{feff}' | '\u{2028}' | '\u{2029}') {
+            if !printable(*c)
+                || matches!(c, '\n' | '"' | '\\' | '\u{feff}' | '\u{2028}' | '\u{2029}')
+            {
                 let escaped = escape(*c);
                 self.put(&escaped);
                 spaces = false;
@@ -394,7 +449,10 @@ impl Emitter {
 }
 
 fn is_scalar(value: &Val) -> bool {
-    !matches!(value, Val::List(_) | Val::Tuple(_) | Val::Dict(_) | Val::Object(_))
+    !matches!(
+        value,
+        Val::List(_) | Val::Tuple(_) | Val::Dict(_) | Val::Object(_)
+    )
 }
 
 fn sort(entries: &mut [(Val, Val)]) {
@@ -402,7 +460,9 @@ fn sort(entries: &mut [(Val, Val)]) {
     let texts = entries.iter().all(|(key, _)| matches!(key, Val::Str(_)));
     let numbers = entries.iter().all(|(key, _)| key.number().is_some());
     if texts || numbers {
-        entries.sort_by(|a, b| crate::template::ops::order(&a.0, &b.0).unwrap_or(std::cmp::Ordering::Equal));
+        entries.sort_by(|a, b| {
+            crate::template::ops::order(&a.0, &b.0).unwrap_or(std::cmp::Ordering::Equal)
+        });
     }
 }
 
@@ -414,7 +474,11 @@ fn float(number: f64) -> String {
         return if number > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
     let text = print::float(number);
-    if text.contains('e') && !text.contains('.') { text.replacen('e', ".0e", 1) } else { text }
+    if text.contains('e') && !text.contains('.') {
+        text.replacen('e', ".0e", 1)
+    } else {
+        text
+    }
 }
 
 fn escape(c: char) -> String {
@@ -446,7 +510,9 @@ fn escape(c: char) -> String {
 }
 
 fn printable(c: char) -> bool {
-    c == '\n' || ('\u{20}'..='\u{7e}').contains(&c) || ('\u{a0}'..='\u{fffd}').contains(&c) && c != '\u{feff}'
+    c == '\n'
+        || ('\u{20}'..='\u{7e}').contains(&c)
+        || ('\u{a0}'..='\u{fffd}').contains(&c) && c != '\u{feff}'
 }
 
 struct Analysis {
@@ -458,10 +524,18 @@ struct Analysis {
 /// Which styles a text may be written in.
 fn analyze(text: &str) -> Analysis {
     if text.is_empty() {
-        return Analysis { flow_plain: false, block_plain: true, single: true };
+        return Analysis {
+            flow_plain: false,
+            block_plain: true,
+            single: true,
+        };
     }
     let chars: Vec<char> = text.chars().collect();
-    let blank = |index: usize| chars.get(index).is_none_or(|c| matches!(c, ' ' | '\t' | '\n' | '\r'));
+    let blank = |index: usize| {
+        chars
+            .get(index)
+            .is_none_or(|c| matches!(c, ' ' | '\t' | '\n' | '\r'))
+    };
     let document = text.starts_with("---") || text.starts_with("...");
     let (mut flow, mut block, mut special, mut broken) = (document, document, false, false);
     let (mut space_then_break, mut break_then_space) = (false, false);
@@ -469,7 +543,8 @@ fn analyze(text: &str) -> Analysis {
         let followed = blank(index + 1);
         if index == 0 {
             match c {
-                '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => {
+                '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"'
+                | '%' | '@' | '`' => {
                     (flow, block) = (true, true);
                 }
                 '?' | ':' => {
@@ -522,5 +597,6 @@ fn resolves_to_text(text: &str) -> bool {
         ))
         .ok()
     });
-    OTHER.as_ref().is_some_and(|other| !other.is_match(text)) && !matches!(text.chars().next(), Some('!' | '&' | '*'))
+    OTHER.as_ref().is_some_and(|other| !other.is_match(text))
+        && !matches!(text.chars().next(), Some('!' | '&' | '*'))
 }

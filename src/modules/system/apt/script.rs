@@ -24,7 +24,10 @@ pub(super) fn request(args: &Args, body: &str) -> Request {
 /// Fetches the package lists.
 pub(super) fn update(args: &Args) -> Request {
     let retries = args.int("update_cache_retries").unwrap_or(5).max(1);
-    let delay = args.int("update_cache_retry_max_delay").unwrap_or(12).max(1);
+    let delay = args
+        .int("update_cache_retry_max_delay")
+        .unwrap_or(12)
+        .max(1);
     request(
         args,
         &format!(
@@ -42,7 +45,11 @@ pub(super) fn update(args: &Args) -> Request {
 fn options(args: &Args) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut option = |text: String| words.push(quote::sh(&text));
-    for name in args.str_or("dpkg_options", "force-confdef,force-confold").split(',').filter(|name| !name.is_empty()) {
+    for name in args
+        .str_or("dpkg_options", "force-confdef,force-confold")
+        .split(',')
+        .filter(|name| !name.is_empty())
+    {
         option("-o".to_owned());
         option(format!("Dpkg::Options::=--{}", name.trim()));
     }
@@ -64,7 +71,11 @@ fn options(args: &Args) -> String {
         }
     }
     if args.bool_or("force", false) {
-        for name in ["--allow-downgrades", "--allow-remove-essential", "--allow-change-held-packages"] {
+        for name in [
+            "--allow-downgrades",
+            "--allow-remove-essential",
+            "--allow-change-held-packages",
+        ] {
             option(name.to_owned());
         }
     }
@@ -94,13 +105,19 @@ pub(super) fn install(args: &Args, verb: &str, names: &[String]) -> Request {
 /// Removes packages.
 pub(super) fn remove(args: &Args, names: &[String]) -> Request {
     let names = quote::sh_join(names.iter().map(String::as_str));
-    let body = format!("before=$(dpkg_state)\napt {} remove -- {names} || exit\n{}", options(args), told());
+    let body = format!(
+        "before=$(dpkg_state)\napt {} remove -- {names} || exit\n{}",
+        options(args),
+        told()
+    );
     request(args, &body)
 }
 
 /// The lines that tell whether dpkg's state changed.
 pub(super) fn told() -> String {
-    format!("[ \"$before\" = \"$(dpkg_state)\" ] && echo '{MARK}changed no' || echo '{MARK}changed yes'\n")
+    format!(
+        "[ \"$before\" = \"$(dpkg_state)\" ] && echo '{MARK}changed no' || echo '{MARK}changed yes'\n"
+    )
 }
 
 /// The outcome, or the error in apt's own words with what to do.
@@ -113,11 +130,17 @@ pub(super) fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<
             return Err(failure(args, reply));
         }
         for line in reply.out().lines() {
-            match line.strip_prefix(MARK).and_then(|told| told.split_once(' ')) {
+            match line
+                .strip_prefix(MARK)
+                .and_then(|told| told.split_once(' '))
+            {
                 Some(("changed", told)) => changed |= told == "yes",
                 Some(("updated", told)) => updated |= told == "yes",
                 Some(("time", time)) => {
-                    outcome.insert("cache_update_time".into(), time.parse::<i64>().unwrap_or(0).into());
+                    outcome.insert(
+                        "cache_update_time".into(),
+                        time.parse::<i64>().unwrap_or(0).into(),
+                    );
                 }
                 _ => {
                     stdout.push_str(line);
@@ -128,7 +151,9 @@ pub(super) fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<
         stderr.push_str(&reply.err());
     }
     outcome.insert("cache_updated".into(), updated.into());
-    let only_update = !["name", "deb", "upgrade", "autoremove"].iter().any(|name| args.has(name));
+    let only_update = !["name", "deb", "upgrade", "autoremove"]
+        .iter()
+        .any(|name| args.has(name));
     outcome.insert("changed".into(), (changed || only_update && updated).into());
     outcome.insert("stdout_lines".into(), lines(&stdout));
     outcome.insert("stderr_lines".into(), lines(&stderr));
@@ -140,7 +165,14 @@ pub(super) fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<
 /// What apt's error means.
 fn failure(args: &Args, reply: &Reply) -> Diagnostic {
     let text = format!("{}\n{}", reply.out(), reply.err());
-    let said = tail(&text.lines().filter(|line| !line.starts_with("hactl: ")).collect::<Vec<_>>().join("\n"), 15);
+    let said = tail(
+        &text
+            .lines()
+            .filter(|line| !line.starts_with("hactl: "))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        15,
+    );
     let no_lists = text.contains("hactl: no package lists");
     let missing: Vec<&str> = text.lines().filter_map(missing).collect();
     if !missing.is_empty() {
@@ -154,7 +186,10 @@ fn failure(args: &Args, reply: &Reply) -> Diagnostic {
             error.help("add `update_cache: true` if the lists may be old; else check the spelling and the repositories")
         };
     }
-    if let Some(holder) = text.lines().find_map(|line| line.split_once("held by process ").map(|(_, holder)| holder)) {
+    if let Some(holder) = text.lines().find_map(|line| {
+        line.split_once("held by process ")
+            .map(|(_, holder)| holder)
+    }) {
         let holder = quote::for_terminal(holder.trim_end_matches([' ', '.']));
         return failed(format!("another process holds apt's lock: {holder}"))
             .note(said)
@@ -179,7 +214,15 @@ fn missing(line: &str) -> Option<&str> {
     if let Some(name) = line.strip_prefix("Unable to locate package ") {
         return Some(name.trim());
     }
-    let quoted = line.strip_prefix("Package '").and_then(|rest| rest.split_once("' has no installation candidate"));
-    let version = line.strip_suffix("' was not found").and_then(|rest| rest.strip_prefix("Version '"));
-    quoted.map(|(name, _)| name).or_else(|| version.and_then(|rest| rest.rsplit_once('\'')).map(|(_, name)| name))
+    let quoted = line
+        .strip_prefix("Package '")
+        .and_then(|rest| rest.split_once("' has no installation candidate"));
+    let version = line
+        .strip_suffix("' was not found")
+        .and_then(|rest| rest.strip_prefix("Version '"));
+    quoted.map(|(name, _)| name).or_else(|| {
+        version
+            .and_then(|rest| rest.rsplit_once('\''))
+            .map(|(_, name)| name)
+    })
 }

@@ -8,7 +8,10 @@ pub(super) fn compare(a: &str, b: &str) -> Ordering {
     let (b_epoch, b) = epoch(b);
     let (a_upstream, a_revision) = a.rsplit_once('-').unwrap_or((a, ""));
     let (b_upstream, b_revision) = b.rsplit_once('-').unwrap_or((b, ""));
-    a_epoch.cmp(&b_epoch).then_with(|| part(a_upstream, b_upstream)).then_with(|| part(a_revision, b_revision))
+    a_epoch
+        .cmp(&b_epoch)
+        .then_with(|| part(a_upstream, b_upstream))
+        .then_with(|| part(a_revision, b_revision))
 }
 
 fn epoch(version: &str) -> (u64, &str) {
@@ -32,7 +35,9 @@ fn weight(c: Option<u8>) -> i32 {
 fn part(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     while !a.is_empty() || !b.is_empty() {
-        while a.first().is_some_and(|c| !c.is_ascii_digit()) || b.first().is_some_and(|c| !c.is_ascii_digit()) {
+        while a.first().is_some_and(|c| !c.is_ascii_digit())
+            || b.first().is_some_and(|c| !c.is_ascii_digit())
+        {
             let order = weight(a.first().copied()).cmp(&weight(b.first().copied()));
             if order.is_ne() {
                 return order;
@@ -42,7 +47,10 @@ fn part(a: &str, b: &str) -> Ordering {
         }
         let (a_digits, a_rest) = digits(a);
         let (b_digits, b_rest) = digits(b);
-        let order = a_digits.len().cmp(&b_digits.len()).then_with(|| a_digits.cmp(b_digits));
+        let order = a_digits
+            .len()
+            .cmp(&b_digits.len())
+            .then_with(|| a_digits.cmp(b_digits));
         if order.is_ne() {
             return order;
         }
@@ -53,9 +61,15 @@ fn part(a: &str, b: &str) -> Ordering {
 
 /// The number at the start, without leading zeros, and what follows.
 fn digits(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|c| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .position(|c| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, rest) = text.split_at(end);
-    let zeros = number.iter().position(|c| *c != b'0').unwrap_or(number.len());
+    let zeros = number
+        .iter()
+        .position(|c| *c != b'0')
+        .unwrap_or(number.len());
     (&number[zeros..], rest)
 }
 
@@ -65,7 +79,18 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_as_dpkg_orders_them() {
-        let ordered = ["0.9", "1.0~rc1", "1.0", "1.0-1", "1.0-1+b1", "1.0a", "1.0+dfsg-1", "1.2", "1.10", "1:0.1"];
+        let ordered = [
+            "0.9",
+            "1.0~rc1",
+            "1.0",
+            "1.0-1",
+            "1.0-1+b1",
+            "1.0a",
+            "1.0+dfsg-1",
+            "1.2",
+            "1.10",
+            "1:0.1",
+        ];
         for pair in ordered.windows(2) {
             assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
             assert_eq!(compare(pair[1], pair[0]), Ordering::Greater, "{pair:?}");

@@ -24,8 +24,13 @@ impl Wish {
     /// Reads an item.
     pub fn read(text: &str) -> Result<Self> {
         let wrong = || {
-            Diagnostic::new(format!("`{}` is not the name of a package", quote::for_terminal(text)))
-                .help("a name is lower-case letters, digits and + - . ; a version follows as `name=1.2`")
+            Diagnostic::new(format!(
+                "`{}` is not the name of a package",
+                quote::for_terminal(text)
+            ))
+            .help(
+                "a name is lower-case letters, digits and + - . ; a version follows as `name=1.2`",
+            )
         };
         let (head, version, at_least) = if let Some((head, version)) = text.split_once(">=") {
             (head.trim(), Some(version.trim()), true)
@@ -34,12 +39,18 @@ impl Wish {
         } else {
             (text.trim(), None, false)
         };
-        let (head, release) = head.split_once('/').map_or((head, None), |(head, release)| (head, Some(release)));
-        let (name, arch) = head.split_once(':').map_or((head, None), |(name, arch)| (name, Some(arch)));
+        let (head, release) = head
+            .split_once('/')
+            .map_or((head, None), |(head, release)| (head, Some(release)));
+        let (name, arch) = head
+            .split_once(':')
+            .map_or((head, None), |(name, arch)| (name, Some(arch)));
         let fits = |text: &str, more: &str| {
             !text.is_empty()
                 && !text.starts_with('-')
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c) || more.contains(c))
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c) || more.contains(c))
         };
         let fine = fits(name, "*?[]_")
             && arch.is_none_or(|arch| fits(arch, ""))
@@ -49,7 +60,13 @@ impl Wish {
             return Err(wrong());
         }
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Ok(Self { name: name.to_owned(), arch: owned(arch), version: owned(version), at_least, release: owned(release) })
+        Ok(Self {
+            name: name.to_owned(),
+            arch: owned(arch),
+            version: owned(version),
+            at_least,
+            release: owned(release),
+        })
     }
 
     /// Whether the merged package probe cannot answer it.
@@ -59,14 +76,19 @@ impl Wish {
 
     /// As dpkg-query is asked.
     pub fn query(&self) -> String {
-        self.arch.as_ref().map_or_else(|| self.name.clone(), |arch| format!("{}:{arch}", self.name))
+        self.arch
+            .as_ref()
+            .map_or_else(|| self.name.clone(), |arch| format!("{}:{arch}", self.name))
     }
 
     /// As apt-get is told.
     pub fn argument(&self) -> String {
         let version = self.version.as_ref().filter(|_| !self.at_least);
         let version = version.map_or_else(String::new, |version| format!("={version}"));
-        let release = self.release.as_ref().map_or_else(String::new, |release| format!("/{release}"));
+        let release = self
+            .release
+            .as_ref()
+            .map_or_else(String::new, |release| format!("/{release}"));
         format!("{}{version}{release}", self.query())
     }
 
@@ -77,7 +99,11 @@ impl Wish {
 
     /// Whether it means that package.
     pub fn covers(&self, name: &str, arch: &str) -> bool {
-        matches(&self.name, name) && self.arch.as_ref().is_none_or(|wanted| matches!(wanted.as_str(), "any" | "native") || wanted == arch)
+        matches(&self.name, name)
+            && self
+                .arch
+                .as_ref()
+                .is_none_or(|wanted| matches!(wanted.as_str(), "any" | "native") || wanted == arch)
     }
 
     /// Whether an installed version is good.

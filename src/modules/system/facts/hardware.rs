@@ -9,11 +9,24 @@ pub(super) fn add(seen: &Sections, facts: &mut Map<String, Value>) {
     processors(seen, facts);
     memory(seen, facts);
     mounts(seen, facts);
-    let uptime = seen.line("/proc/uptime").split('.').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    let uptime = seen
+        .line("/proc/uptime")
+        .split('.')
+        .next()
+        .and_then(|number| number.parse::<u64>().ok())
+        .unwrap_or(0);
     facts.insert("uptime_seconds".into(), json!(uptime));
-    let loads: Vec<f64> = seen.line("/proc/loadavg").split(' ').take(3).filter_map(|load| load.parse().ok()).collect();
+    let loads: Vec<f64> = seen
+        .line("/proc/loadavg")
+        .split(' ')
+        .take(3)
+        .filter_map(|load| load.parse().ok())
+        .collect();
     if let [one, five, fifteen] = loads[..] {
-        facts.insert("loadavg".into(), json!({"1m": one, "5m": five, "15m": fifteen}));
+        facts.insert(
+            "loadavg".into(),
+            json!({"1m": one, "5m": five, "15m": fifteen}),
+        );
     }
     for (name, file) in [
         ("bios_date", "bios_date"),
@@ -30,7 +43,10 @@ pub(super) fn add(seen: &Sections, facts: &mut Map<String, Value>) {
         ("system_vendor", "sys_vendor"),
     ] {
         let value = seen.line(&format!("/sys/class/dmi/id/{file}"));
-        facts.insert(name.into(), json!(if value.is_empty() { "NA" } else { value }));
+        facts.insert(
+            name.into(),
+            json!(if value.is_empty() { "NA" } else { value }),
+        );
     }
 }
 
@@ -38,7 +54,12 @@ fn processors(seen: &Sections, facts: &mut Map<String, Value>) {
     let (mut list, mut sockets) = (Vec::new(), BTreeSet::new());
     let (mut vcpus, mut cores, mut siblings) = (0_u64, 1_u64, 1_u64);
     for line in seen.section("cpu") {
-        let Some((key, value)) = line.split_once(':').map(|(key, value)| (key.trim(), value.trim())) else { continue };
+        let Some((key, value)) = line
+            .split_once(':')
+            .map(|(key, value)| (key.trim(), value.trim()))
+        else {
+            continue;
+        };
         match key {
             "processor" => {
                 vcpus += 1;
@@ -51,12 +72,19 @@ fn processors(seen: &Sections, facts: &mut Map<String, Value>) {
             _ => {}
         }
     }
-    let count = if sockets.is_empty() { vcpus.max(1) } else { sockets.len() as u64 };
+    let count = if sockets.is_empty() {
+        vcpus.max(1)
+    } else {
+        sockets.len() as u64
+    };
     for (name, value) in [
         ("processor", json!(list)),
         ("processor_count", json!(count)),
         ("processor_cores", json!(cores)),
-        ("processor_threads_per_core", json!((siblings / cores.max(1)).max(1))),
+        (
+            "processor_threads_per_core",
+            json!((siblings / cores.max(1)).max(1)),
+        ),
         ("processor_vcpus", json!(vcpus)),
         ("processor_nproc", json!(vcpus)),
     ] {
@@ -69,7 +97,12 @@ fn memory(seen: &Sections, facts: &mut Map<String, Value>) {
         .file("/proc/meminfo")
         .iter()
         .filter_map(|line| line.split_once(':'))
-        .filter_map(|(key, rest)| Some((key, rest.split_whitespace().next()?.parse::<u64>().ok()? / 1024)))
+        .filter_map(|(key, rest)| {
+            Some((
+                key,
+                rest.split_whitespace().next()?.parse::<u64>().ok()? / 1024,
+            ))
+        })
         .collect();
     let mb = |key: &str| sizes.get(key).copied().unwrap_or(0);
     let (total, free) = (mb("MemTotal"), mb("MemFree"));
@@ -91,9 +124,16 @@ fn memory(seen: &Sections, facts: &mut Map<String, Value>) {
 
 /// `\040` and the like in `/proc/mounts`.
 fn unescaped(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (code, character)| text.replace(code, character))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (code, character)| {
+        text.replace(code, character)
+    })
 }
 
 fn mounts(seen: &Sections, facts: &mut Map<String, Value>) {
@@ -101,7 +141,11 @@ fn mounts(seen: &Sections, facts: &mut Map<String, Value>) {
     let mut spaces: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
     for line in lines.iter().filter_map(|line| line.strip_prefix("space ")) {
         let words: Vec<&str> = line.splitn(6, ' ').collect();
-        let numbers: Vec<u64> = words.iter().take(5).filter_map(|word| word.parse().ok()).collect();
+        let numbers: Vec<u64> = words
+            .iter()
+            .take(5)
+            .filter_map(|word| word.parse().ok())
+            .collect();
         if let (Ok(numbers), Some(path)) = (<[u64; 5]>::try_from(numbers), words.get(5)) {
             spaces.insert(path, numbers);
         }
@@ -109,7 +153,9 @@ fn mounts(seen: &Sections, facts: &mut Map<String, Value>) {
     let mut mounts = Vec::new();
     for line in lines.iter().filter_map(|line| line.strip_prefix("mount ")) {
         let words: Vec<&str> = line.split(' ').collect();
-        let [device, path, fstype, options, dump, passno] = words[..] else { continue };
+        let [device, path, fstype, options, dump, passno] = words[..] else {
+            continue;
+        };
         let path = unescaped(path);
         let mut mount = json!({
             "device": unescaped(device), "mount": path, "fstype": fstype, "options": options,
@@ -126,7 +172,10 @@ fn mounts(seen: &Sections, facts: &mut Map<String, Value>) {
             map.insert("block_used".into(), json!(total.saturating_sub(*available)));
             map.insert("inode_total".into(), json!(inodes));
             map.insert("inode_available".into(), json!(inodes_free));
-            map.insert("inode_used".into(), json!(inodes.saturating_sub(*inodes_free)));
+            map.insert(
+                "inode_used".into(),
+                json!(inodes.saturating_sub(*inodes_free)),
+            );
         }
         mounts.push(mount);
     }

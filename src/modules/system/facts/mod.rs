@@ -19,7 +19,10 @@ const SCRIPT: &str = include_str!("facts.sh");
 
 /// The script that sees a host's facts.
 pub fn facts_probe() -> Request {
-    Request { timeout_seconds: Some(60), ..Request::sh(SCRIPT) }
+    Request {
+        timeout_seconds: Some(60),
+        ..Request::sh(SCRIPT)
+    }
 }
 
 /// Reads its answer: facts by Ansible's names without the `ansible_` prefix.
@@ -89,8 +92,18 @@ impl<'a> Sections<'a> {
 
     /// `KEY=value` lines of a file, quotes removed.
     fn assignments(&self, path: &str) -> BTreeMap<&'a str, String> {
-        let pairs = self.file(path).iter().filter_map(|line| line.split_once('='));
-        pairs.map(|(key, value)| (key.trim(), shlex::split(value).unwrap_or_default().join(" "))).collect()
+        let pairs = self
+            .file(path)
+            .iter()
+            .filter_map(|line| line.split_once('='));
+        pairs
+            .map(|(key, value)| {
+                (
+                    key.trim(),
+                    shlex::split(value).unwrap_or_default().join(" "),
+                )
+            })
+            .collect()
     }
 }
 

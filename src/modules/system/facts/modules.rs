@@ -9,7 +9,13 @@ use serde_json::json;
 
 pub(in crate::modules::system) static SETUP: Simple = Simple {
     spec: &Spec {
-        names: &["setup", "ansible.builtin.setup", "ansible.legacy.setup", "gather_facts", "ansible.builtin.gather_facts"],
+        names: &[
+            "setup",
+            "ansible.builtin.setup",
+            "ansible.legacy.setup",
+            "gather_facts",
+            "ansible.builtin.gather_facts",
+        ],
         params: &[
             Param::new("gather_subset", Kind::List),
             Param::new("gather_timeout", Kind::Int),
@@ -27,9 +33,16 @@ pub(in crate::modules::system) static SETUP: Simple = Simple {
 };
 
 fn setup(args: &Args, seen: &[Seen]) -> Result<Decision> {
-    let filters: Vec<String> = args.list("filter").into_iter().filter(|filter| !filter.is_empty()).collect();
+    let filters: Vec<String> = args
+        .list("filter")
+        .into_iter()
+        .filter(|filter| !filter.is_empty())
+        .collect();
     let wanted = |name: &str| {
-        filters.is_empty() || filters.iter().any(|filter| matches(filter, name) || matches(&format!("ansible_{filter}"), name))
+        filters.is_empty()
+            || filters
+                .iter()
+                .any(|filter| matches(filter, name) || matches(&format!("ansible_{filter}"), name))
     };
     let facts: Map<String, Value> = parse_facts(reply(seen, 0)?)?
         .into_iter()
@@ -50,7 +63,9 @@ pub(in crate::modules::system) static PING: Simple = Simple {
     probe: |_| Ok(vec![Probe::Run(Request::sh("true"))]),
     diff: |args, seen| {
         good_reply(seen, 0)?;
-        Ok(Decision::Same(outcome(json!({"ping": args.str_or("data", "pong")}))))
+        Ok(Decision::Same(outcome(
+            json!({"ping": args.str_or("data", "pong")}),
+        )))
     },
     finish: done,
 };
@@ -58,28 +73,42 @@ pub(in crate::modules::system) static PING: Simple = Simple {
 pub(in crate::modules::system) static PACKAGE_FACTS: Simple = Simple {
     spec: &Spec {
         names: &["package_facts", "ansible.builtin.package_facts"],
-        params: &[Param::new("manager", Kind::List), Param::new("strategy", Kind::Str)],
+        params: &[
+            Param::new("manager", Kind::List),
+            Param::new("strategy", Kind::Str),
+        ],
         read_only: true,
         summary: "lists the installed packages as facts",
         ..Spec::EMPTY
     },
     probe: |_| {
-        let format = "${db:Status-Status} ${Package} ${Version} ${Architecture} ${Section} ${Origin}\\n";
-        Ok(vec![Probe::Run(Request::sh(format!("dpkg-query -W -f '{format}'")))])
+        let format =
+            "${db:Status-Status} ${Package} ${Version} ${Architecture} ${Section} ${Origin}\\n";
+        Ok(vec![Probe::Run(Request::sh(format!(
+            "dpkg-query -W -f '{format}'"
+        )))])
     },
     diff: |_, seen| {
         let mut packages = Map::new();
         for line in good_reply(seen, 0)?.out().lines() {
             let words: Vec<&str> = line.splitn(6, ' ').collect();
-            let ["installed", name, version, arch, section, origin] = words[..] else { continue };
+            let ["installed", name, version, arch, section, origin] = words[..] else {
+                continue;
+            };
             let fact = json!({
                 "name": name, "version": version, "arch": arch, "category": section, "origin": origin, "source": "apt",
             });
-            if let Some(list) = packages.entry(name).or_insert_with(|| json!([])).as_array_mut() {
+            if let Some(list) = packages
+                .entry(name)
+                .or_insert_with(|| json!([]))
+                .as_array_mut()
+            {
                 list.push(fact);
             }
         }
-        Ok(Decision::Same(outcome(json!({"ansible_facts": {"packages": packages}}))))
+        Ok(Decision::Same(outcome(
+            json!({"ansible_facts": {"packages": packages}}),
+        )))
     },
     finish: done,
 };
@@ -112,19 +141,33 @@ pub(in crate::modules::system) static SERVICE_FACTS: Simple = Simple {
         }
         for line in units.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let [name, load, active, sub, ..] = words[..] else { continue };
+            let [name, load, active, sub, ..] = words[..] else {
+                continue;
+            };
             let state = match (sub, active) {
                 ("running", _) => "running",
                 (_, "failed") => "failed",
                 _ if load == "not-found" => "inactive",
                 _ => "stopped",
             };
-            let fallback = if load == "not-found" { "not-found" } else { "static" };
-            let status = services.get(name).and_then(|fact| fact["status"].as_str()).unwrap_or(fallback).to_owned();
-            services
-                .insert(name.to_owned(), json!({"name": name, "state": state, "status": status, "source": "systemd"}));
+            let fallback = if load == "not-found" {
+                "not-found"
+            } else {
+                "static"
+            };
+            let status = services
+                .get(name)
+                .and_then(|fact| fact["status"].as_str())
+                .unwrap_or(fallback)
+                .to_owned();
+            services.insert(
+                name.to_owned(),
+                json!({"name": name, "state": state, "status": status, "source": "systemd"}),
+            );
         }
-        Ok(Decision::Same(outcome(json!({"ansible_facts": {"services": services}}))))
+        Ok(Decision::Same(outcome(
+            json!({"ansible_facts": {"services": services}}),
+        )))
     },
     finish: done,
 };

@@ -75,7 +75,10 @@ pub(super) fn add(seen: &Sections, facts: &mut Map<String, Value>) {
         let flags = u32::from_str_radix(file("flags").trim_start_matches("0x"), 16).unwrap_or(0);
         let mut fact = Map::new();
         fact.insert("device".into(), json!(name));
-        fact.insert("active".into(), json!(matches!(file("operstate"), "up") || kind == "loopback" && flags & 1 == 1));
+        fact.insert(
+            "active".into(),
+            json!(matches!(file("operstate"), "up") || kind == "loopback" && flags & 1 == 1),
+        );
         fact.insert("mtu".into(), json!(file("mtu").parse::<u64>().unwrap_or(0)));
         fact.insert("type".into(), json!(kind));
         fact.insert("promisc".into(), json!(flags & 0x100 != 0));
@@ -86,7 +89,10 @@ pub(super) fn add(seen: &Sections, facts: &mut Map<String, Value>) {
             if let Some((first, others)) = adapter.v4.split_first() {
                 fact.insert("ipv4".into(), first.fact());
                 if !others.is_empty() {
-                    fact.insert("ipv4_secondaries".into(), others.iter().map(V4::fact).collect());
+                    fact.insert(
+                        "ipv4_secondaries".into(),
+                        others.iter().map(V4::fact).collect(),
+                    );
                 }
             }
             if !adapter.v6.is_empty() {
@@ -99,10 +105,22 @@ pub(super) fn add(seen: &Sections, facts: &mut Map<String, Value>) {
         names.push(name);
         facts.insert(name.replace(['-', ':'], "_"), Value::Object(fact));
     }
-    let all4 = adapters.values().flat_map(|adapter| &adapter.v4).filter(|v4| !v4.address.is_loopback());
-    facts.insert("all_ipv4_addresses".into(), all4.map(|v4| v4.address.to_string()).collect());
-    let all6 = adapters.values().flat_map(|adapter| &adapter.v6).filter(|v6| !v6.address.is_loopback());
-    facts.insert("all_ipv6_addresses".into(), all6.map(|v6| v6.address.to_string()).collect());
+    let all4 = adapters
+        .values()
+        .flat_map(|adapter| &adapter.v4)
+        .filter(|v4| !v4.address.is_loopback());
+    facts.insert(
+        "all_ipv4_addresses".into(),
+        all4.map(|v4| v4.address.to_string()).collect(),
+    );
+    let all6 = adapters
+        .values()
+        .flat_map(|adapter| &adapter.v6)
+        .filter(|v6| !v6.address.is_loopback());
+    facts.insert(
+        "all_ipv6_addresses".into(),
+        all6.map(|v6| v6.address.to_string()).collect(),
+    );
     facts.insert("interfaces".into(), json!(names));
     facts.insert("default_ipv4".into(), default4(seen, &adapters, &types));
     facts.insert("default_ipv6".into(), default6(seen, &adapters, &types));
@@ -112,11 +130,28 @@ pub(super) fn add(seen: &Sections, facts: &mut Map<String, Value>) {
 /// Lines of `ip -o addr show`.
 fn from_ip(lines: &[&str], adapters: &mut BTreeMap<String, Adapter>) {
     for line in lines {
-        let words: Vec<&str> = line.split(['\\', ' ']).filter(|word| !word.is_empty()).collect();
-        let [_, name, family, address, ..] = words[..] else { continue };
-        let name = name.trim_end_matches(':').split('@').next().unwrap_or_default();
-        let after = |key: &str| words.iter().position(|word| *word == key).and_then(|at| words.get(at + 1)).copied();
-        let (address, prefix) = address.split_once('/').unwrap_or((address, if family == "inet" { "32" } else { "128" }));
+        let words: Vec<&str> = line
+            .split(['\\', ' '])
+            .filter(|word| !word.is_empty())
+            .collect();
+        let [_, name, family, address, ..] = words[..] else {
+            continue;
+        };
+        let name = name
+            .trim_end_matches(':')
+            .split('@')
+            .next()
+            .unwrap_or_default();
+        let after = |key: &str| {
+            words
+                .iter()
+                .position(|word| *word == key)
+                .and_then(|at| words.get(at + 1))
+                .copied()
+        };
+        let (address, prefix) = address
+            .split_once('/')
+            .unwrap_or((address, if family == "inet" { "32" } else { "128" }));
         let prefix = prefix.parse().unwrap_or(32);
         let adapter = adapters.entry(name.to_owned()).or_default();
         match family {
@@ -124,10 +159,17 @@ fn from_ip(lines: &[&str], adapters: &mut BTreeMap<String, Adapter>) {
                 if let Ok(address) = address.parse() {
                     let label = words.get(4..).and_then(|rest| {
                         let at = rest.iter().position(|word| *word == "scope")?;
-                        rest.get(at + 2..)?.iter().find(|word| word.starts_with(name))
+                        rest.get(at + 2..)?
+                            .iter()
+                            .find(|word| word.starts_with(name))
                     });
                     let label = label.map_or(name, |label| label).to_owned();
-                    adapter.v4.push(V4 { address, prefix, broadcast: after("brd").unwrap_or("").to_owned(), label });
+                    adapter.v4.push(V4 {
+                        address,
+                        prefix,
+                        broadcast: after("brd").unwrap_or("").to_owned(),
+                        label,
+                    });
                 }
             }
             "inet6" => {
@@ -138,7 +180,11 @@ fn from_ip(lines: &[&str], adapters: &mut BTreeMap<String, Adapter>) {
                         Some("site") => "site",
                         _ => "global",
                     };
-                    adapter.v6.push(V6 { address, prefix, scope });
+                    adapter.v6.push(V6 {
+                        address,
+                        prefix,
+                        scope,
+                    });
                 }
             }
             _ => {}
@@ -161,9 +207,17 @@ fn routes<'a>(seen: &Sections<'a>) -> Vec<Route<'a>> {
         .iter()
         .filter_map(|line| {
             let words: Vec<&'a str> = line.split_whitespace().collect();
-            let [adapter, destination, gateway, _, _, _, metric, mask, ..] = words[..] else { return None };
+            let [adapter, destination, gateway, _, _, _, metric, mask, ..] = words[..] else {
+                return None;
+            };
             let gateway = Ipv4Addr::from_bits(hex(gateway)?);
-            Some(Route { adapter, destination: hex(destination)?, gateway, metric: metric.parse().ok()?, mask: hex(mask)? })
+            Some(Route {
+                adapter,
+                destination: hex(destination)?,
+                gateway,
+                metric: metric.parse().ok()?,
+                mask: hex(mask)?,
+            })
         })
         .collect()
 }
@@ -178,7 +232,9 @@ fn from_kernel(seen: &Sections, adapters: &mut BTreeMap<String, Adapter>) {
             last = address.parse::<Ipv4Addr>().ok();
         } else if line == "/32 host LOCAL" {
             let Some(address) = last.take() else { continue };
-            let covering = routes.iter().filter(|route| route.mask != 0 && address.to_bits() & route.mask == route.destination);
+            let covering = routes.iter().filter(|route| {
+                route.mask != 0 && address.to_bits() & route.mask == route.destination
+            });
             let route = covering.max_by_key(|route| route.mask);
             let (name, prefix) = match route {
                 Some(route) => (route.adapter, route.mask.count_ones()),
@@ -186,37 +242,68 @@ fn from_kernel(seen: &Sections, adapters: &mut BTreeMap<String, Adapter>) {
                 None => continue,
             };
             let broadcast = Ipv4Addr::from_bits(address.to_bits() | !mask(prefix)).to_string();
-            let broadcast = if name == "lo" { String::new() } else { broadcast };
+            let broadcast = if name == "lo" {
+                String::new()
+            } else {
+                broadcast
+            };
             let adapter = adapters.entry(name.to_owned()).or_default();
             if !adapter.v4.iter().any(|v4| v4.address == address) {
-                adapter.v4.push(V4 { address, prefix, broadcast, label: name.to_owned() });
+                adapter.v4.push(V4 {
+                    address,
+                    prefix,
+                    broadcast,
+                    label: name.to_owned(),
+                });
             }
         }
     }
     for line in seen.file("/proc/net/if_inet6") {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [address, _, prefix, scope, _, name] = words[..] else { continue };
-        let (Ok(bits), Ok(prefix)) = (u128::from_str_radix(address, 16), u32::from_str_radix(prefix, 16)) else { continue };
+        let [address, _, prefix, scope, _, name] = words[..] else {
+            continue;
+        };
+        let (Ok(bits), Ok(prefix)) = (
+            u128::from_str_radix(address, 16),
+            u32::from_str_radix(prefix, 16),
+        ) else {
+            continue;
+        };
         let scope = match scope {
             "10" => "host",
             "20" => "link",
             "40" => "site",
             _ => "global",
         };
-        adapters.entry(name.to_owned()).or_default().v6.push(V6 { address: Ipv6Addr::from_bits(bits), prefix, scope });
+        adapters.entry(name.to_owned()).or_default().v6.push(V6 {
+            address: Ipv6Addr::from_bits(bits),
+            prefix,
+            scope,
+        });
     }
 }
 
-fn default4(seen: &Sections, adapters: &BTreeMap<String, Adapter>, types: &BTreeMap<&str, &str>) -> Value {
+fn default4(
+    seen: &Sections,
+    adapters: &BTreeMap<String, Adapter>,
+    types: &BTreeMap<&str, &str>,
+) -> Value {
     let routes = routes(seen);
-    let Some(route) = routes.iter().filter(|route| route.destination == 0 && route.mask == 0).min_by_key(|route| route.metric)
+    let Some(route) = routes
+        .iter()
+        .filter(|route| route.destination == 0 && route.mask == 0)
+        .min_by_key(|route| route.metric)
     else {
         return json!({});
     };
     let name = route.adapter;
     let mut fact = json!({"interface": name, "gateway": route.gateway.to_string(), "alias": name});
-    let Some(map) = fact.as_object_mut() else { return fact };
-    let reaches = |v4: &&V4| route.gateway.to_bits() & mask(v4.prefix) == v4.address.to_bits() & mask(v4.prefix);
+    let Some(map) = fact.as_object_mut() else {
+        return fact;
+    };
+    let reaches = |v4: &&V4| {
+        route.gateway.to_bits() & mask(v4.prefix) == v4.address.to_bits() & mask(v4.prefix)
+    };
     let all = adapters.get(name).map_or(&[][..], |adapter| &adapter.v4);
     if let Some(v4) = all.iter().find(reaches).or_else(|| all.first()) {
         map.insert("address".into(), json!(v4.address.to_string()));
@@ -230,26 +317,48 @@ fn default4(seen: &Sections, adapters: &BTreeMap<String, Adapter>, types: &BTree
     fact
 }
 
-fn hardware(seen: &Sections, name: &str, types: &BTreeMap<&str, &str>, map: &mut Map<String, Value>) {
+fn hardware(
+    seen: &Sections,
+    name: &str,
+    types: &BTreeMap<&str, &str>,
+    map: &mut Map<String, Value>,
+) {
     let file = |file: &str| seen.line(&format!("/sys/class/net/{name}/{file}"));
     map.insert("macaddress".into(), json!(file("address")));
     map.insert("mtu".into(), json!(file("mtu").parse::<u64>().unwrap_or(0)));
-    map.insert("type".into(), json!(types.get(name).copied().unwrap_or("unknown")));
+    map.insert(
+        "type".into(),
+        json!(types.get(name).copied().unwrap_or("unknown")),
+    );
 }
 
-fn default6(seen: &Sections, adapters: &BTreeMap<String, Adapter>, types: &BTreeMap<&str, &str>) -> Value {
+fn default6(
+    seen: &Sections,
+    adapters: &BTreeMap<String, Adapter>,
+    types: &BTreeMap<&str, &str>,
+) -> Value {
     let hex = |text: &str| u128::from_str_radix(text, 16).ok();
     let defaults = seen.file("/proc/net/ipv6_route").iter().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [destination, "00", _, _, gateway, metric, _, _, _, name] = words[..] else { return None };
+        let [destination, "00", _, _, gateway, metric, _, _, _, name] = words[..] else {
+            return None;
+        };
         let (gateway, metric) = (hex(gateway)?, u32::from_str_radix(metric, 16).ok()?);
         (hex(destination)? == 0 && gateway != 0 && name != "lo").then_some((metric, gateway, name))
     });
-    let Some((_, gateway, name)) = defaults.min() else { return json!({}) };
+    let Some((_, gateway, name)) = defaults.min() else {
+        return json!({});
+    };
     let mut fact = json!({"interface": name, "gateway": Ipv6Addr::from_bits(gateway).to_string()});
-    let Some(map) = fact.as_object_mut() else { return fact };
+    let Some(map) = fact.as_object_mut() else {
+        return fact;
+    };
     let all = adapters.get(name).map_or(&[][..], |adapter| &adapter.v6);
-    if let Some(v6) = all.iter().find(|v6| v6.scope == "global").or_else(|| all.first()) {
+    if let Some(v6) = all
+        .iter()
+        .find(|v6| v6.scope == "global")
+        .or_else(|| all.first())
+    {
         map.insert("address".into(), json!(v6.address.to_string()));
         map.insert("prefix".into(), json!(v6.prefix.to_string()));
         map.insert("scope".into(), json!(v6.scope));
@@ -261,11 +370,22 @@ fn default6(seen: &Sections, adapters: &BTreeMap<String, Adapter>, types: &BTree
 fn dns(seen: &Sections) -> Value {
     let mut dns = Map::new();
     for line in seen.file("/etc/resolv.conf") {
-        let words: Vec<&str> = line.split(['#', ';']).next().unwrap_or_default().split_whitespace().collect();
-        let Some((key, values)) = words.split_first() else { continue };
+        let words: Vec<&str> = line
+            .split(['#', ';'])
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let Some((key, values)) = words.split_first() else {
+            continue;
+        };
         match *key {
             "nameserver" => {
-                if let Some(list) = dns.entry("nameservers").or_insert_with(|| json!([])).as_array_mut() {
+                if let Some(list) = dns
+                    .entry("nameservers")
+                    .or_insert_with(|| json!([]))
+                    .as_array_mut()
+                {
                     list.extend(values.iter().map(|value| json!(value)));
                 }
             }

@@ -14,13 +14,32 @@ fn answer(text: &str) -> Map<String, Value> {
 fn this_machine_tells_its_facts() {
     let reply = run(&facts_probe());
     let facts = parse_facts(&reply).expect("facts");
-    let trimmed = |path: &str| std::fs::read_to_string(path).expect("readable").trim().to_owned();
-    assert_eq!(facts["kernel"], json!(trimmed("/proc/sys/kernel/osrelease")));
-    assert_eq!(facts["nodename"], json!(trimmed("/proc/sys/kernel/hostname")));
+    let trimmed = |path: &str| {
+        std::fs::read_to_string(path)
+            .expect("readable")
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(
+        facts["kernel"],
+        json!(trimmed("/proc/sys/kernel/osrelease"))
+    );
+    assert_eq!(
+        facts["nodename"],
+        json!(trimmed("/proc/sys/kernel/hostname"))
+    );
     assert!(facts["memtotal_mb"].as_u64().is_some_and(|size| size > 0));
-    assert!(facts["processor_vcpus"].as_u64().is_some_and(|count| count > 0));
+    assert!(
+        facts["processor_vcpus"]
+            .as_u64()
+            .is_some_and(|count| count > 0)
+    );
     assert_eq!(facts["lo"]["ipv4"]["address"], json!("127.0.0.1"));
-    assert!(facts["date_time"]["epoch"].as_str().is_some_and(|text| text.parse::<u64>().is_ok()));
+    assert!(
+        facts["date_time"]["epoch"]
+            .as_str()
+            .is_some_and(|text| text.parse::<u64>().is_ok())
+    );
     assert!(facts["env"].get("PATH").is_some());
 }
 
@@ -38,8 +57,17 @@ fn distributions_are_named_as_ansible_names_them() {
     ];
     for (files, wanted) in cases {
         let facts = answer(&format!("@@files\n{files}"));
-        let names = ["distribution", "distribution_version", "distribution_major_version", "distribution_release", "os_family"];
-        assert_eq!(names.map(|name| facts[name].as_str().expect("text").to_owned()), wanted.map(str::to_owned));
+        let names = [
+            "distribution",
+            "distribution_version",
+            "distribution_major_version",
+            "distribution_release",
+            "os_family",
+        ];
+        assert_eq!(
+            names.map(|name| facts[name].as_str().expect("text").to_owned()),
+            wanted.map(str::to_owned)
+        );
     }
 }
 
@@ -63,8 +91,14 @@ fn addresses_are_found_with_and_without_ip() {
             "macaddress": "02:00:00:00:00:01", "mtu": 1500, "type": "ether",
         });
         assert_eq!(facts["default_ipv4"], wanted);
-        assert_eq!(facts["all_ipv4_addresses"], json!(["192.168.104.10", "192.168.104.200"]));
-        assert_eq!(facts["eth0"]["ipv4_secondaries"][0]["address"], json!("192.168.104.200"));
+        assert_eq!(
+            facts["all_ipv4_addresses"],
+            json!(["192.168.104.10", "192.168.104.200"])
+        );
+        assert_eq!(
+            facts["eth0"]["ipv4_secondaries"][0]["address"],
+            json!("192.168.104.200")
+        );
     }
 }
 
@@ -78,22 +112,37 @@ fn virtual_surroundings_are_told() {
         ("none", "NA", "NA"),
     ] {
         let facts = answer(&format!("@@virtual\n{lines}"));
-        assert_eq!((&facts["virtualization_type"], &facts["virtualization_role"]), (&json!(kind), &json!(role)));
+        assert_eq!(
+            (&facts["virtualization_type"], &facts["virtualization_role"]),
+            (&json!(kind), &json!(role))
+        );
     }
 }
 
 #[test]
 fn local_facts_and_odd_environments_are_read() {
     let facts = answer("@@local a\n{\"x\": 1}\n\n@@local b\n[s]\nK=v\n@@env\nA=1\n@@files\nB=2");
-    assert_eq!(facts["local"], json!({"a": {"x": 1}, "b": {"s": {"k": "v"}}}));
+    assert_eq!(
+        facts["local"],
+        json!({"a": {"x": 1}, "b": {"s": {"k": "v"}}})
+    );
     assert_eq!(facts["env"], json!({"A": "1", "B": "2"}));
 }
 
 #[test]
 fn setup_filters_and_prefixes() {
     let args = args(&SETUP, json!({"filter": "ansible_kernel*"}));
-    let outcome = same(SETUP.diff(&args, &see(&SETUP.probe(&args).expect("probe"))).expect("facts"));
-    let names: Vec<_> = outcome["ansible_facts"].as_object().expect("map").keys().cloned().collect();
+    let outcome = same(
+        SETUP
+            .diff(&args, &see(&SETUP.probe(&args).expect("probe")))
+            .expect("facts"),
+    );
+    let names: Vec<_> = outcome["ansible_facts"]
+        .as_object()
+        .expect("map")
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(names, ["ansible_kernel", "ansible_kernel_version"]);
 }
 
@@ -101,11 +150,22 @@ fn setup_filters_and_prefixes() {
 fn services_and_packages_become_facts() {
     let text = "ssh.service loaded active running OpenSSH\nx.service not-found inactive dead x\n@@\nssh.service enabled enabled\n";
     let none = args(&SERVICE_FACTS, json!({}));
-    let outcome = same(SERVICE_FACTS.diff(&none, &[crate::modules::Seen::Reply(said(text))]).expect("facts"));
+    let outcome = same(
+        SERVICE_FACTS
+            .diff(&none, &[crate::modules::Seen::Reply(said(text))])
+            .expect("facts"),
+    );
     let ssh = json!({"name": "ssh.service", "state": "running", "status": "enabled", "source": "systemd"});
     assert_eq!(outcome["ansible_facts"]["services"]["ssh.service"], ssh);
     let text = "installed bash 5.2 amd64 shells \nconfig-files old 1 amd64 x \n";
-    let outcome = same(PACKAGE_FACTS.diff(&none, &[crate::modules::Seen::Reply(said(text))]).expect("facts"));
-    assert_eq!(outcome["ansible_facts"]["packages"]["bash"][0]["version"], json!("5.2"));
+    let outcome = same(
+        PACKAGE_FACTS
+            .diff(&none, &[crate::modules::Seen::Reply(said(text))])
+            .expect("facts"),
+    );
+    assert_eq!(
+        outcome["ansible_facts"]["packages"]["bash"][0]["version"],
+        json!("5.2")
+    );
     assert!(outcome["ansible_facts"]["packages"].get("old").is_none());
 }
