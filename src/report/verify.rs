@@ -82,7 +82,7 @@ fn faults(text: &mut String, outcome: &Outcome) {
         }
     }
     let dim = Style::new().dim();
-    let mut known: Vec<&&Finding> = bad.iter().filter(|finding| finding.lost.is_none()).collect();
+    let mut known: Vec<&Finding> = bad.iter().copied().filter(|finding| finding.lost.is_none()).collect();
     // The gravest last: that is what stays on the screen.
     known.sort_by_key(|finding| rank(finding.status));
     if !bad.is_empty() {
@@ -101,7 +101,24 @@ fn faults(text: &mut String, outcome: &Outcome) {
         let remedy = first.or(findings.first()).map_or("", |finding| finding.remedy.as_str());
         let _ = writeln!(text, "    {}  {remedy}", dim.apply_to("remedy  "));
     }
-    for finding in known {
+    // One cause makes many things unknown: it is said once.
+    let mut unknown: Vec<(&str, &str, Vec<&Finding>)> = Vec::new();
+    for finding in known.iter().filter(|finding| finding.status == Status::Unknown) {
+        match unknown.iter_mut().find(|(place, why, _)| *place == finding.place && *why == finding.observed) {
+            Some((.., group)) => group.push(finding),
+            None => unknown.push((&finding.place, &finding.observed, vec![finding])),
+        }
+    }
+    for (_, why, group) in unknown.iter().filter(|(.., group)| group.len() > 1) {
+        let ids: Vec<&str> = group.iter().map(|finding| finding.check.id).collect();
+        let _ = writeln!(text, "{}  {} checks{}", sign(Status::Unknown), ids.len(), on(group[0]));
+        let _ = writeln!(text, "    {}  {}", dim.apply_to("which   "), ids.join(", "));
+        let _ = writeln!(text, "    {}  {why}", dim.apply_to("observed"));
+    }
+    let alone = |finding: &Finding| {
+        finding.status != Status::Unknown || unknown.iter().any(|(.., group)| group.len() == 1 && std::ptr::eq(group[0], finding))
+    };
+    for finding in known.into_iter().filter(|finding| alone(finding)) {
         let _ = writeln!(text, "{}  {}{}", sign(finding.status), finding.check.id, on(finding));
         for (label, value) in [("expected", &finding.expected), ("observed", &finding.observed), ("remedy  ", &finding.remedy)] {
             let _ = writeln!(text, "    {}  {value}", dim.apply_to(label));

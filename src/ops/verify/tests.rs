@@ -140,6 +140,15 @@ impl Names for &[(&'static str, &'static str, &'static [&'static str])] {
     }
 }
 
+/// Answers one after the other, as the script gives them.
+fn turns(names: &[&str]) -> Reply {
+    let answers = names.iter().map(|name| {
+        let body = json!({ "hostname": name }).to_string();
+        format!("HTTP/1.1 200 X\r\nContent-Length: {}\r\n\r\n{body}\n--hactl-next-answer-5f1c--\n", body.len())
+    });
+    said(0, &answers.collect::<String>(), "")
+}
+
 fn units(names: &[&str]) -> Reply {
     let blocks: Vec<String> = names
         .iter()
@@ -206,10 +215,7 @@ fn good(host: &str, key: &str) -> Option<Reply> {
         ("welcome_app", "units") => Some(units(&["welcome_app.service"])),
         ("welcome_app", "settings") => text("root 600\n"),
         ("welcome_app", "health") => Some(web(200, &json!({"status": "ok", "hostname": about}).to_string())),
-        ("welcome_app", "turn") => {
-            let turn: usize = about.parse().ok()?;
-            Some(web(200, &json!({"hostname": format!("app{}", turn % 2 + 1)}).to_string()))
-        }
+        ("welcome_app", "turns") => Some(turns(&["app1", "app2", "app1", "app2", "app1"])),
         ("postgresql", "clusters") => text("15 main 5432 online active enabled auto\n"),
         ("postgresql", "state") => text(&server(host == "db2").to_string()),
         ("postgresql", "write") if host == "db2" => Some(said(3, "", "ERROR:  25006\n")),
@@ -269,7 +275,7 @@ fn every_fault_is_named() {
             "unknown postgresql.slots", "unknown postgresql.synchronous", "unknown postgresql.standby-refuses-writes db1",
         ]),
         ("standby stopped", |s| {
-            s.set("db2", "postgresql.state", said(2, "", "psql: error: connection to server failed: No such file or directory\n"));
+            s.set("db2", "postgresql.state", said(2, "", "psql: error: connection to server on socket failed: No such file or directory\n\tIs the server running?\n"));
             s.state("db1", "/senders", json!([]));
             s.state("db1", "/slots/0/active", json!(false));
         }, &[
@@ -355,7 +361,7 @@ fn every_fault_is_named() {
         ("application stopped", |s| {
             s.out("app2", "welcome_app.units", "Id=welcome_app.service\nLoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\n");
             for viewer in ["app1", "db1"] { s.set(viewer, "welcome_app.health.app2", refused()); }
-            for turn in ["1", "3"] { s.set("app1", &format!("welcome_app.turn.{turn}"), web(200, r#"{"hostname":"app1"}"#)); }
+            s.set("app1", "welcome_app.turns", turns(&["app1"; 5]));
         }, &["fail welcome_app.running app2", "fail welcome_app.health app2 seen from app1", "fail welcome_app.health app2 seen from db1", "fail welcome_app.balanced"]),
         ("application degraded", |s| s.set("db1", "welcome_app.health.app1", web(500, r#"{"status":"degraded","hostname":"app1"}"#)), &["fail welcome_app.health app1 seen from db1"]),
         ("another host answers", |s| s.set("db1", "welcome_app.health.app1", web(200, r#"{"hostname":"app2"}"#)), &["fail welcome_app.health app1 seen from db1"]),

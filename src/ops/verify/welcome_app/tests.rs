@@ -111,6 +111,7 @@ fn a_trip_ends_with_nothing_left_whatever_happens() {
         ("all well", Service::default(), vec![]),
         ("refused", Service { odd: vec![("POST", 1, web(400, "no"))], ..Service::default() }, vec!["fail welcome_app.upload", "unknown welcome_app.images", "unknown postgresql.marker"]),
         ("not made", Service { odd: vec![("POST", 1, web(503, "no writable database"))], ..Service::default() }, vec!["fail welcome_app.upload", "unknown welcome_app.images", "unknown postgresql.marker"]),
+        ("nobody there", Service { odd: vec![("POST", 1, said(7, "", "connect: No route to host"))], ..Service::default() }, vec!["fail welcome_app.upload", "unknown welcome_app.images", "unknown postgresql.marker"]),
         ("made, but the answer is lost", Service { odd: vec![("POST", 1, gone())], made_anyway: true, ..Service::default() }, vec!["fail welcome_app.upload", "unknown welcome_app.images", "unknown postgresql.marker"]),
         ("the host that looks dies at the upload", Service { lost: vec![("app1", 0)], ..Service::default() }, vec!["unknown welcome_app.upload", "unknown welcome_app.images", "unknown postgresql.marker"]),
         ("the host that looks dies at the images", Service { lost: vec![("app1", 1)], ..Service::default() }, vec!["unknown welcome_app.images the entrance", "unknown welcome_app.images app1", "unknown welcome_app.images app2"]),
@@ -133,6 +134,7 @@ fn what_could_not_be_deleted_is_a_fault() {
     let odd = (1..=3).map(|turn| ("DELETE", turn, web(503, "no"))).collect();
     let findings = Service { odd, ..Service::default() }.travel(None);
     assert_eq!(bad(&findings), ["fail welcome_app.removed"]);
+    // Whether it was made is not known: that is no "nothing stays".
     let odd = vec![("POST", 1, said(124, "", "")), ("LIST", 1, web(503, ""))];
     let findings = Service { odd, made_anyway: true, ..Service::default() }.travel(None);
     assert!(bad(&findings).contains(&"unknown welcome_app.removed".to_owned()), "{:?}", bad(&findings));
@@ -145,5 +147,23 @@ fn stopped_at_any_step_it_cleans_up() {
         service.travel(Some(step));
         assert!(service.stored.is_empty(), "stopped at {step}");
         assert_eq!(service.uploads, usize::from(step > 0), "stopped at {step}");
+    }
+}
+
+#[test]
+fn only_what_old_trips_left_is_swept() {
+    let now: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().expect("a time");
+    let hex = "0123456789abcdef0123456789abcdef";
+    for (quote, made, swept) in [
+        (format!("hactl verify {hex}"), "2026-01-01T11:00:00.5Z", true),
+        (format!("hactl verify {hex}"), "2026-01-01T11:55:00Z", false),
+        (format!("hactl verify {hex}"), "2026-01-01T13:00:00Z", false),
+        (format!("hactl verify {hex}"), "", false),
+        (format!("hactl verify {hex} is fun"), "2026-01-01T11:00:00Z", false),
+        ("hactl verify is what I like".to_owned(), "2026-01-01T11:00:00Z", false),
+        (hex.to_owned(), "2026-01-01T11:00:00Z", false),
+    ] {
+        let list = json!({"items": [{"id": 5, "quote": quote, "created_at": made}]});
+        assert_eq!(!leftovers(&list, now).is_empty(), swept, "{quote} {made}");
     }
 }
