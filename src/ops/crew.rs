@@ -203,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn a_shell_that_ends_is_a_lost_host() {
         let mut crew = Crew::open(vec![here("a")], 4).await;
-        let work = [("a".to_owned(), vec![Request::sh("kill -9 $PPID $$")])].into();
+        let work = [("a".to_owned(), vec![Request::sh("read -r _ _ _ shell _ </proc/$PPID/stat; kill -9 \"$shell\"")])].into();
         assert!(crew.round(work).await["a"].is_err());
         assert!(crew.lost("a").is_some());
         crew.reopen().await;

@@ -10,6 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 
 /// The whole exchange; a server that never ends its answer is cut off by the request's time limit.
 const SCRIPT: &str = r#"exec 3<>"/dev/tcp/$1/$2" || exit 7; cat >&3; exec cat <&3"#;
+/// The same several times, each answer followed by a line of its own; ends at the first that finds nobody.
+const REPEATED: &str = r#"request=$(cat; echo x); for turn in $(seq "$3"); do exec 3<>"/dev/tcp/$1/$2" || exit 7
+printf '%s' "${request%x}" >&3; cat <&3; exec 3>&-; printf '%s' "$4"; done"#;
+/// What stands between the answers of [`Call::repeated`].
+const BETWEEN: &str = "\n--hactl-next-answer-5f1c--\n";
+/// The exit code of the script when nobody listened: then nothing was sent either.
+const NOBODY: i32 = 7;
 /// Seconds that one exchange may take.
 const LIMIT: u64 = 12;
 
@@ -73,6 +80,15 @@ impl Call {
             sh_join(["bash", "-c", SCRIPT, "http", &self.address, &port])
         ))
         .stdin(self.bytes());
+        request.timeout_seconds = Some(LIMIT);
+        request
+    }
+
+    /// The command that makes this request several times, one after the other; for [`responses`].
+    pub fn repeated(&self, times: usize) -> Request {
+        let (port, times) = (self.port.to_string(), times.to_string());
+        let words = ["bash", "-c", REPEATED, "http", &self.address, &port, &times, BETWEEN];
+        let mut request = Request::sh(format!("exec {}", sh_join(words))).stdin(self.bytes());
         request.timeout_seconds = Some(LIMIT);
         request
     }
@@ -174,6 +190,28 @@ impl Response {
             .collect();
         format!("{} {text}", self.status).trim_end().to_owned()
     }
+}
+
+/// Whether a call reached nobody, so that certainly nothing came of it.
+pub fn reached_nobody(reply: &Reply) -> bool {
+    reply.code == NOBODY && reply.stdout.is_empty()
+}
+
+/// Reads the replies to [`Call::repeated`]; the error says why the first of them is missing.
+pub fn responses(reply: &Reply, times: usize) -> Result<Vec<Response>, String> {
+    let mut found = Vec::new();
+    let mut rest = reply.stdout.as_slice();
+    while let Some(end) = find(rest, BETWEEN.as_bytes()) {
+        let (one, more) = rest.split_at(end);
+        let one = Reply { code: 0, stdout: one.to_vec(), ..Reply::default() };
+        found.push(response(&one)?);
+        rest = more.get(BETWEEN.len()..).unwrap_or_default();
+    }
+    if found.len() == times {
+        return Ok(found);
+    }
+    let last = Reply { stdout: rest.to_vec(), ..reply.clone() };
+    Err(response(&last).err().unwrap_or_else(|| format!("{} of {times} answers", found.len())))
 }
 
 /// Reads the reply to a [`Call`]; the error says in a few words what went wrong.
@@ -301,6 +339,19 @@ mod tests {
         ] {
             assert_eq!(response(&reply).expect_err("no answer"), reason);
         }
+    }
+
+    #[test]
+    fn several_answers_are_told_apart() {
+        let one = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+        let two = "HTTP/1.0 503 No\r\n\r\nb\n";
+        let both = format!("{one}{BETWEEN}{two}{BETWEEN}");
+        let statuses = |reply: &Reply, times| responses(reply, times).map(|all| all.iter().map(|r| (r.status, r.body.clone())).collect::<Vec<_>>());
+        assert_eq!(statuses(&reply(0, both.as_bytes(), ""), 2), Ok(vec![(200, b"a".to_vec()), (503, b"b\n".to_vec())]));
+        let cut = reply(NOBODY, format!("{one}{BETWEEN}").as_bytes(), "connect: No route to host");
+        assert_eq!(statuses(&cut, 2), Err("no route to host".to_owned()));
+        assert!(!reached_nobody(&cut) && reached_nobody(&reply(NOBODY, b"", "")));
+        assert_eq!(statuses(&reply(124, one.as_bytes(), ""), 2), Err("0 of 2 answers".to_owned()));
     }
 
     /// A real server and a real bash: all byte values there and back.

@@ -25,6 +25,7 @@ pub fn text(outcome: &Outcome, options: Options) -> String {
     let mut text = String::new();
     let groups = by_check(outcome);
     let width = groups.iter().map(|group| measure_text_width(group[0].check.what)).max().unwrap_or_default();
+    let signs = if outcome.findings.all().iter().any(|finding| finding.status == Status::Unknown) { 11 } else { 6 };
     let mut component = "";
     for group in &groups {
         let check = group[0].check;
@@ -44,7 +45,7 @@ pub fn text(outcome: &Outcome, options: Options) -> String {
             many => format!("{good} of {} · {}", many.len(), check.id),
         };
         let pad = " ".repeat(width.saturating_sub(measure_text_width(check.what)));
-        let _ = writeln!(text, "  {}  {}{pad}  {}", sign(worst), check.what, Style::new().dim().apply_to(shorten(&note)));
+        let _ = writeln!(text, "  {}  {}{pad}  {}", console::pad_str(&sign(worst), signs, console::Alignment::Left, None), check.what, Style::new().dim().apply_to(shorten(&note)));
         if options.verbose {
             for finding in group {
                 let _ = writeln!(text, "      {}  {}: {}", finding.status.word(), place(finding), finding.observed);
@@ -81,7 +82,7 @@ fn faults(text: &mut String, outcome: &Outcome) {
         }
     }
     let dim = Style::new().dim();
-    let mut known: Vec<&&Finding> = bad.iter().filter(|finding| finding.lost.is_none()).collect();
+    let mut known: Vec<&Finding> = bad.iter().copied().filter(|finding| finding.lost.is_none()).collect();
     // The gravest last: that is what stays on the screen.
     known.sort_by_key(|finding| rank(finding.status));
     if !bad.is_empty() {
@@ -100,7 +101,24 @@ fn faults(text: &mut String, outcome: &Outcome) {
         let remedy = first.or(findings.first()).map_or("", |finding| finding.remedy.as_str());
         let _ = writeln!(text, "    {}  {remedy}", dim.apply_to("remedy  "));
     }
-    for finding in known {
+    // One cause makes many things unknown: it is said once.
+    let mut unknown: Vec<(&str, &str, Vec<&Finding>)> = Vec::new();
+    for finding in known.iter().filter(|finding| finding.status == Status::Unknown) {
+        match unknown.iter_mut().find(|(place, why, _)| *place == finding.place && *why == finding.observed) {
+            Some((.., group)) => group.push(finding),
+            None => unknown.push((&finding.place, &finding.observed, vec![finding])),
+        }
+    }
+    for (_, why, group) in unknown.iter().filter(|(.., group)| group.len() > 1) {
+        let ids: Vec<&str> = group.iter().map(|finding| finding.check.id).collect();
+        let _ = writeln!(text, "{}  {} checks{}", sign(Status::Unknown), ids.len(), on(group[0]));
+        let _ = writeln!(text, "    {}  {}", dim.apply_to("which   "), ids.join(", "));
+        let _ = writeln!(text, "    {}  {why}", dim.apply_to("observed"));
+    }
+    let alone = |finding: &Finding| {
+        finding.status != Status::Unknown || unknown.iter().any(|(.., group)| group.len() == 1 && std::ptr::eq(group[0], finding))
+    };
+    for finding in known.into_iter().filter(|finding| alone(finding)) {
         let _ = writeln!(text, "{}  {}{}", sign(finding.status), finding.check.id, on(finding));
         for (label, value) in [("expected", &finding.expected), ("observed", &finding.observed), ("remedy  ", &finding.remedy)] {
             let _ = writeln!(text, "    {}  {value}", dim.apply_to(label));
@@ -225,4 +243,51 @@ pub fn write_junit(path: &Path, outcome: &Outcome, options: Options) -> Result<(
         });
     }
     fs_err::write(path, junit::document(&suites)).map_err(|error| Diagnostic::new(format!("cannot write the JUnit report: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::verify::{Check, Findings, Verdict};
+
+    static ONE: Check = Check::fail("haproxy.one", "one thing holds", "mend one");
+    static TWO: Check = Check::warn("haproxy.two", "another thing holds", "mend two");
+    static DB: Check = Check::fail("postgresql.db", "the database holds", "mend it");
+    static REACHED: Check = Check::fail("common.reached", "every host answers", "start it");
+
+    fn outcome() -> Outcome {
+        let mut findings = Findings::default();
+        findings.add(&REACHED, "lb3", Verdict::Unreached("lb3".into()));
+        if let Some(last) = findings.last_mut() {
+            "cannot connect to 192.0.2.3: timed out".clone_into(&mut last.observed);
+        }
+        findings.add(&DB, "", Verdict::Good("db1 is the primary".into()));
+        findings.add(&ONE, "lb1", Verdict::Good("fine".into()));
+        findings.add(&ONE, "lb2", Verdict::bad("it holds", "it \u{1b}[31mdoes not"));
+        findings.add(&ONE, "lb3", Verdict::Unreached("lb3".into()));
+        findings.add(&TWO, "lb1", Verdict::bad("two", "none").advise("do this"));
+        // Made by another component, and shown with its own.
+        findings.add(&DB, "db2", Verdict::Unknown("no answer in time".into()));
+        Outcome { findings, hosts: 4, looks: 1, seconds: 1.25 }
+    }
+
+    #[test]
+    fn faults_come_last_with_what_to_do() {
+        insta::assert_snapshot!(console::strip_ansi_codes(&text(&outcome(), Options::default())));
+    }
+
+    #[test]
+    fn the_document_says_everything() {
+        insta::assert_snapshot!(json(&outcome(), Options::default()));
+    }
+
+    #[test]
+    fn warnings_fail_a_case_only_when_strict() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for (strict, failures) in [(false, 4), (true, 5)] {
+            write_junit(file.path(), &outcome(), Options { strict, verbose: false }).expect("written");
+            let text = fs_err::read_to_string(file.path()).expect("read");
+            assert_eq!(text.matches("<failure").count(), failures, "{text}");
+        }
+    }
 }

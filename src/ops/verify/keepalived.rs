@@ -155,7 +155,11 @@ fn neighbour(seen: &Seen, viewer: &str, holders: &[(String, String)]) -> Verdict
         return Verdict::Unknown("it has no neighbour entry for the address (another network?)".to_owned());
     };
     let [(host, interface)] = holders else {
-        return Verdict::bad("the one holder", format!("at {mac}, while {} have it", list(holders.iter().map(|(host, _)| host.as_str()))));
+        let holders = match holders {
+            [] => "no host has it".to_owned(),
+            many => format!("{} have it", list(many.iter().map(|(host, _)| host.as_str()))),
+        };
+        return Verdict::bad("at the one holder", format!("at {mac}, while {holders}"));
     };
     match seen.reply(host, LINKS).map(|reply| parse::links(&reply.out()).remove(interface)) {
         Ok(Some(own)) => Verdict::of(own == mac, format!("at {own} ({host})"), format!("at {mac}{}", if own == mac { format!(" ({host})") } else { String::new() })),

@@ -14,7 +14,7 @@ mod seen;
 mod tests;
 mod welcome_app;
 
-pub use check::{Check, Finding, Findings, Severity, Status};
+pub use check::{Check, Finding, Findings, Severity, Status, Verdict};
 pub use component::Component;
 
 use crate::base::{Diagnostic, Result, exit};

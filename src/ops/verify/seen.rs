@@ -118,12 +118,13 @@ impl Seen {
     }
 }
 
-/// The last line that a failed command said, for messages.
+/// What a failed command said, in one line: the line that names the error, or else the last one.
 pub fn last_words(reply: &Reply) -> String {
     let (err, out) = (reply.err(), reply.out());
-    err.lines()
-        .chain(out.lines())
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .map_or_else(|| format!("exit code {}", reply.code), str::to_owned)
+    let lines = || err.lines().chain(out.lines()).map(str::trim).filter(|line| !line.is_empty());
+    let names = |line: &&str| ["ERROR:", "FATAL:", "error:", "[ALERT]"].iter().any(|word| line.contains(word));
+    lines()
+        .find(names)
+        .or_else(|| lines().next_back())
+        .map_or_else(|| format!("exit code {}", reply.code), |line| line.trim_start_matches("psql: error: ").to_owned())
 }

@@ -62,12 +62,14 @@ ROLLBACK;
 \endif
 ";
 
-/// Each cluster of the host: version, name, port, status, unit's state, whether it is enabled, start.conf.
+/// Each cluster of the host: version, name, port, status, unit's state, whether it is enabled, start.conf. At boot
+/// postgresql.service starts every cluster whose start.conf says auto.
 const LIST: &str = r#"command -v pg_lsclusters >/dev/null 2>&1 || { echo 'PostgreSQL is not installed' >&2; exit 127; }
 pg_lsclusters --no-header | while read -r v c p s r; do
 u=postgresql@$v-$c.service
 start=$(sed -n '/^[a-z]/{s/[[:space:]].*//;p;}' "/etc/postgresql/$v/$c/start.conf" 2>/dev/null)
-echo "$v $c $p $s $(systemctl is-active "$u") $(systemctl is-enabled "$u" 2>/dev/null) ${start:-auto}"
+if systemctl -q is-enabled postgresql.service 2>/dev/null || systemctl -q is-enabled "$u" 2>/dev/null; then e=enabled; else e=disabled; fi
+echo "$v $c $p $s $(systemctl is-active "$u") $e ${start:-auto}"
 done"#;
 
 /// SQL for the server of a host, as its owner; what it prints is unaligned, without headers.

@@ -35,7 +35,9 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
             Verdict::Unreached(_) => Verdict::Unreached((*host).to_owned()),
             _ => Verdict::Unknown(format!("{one} is a primary, and what {host} is cannot be told")),
         },
-        ([], _) => Verdict::bad("one primary", "none takes writes").advise("start the primary if it only stopped; promote the standby that has the most if it is lost"),
+        ([], Some((host, _))) => Verdict::bad("one primary", format!("none that answers takes writes, and what {host} is cannot be told"))
+            .advise(format!("find out about {host} first: if it is a primary that comes back, promoting another makes two")),
+        ([], None) => Verdict::bad("one primary", "none takes writes").advise("start the primary if it only stopped; promote the standby that has the most if it is lost"),
         (many, _) => Verdict::bad("one primary", format!("{} all take writes", list(many.iter().copied())))
             .advise("stop the one that was not promoted last, at once, before clients write to both; it must rejoin"),
     });

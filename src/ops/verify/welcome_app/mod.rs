@@ -59,10 +59,7 @@ impl Component for WelcomeApp {
         if view.viewers.first() == Some(&host.name)
             && let Some((address, port)) = view.entrance()
         {
-            for turn in 0..turns(apps) {
-                let call = Call::get(&address, port, HEALTH);
-                asks.push(Ask::new(format!("welcome_app.turn.{turn}"), call.request()));
-            }
+            asks.push(Ask::new("welcome_app.turns", Call::get(&address, port, HEALTH).repeated(turns(apps))));
         }
         asks
     }
@@ -139,19 +136,21 @@ fn balanced(view: &View<'_>, seen: &Seen, apps: &[String]) -> Verdict {
     let Some(viewer) = view.viewers.first() else {
         return Verdict::Unknown("no host can look".to_owned());
     };
+    let reply = match seen.reply(viewer, "welcome_app.turns") {
+        Ok(reply) => reply,
+        Err(verdict) => return verdict,
+    };
     let mut names = BTreeSet::new();
-    for turn in 0..turns(apps) {
-        let reply = match seen.reply(viewer, &format!("welcome_app.turn.{turn}")) {
-            Ok(reply) => reply,
-            Err(verdict) => return verdict,
-        };
-        match http::response(reply) {
-            Ok(response) if response.status == 200 => {
+    match http::responses(reply, turns(apps)) {
+        Ok(responses) => {
+            for response in responses {
+                if response.status != 200 {
+                    return Verdict::bad("200 each time", response.summary());
+                }
                 names.extend(response.json().and_then(|body| body["hostname"].as_str().map(str::to_owned)));
             }
-            Ok(response) => return Verdict::bad("200 each time", response.summary()),
-            Err(why) => return Verdict::bad("200 each time", why),
         }
+        Err(why) => return Verdict::bad("200 each time", why),
     }
     let missing = apps.iter().any(|app| !names.contains(app));
     Verdict::of(

@@ -36,6 +36,8 @@ enum Step {
     /// Looks whether an upload without a clear answer was made.
     Search,
     Remove,
+    /// Deletes what a trip left that was ended by force.
+    Sweep,
     Over,
 }
 
@@ -56,11 +58,16 @@ pub struct Trip {
 
 /// How often a deletion that failed is tried again.
 const ATTEMPTS: usize = 3;
+/// How the quote of a trip begins.
+const MARK: &str = "hactl verify ";
+/// After so many seconds a trip is not under way any more.
+const LEFT_AFTER: i64 = 900;
+const LIST: &str = "/api/content?limit=1000";
 
 impl Trip {
     /// A trip with a marker of its own.
     pub fn new(plan: Plan) -> Self {
-        let marker = format!("hactl verify {:032x}", rand::random::<u128>());
+        let marker = format!("{MARK}{:032x}", rand::random::<u128>());
         Self {
             image: image(&marker),
             marker,
@@ -111,6 +118,7 @@ impl Trip {
             self.upload = Some(Verdict::Unknown("the host that sent it was lost".to_owned()));
             return self.to_search();
         };
+        let nobody = replies.first().is_some_and(http::reached_nobody);
         match replies.first().map(http::response) {
             Some(Ok(response)) if response.status == 201 => {
                 let body = response.json().unwrap_or_default();
@@ -129,7 +137,13 @@ impl Trip {
                     return None;
                 }
             }
-            Some(Err(why)) => self.upload = Some(Verdict::bad("201", why)),
+            Some(Err(why)) => {
+                self.upload = Some(Verdict::bad("201", why));
+                if nobody {
+                    self.step = Step::Over;
+                    return None;
+                }
+            }
             None => {}
         }
         self.to_search()
@@ -138,7 +152,7 @@ impl Trip {
     fn to_search(&mut self) -> Option<Round> {
         self.step = Step::Search;
         let (address, port) = &self.plan.entrance;
-        self.ask([Call::get(address, *port, "/api/content?limit=1000")])
+        self.ask([Call::get(address, *port, LIST)])
     }
 
     fn after_search(&mut self, replies: &Replies) -> Option<Round> {
@@ -238,7 +252,8 @@ impl Trip {
         let (id, url) = self.created.clone()?;
         let (address, port) = &self.plan.entrance;
         let delete = Call::delete(address, *port, &format!("/api/content/{id}"));
-        let round = self.ask(std::iter::once(delete).chain(self.image_calls(&url)));
+        let list = Call::get(address, *port, LIST);
+        let round = self.ask([delete, list].into_iter().chain(self.image_calls(&url)));
         if round.is_none() {
             self.step = Step::Over;
             self.removed = Some(Verdict::bad("deleted", format!("the quote `{}` could not be deleted: no host is left that could", self.marker)));
@@ -254,6 +269,11 @@ impl Trip {
             .map(http::response)
             .collect();
         let again = self.attempts < ATTEMPTS;
+        let (listed, mut found) = match found.as_slice() {
+            [deleted, listed, images @ ..] => (listed.clone().ok(), [std::slice::from_ref(deleted), images].concat()),
+            _ => (None, found),
+        };
+        found.truncate(2 + self.plan.apps.len());
         let (verdict, done) = match found.split_first() {
             // On a second attempt the first one may have done it.
             Some((Ok(deleted), images)) if deleted.status == 200 || (deleted.status == 404 && self.attempts > 1) => {
@@ -274,9 +294,36 @@ impl Trip {
         if !done && again {
             return self.to_remove();
         }
-        self.step = Step::Over;
-        None
+        self.step = Step::Sweep;
+        let (address, port) = &self.plan.entrance;
+        let old: Vec<Call> = listed
+            .and_then(|response| response.json())
+            .map(|list| leftovers(&list, jiff::Timestamp::now()))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|id| Call::delete(address, *port, &format!("/api/content/{id}")))
+            .collect();
+        if old.is_empty() { None } else { self.ask(old) }
     }
+}
+
+/// The ids of quotes that trips left which were ended by force: too old for one that is still under way.
+fn leftovers(list: &serde_json::Value, now: jiff::Timestamp) -> Vec<i64> {
+    list["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|item| {
+            let marker = item["quote"].as_str().and_then(|quote| quote.strip_prefix(MARK));
+            marker.is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        })
+        .filter(|item| {
+            let made = item["created_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+            made.is_some_and(|made| now.as_second() - made.as_second() > LEFT_AFTER)
+        })
+        .filter_map(|item| item["id"].as_i64())
+        .take(50)
+        .collect()
 }
 
 impl Trial for Trip {
@@ -288,7 +335,7 @@ impl Trial for Trip {
             Step::Search => self.after_search(replies),
             Step::Fetch => self.after_fetch(replies),
             Step::Remove => self.after_remove(replies),
-            Step::Over => None,
+            Step::Sweep | Step::Over => None,
         }
     }
 
@@ -339,5 +386,5 @@ fn image(marker: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "trip_tests.rs"]
+#[path = "tests.rs"]
 mod tests;
