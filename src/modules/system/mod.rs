@@ -4,10 +4,12 @@ mod apt;
 mod authorized_key;
 mod command;
 mod cron;
+mod debconf;
 mod facts;
 mod group;
 mod host;
 mod mount;
+mod repository;
 mod service;
 mod support;
 mod sysctl;
@@ -27,6 +29,10 @@ pub static TABLE: &[&'static dyn Module] = &[
     &service::SERVICE,
     &apt::APT,
     &apt::PACKAGE,
+    &repository::APT_REPOSITORY,
+    &repository::DEB822_REPOSITORY,
+    &debconf::DEBCONF,
+    &debconf::DPKG_SELECTIONS,
     &user::USER,
     &group::GROUP,
     &authorized_key::AUTHORIZED_KEY,

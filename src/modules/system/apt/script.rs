@@ -22,7 +22,7 @@ pub(super) fn request(args: &Args, body: &str) -> Request {
 }
 
 /// Fetches the package lists.
-pub(super) fn update(args: &Args) -> Request {
+pub(in crate::modules::system) fn update(args: &Args) -> Request {
     let retries = args.int("update_cache_retries").unwrap_or(5).max(1);
     let delay = args
         .int("update_cache_retry_max_delay")
