@@ -13,7 +13,9 @@ mod repository;
 mod service;
 mod support;
 mod sysctl;
+mod uri;
 mod user;
+mod wait_for;
 
 use super::Module;
 
@@ -33,6 +35,8 @@ pub static TABLE: &[&'static dyn Module] = &[
     &repository::DEB822_REPOSITORY,
     &debconf::DEBCONF,
     &debconf::DPKG_SELECTIONS,
+    &uri::URI,
+    &wait_for::WAIT_FOR,
     &user::USER,
     &group::GROUP,
     &authorized_key::AUTHORIZED_KEY,
