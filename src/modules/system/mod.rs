@@ -9,6 +9,7 @@ mod facts;
 mod group;
 mod host;
 mod mount;
+mod postgresql;
 mod repository;
 mod service;
 mod support;
@@ -35,6 +36,12 @@ pub static TABLE: &[&'static dyn Module] = &[
     &repository::DEB822_REPOSITORY,
     &debconf::DEBCONF,
     &debconf::DPKG_SELECTIONS,
+    &postgresql::USER,
+    &postgresql::DB,
+    &postgresql::EXT,
+    &postgresql::OWNER,
+    &postgresql::PRIVS,
+    &postgresql::QUERY,
     &uri::URI,
     &wait_for::WAIT_FOR,
     &user::USER,
