@@ -38,10 +38,15 @@ pub(super) static APT_REPOSITORY: Simple = Simple {
                 .help("use deb822_repository with its address, suite and key"));
         }
         if source(repo).is_none_or(|(enabled, _)| !enabled) {
-            return Err(Diagnostic::new(format!("`{}` is not a source of packages", quote::for_terminal(repo)))
-                .help("a source looks like `deb http://deb.debian.org/debian bookworm main`"));
+            return Err(Diagnostic::new(format!(
+                "`{}` is not a source of packages",
+                quote::for_terminal(repo)
+            ))
+            .help("a source looks like `deb http://deb.debian.org/debian bookworm main`"));
         }
-        Ok(vec![Probe::Run(Request::sh(format!("grep -asH '' /etc/apt/sources.list {LISTS}/*.list || true")))])
+        Ok(vec![Probe::Run(Request::sh(format!(
+            "grep -asH '' /etc/apt/sources.list {LISTS}/*.list || true"
+        )))])
     },
     diff: repository,
     finish: done,
@@ -50,7 +55,9 @@ pub(super) static APT_REPOSITORY: Simple = Simple {
 /// Whether a line of a list is a source, whether it is enabled, and its words.
 fn source(line: &str) -> Option<(bool, String)> {
     let line = line.trim();
-    let (enabled, line) = line.strip_prefix('#').map_or((true, line), |line| (false, line));
+    let (enabled, line) = line
+        .strip_prefix('#')
+        .map_or((true, line), |line| (false, line));
     let line = match line.find('#') {
         Some(at) if at > 0 => &line[..at],
         _ => line,
@@ -71,17 +78,30 @@ fn suggested(args: &Args, source: &str) -> String {
                 }
                 text.replace_range(from..=to, "");
             }
-            let address = text.split_whitespace().nth(1).unwrap_or_default().to_owned();
-            let address = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest).to_owned();
+            let address = text
+                .split_whitespace()
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned();
+            let address = address
+                .split_once("://")
+                .map_or(address.as_str(), |(_, rest)| rest)
+                .to_owned();
             let (host, path) = address.split_once('/').unwrap_or((&address, ""));
             let host = host.rsplit('@').next().unwrap_or_default();
-            let plain: String =
-                format!("{host}/{path}").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();
+            let plain: String = format!("{host}/{path}")
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' })
+                .collect();
             plain.split_whitespace().collect::<Vec<_>>().join("_")
         },
         str::to_owned,
     );
-    if name.starts_with('/') { format!("{name}.list") } else { format!("{LISTS}/{name}.list") }
+    if name.starts_with('/') {
+        format!("{name}.list")
+    } else {
+        format!("{LISTS}/{name}.list")
+    }
 }
 
 fn repository(args: &Args, seen: &[Seen]) -> Result<Decision> {
@@ -115,7 +135,11 @@ fn repository(args: &Args, seen: &[Seen]) -> Result<Decision> {
     }
     let suggested = suggested(args, &wanted);
     if present && !there {
-        let mut lines = files.iter().find(|(path, _)| *path == suggested).map(|(_, lines)| lines.clone()).unwrap_or_default();
+        let mut lines = files
+            .iter()
+            .find(|(path, _)| *path == suggested)
+            .map(|(_, lines)| lines.clone())
+            .unwrap_or_default();
         let before = lines.join("\n");
         lines.push(wanted.clone());
         changed.push((&suggested, before, lines));
@@ -123,16 +147,25 @@ fn repository(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let mut change = Change::default();
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for (path, before, lines) in changed {
-        let after = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        change.diffs.push(diff(path, before.as_str(), after.trim_end()));
+        let after = lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        change
+            .diffs
+            .push(diff(path, before.as_str(), after.trim_end()));
         if after.is_empty() {
             removed.push(path.to_owned());
-            change.requests.push(args.request(format!("rm -f -- {}", quote::sh(path))));
+            change
+                .requests
+                .push(args.request(format!("rm -f -- {}", quote::sh(path))));
         } else {
             if before.is_empty() {
                 added.push(path.to_owned());
             }
-            change.requests.push(write_file(args, path, &after, args.str_or("mode", "0644")));
+            change
+                .requests
+                .push(write_file(args, path, &after, args.str_or("mode", "0644")));
         }
     }
     change.outcome = outcome(json!({
@@ -182,10 +215,15 @@ pub(super) static DEB822_REPOSITORY: Simple = Simple {
     probe: |args| {
         let slug = slug(args);
         if slug.is_empty() {
-            return Err(Diagnostic::new("`name` of deb822_repository needs letters or digits"));
+            return Err(Diagnostic::new(
+                "`name` of deb822_repository needs letters or digits",
+            ));
         }
         let keys = format!("ls -- {KEYRINGS}/{slug}.asc {KEYRINGS}/{slug}.gpg 2>/dev/null || true");
-        Ok(vec![whole_file(&sources(args)), Probe::Run(Request::sh(keys))])
+        Ok(vec![
+            whole_file(&sources(args)),
+            Probe::Run(Request::sh(keys)),
+        ])
     },
     diff: deb822,
     finish: done,
@@ -211,14 +249,19 @@ fn sources(args: &Args) -> String {
 const KEY_PLACE: &str = "@hactl-key@";
 
 fn is_url(text: &str) -> bool {
-    ["http://", "https://", "ftp://"].iter().any(|scheme| text.starts_with(scheme))
+    ["http://", "https://", "ftp://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
 }
 
 /// The text of the `.sources` file; fields in the order of their parameters' names.
 fn stanza(args: &Args, key: Option<&str>) -> String {
     let mut fields: Vec<(&str, String)> = vec![("types", "deb".to_owned())];
     for (name, value) in args.values() {
-        let param = DEB822_REPOSITORY.spec.param(name).map_or("", |param| param.name);
+        let param = DEB822_REPOSITORY
+            .spec
+            .param(name)
+            .map_or("", |param| param.name);
         let text = match (param, value) {
             ("" | "state" | "mode" | "install_python_debian", _) => continue,
             ("signed_by", _) => key.unwrap_or(args.str_or("signed_by", "")).to_owned(),
@@ -241,8 +284,21 @@ fn stanza(args: &Args, key: Option<&str>) -> String {
             }
         };
         if text.contains('\n') {
-            let line = |line: &str| format!("    {}\n", if line.trim().is_empty() { "." } else { line.trim() });
-            let _ = write!(stanza, "{title}:\n{}", text.trim().lines().map(line).collect::<String>());
+            let line = |line: &str| {
+                format!(
+                    "    {}\n",
+                    if line.trim().is_empty() {
+                        "."
+                    } else {
+                        line.trim()
+                    }
+                )
+            };
+            let _ = write!(
+                stanza,
+                "{title}:\n{}",
+                text.trim().lines().map(line).collect::<String>()
+            );
         } else if text.is_empty() {
             let _ = writeln!(stanza, "{title}:");
         } else {
@@ -258,13 +314,18 @@ fn deb822(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let keys = reply(seen, 1)?.out().into_owned();
     let mut change = Change::default();
     if args.str_or("state", "present") == "absent" {
-        change.outcome = outcome(json!({"repo": null, "dest": path, "key_filename": keys.lines().next()}));
+        change.outcome =
+            outcome(json!({"repo": null, "dest": path, "key_filename": keys.lines().next()}));
         if before.is_none() && keys.trim().is_empty() {
             return Ok(Decision::Same(change.outcome));
         }
-        change.diffs.push(diff(path.as_str(), before.unwrap_or_default(), ""));
+        change
+            .diffs
+            .push(diff(path.as_str(), before.unwrap_or_default(), ""));
         let gone: Vec<&str> = std::iter::once(path.as_str()).chain(keys.lines()).collect();
-        change.requests.push(args.request(format!("rm -f -- {}", quote::sh_join(gone))));
+        change
+            .requests
+            .push(args.request(format!("rm -f -- {}", quote::sh_join(gone))));
         return Ok(Decision::Change(change));
     }
     let url = args.str("signed_by").filter(|key| is_url(key));
@@ -284,17 +345,29 @@ fn deb822(args: &Args, seen: &[Seen]) -> Result<Decision> {
                  sed \"s|{KEY_PLACE}|$k|\" \"$t/sources\" >{path}.hactl && chmod {mode} {path}.hactl && mv -f -- {path}.hactl {path}",
                 fetch_to(url)
             );
-            change.diffs.push(diff(path.as_str(), before.unwrap_or_default(), text.replace(KEY_PLACE, &format!("{base}.*"))));
+            change.diffs.push(diff(
+                path.as_str(),
+                before.unwrap_or_default(),
+                text.replace(KEY_PLACE, &format!("{base}.*")),
+            ));
             change.diffs.push(diff(format!("key {base}.*"), "", url));
             change.requests.push(args.request(script).stdin(text));
         }
         None if before.as_deref() == Some(text.as_str()) => {}
         None => {
-            change.diffs.push(diff(path.as_str(), before.unwrap_or_default(), text.as_str()));
+            change.diffs.push(diff(
+                path.as_str(),
+                before.unwrap_or_default(),
+                text.as_str(),
+            ));
             change.requests.push(write_file(args, &path, &text, mode));
         }
     }
-    Ok(if change.requests.is_empty() { Decision::Same(change.outcome) } else { Decision::Change(change) })
+    Ok(if change.requests.is_empty() {
+        Decision::Same(change.outcome)
+    } else {
+        Decision::Change(change)
+    })
 }
 
 #[cfg(test)]
@@ -308,20 +381,50 @@ mod tests {
         let repo = "deb [arch=amd64 signed-by=/k.gpg]  https://me:pw@apt.x.org/v1/  stable main";
         let plain = "deb [arch=amd64 signed-by=/k.gpg] https://me:pw@apt.x.org/v1/ stable main";
         let cases = [
-            ("present", "/etc/apt/sources.list:deb http://d bookworm main\n".to_owned(), Some(("/etc/apt/sources.list.d/apt_x_org_v1.list", format!("{plain}\n")))),
-            ("present", format!("/etc/apt/sources.list.d/x.list:{plain}  # note\n"), None),
-            ("present", format!("/etc/apt/sources.list.d/x.list:# {plain}\n"), Some(("/etc/apt/sources.list.d/x.list", format!("{plain}\n")))),
-            ("absent", format!("/etc/apt/sources.list.d/x.list:{plain}\n"), Some(("/etc/apt/sources.list.d/x.list", String::new()))),
+            (
+                "present",
+                "/etc/apt/sources.list:deb http://d bookworm main\n".to_owned(),
+                Some((
+                    "/etc/apt/sources.list.d/apt_x_org_v1.list",
+                    format!("{plain}\n"),
+                )),
+            ),
+            (
+                "present",
+                format!("/etc/apt/sources.list.d/x.list:{plain}  # note\n"),
+                None,
+            ),
+            (
+                "present",
+                format!("/etc/apt/sources.list.d/x.list:# {plain}\n"),
+                Some(("/etc/apt/sources.list.d/x.list", format!("{plain}\n"))),
+            ),
+            (
+                "absent",
+                format!("/etc/apt/sources.list.d/x.list:{plain}\n"),
+                Some(("/etc/apt/sources.list.d/x.list", String::new())),
+            ),
             ("absent", String::new(), None),
         ];
         for (state, lists, wanted) in cases {
-            let args = args(&APT_REPOSITORY, json!({"repo": repo, "state": state, "update_cache": false}));
-            let decision = APT_REPOSITORY.diff(&args, &[Seen::Reply(said(&lists))]).expect("decides");
+            let args = args(
+                &APT_REPOSITORY,
+                json!({"repo": repo, "state": state, "update_cache": false}),
+            );
+            let decision = APT_REPOSITORY
+                .diff(&args, &[Seen::Reply(said(&lists))])
+                .expect("decides");
             match wanted {
                 None => drop(same(decision)),
                 Some((path, text)) => {
                     let change = changed(decision);
-                    assert_eq!((change.diffs[0].subject.as_str(), String::from_utf8_lossy(&change.requests[0].stdin).into_owned()), (path, text));
+                    assert_eq!(
+                        (
+                            change.diffs[0].subject.as_str(),
+                            String::from_utf8_lossy(&change.requests[0].stdin).into_owned()
+                        ),
+                        (path, text)
+                    );
                 }
             }
         }
@@ -341,11 +444,26 @@ mod tests {
 
     #[test]
     fn a_key_is_fetched_once() {
-        let args = args(&DEB822_REPOSITORY, json!({"name": "x", "uris": "u", "suites": "s", "signed_by": "https://x.org/key"}));
-        let change = changed(DEB822_REPOSITORY.diff(&args, &[Seen::File(None), Seen::Reply(said(""))]).expect("decides"));
-        assert!(String::from_utf8_lossy(&change.requests[0].stdin).contains("Signed-By: @hactl-key@\n"));
-        let there = [Seen::File(None), Seen::Reply(said("/etc/apt/keyrings/x.gpg\n"))];
+        let args = args(
+            &DEB822_REPOSITORY,
+            json!({"name": "x", "uris": "u", "suites": "s", "signed_by": "https://x.org/key"}),
+        );
+        let change = changed(
+            DEB822_REPOSITORY
+                .diff(&args, &[Seen::File(None), Seen::Reply(said(""))])
+                .expect("decides"),
+        );
+        assert!(
+            String::from_utf8_lossy(&change.requests[0].stdin).contains("Signed-By: @hactl-key@\n")
+        );
+        let there = [
+            Seen::File(None),
+            Seen::Reply(said("/etc/apt/keyrings/x.gpg\n")),
+        ];
         let change = changed(DEB822_REPOSITORY.diff(&args, &there).expect("decides"));
-        assert!(String::from_utf8_lossy(&change.requests[0].stdin).contains("Signed-By: /etc/apt/keyrings/x.gpg\n"));
+        assert!(
+            String::from_utf8_lossy(&change.requests[0].stdin)
+                .contains("Signed-By: /etc/apt/keyrings/x.gpg\n")
+        );
     }
 }

@@ -5,7 +5,9 @@
 use super::support::{Simple, done, failed, outcome};
 use crate::base::value::{Map, Value, to_text, unknown};
 use crate::base::{Diagnostic, Result, quote};
-use crate::modules::{Args, Change, Content, Decision, FileProbe, Kind, Outcome, Param, Probe, Reply, Seen, Spec};
+use crate::modules::{
+    Args, Change, Content, Decision, FileProbe, Kind, Outcome, Param, Probe, Reply, Seen, Spec,
+};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -17,15 +19,24 @@ pub(super) static URI: Simple = Simple {
             Param::new("method", Kind::Str),
             Param::new("status_code", Kind::List),
             Param::new("body", Kind::Any),
-            Param::new("body_format", Kind::Str).choices(&["form-multipart", "form-urlencoded", "json", "raw"]),
+            Param::new("body_format", Kind::Str).choices(&[
+                "form-multipart",
+                "form-urlencoded",
+                "json",
+                "raw",
+            ]),
             Param::new("headers", Kind::Dict),
             Param::new("url_username", Kind::Str).aliases(&["user"]),
-            Param::new("url_password", Kind::Str).aliases(&["password"]).secret(),
+            Param::new("url_password", Kind::Str)
+                .aliases(&["password"])
+                .secret(),
             Param::new("force_basic_auth", Kind::Bool),
             Param::new("return_content", Kind::Bool),
             Param::new("timeout", Kind::Int),
             Param::new("validate_certs", Kind::Bool),
-            Param::new("follow_redirects", Kind::Str).choices(&["all", "no", "none", "safe", "urllib2", "yes", "False", "True"]),
+            Param::new("follow_redirects", Kind::Str).choices(&[
+                "all", "no", "none", "safe", "urllib2", "yes", "False", "True",
+            ]),
             Param::new("dest", Kind::Path),
             Param::new("creates", Kind::Path),
             Param::new("removes", Kind::Path),
@@ -55,15 +66,32 @@ pub(super) static URI: Simple = Simple {
 
 fn probe(args: &Args) -> Result<Vec<Probe>> {
     let url = args.str_or("url", "");
-    if !["http://", "https://", "ftp://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains(['\n', '\r']) {
-        return Err(Diagnostic::new(format!("`{}` is not a web address", quote::for_terminal(url))));
+    if !["http://", "https://", "ftp://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+        || url.contains(['\n', '\r'])
+    {
+        return Err(Diagnostic::new(format!(
+            "`{}` is not a web address",
+            quote::for_terminal(url)
+        )));
     }
     if args.has("body") && args.has("src") {
         return Err(Diagnostic::new("`uri` takes at most one of `body`, `src`"));
     }
     codes(args)?;
-    let look = |path: &str| Probe::File(FileProbe { path: path.to_owned(), follow: true, content: Content::None });
-    Ok(["creates", "removes"].into_iter().filter_map(|name| args.str(name)).map(look).collect())
+    let look = |path: &str| {
+        Probe::File(FileProbe {
+            path: path.to_owned(),
+            follow: true,
+            content: Content::None,
+        })
+    };
+    Ok(["creates", "removes"]
+        .into_iter()
+        .filter_map(|name| args.str(name))
+        .map(look)
+        .collect())
 }
 
 fn codes(args: &Args) -> Result<Vec<i64>> {
@@ -71,7 +99,9 @@ fn codes(args: &Args) -> Result<Vec<i64>> {
         return Ok(vec![200]);
     }
     let number = |text: &String| {
-        text.trim().parse().map_err(|_| Diagnostic::new(format!("`status_code` takes numbers, not `{text}`")))
+        text.trim()
+            .parse()
+            .map_err(|_| Diagnostic::new(format!("`status_code` takes numbers, not `{text}`")))
     };
     args.list("status_code").iter().map(number).collect()
 }
@@ -87,25 +117,42 @@ fn body(args: &Args) -> Result<(Option<String>, Option<&'static str>)> {
     };
     Ok(match args.str_or("body_format", "raw") {
         "json" => {
-            let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+            let text = body
+                .as_str()
+                .map_or_else(|| body.to_string(), str::to_owned);
             (Some(text), Some("application/json"))
         }
         "form-urlencoded" => {
             let text = match body {
                 Value::Object(map) => {
                     let pairs = map.iter().flat_map(|(key, value)| match value {
-                        Value::Array(items) => items.iter().map(|item| (key, to_text(item))).collect(),
+                        Value::Array(items) => {
+                            items.iter().map(|item| (key, to_text(item))).collect()
+                        }
                         value => vec![(key, to_text(value))],
                     });
-                    pairs.map(|(key, value)| format!("{}={}", encoded(key), encoded(&value))).collect::<Vec<_>>().join("&")
+                    pairs
+                        .map(|(key, value)| format!("{}={}", encoded(key), encoded(&value)))
+                        .collect::<Vec<_>>()
+                        .join("&")
                 }
                 other => to_text(other),
             };
             (Some(text), Some("application/x-www-form-urlencoded"))
         }
         "form-multipart" if body.is_object() => (None, None),
-        "form-multipart" => return Err(Diagnostic::new("a multipart body must be a mapping of fields")),
-        _ => (Some(body.as_str().map_or_else(|| body.to_string(), str::to_owned)), None),
+        "form-multipart" => {
+            return Err(Diagnostic::new(
+                "a multipart body must be a mapping of fields",
+            ));
+        }
+        _ => (
+            Some(
+                body.as_str()
+                    .map_or_else(|| body.to_string(), str::to_owned),
+            ),
+            None,
+        ),
     })
 }
 
@@ -123,7 +170,12 @@ fn encoded(text: &str) -> String {
 
 /// A line of curl's configuration.
 fn option(config: &mut String, name: &str, value: &str) {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
+    let value = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r")
+        .replace('\t', "\\t");
     let _ = writeln!(config, "{name} = \"{value}\"");
 }
 
@@ -138,18 +190,26 @@ fn config(args: &Args) -> Result<String> {
     }
     let (body, kind) = body(args)?;
     let empty = Map::new();
-    let headers = args.get("headers").and_then(Value::as_object).unwrap_or(&empty);
+    let headers = args
+        .get("headers")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     for (name, value) in headers {
         let line = match to_text(value) {
             text if text.is_empty() => format!("{name};"),
             text => format!("{name}: {text}"),
         };
         if line.contains(['\n', '\r']) {
-            return Err(Diagnostic::new(format!("the header `{}` is not one line", quote::for_terminal(name))));
+            return Err(Diagnostic::new(format!(
+                "the header `{}` is not one line",
+                quote::for_terminal(name)
+            )));
         }
         option(&mut config, "header", &line);
     }
-    let given = headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
+    let given = headers
+        .keys()
+        .any(|name| name.eq_ignore_ascii_case("content-type"));
     if let Some(kind) = kind.filter(|_| !given) {
         option(&mut config, "header", &format!("Content-Type: {kind}"));
     } else if body.is_some() && !given {
@@ -168,8 +228,16 @@ fn config(args: &Args) -> Result<String> {
         option(&mut config, "data-binary", &format!("@{path}"));
     }
     if let Some(user) = args.str("url_username") {
-        option(&mut config, "user", &format!("{user}:{}", args.str_or("url_password", "")));
-        config.push_str(if args.bool_or("force_basic_auth", false) { "basic\n" } else { "anyauth\n" });
+        option(
+            &mut config,
+            "user",
+            &format!("{user}:{}", args.str_or("url_password", "")),
+        );
+        config.push_str(if args.bool_or("force_basic_auth", false) {
+            "basic\n"
+        } else {
+            "anyauth\n"
+        });
     }
     let safe = matches!(method.as_str(), "GET" | "HEAD");
     match args.str_or("follow_redirects", "safe") {
@@ -177,9 +245,12 @@ fn config(args: &Args) -> Result<String> {
         "safe" | "urllib2" if safe => config.push_str("location\n"),
         _ => {}
     }
-    for (param, name) in
-        [("unix_socket", "unix-socket"), ("ca_path", "cacert"), ("client_cert", "cert"), ("client_key", "key")]
-    {
+    for (param, name) in [
+        ("unix_socket", "unix-socket"),
+        ("ca_path", "cacert"),
+        ("client_cert", "cert"),
+        ("client_key", "key"),
+    ] {
         if let Some(value) = args.str(param) {
             option(&mut config, name, value);
         }
@@ -193,8 +264,16 @@ fn config(args: &Args) -> Result<String> {
     if args.bool_or("decompress", true) {
         config.push_str("compressed\n");
     }
-    option(&mut config, "user-agent", args.str_or("http_agent", "hactl"));
-    let _ = writeln!(config, "max-time = {}", args.int("timeout").unwrap_or(30).max(1));
+    option(
+        &mut config,
+        "user-agent",
+        args.str_or("http_agent", "hactl"),
+    );
+    let _ = writeln!(
+        config,
+        "max-time = {}",
+        args.int("timeout").unwrap_or(30).max(1)
+    );
     Ok(config)
 }
 
@@ -203,14 +282,27 @@ fn multipart(config: &mut String, name: &str, value: &Value) -> Result<()> {
         Value::Object(part) => {
             let text = |key: &str| part.get(key).and_then(Value::as_str);
             let kind = text("mime_type").map_or_else(String::new, |kind| format!(";type={kind}"));
-            let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+            let quoted =
+                |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
             match (text("content"), text("filename")) {
                 (Some(content), Some(file)) => {
-                    option(config, "form", &format!("{name}={};filename={}{kind}", quoted(content), quoted(file)));
+                    option(
+                        config,
+                        "form",
+                        &format!("{name}={};filename={}{kind}", quoted(content), quoted(file)),
+                    );
                 }
-                (Some(content), None) => option(config, "form", &format!("{name}={}{kind}", quoted(content))),
-                (None, Some(file)) => option(config, "form", &format!("{name}=@{}{kind}", quoted(file))),
-                (None, None) => return Err(Diagnostic::new(format!("the part `{name}` needs `content` or `filename`"))),
+                (Some(content), None) => {
+                    option(config, "form", &format!("{name}={}{kind}", quoted(content)))
+                }
+                (None, Some(file)) => {
+                    option(config, "form", &format!("{name}=@{}{kind}", quoted(file)))
+                }
+                (None, None) => {
+                    return Err(Diagnostic::new(format!(
+                        "the part `{name}` needs `content` or `filename`"
+                    )));
+                }
             }
         }
         value => option(config, "form-string", &format!("{name}={}", to_text(value))),
@@ -219,22 +311,32 @@ fn multipart(config: &mut String, name: &str, value: &Value) -> Result<()> {
 }
 
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
-    let given = ["creates", "removes"].into_iter().filter_map(|name| args.str(name).map(|path| (name, path)));
+    let given = ["creates", "removes"]
+        .into_iter()
+        .filter_map(|name| args.str(name).map(|path| (name, path)));
     for (index, (name, path)) in given.enumerate() {
         let there = matches!(seen.get(index), Some(Seen::File(Some(_))));
         if there == (name == "creates") {
             let why = if there { "exists" } else { "does not exist" };
-            return Ok(Decision::Same(outcome(json!({"stdout": format!("skipped, since '{path}' {why}")}))));
+            return Ok(Decision::Same(outcome(
+                json!({"stdout": format!("skipped, since '{path}' {why}")}),
+            )));
         }
     }
-    let mut shown: Outcome =
-        ["status", "msg", "content", "json", "url", "elapsed"].iter().map(|key| ((*key).to_owned(), unknown())).collect();
+    let mut shown: Outcome = ["status", "msg", "content", "json", "url", "elapsed"]
+        .iter()
+        .map(|key| ((*key).to_owned(), unknown()))
+        .collect();
     if args.check {
         shown.insert("skipped".into(), true.into());
         return Ok(Decision::Same(shown));
     }
     shown.insert("changed".into(), false.into());
-    let wanted = codes(args)?.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let wanted = codes(args)?
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ");
     let keep = args.str("dest").map_or_else(String::new, |dest| {
         let own = args.str("mode").map_or_else(String::new, |mode| format!("chmod {} -- \"$f\" || exit\n", quote::sh(mode)));
         let who = match (args.str("owner"), args.str("group")) {
@@ -262,7 +364,11 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     );
     let mut request = args.request(script).stdin(config(args)?);
     request.timeout_seconds = Some(args.int("timeout").unwrap_or(30).max(1).unsigned_abs() + 10);
-    Ok(Decision::Change(Change { diffs: Vec::new(), requests: vec![request], outcome: shown }))
+    Ok(Decision::Change(Change {
+        diffs: Vec::new(),
+        requests: vec![request],
+        outcome: shown,
+    }))
 }
 
 /// The headers of the last answer (there may have been redirects before it), names in lower case with underscores.
@@ -284,17 +390,23 @@ fn headers(text: &str) -> Map<String, Value> {
 }
 
 fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
-    let Some(reply) = replies.first() else { return done(args, change, replies) };
+    let Some(reply) = replies.first() else {
+        return done(args, change, replies);
+    };
     let said = reply.err();
     if said.contains("hactl: no curl") {
-        return Err(failed("this host has no `curl`, which `uri` needs").help("install the package `curl` first"));
+        return Err(failed("this host has no `curl`, which `uri` needs")
+            .help("install the package `curl` first"));
     }
     if reply.code != 0 {
         return Err(crate::modules::probe::failure(reply));
     }
     let mut rest = reply.stdout.as_slice();
     let mut line = || {
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .unwrap_or(rest.len());
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
         rest = rest.get(end + 1..).unwrap_or_default();
         line
@@ -307,10 +419,20 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         _ => -1,
     };
     let text = String::from_utf8_lossy(body);
-    let kind = result.get("content_type").and_then(Value::as_str).unwrap_or_default().to_lowercase();
-    let sub = kind.split(';').next().and_then(|kind| kind.split('/').nth(1)).map_or("", |sub| sub.trim());
-    if matches!(sub.rsplit('+').next(), Some("json" | "javascript" | "x-json"))
-        && let Ok(value) = serde_json::from_str::<Value>(&text)
+    let kind = result
+        .get("content_type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_lowercase();
+    let sub = kind
+        .split(';')
+        .next()
+        .and_then(|kind| kind.split('/').nth(1))
+        .map_or("", |sub| sub.trim());
+    if matches!(
+        sub.rsplit('+').next(),
+        Some("json" | "javascript" | "x-json")
+    ) && let Ok(value) = serde_json::from_str::<Value>(&text)
     {
         result.insert("json".into(), value);
     }
@@ -318,11 +440,23 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         format!("Request failed: {}", quote::for_terminal(said.trim()))
     } else {
         let first = String::from_utf8_lossy(head);
-        let line = first.lines().filter(|line| line.starts_with("HTTP/")).next_back().unwrap_or_default().to_owned();
+        let line = first
+            .lines()
+            .filter(|line| line.starts_with("HTTP/"))
+            .next_back()
+            .unwrap_or_default()
+            .to_owned();
         let reason = line.splitn(3, ' ').nth(2).map_or("", str::trim).to_owned();
-        if status < 400 { format!("OK ({} bytes)", body.len()) } else { format!("HTTP Error {status}: {reason}") }
+        if status < 400 {
+            format!("OK ({} bytes)", body.len())
+        } else {
+            format!("HTTP Error {status}: {reason}")
+        }
     };
-    result.insert("redirected".into(), (url.trim_end_matches('/') != args.str_or("url", "").trim_end_matches('/')).into());
+    result.insert(
+        "redirected".into(),
+        (url.trim_end_matches('/') != args.str_or("url", "").trim_end_matches('/')).into(),
+    );
     result.insert("url".into(), url.into());
     result.insert("status".into(), status.into());
     result.insert("elapsed".into(), (reply.milliseconds / 1000).into());
@@ -335,8 +469,15 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         result.insert("msg".into(), message.into());
     } else {
         result.insert("failed".into(), true.into());
-        let wanted = wanted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        result.insert("msg".into(), format!("Status code was {status} and not [{wanted}]: {message}").into());
+        let wanted = wanted
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        result.insert(
+            "msg".into(),
+            format!("Status code was {status} and not [{wanted}]: {message}").into(),
+        );
     }
     if args.bool_or("return_content", false) || !wanted.contains(&status) {
         result.insert("content".into(), text.into_owned().into());

@@ -4,7 +4,9 @@
 
 use super::support::{Simple, outcome, reply, succeeded};
 use crate::base::{Diagnostic, Result, quote};
-use crate::modules::{Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec};
+use crate::modules::{
+    Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec,
+};
 use serde_json::json;
 
 pub(super) static WAIT_FOR: Simple = Simple {
@@ -14,7 +16,8 @@ pub(super) static WAIT_FOR: Simple = Simple {
             Param::new("host", Kind::Str),
             Param::new("port", Kind::Int),
             Param::new("path", Kind::Path),
-            Param::new("state", Kind::Str).choices(&["absent", "drained", "present", "started", "stopped"]),
+            Param::new("state", Kind::Str)
+                .choices(&["absent", "drained", "present", "started", "stopped"]),
             Param::new("search_regex", Kind::Str),
             Param::new("timeout", Kind::Int),
             Param::new("connect_timeout", Kind::Int),
@@ -41,20 +44,28 @@ fn state(args: &Args) -> &str {
 fn condition(args: &Args) -> Result<Option<String>> {
     let state = state(args);
     // Python's expressions are nearer to Perl's than to grep's own; (?m) is what the real module sets.
-    let pattern = args.str("search_regex").map(|regex| quote::sh(&format!("(?m){regex}")));
+    let pattern = args
+        .str("search_regex")
+        .map(|regex| quote::sh(&format!("(?m){regex}")));
     if let Some(path) = args.str("path") {
         let path = quote::sh(path);
         return match (state, pattern) {
-            ("stopped" | "drained", _) => {
-                Err(Diagnostic::new(format!("the state `{state}` is about a port, and `path` is given")))
-            }
+            ("stopped" | "drained", _) => Err(Diagnostic::new(format!(
+                "the state `{state}` is about a port, and `path` is given"
+            ))),
             ("absent", None) => Ok(Some(format!("[ ! -e {path} ] && [ ! -L {path} ]"))),
-            ("absent", Some(pattern)) => Ok(Some(format!("! grep -aqzP -e {pattern} -- {path} 2>/dev/null"))),
+            ("absent", Some(pattern)) => Ok(Some(format!(
+                "! grep -aqzP -e {pattern} -- {path} 2>/dev/null"
+            ))),
             (_, None) => Ok(Some(format!("[ -e {path} ]"))),
-            (_, Some(pattern)) => Ok(Some(format!("grep -aqzP -e {pattern} -- {path} 2>/dev/null"))),
+            (_, Some(pattern)) => Ok(Some(format!(
+                "grep -aqzP -e {pattern} -- {path} 2>/dev/null"
+            ))),
         };
     }
-    let Some(port) = args.int("port") else { return Ok(None) };
+    let Some(port) = args.int("port") else {
+        return Ok(None);
+    };
     if !(1..=65535).contains(&port) {
         return Err(Diagnostic::new(format!("`{port}` is not a port")));
     }
@@ -62,7 +73,8 @@ fn condition(args: &Args) -> Result<Option<String>> {
     let seconds = args.int("connect_timeout").unwrap_or(5).max(1);
     let target = format!("{} {port}", quote::sh(host));
     // dash cannot open sockets; bash is on every Debian.
-    let open = format!("timeout {seconds} bash -c 'exec 3<>\"/dev/tcp/$1/$2\"' - {target} 2>/dev/null");
+    let open =
+        format!("timeout {seconds} bash -c 'exec 3<>\"/dev/tcp/$1/$2\"' - {target} 2>/dev/null");
     Ok(Some(match (state, pattern) {
         ("stopped" | "absent", _) => format!("! {open}"),
         ("drained", _) => {
@@ -87,7 +99,9 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
     let quick = |condition: String| {
         let seconds = args.int("connect_timeout").unwrap_or(5).max(1);
         let condition = condition.replace(&format!("timeout {seconds} "), "timeout 1 ");
-        Probe::Run(Request::sh(format!("if {condition}; then echo yes; else echo no; fi")))
+        Probe::Run(Request::sh(format!(
+            "if {condition}; then echo yes; else echo no; fi"
+        )))
     };
     Ok(condition.map(quick).into_iter().collect())
 }
@@ -121,11 +135,17 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let mut request = args.request(script);
     let limit = delay + timeout + args.int("connect_timeout").unwrap_or(5) + pause + 10;
     request.timeout_seconds = u64::try_from(limit).ok();
-    Ok(Decision::Change(Change { diffs: Vec::new(), requests: vec![request], outcome: result }))
+    Ok(Decision::Change(Change {
+        diffs: Vec::new(),
+        requests: vec![request],
+        outcome: result,
+    }))
 }
 
 fn finish(args: &Args, _change: &Change, replies: &[Reply]) -> Result<Outcome> {
-    let Some(reply) = replies.first() else { return Ok(shown(args, 0)) };
+    let Some(reply) = replies.first() else {
+        return Ok(shown(args, 0));
+    };
     let mut result = shown(args, reply.milliseconds / 1000);
     if !matches!(reply.code, 75 | 124) {
         succeeded(replies)?;
@@ -174,18 +194,38 @@ mod tests {
                 let _ = stream.expect("connection").write_all(b"SSH-2.0-x\r\n");
             }
         });
-        let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("address").port();
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .expect("a port")
+            .local_addr()
+            .expect("address")
+            .port();
         let cases = [
             (json!({"port": port}), false, false),
-            (json!({"port": port, "search_regex": "^SSH-\\d"}), false, false),
-            (json!({"port": port, "search_regex": "nothing", "timeout": 0}), true, true),
+            (
+                json!({"port": port, "search_regex": "^SSH-\\d"}),
+                false,
+                false,
+            ),
+            (
+                json!({"port": port, "search_regex": "nothing", "timeout": 0}),
+                true,
+                true,
+            ),
             (json!({"port": closed, "state": "stopped"}), false, false),
             (json!({"port": closed, "state": "drained"}), false, false),
-            (json!({"port": closed, "timeout": 1, "msg": "mine"}), true, true),
+            (
+                json!({"port": closed, "timeout": 1, "msg": "mine"}),
+                true,
+                true,
+            ),
         ];
         for (raw, waited, failed) in cases {
             let (did, outcome) = ask(raw.clone());
-            assert_eq!((did, outcome.contains_key("failed")), (waited, failed), "{raw} {outcome:?}");
+            assert_eq!(
+                (did, outcome.contains_key("failed")),
+                (waited, failed),
+                "{raw} {outcome:?}"
+            );
         }
     }
 
@@ -198,11 +238,16 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(500));
             std::fs::write(later, "a\nready 7\n").expect("written");
         });
-        let (waited, outcome) = ask(json!({"path": path, "search_regex": "^ready [0-9]+$", "timeout": 10}));
+        let (waited, outcome) =
+            ask(json!({"path": path, "search_regex": "^ready [0-9]+$", "timeout": 10}));
         writer.join().expect("writer");
         assert!(waited && !outcome.contains_key("failed"), "{outcome:?}");
         assert!(!ask(json!({"path": path, "state": "present"})).0);
-        assert!(ask(json!({"path": path, "state": "absent", "timeout": 0})).1.contains_key("failed"));
+        assert!(
+            ask(json!({"path": path, "state": "absent", "timeout": 0}))
+                .1
+                .contains_key("failed")
+        );
         assert!(!ask(json!({"path": "/no/such", "state": "absent"})).0);
     }
 }

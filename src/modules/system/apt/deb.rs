@@ -83,7 +83,10 @@ pub(super) fn decide(args: &Args, path: &str, reply: &Reply) -> Result<Option<(D
     }
     let word = quote::sh(path);
     let fetch = if is_url(path) {
-        format!("f=\"$t/package.deb\"\n{}\nchmod 755 \"$t\"\n", fetch_to(path))
+        format!(
+            "f=\"$t/package.deb\"\n{}\nchmod 755 \"$t\"\n",
+            fetch_to(path)
+        )
     } else {
         format!("f={word}\n")
     };

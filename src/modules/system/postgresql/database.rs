@@ -58,7 +58,10 @@ fn encoding(name: &str) -> String {
 
 /// The one JSON row of a look.
 fn row(lines: &[String]) -> Result<Option<Value>> {
-    let row = lines.first().map(|line| serde_json::from_str(line)).transpose();
+    let row = lines
+        .first()
+        .map(|line| serde_json::from_str(line))
+        .transpose();
     row.map_err(|error| failed("PostgreSQL's answer cannot be read").note(error.to_string()))
 }
 
@@ -66,7 +69,10 @@ fn database(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let name = args.str_or("name", "");
     let subject = format!("database {name}");
     let present = args.str_or("state", "present") == "present";
-    let mut change = Change { outcome: outcome(json!({"db": name, "executed_commands": []})), ..Change::default() };
+    let mut change = Change {
+        outcome: outcome(json!({"db": name, "executed_commands": []})),
+        ..Change::default()
+    };
     let Some(lines) = found(args, seen, 0)? else {
         change.diffs.push(not_yet(subject));
         return Ok(Decision::Change(change));
@@ -76,7 +82,11 @@ fn database(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let mut queries: Vec<String> = Vec::new();
     match (&row, present) {
         (Some(_), false) => {
-            let force = if args.bool_or("force", false) { " WITH (FORCE)" } else { "" };
+            let force = if args.bool_or("force", false) {
+                " WITH (FORCE)"
+            } else {
+                ""
+            };
             queries.push(format!("DROP DATABASE {what}{force}"));
             change.diffs.push(diff(&subject, "present", ""));
         }
@@ -94,7 +104,14 @@ fn database(args: &Args, seen: &[Seen]) -> Result<Decision> {
                 ("tablespace", "TABLESPACE", true),
             ] {
                 if let Some(value) = args.str(param).filter(|value| !value.is_empty()) {
-                    sql = format!("{sql} {clause} {}", if is_name { ident(value) } else { literal(value) });
+                    sql = format!(
+                        "{sql} {clause} {}",
+                        if is_name {
+                            ident(value)
+                        } else {
+                            literal(value)
+                        }
+                    );
                 }
             }
             if let Some(limit) = limit(args)? {
@@ -104,47 +121,100 @@ fn database(args: &Args, seen: &[Seen]) -> Result<Decision> {
             change.diffs.push(diff(&subject, "", "present"));
         }
         (Some(row), true) => {
-            for (param, what) in [("encoding", "encoding"), ("lc_collate", "collation"), ("lc_ctype", "character type")] {
+            for (param, what) in [
+                ("encoding", "encoding"),
+                ("lc_collate", "collation"),
+                ("lc_ctype", "character type"),
+            ] {
                 let now = row[param].as_str().unwrap_or_default();
                 let differs = |wish: &&str| match param {
                     "encoding" => encoding(wish) != encoding(now),
                     _ => *wish != now,
                 };
-                if let Some(wish) = args.str(param).filter(|wish| !wish.is_empty()).filter(differs) {
+                if let Some(wish) = args
+                    .str(param)
+                    .filter(|wish| !wish.is_empty())
+                    .filter(differs)
+                {
                     return Err(failed(format!("the {what} of the database `{name}` is {now} and cannot be changed to {wish}"))
                         .help("a database gets it when it is made: dump, drop and load it, or take the wish back"));
                 }
             }
             let now = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-            if let Some(owner) = args.str("owner").filter(|owner| !owner.is_empty() && **owner != now("owner")) {
+            if let Some(owner) = args
+                .str("owner")
+                .filter(|owner| !owner.is_empty() && **owner != now("owner"))
+            {
                 queries.push(format!("ALTER DATABASE {what} OWNER TO {}", ident(owner)));
-                change.diffs.push(diff(&subject, format!("owner {}", now("owner")), format!("owner {owner}")));
+                change.diffs.push(diff(
+                    &subject,
+                    format!("owner {}", now("owner")),
+                    format!("owner {owner}"),
+                ));
             }
             if let Some(limit) = limit(args)?.filter(|limit| row["conn_limit"] != json!(limit)) {
                 queries.push(format!("ALTER DATABASE {what} CONNECTION LIMIT {limit}"));
-                change.diffs.push(diff(&subject, format!("connection limit {}", row["conn_limit"]), format!("connection limit {limit}")));
+                change.diffs.push(diff(
+                    &subject,
+                    format!("connection limit {}", row["conn_limit"]),
+                    format!("connection limit {limit}"),
+                ));
             }
-            if let Some(space) = args.str("tablespace").filter(|space| !space.is_empty() && **space != now("tablespace")) {
-                queries.push(format!("ALTER DATABASE {what} SET TABLESPACE {}", ident(space)));
-                change.diffs.push(diff(&subject, format!("tablespace {}", now("tablespace")), format!("tablespace {space}")));
+            if let Some(space) = args
+                .str("tablespace")
+                .filter(|space| !space.is_empty() && **space != now("tablespace"))
+            {
+                queries.push(format!(
+                    "ALTER DATABASE {what} SET TABLESPACE {}",
+                    ident(space)
+                ));
+                change.diffs.push(diff(
+                    &subject,
+                    format!("tablespace {}", now("tablespace")),
+                    format!("tablespace {space}"),
+                ));
             }
         }
     }
-    let comment = row.as_ref().and_then(|row| row["comment"].as_str()).unwrap_or_default();
-    if let Some(wish) = args.str("comment").filter(|wish| present && *wish != comment) {
+    let comment = row
+        .as_ref()
+        .and_then(|row| row["comment"].as_str())
+        .unwrap_or_default();
+    if let Some(wish) = args
+        .str("comment")
+        .filter(|wish| present && *wish != comment)
+    {
         queries.push(format!("COMMENT ON DATABASE {what} IS {}", literal(wish)));
         change.diffs.push(diff(&subject, comment, wish));
     }
-    Ok(ended(args, maintenance(args), change, &queries, "executed_commands"))
+    Ok(ended(
+        args,
+        maintenance(args),
+        change,
+        &queries,
+        "executed_commands",
+    ))
 }
 
 fn limit(args: &Args) -> Result<Option<i64>> {
-    let read = |text: &str| text.parse().map_err(|_| Diagnostic::new(format!("`conn_limit` takes a number, not `{text}`")));
-    args.str("conn_limit").filter(|text| !text.is_empty()).map(read).transpose()
+    let read = |text: &str| {
+        text.parse()
+            .map_err(|_| Diagnostic::new(format!("`conn_limit` takes a number, not `{text}`")))
+    };
+    args.str("conn_limit")
+        .filter(|text| !text.is_empty())
+        .map(read)
+        .transpose()
 }
 
 /// The decision: one request with all statements (databases cannot be made in a transaction).
-fn ended(args: &Args, database: &str, mut change: Change, queries: &[String], key: &str) -> Decision {
+fn ended(
+    args: &Args,
+    database: &str,
+    mut change: Change,
+    queries: &[String],
+    key: &str,
+) -> Decision {
     if queries.is_empty() {
         return Decision::Same(change.outcome);
     }
@@ -156,7 +226,11 @@ fn ended(args: &Args, database: &str, mut change: Change, queries: &[String], ke
 
 fn finish(_args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
     applied(replies).map_err(|error| {
-        if error.notes.iter().any(|note| note.contains("being accessed by other users")) {
+        if error
+            .notes
+            .iter()
+            .any(|note| note.contains("being accessed by other users"))
+        {
             error.help("end the sessions that use it, or set `force: true`")
         } else {
             error
@@ -201,7 +275,10 @@ fn extension(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let name = args.str_or("name", "");
     let subject = format!("extension {name} of {}", login_db(args));
     let present = args.str_or("state", "present") == "present";
-    let mut change = Change { outcome: outcome(json!({"ext": name, "queries": []})), ..Change::default() };
+    let mut change = Change {
+        outcome: outcome(json!({"ext": name, "queries": []})),
+        ..Change::default()
+    };
     let Some(lines) = found(args, seen, 0)? else {
         change.diffs.push(not_yet(subject));
         return Ok(Decision::Change(change));
@@ -212,7 +289,11 @@ fn extension(args: &Args, seen: &[Seen]) -> Result<Decision> {
             .help("install the package that brings it (for most: postgresql-contrib)"));
     }
     let (version, what) = (row["version"].as_str(), ident(name));
-    let cascade = if args.bool_or("cascade", false) { " CASCADE" } else { "" };
+    let cascade = if args.bool_or("cascade", false) {
+        " CASCADE"
+    } else {
+        ""
+    };
     let wanted = match args.str("version") {
         Some("latest") => row["default_version"].as_str(),
         wanted => wanted.filter(|wanted| !wanted.is_empty()),
@@ -220,19 +301,38 @@ fn extension(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let mut queries = Vec::new();
     match (version, present) {
         (None, true) => {
-            let schema = args.str("schema").map_or_else(String::new, |schema| format!(" WITH SCHEMA {}", ident(schema)));
-            let at = wanted.map_or_else(String::new, |version| format!(" VERSION {}", literal(version)));
+            let schema = args.str("schema").map_or_else(String::new, |schema| {
+                format!(" WITH SCHEMA {}", ident(schema))
+            });
+            let at = wanted.map_or_else(String::new, |version| {
+                format!(" VERSION {}", literal(version))
+            });
             queries.push(format!("CREATE EXTENSION {what}{schema}{at}{cascade}"));
-            change.diffs.push(diff(&subject, "", wanted.unwrap_or("present")));
+            change
+                .diffs
+                .push(diff(&subject, "", wanted.unwrap_or("present")));
         }
         (Some(now), true) => {
             if let Some(wanted) = wanted.filter(|wanted| *wanted != now) {
-                queries.push(format!("ALTER EXTENSION {what} UPDATE TO {}", literal(wanted)));
+                queries.push(format!(
+                    "ALTER EXTENSION {what} UPDATE TO {}",
+                    literal(wanted)
+                ));
                 change.diffs.push(diff(&subject, now, wanted));
             }
-            if let Some(schema) = args.str("schema").filter(|schema| row["schema"] != json!(schema)) {
-                queries.push(format!("ALTER EXTENSION {what} SET SCHEMA {}", ident(schema)));
-                change.diffs.push(diff(&subject, row["schema"].as_str().unwrap_or_default(), schema));
+            if let Some(schema) = args
+                .str("schema")
+                .filter(|schema| row["schema"] != json!(schema))
+            {
+                queries.push(format!(
+                    "ALTER EXTENSION {what} SET SCHEMA {}",
+                    ident(schema)
+                ));
+                change.diffs.push(diff(
+                    &subject,
+                    row["schema"].as_str().unwrap_or_default(),
+                    schema,
+                ));
             }
         }
         (Some(now), false) => {
@@ -253,7 +353,15 @@ pub(in crate::modules::system) static OWNER: Simple = Simple {
             Param::new("obj_name", Kind::Str).required(),
             Param::new("obj_type", Kind::Str)
                 .required()
-                .choices(&["database", "matview", "schema", "sequence", "table", "tablespace", "view"])
+                .choices(&[
+                    "database",
+                    "matview",
+                    "schema",
+                    "sequence",
+                    "table",
+                    "tablespace",
+                    "view"
+                ])
                 .aliases(&["type"]),
         ],
         summary: "gives PostgreSQL objects to another role",
@@ -262,12 +370,20 @@ pub(in crate::modules::system) static OWNER: Simple = Simple {
     probe: |args| {
         let name = literal(args.str_or("obj_name", ""));
         let sql = match args.str_or("obj_type", "") {
-            "database" => format!("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {name};"),
-            "schema" => format!("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = {name};"),
-            "tablespace" => format!("SELECT pg_get_userbyid(spcowner) FROM pg_tablespace WHERE spcname = {name};"),
+            "database" => {
+                format!("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {name};")
+            }
+            "schema" => format!(
+                "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = {name};"
+            ),
+            "tablespace" => format!(
+                "SELECT pg_get_userbyid(spcowner) FROM pg_tablespace WHERE spcname = {name};"
+            ),
             _ => {
                 let name = literal(&dotted(args.str_or("obj_name", "")));
-                format!("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass({name});")
+                format!(
+                    "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass({name});"
+                )
             }
         };
         Ok(vec![look(args, login_db(args), &sql)])
@@ -282,26 +398,50 @@ pub(super) fn dotted(name: &str) -> String {
 }
 
 fn owner(args: &Args, seen: &[Seen]) -> Result<Decision> {
-    let (kind, name, wanted) = (args.str_or("obj_type", ""), args.str_or("obj_name", ""), args.str_or("new_owner", ""));
+    let (kind, name, wanted) = (
+        args.str_or("obj_type", ""),
+        args.str_or("obj_name", ""),
+        args.str_or("new_owner", ""),
+    );
     let subject = format!("{kind} {name}");
-    let mut change = Change { outcome: outcome(json!({"queries": []})), ..Change::default() };
+    let mut change = Change {
+        outcome: outcome(json!({"queries": []})),
+        ..Change::default()
+    };
     let Some(lines) = found(args, seen, 0)? else {
         change.diffs.push(not_yet(subject));
         return Ok(Decision::Change(change));
     };
     let Some(now) = lines.first() else {
         if args.check {
-            change.diffs.push(diff(subject, "not there yet", format!("owner {wanted}")));
+            change
+                .diffs
+                .push(diff(subject, "not there yet", format!("owner {wanted}")));
             return Ok(Decision::Change(change));
         }
-        return Err(failed(format!("there is no {kind} `{name}` in `{}`", login_db(args))));
+        return Err(failed(format!(
+            "there is no {kind} `{name}` in `{}`",
+            login_db(args)
+        )));
     };
     let mut queries = Vec::new();
     if now != wanted {
-        let words = if kind == "matview" { "MATERIALIZED VIEW".to_owned() } else { kind.to_uppercase() };
-        let what = if matches!(kind, "database" | "schema" | "tablespace") { ident(name) } else { dotted(name) };
+        let words = if kind == "matview" {
+            "MATERIALIZED VIEW".to_owned()
+        } else {
+            kind.to_uppercase()
+        };
+        let what = if matches!(kind, "database" | "schema" | "tablespace") {
+            ident(name)
+        } else {
+            dotted(name)
+        };
         queries.push(format!("ALTER {words} {what} OWNER TO {}", ident(wanted)));
-        change.diffs.push(diff(subject, format!("owner {now}"), format!("owner {wanted}")));
+        change.diffs.push(diff(
+            subject,
+            format!("owner {now}"),
+            format!("owner {wanted}"),
+        ));
     }
     Ok(ended(args, login_db(args), change, &queries, "queries"))
 }

@@ -49,27 +49,59 @@ fn ident(name: &str) -> String {
 /// A text literal.
 fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''").replace('\0', "");
-    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }
 
 /// psql, reading this SQL.
 fn psql(args: &Args, database: &str, flags: &str, sql: &str) -> Request {
-    let mut words: Vec<String> = ["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"].map(str::to_owned).to_vec();
+    let mut words: Vec<String> = ["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        .map(str::to_owned)
+        .to_vec();
     words.extend(flags.split_whitespace().map(str::to_owned));
-    let mut option = |flag: &str, value: Option<String>| words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
-    let host = args.str("login_host").or_else(|| args.str("login_unix_socket")).filter(|host| !host.is_empty());
+    let mut option = |flag: &str, value: Option<String>| {
+        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]))
+    };
+    let host = args
+        .str("login_host")
+        .or_else(|| args.str("login_unix_socket"))
+        .filter(|host| !host.is_empty());
     option("-h", host.map(str::to_owned));
     option("-p", args.int("login_port").map(|port| port.to_string()));
-    option("-U", args.str("login_user").filter(|user| !user.is_empty()).map(str::to_owned));
+    option(
+        "-U",
+        args.str("login_user")
+            .filter(|user| !user.is_empty())
+            .map(str::to_owned),
+    );
     option("-d", Some(database.to_owned()));
-    let mut request = args.request(format!("LC_ALL=C.UTF-8 exec psql {}", quote::sh_join(words.iter().map(String::as_str))));
-    request.user = Some(args.user.clone().filter(|user| user != "root").unwrap_or_else(|| "postgres".to_owned()));
+    let mut request = args.request(format!(
+        "LC_ALL=C.UTF-8 exec psql {}",
+        quote::sh_join(words.iter().map(String::as_str))
+    ));
+    request.user = Some(
+        args.user
+            .clone()
+            .filter(|user| user != "root")
+            .unwrap_or_else(|| "postgres".to_owned()),
+    );
     request.chdir = Some("/".to_owned());
-    let role = args.str("session_role").map_or_else(String::new, |role| format!("SET ROLE {};\n", ident(role)));
+    let role = args
+        .str("session_role")
+        .map_or_else(String::new, |role| format!("SET ROLE {};\n", ident(role)));
     request.stdin = format!("{role}{sql}\n").into_bytes();
-    for (param, variable) in [("login_password", "PGPASSWORD"), ("ssl_mode", "PGSSLMODE"), ("ca_cert", "PGSSLROOTCERT")] {
+    for (param, variable) in [
+        ("login_password", "PGPASSWORD"),
+        ("ssl_mode", "PGSSLMODE"),
+        ("ca_cert", "PGSSLROOTCERT"),
+    ] {
         if let Some(value) = args.str(param) {
-            request.environment.push((variable.to_owned(), value.to_owned()));
+            request
+                .environment
+                .push((variable.to_owned(), value.to_owned()));
         }
     }
     request
@@ -91,18 +123,27 @@ fn found(args: &Args, seen: &[Seen], index: usize) -> Result<Option<Vec<String>>
     if reply.code == 0 {
         return Ok(Some(reply.out().lines().map(str::to_owned).collect()));
     }
-    if args.check { Ok(None) } else { Err(explain(reply)) }
+    if args.check {
+        Ok(None)
+    } else {
+        Err(explain(reply))
+    }
 }
 
 /// psql's failure, with what to do.
 fn explain(reply: &Reply) -> crate::base::Diagnostic {
     let said = quote::for_terminal(reply.err().trim());
     let error = |text: &str| failed(text).note(said.clone());
-    if reply.code == 127 || said.contains("psql: not found") || said.contains("Permission denied") && reply.code == 126 {
-        return error("this host has no `psql`").help("install the package `postgresql-client` (or `postgresql`) first");
+    if reply.code == 127
+        || said.contains("psql: not found")
+        || said.contains("Permission denied") && reply.code == 126
+    {
+        return error("this host has no `psql`")
+            .help("install the package `postgresql-client` (or `postgresql`) first");
     }
     if said.contains("unknown user") || said.contains("user postgres does not exist") {
-        return error("this host has no user `postgres`").help("install the package `postgresql` first");
+        return error("this host has no user `postgres`")
+            .help("install the package `postgresql` first");
     }
     if said.contains("Connection refused") || said.contains("No such file or directory") {
         return error("the PostgreSQL server does not answer")
@@ -121,12 +162,19 @@ fn explain(reply: &Reply) -> crate::base::Diagnostic {
 
 /// Fails with psql's words when a change failed.
 fn applied(replies: &[Reply]) -> Result<()> {
-    replies.iter().find(|reply| reply.code != 0).map_or(Ok(()), |reply| Err(explain(reply)))
+    replies
+        .iter()
+        .find(|reply| reply.code != 0)
+        .map_or(Ok(()), |reply| Err(explain(reply)))
 }
 
 /// What is planned when the server cannot be asked yet.
 fn not_yet(subject: String) -> Diff {
-    Diff { subject, before: "no server to ask yet".to_owned(), after: "as wished".to_owned() }
+    Diff {
+        subject,
+        before: "no server to ask yet".to_owned(),
+        after: "as wished".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,10 @@ fn sql_value(value: &Value) -> String {
         Value::Null => "NULL".to_owned(),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
-        Value::Array(items) => format!("ARRAY[{}]", items.iter().map(sql_value).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!(
+            "ARRAY[{}]",
+            items.iter().map(sql_value).collect::<Vec<_>>().join(", ")
+        ),
         Value::String(text) => literal(text),
         Value::Object(_) => literal(&value.to_string()),
     }
@@ -56,7 +59,11 @@ fn queries(args: &Args) -> Result<Vec<String>> {
     let mut filled = Vec::new();
     for query in all {
         let query = query.trim().trim_end_matches(';').trim_end().to_owned();
-        if query.is_empty() || query.lines().any(|line| line.starts_with('\\') || line.starts_with(MARK)) {
+        if query.is_empty()
+            || query
+                .lines()
+                .any(|line| line.starts_with('\\') || line.starts_with(MARK))
+        {
             return Err(Diagnostic::new("`query` takes SQL, not commands of psql"));
         }
         if named.is_none() && positional.is_none() {
@@ -73,16 +80,27 @@ fn queries(args: &Args) -> Result<Vec<String>> {
                 out.push('%');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('s') {
-                let value = next.next().ok_or_else(|| Diagnostic::new("the query has more `%s` than `positional_args` has values"))?;
+                let value = next.next().ok_or_else(|| {
+                    Diagnostic::new("the query has more `%s` than `positional_args` has values")
+                })?;
                 out.push_str(&sql_value(value));
                 rest = after;
-            } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(")s")) {
+            } else if let Some((name, after)) = rest
+                .strip_prefix('(')
+                .and_then(|rest| rest.split_once(")s"))
+            {
                 let value = named.and_then(|named| named.get(name));
-                let value = value.ok_or_else(|| Diagnostic::new(format!("the query uses `%({name})s`, and `named_args` has no `{name}`")))?;
+                let value = value.ok_or_else(|| {
+                    Diagnostic::new(format!(
+                        "the query uses `%({name})s`, and `named_args` has no `{name}`"
+                    ))
+                })?;
                 out.push_str(&sql_value(value));
                 rest = after;
             } else {
-                return Err(Diagnostic::new("a `%` in a query with arguments is written `%%`"));
+                return Err(Diagnostic::new(
+                    "a `%` in a query with arguments is written `%%`",
+                ));
             }
         }
         filled.push(out + rest);
@@ -91,29 +109,55 @@ fn queries(args: &Args) -> Result<Vec<String>> {
 }
 
 fn first_word(query: &str) -> String {
-    let code = query.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("--")).unwrap_or_default();
-    code.trim_start_matches('(').split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_uppercase()
+    let code = query
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !line.starts_with("--"))
+        .unwrap_or_default();
+    code.trim_start_matches('(')
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default()
+        .to_uppercase()
 }
 
 /// Whether the rows are asked for as JSON; what changes rows cannot stand inside another query.
 fn wrapped(query: &str) -> bool {
-    matches!(first_word(query).as_str(), "SELECT" | "TABLE" | "VALUES") && !query.contains(';') && !query.to_uppercase().contains(" INTO ")
+    matches!(first_word(query).as_str(), "SELECT" | "TABLE" | "VALUES")
+        && !query.contains(';')
+        && !query.to_uppercase().contains(" INTO ")
 }
 
 fn decide(args: &Args, _seen: &[Seen]) -> Result<Decision> {
     let queries = queries(args)?;
     let mut result: Outcome = outcome(json!({"query": queries.last(), "query_list": queries}));
-    for key in ["query_result", "query_all_results", "rowcount", "statusmessage"] {
+    for key in [
+        "query_result",
+        "query_all_results",
+        "rowcount",
+        "statusmessage",
+    ] {
         result.insert(key.into(), unknown());
     }
-    let reads = queries.iter().all(|query| matches!(first_word(query).as_str(), "SELECT" | "SHOW" | "TABLE" | "VALUES" | "EXPLAIN"));
+    let reads = queries.iter().all(|query| {
+        matches!(
+            first_word(query).as_str(),
+            "SELECT" | "SHOW" | "TABLE" | "VALUES" | "EXPLAIN"
+        )
+    });
     if reads && args.check {
         return Ok(Decision::Same(result));
     }
     let mut sql = String::new();
     let path = args.list("search_path");
     if !path.is_empty() {
-        sql.push_str(&format!("SET search_path TO {};\n", path.iter().map(|name| ident(name)).collect::<Vec<_>>().join(", ")));
+        sql.push_str(&format!(
+            "SET search_path TO {};\n",
+            path.iter()
+                .map(|name| ident(name))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ));
     }
     for query in &queries {
         sql.push_str(&format!("\\echo {MARK}\n"));
@@ -124,33 +168,70 @@ fn decide(args: &Args, _seen: &[Seen]) -> Result<Decision> {
         }
     }
     let database = args.str_or("login_db", "postgres");
-    let transaction = if args.bool_or("autocommit", false) { "" } else { "-1" };
+    let transaction = if args.bool_or("autocommit", false) {
+        ""
+    } else {
+        "-1"
+    };
     let request = psql(args, database, transaction, &sql);
-    let diffs = if reads { Vec::new() } else { vec![diff(format!("query in {database}"), "", queries.join(";\n"))] };
-    Ok(Decision::Change(Change { diffs, requests: vec![request], outcome: result }))
+    let diffs = if reads {
+        Vec::new()
+    } else {
+        vec![diff(
+            format!("query in {database}"),
+            "",
+            queries.join(";\n"),
+        )]
+    };
+    Ok(Decision::Change(Change {
+        diffs,
+        requests: vec![request],
+        outcome: result,
+    }))
 }
 
 /// One query's answer: rows, and the status line.
 fn read(query: &str, lines: &[&str]) -> (Vec<Value>, String, i64) {
     let word = first_word(query);
     if wrapped(query) {
-        let rows: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let rows: Vec<Value> = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         return (rows, format!("SELECT {count}"), count);
     }
     if word == "SHOW" {
-        let name = query.split_whitespace().nth(1).unwrap_or_default().trim_end_matches(';').to_lowercase();
-        return (lines.iter().map(|line| json!({name.as_str(): line})).collect(), "SHOW".to_owned(), 1);
+        let name = query
+            .split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
+            .trim_end_matches(';')
+            .to_lowercase();
+        return (
+            lines
+                .iter()
+                .map(|line| json!({name.as_str(): line}))
+                .collect(),
+            "SHOW".to_owned(),
+            1,
+        );
     }
     let status = lines.last().copied().unwrap_or_default().to_owned();
-    let count = status.rsplit(' ').next().and_then(|number| number.parse().ok());
+    let count = status
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
     (Vec::new(), status, count.unwrap_or(-1))
 }
 
 fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
     applied(replies)?;
     let queries = queries(args)?;
-    let text = replies.first().map(|reply| reply.out().into_owned()).unwrap_or_default();
+    let text = replies
+        .first()
+        .map(|reply| reply.out().into_owned())
+        .unwrap_or_default();
     let parts: Vec<&str> = text.split(&format!("{MARK}\n")).skip(1).collect();
     let mut result = change.outcome.clone();
     let (mut all, mut total, mut changed) = (Vec::new(), 0, false);
@@ -159,8 +240,14 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         let (rows, status, count) = read(query, &lines);
         total += count.max(0);
         // Rows that were touched count; so does every statement that does not tell rows, except looking.
-        let counted = matches!(status.split(' ').next(), Some("INSERT" | "UPDATE" | "DELETE" | "MERGE"));
-        let looked = matches!(first_word(query).as_str(), "SELECT" | "SHOW" | "TABLE" | "VALUES" | "EXPLAIN" | "WITH");
+        let counted = matches!(
+            status.split(' ').next(),
+            Some("INSERT" | "UPDATE" | "DELETE" | "MERGE")
+        );
+        let looked = matches!(
+            first_word(query).as_str(),
+            "SELECT" | "SHOW" | "TABLE" | "VALUES" | "EXPLAIN" | "WITH"
+        );
         changed |= if counted { count > 0 } else { !looked };
         result.insert("query_result".into(), Value::Array(rows.clone()));
         result.insert("statusmessage".into(), status.into());

@@ -13,7 +13,11 @@ fn verifier(password: &str, salt: &[u8], iterations: u32) -> String {
     pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, iterations, &mut salted);
     let stored = Sha256::digest(keyed(&salted, b"Client Key"));
     let server = keyed(&salted, b"Server Key");
-    let (salt, stored, server) = (STANDARD.encode(salt), STANDARD.encode(stored), STANDARD.encode(server));
+    let (salt, stored, server) = (
+        STANDARD.encode(salt),
+        STANDARD.encode(stored),
+        STANDARD.encode(server),
+    );
     format!("SCRAM-SHA-256${iterations}:{salt}${stored}:{server}")
 }
 
@@ -30,7 +34,10 @@ fn keyed(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
 
 /// Whether the text is a stored form already.
 pub(super) fn is_stored(text: &str) -> bool {
-    text.starts_with("SCRAM-SHA-256$") || text.len() == 35 && text.starts_with("md5") && text[3..].bytes().all(|b| b.is_ascii_hexdigit())
+    text.starts_with("SCRAM-SHA-256$")
+        || text.len() == 35
+            && text.starts_with("md5")
+            && text[3..].bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Whether the server's stored form is that of the password.
@@ -43,7 +50,9 @@ pub(super) fn matches(stored: &str, password: &str) -> bool {
         let (iterations, salt) = head.split_once(':')?;
         Some((iterations.parse().ok()?, STANDARD.decode(salt).ok()?))
     };
-    parts().is_some_and(|(iterations, salt)| iterations <= 1_000_000 && verifier(password, &salt, iterations) == stored)
+    parts().is_some_and(|(iterations, salt)| {
+        iterations <= 1_000_000 && verifier(password, &salt, iterations) == stored
+    })
 }
 
 /// What is sent for a password. The salt comes from the role and the password, so that the same wish is the same text; it needs to
