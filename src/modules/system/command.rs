@@ -13,6 +13,7 @@ use crate::modules::{
     Spec,
 };
 use serde_json::json;
+use std::fmt::Write as _;
 
 const PARAMS: &[Param] = &[
     Param::new("cmd", Kind::Str),
@@ -130,7 +131,7 @@ fn glob_word(path: &str) -> String {
 }
 
 fn probe(args: &Args) -> Result<Vec<Probe>> {
-    if args.str("executable").is_some_and(|shell| shell.is_empty()) {
+    if args.str("executable").is_some_and(str::is_empty) {
         return Err(Diagnostic::new("`executable` is empty"));
     }
     Ok(["creates", "removes"]
@@ -225,7 +226,7 @@ fn expanding(word: &str) -> String {
             Some((name, used)) => {
                 flush(&mut out, &mut plain);
                 let written = rest[..used].replace('}', "\\}");
-                out.push_str(&format!("\"${{{name}-\\${written}}}\""));
+                let _ = write!(out, "\"${{{name}-\\${written}}}\"");
                 rest = &rest[used..];
             }
             None => plain.push(c),

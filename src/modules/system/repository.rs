@@ -3,7 +3,9 @@
 //! The files are those that Ansible's modules write, byte for byte, so that both see them as unchanged.
 
 use super::apt::{self, fetch_to};
-use super::support::{Simple, content, diff, done, outcome, reply, whole_file, write_file};
+use super::support::{
+    Simple, content, diff, done, ended_lines, outcome, reply, whole_file, write_file,
+};
 use crate::base::value::Value;
 use crate::base::{Diagnostic, Result, quote};
 use crate::modules::{Args, Change, Decision, Kind, Param, Probe, Request, Seen, Spec};
@@ -147,10 +149,7 @@ fn repository(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let mut change = Change::default();
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for (path, before, lines) in changed {
-        let after = lines
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect::<String>();
+        let after = ended_lines(lines.iter().map(String::as_str));
         change
             .diffs
             .push(diff(path, before.as_str(), after.trim_end()));

@@ -10,6 +10,7 @@ use crate::modules::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 const STATES: &[&str] = &["started", "stopped", "restarted", "reloaded"];
 /// Stands before the exit code of `systemctl` in the output of a failed step.
@@ -211,7 +212,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let changes = !plan.diffs.is_empty();
     steps.extend(plan.steps);
     let mut shown = outcome_of(args, name, &unit);
-    if steps.is_empty() && !changes || !changes && args.check {
+    if !changes && (steps.is_empty() || args.check) {
         return Ok(Decision::Same(shown));
     }
     if !changes {
@@ -319,11 +320,15 @@ fn guarded(steps: &[String], unit: Option<&str>) -> String {
              journalctl -u {word} -n 10 --no-pager -o cat 2>/dev/null >&2\n"
         )
     });
-    script.push_str(&format!(
-        "failed() {{\necho \"{FAILED_MARK}$2\" >&2\n{why}exit \"$1\"\n}}\n"
-    ));
+    let _ = writeln!(
+        script,
+        "failed() {{
+echo \"{FAILED_MARK}$2\" >&2
+{why}exit \"$1\"
+}}"
+    );
     for step in steps {
-        script.push_str(&format!("{step} || failed $? {}\n", quote::sh(step)));
+        let _ = writeln!(script, "{step} || failed $? {}", quote::sh(step));
     }
     script
 }

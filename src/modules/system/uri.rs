@@ -293,10 +293,10 @@ fn multipart(config: &mut String, name: &str, value: &Value) -> Result<()> {
                     );
                 }
                 (Some(content), None) => {
-                    option(config, "form", &format!("{name}={}{kind}", quoted(content)))
+                    option(config, "form", &format!("{name}={}{kind}", quoted(content)));
                 }
                 (None, Some(file)) => {
-                    option(config, "form", &format!("{name}=@{}{kind}", quoted(file)))
+                    option(config, "form", &format!("{name}=@{}{kind}", quoted(file)));
                 }
                 (None, None) => {
                     return Err(Diagnostic::new(format!(
@@ -442,8 +442,7 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         let first = String::from_utf8_lossy(head);
         let line = first
             .lines()
-            .filter(|line| line.starts_with("HTTP/"))
-            .next_back()
+            .rfind(|line| line.starts_with("HTTP/"))
             .unwrap_or_default()
             .to_owned();
         let reason = line.splitn(3, ' ').nth(2).map_or("", str::trim).to_owned();

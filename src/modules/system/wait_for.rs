@@ -175,7 +175,6 @@ fn finish(args: &Args, _change: &Change, replies: &[Reply]) -> Result<Outcome> {
 mod tests {
     use super::super::support::testing::{args, whole};
     use super::*;
-    use crate::modules::Module;
     use serde_json::Value;
     use std::io::Write as _;
     use std::net::TcpListener;

@@ -5,7 +5,7 @@
 use super::super::support::{Simple, diff, failed, outcome};
 use super::{LOGIN_DB, applied, found, ident, literal, look, not_yet, params, run};
 use crate::base::{Diagnostic, Result};
-use crate::modules::{Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Seen, Spec};
+use crate::modules::{Args, Change, Decision, Kind, Outcome, Param, Reply, Seen, Spec};
 use serde_json::{Value, json};
 
 pub(in crate::modules::system) static DB: Simple = Simple {
@@ -219,7 +219,7 @@ fn ended(
         return Decision::Same(change.outcome);
     }
     change.outcome.insert(key.to_owned(), json!(queries));
-    let sql: String = queries.iter().map(|query| format!("{query};\n")).collect();
+    let sql: String = format!("{};", queries.join(";\n"));
     change.requests.push(run(args, database, &sql));
     Decision::Change(change)
 }

@@ -63,7 +63,7 @@ fn psql(args: &Args, database: &str, flags: &str, sql: &str) -> Request {
         .to_vec();
     words.extend(flags.split_whitespace().map(str::to_owned));
     let mut option = |flag: &str, value: Option<String>| {
-        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]))
+        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     };
     let host = args
         .str("login_host")

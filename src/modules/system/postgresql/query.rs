@@ -8,6 +8,7 @@ use crate::base::value::{Value, to_text, unknown};
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Seen, Spec};
 use serde_json::json;
+use std::fmt::Write as _;
 
 pub(in crate::modules::system) static QUERY: Simple = Simple {
     spec: &Spec {
@@ -151,20 +152,15 @@ fn decide(args: &Args, _seen: &[Seen]) -> Result<Decision> {
     let mut sql = String::new();
     let path = args.list("search_path");
     if !path.is_empty() {
-        sql.push_str(&format!(
-            "SET search_path TO {};\n",
-            path.iter()
-                .map(|name| ident(name))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ));
+        let names: Vec<_> = path.iter().map(|name| ident(name)).collect();
+        let _ = writeln!(sql, "SET search_path TO {};", names.join(", "));
     }
     for query in &queries {
-        sql.push_str(&format!("\\echo {MARK}\n"));
+        let _ = writeln!(sql, "\\echo {MARK}");
         if wrapped(query) {
-            sql.push_str(&format!("SELECT to_jsonb(q) FROM (\n{query}\n) q;\n"));
+            let _ = writeln!(sql, "SELECT to_jsonb(q) FROM (\n{query}\n) q;");
         } else {
-            sql.push_str(&format!("{query}\n;\n"));
+            let _ = writeln!(sql, "{query}\n;");
         }
     }
     let database = args.str_or("login_db", "postgres");

@@ -134,7 +134,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
             queries.push(format!("DROP ROLE {who};"));
             change.diffs.push(diff(subject, "present", ""));
         }
-        return Ok(ended(args, change, queries, &[]));
+        return Ok(ended(args, change, &queries, &[]));
     }
     let mut words = Vec::new();
     let column = |column: &str| {
@@ -233,7 +233,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         .map(|password| scram::stored(name, password))
         .into_iter()
         .collect();
-    Ok(ended(args, change, queries, &secret))
+    Ok(ended(args, change, &queries, &secret))
 }
 
 /// Settings that hold for the role's sessions (`ALTER ROLE … SET`).
@@ -280,7 +280,7 @@ fn configuration(
 }
 
 /// The decision: one request with all statements in one transaction.
-fn ended(args: &Args, mut change: Change, queries: Vec<String>, secrets: &[String]) -> Decision {
+fn ended(args: &Args, mut change: Change, queries: &[String], secrets: &[String]) -> Decision {
     if queries.is_empty() {
         return Decision::Same(change.outcome);
     }
