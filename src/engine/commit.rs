@@ -53,7 +53,15 @@ impl Runner {
 
     /// Judges a module's answer.
     pub(super) fn settled(&self, unit: &Unit, outcome: Result<Map<String, Value>>, changed: bool) -> Settled {
-        let (outcome, error) = match outcome {
+        let kept = outcome.and_then(|mut outcome| {
+            if let Work::Remote(remote) = &unit.work
+                && unit.task.action.module == "fetch"
+            {
+                super::fetch::keep(&mut outcome, &remote.args, &self.host.name, &self.shared.settings.project)?;
+            }
+            Ok(outcome)
+        });
+        let (outcome, error) = match kept {
             Ok(outcome) => (outcome, None),
             Err(error) => (Map::new(), Some(Diagnostic { code: exit::FAILED, ..error })),
         };

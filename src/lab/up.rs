@@ -44,6 +44,7 @@ pub fn up(
     interrupted: fn() -> !,
 ) -> Result<Done> {
     doctor::require()?;
+    super::limits::raise(say)?;
     let _lock = places.lock()?;
     match Lab::load(places)? {
         Some(lab) if lab.keeper.as_ref().is_some_and(Keeper::is_alive) => {
