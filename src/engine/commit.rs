@@ -184,6 +184,7 @@ impl Runner {
         let message = match &unit.work {
             Work::Local(Local::Debug { message, .. }) if !hidden => Some(message.clone()),
             Work::Local(Local::Held { message }) => message.clone(),
+            Work::Remote(_) if !hidden => settled.result.get(crate::modules::MESSAGE).and_then(Value::as_str).map(str::to_owned),
             _ => None,
         };
         let error = error.map(|error| if hidden { Diagnostic { notes: vec!["details are hidden: `no_log` is set".to_owned()], ..error } } else { error });
