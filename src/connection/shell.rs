@@ -236,7 +236,6 @@ mod tests {
 
     async fn local() -> Shell {
         super::super::ssh::local("here", None)
-            .await
             .expect("a local sh")
     }
 
