@@ -128,7 +128,7 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
     if let Some(words) = rule(args) {
         let _ = writeln!(
             script,
-            "echo @@\nufw --dry-run {}",
+            "echo @@\ncat /etc/ufw/user.rules /etc/ufw/user6.rules\necho @@\nufw --dry-run {}",
             quote::sh_join(words.iter().map(String::as_str))
         );
     }
@@ -169,11 +169,20 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let mut command =
         |words: &[&str]| commands.push(words.iter().map(|word| (*word).to_owned()).collect());
     if let Some(words) = rule(args) {
-        let idle = dry.lines().filter(|line| !line.is_empty()).all(|line| {
-            line.starts_with("Skipping adding existing rule")
-                || line.starts_with("Skipping inserting existing rule")
-                || line.starts_with("Could not delete non-existent rule")
-        });
+        let (now, dry) = dry.split_once("@@\n").unwrap_or(("", dry));
+        let (now, then) = (tuples(now), tuples(dry));
+        let shown = then.iter().any(Option::is_some);
+        // What is not shown is not touched.
+        let equal = now
+            .iter()
+            .zip(&then)
+            .all(|(now, then)| then.is_none() || now == then);
+        let skipped = dry.lines().any(|line| line.starts_with("Skipping"));
+        let idle = if shown {
+            equal
+        } else {
+            skipped || dry.contains("Could not delete")
+        };
         if !idle {
             command(&words.iter().map(String::as_str).collect::<Vec<_>>());
             change
@@ -265,11 +274,31 @@ fn script(commands: &[Vec<String>]) -> String {
     for words in commands {
         let _ = writeln!(
             script,
-            "ufw --force {} || exit",
+            "ufw {}{} || exit",
+            if asks(words) { "--force " } else { "" },
             quote::sh_join(words.iter().map(String::as_str))
         );
     }
     script
+}
+
+/// Whether ufw would ask before doing this.
+fn asks(words: &[String]) -> bool {
+    matches!(
+        words.first().map(String::as_str),
+        Some("enable" | "disable" | "reset")
+    ) || words.iter().take(2).any(|word| word == "delete")
+}
+
+/// The rules in a table as ufw keeps them, of IPv4 and of IPv6; `None` for a family that is not shown.
+fn tuples(text: &str) -> [Option<Vec<&str>>; 2] {
+    let mut all = [None, None];
+    for table in text.split("*filter\n").skip(1) {
+        let family = usize::from(table.contains(":ufw6-"));
+        let lines = table.lines().filter(|line| line.starts_with("### tuple"));
+        all[family] = Some(lines.collect());
+    }
+    all
 }
 
 fn finish(_args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
@@ -304,26 +333,24 @@ mod tests {
         let cases = [
             (
                 json!({"rule": "allow", "port": 22, "proto": "tcp"}),
-                "@@\nSkipping adding existing rule\nSkipping adding existing rule (v6)\n",
+                "@@\n@@\nSkipping adding existing rule\nSkipping adding existing rule (v6)\n",
                 None,
             ),
             (
                 json!({"rule": "allow", "port": 80, "proto": "tcp", "from": "10.0.0.0/8", "comment": "web x"}),
                 "@@\n*filter\n",
-                Some(
-                    "ufw --force allow from 10.0.0.0/8 to any port 80 proto tcp comment 'web x' || exit",
-                ),
+                Some("ufw allow from 10.0.0.0/8 to any port 80 proto tcp comment 'web x' || exit"),
             ),
             (
                 json!({"rule": "allow", "port": "80", "delete": true}),
-                "@@\nCould not delete non-existent rule\n",
+                "@@\n*filter\n### tuple ### x\n@@\n*filter\n### tuple ### x\n",
                 None,
             ),
             (json!({"default": "deny"}), "", None),
             (
                 json!({"default": "allow", "direction": "incoming"}),
                 "",
-                Some("ufw --force default allow incoming || exit"),
+                Some("ufw default allow incoming || exit"),
             ),
             (json!({"logging": "on"}), "", None),
             (
