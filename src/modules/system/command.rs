@@ -360,11 +360,25 @@ fn finish_with(change: &Change, replies: &[Reply], strip: bool) -> Outcome {
 
 #[allow(clippy::unnecessary_wraps)] // the shape of a module's function
 fn command_finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
-    Ok(finish_with(
-        change,
-        replies,
-        args.bool_or("strip_empty_ends", true),
-    ))
+    let mut outcome = finish_with(change, replies, args.bool_or("strip_empty_ends", true));
+    // What never started is not a change; the shell says so in these words.
+    let word = outcome
+        .get("cmd")
+        .and_then(|cmd| cmd.get(0))
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    if let (Some(word), Some(reply)) = (word, replies.last())
+        && reply.code == 127
+        && reply.err().contains(&format!("exec: {word}: not found"))
+    {
+        outcome.insert("rc".into(), 2.into());
+        outcome.insert("changed".into(), false.into());
+        outcome.insert(
+            "msg".into(),
+            format!("there is no command `{word}` on this host").into(),
+        );
+    }
+    Ok(outcome)
 }
 
 #[allow(clippy::unnecessary_wraps)] // the shape of a module's function

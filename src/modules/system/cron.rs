@@ -172,7 +172,7 @@ fn with_variable(args: &Args, text: &str, present: bool) -> String {
     ended_lines(out.iter().map(String::as_str))
 }
 
-fn names(args: &Args, text: &str) -> Outcome {
+fn names(text: &str) -> Outcome {
     let jobs: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("#Ansible: "))
@@ -186,7 +186,7 @@ fn names(args: &Args, text: &str) -> Outcome {
         .filter(is_variable)
         .filter_map(|line| line.split('=').next())
         .collect();
-    outcome(json!({"jobs": jobs, "envs": envs, "name": args.str_or("name", "")}))
+    outcome(json!({"jobs": jobs, "envs": envs}))
 }
 
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
@@ -223,7 +223,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     } else {
         with_job(args, &text, present)
     };
-    let shown = names(args, &after);
+    let shown = names(&after);
     if after == text || !present && text.is_empty() {
         return Ok(Decision::Same(shown));
     }

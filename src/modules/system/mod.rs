@@ -14,6 +14,8 @@ mod repository;
 mod service;
 mod support;
 mod sysctl;
+mod system_wide;
+mod ufw;
 mod uri;
 mod user;
 mod wait_for;
@@ -54,6 +56,10 @@ pub static TABLE: &[&'static dyn Module] = &[
     &sysctl::SYSCTL,
     &mount::MOUNT,
     &cron::CRON,
+    &ufw::UFW,
+    &system_wide::LOCALE_GEN,
+    &system_wide::ALTERNATIVES,
+    &system_wide::KNOWN_HOSTS,
     &facts::SETUP,
     &facts::PING,
     &facts::PACKAGE_FACTS,

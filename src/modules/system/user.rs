@@ -169,7 +169,7 @@ fn shown(args: &Args, now: Option<&Now>) -> Outcome {
         "uid": args.int("uid").map(Value::from).or_else(|| number(2)).unwrap_or_else(unknown),
         "group": number(3).unwrap_or_else(unknown),
         "comment": text("comment", 4), "home": text("home", 5), "shell": text("shell", 6),
-        "append": args.bool_or("append", false), "move_home": args.bool_or("move_home", false),
+        "move_home": args.bool_or("move_home", false),
     }));
     if now.is_none() {
         shown.insert(

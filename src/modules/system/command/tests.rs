@@ -124,6 +124,13 @@ fn commands_run_and_tell_what_they_said() {
 }
 
 #[test]
+fn a_command_that_is_not_there_changes_nothing() {
+    let (_, outcome) = run(&COMMAND, json!({"cmd": "no-such-command x"}));
+    let found = (&outcome["rc"], &outcome["changed"], &outcome["failed"]);
+    assert_eq!(found, (&json!(2), &json!(false), &json!(true)));
+}
+
+#[test]
 fn home_is_expanded_for_command() {
     let (_, outcome) = run(&COMMAND, json!({"cmd": "echo ~/x $HOME"}));
     let home = std::env::var("HOME").expect("HOME");
