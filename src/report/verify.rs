@@ -138,6 +138,7 @@ fn summary(outcome: &Outcome, options: Options) -> String {
     let code = outcome.exit_code(options.strict);
     let (style, verdict) = match code {
         crate::base::exit::DONE => (Style::new().green().bold(), "the service is whole"),
+        crate::base::exit::INCOMPLETE => (Style::new().yellow().bold(), "ended before everything was looked at"),
         crate::base::exit::UNREACHABLE => (Style::new().yellow().bold(), "not everything could be looked at"),
         _ => (Style::new().red().bold(), "the service is not whole"),
     };
@@ -268,7 +269,7 @@ mod tests {
         findings.add(&TWO, "lb1", Verdict::bad("two", "none").advise("do this"));
         // Made by another component, and shown with its own.
         findings.add(&DB, "db2", Verdict::Unknown("no answer in time".into()));
-        Outcome { findings, hosts: 4, looks: 1, seconds: 1.25 }
+        Outcome { findings, hosts: 4, looks: 1, seconds: 1.25, stopped: false }
     }
 
     #[test]

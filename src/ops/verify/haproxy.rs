@@ -57,7 +57,7 @@ impl Component for Haproxy {
             let page = Call::get("127.0.0.1", port, "/stats;csv");
             let password = host.text("haproxy_stats_password", "");
             asks.push(ask_units("haproxy.units", UNITS));
-            asks.push(Ask::sh("haproxy.config", "haproxy -c -q -f /etc/haproxy/haproxy.cfg"));
+            asks.push(Ask::sh("haproxy.config", "haproxy -c -f /etc/haproxy/haproxy.cfg"));
             asks.push(Ask::sh(ALIKE, "sha256sum </etc/haproxy/haproxy.cfg"));
             asks.push(Ask::sh("haproxy.socket", SOCKET));
             asks.push(Ask::new("haproxy.open-page", page.request()));
@@ -96,13 +96,7 @@ impl Component for Haproxy {
         }
         for name in balancers {
             for viewer in &view.viewers {
-                let verdict = match seen.reply(viewer, &format!("haproxy.answers.{name}")) {
-                    Ok(reply) => match http::response(reply) {
-                        Ok(response) => Verdict::of(response.status == 200, "200", response.summary()),
-                        Err(why) => Verdict::bad("200", why),
-                    },
-                    Err(verdict) => verdict,
-                };
+                let verdict = seen.answers(viewer, &format!("haproxy.answers.{name}"));
                 findings.add(&ANSWERS, format!("{name} seen from {viewer}"), verdict);
             }
         }

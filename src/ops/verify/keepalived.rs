@@ -7,7 +7,7 @@ use super::parse;
 use super::seen::{Ask, Seen, last_words};
 use crate::base::quote::sh;
 use crate::ops::hosts::Host;
-use crate::ops::http::{self, Call};
+use crate::ops::http::Call;
 
 /// The component.
 pub struct Keepalived;
@@ -82,13 +82,7 @@ impl Component for Keepalived {
         let holders = self.holders(view, seen, &address, findings);
         for viewer in &view.viewers {
             let place = format!("{address} seen from {viewer}");
-            let answers = match seen.reply(viewer, "keepalived.answers") {
-                Ok(reply) => match http::response(reply) {
-                    Ok(response) => Verdict::of(response.status == 200, "200", response.summary()),
-                    Err(why) => Verdict::bad("200", why),
-                },
-                Err(verdict) => verdict,
-            };
+            let answers = seen.answers(viewer, "keepalived.answers");
             findings.add(&ANSWERS, &place, answers);
             findings.add(&MAC, &place, neighbour(seen, viewer, &holders));
         }

@@ -91,11 +91,17 @@ pub struct Outcome {
     pub looks: usize,
     /// Seconds that it took.
     pub seconds: f64,
+    /// It was ended early.
+    pub stopped: bool,
 }
 
 impl Outcome {
-    /// The exit code: 0, or 6 for faults, or 5 when all that is wrong is that hosts could not be reached.
+    /// The exit code: 0, or 6 for faults, or 5 when all that is wrong is that hosts could not be reached, or 4 when it was
+    /// ended before anything wrong was found.
     pub fn exit_code(&self, strict: bool) -> u8 {
+        if self.stopped && !self.findings.all().iter().any(|finding| finding.status == Status::Fail) {
+            return exit::INCOMPLETE;
+        }
         let bad = |finding: &&Finding| match finding.status {
             Status::Pass => false,
             Status::Warn => strict,
@@ -125,6 +131,7 @@ pub async fn run(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBoo
                 hosts: site.hosts.len(),
                 looks,
                 seconds: started.elapsed().as_secs_f64(),
+                stopped: stop.load(Ordering::Relaxed),
             };
         }
         again(&findings);

@@ -3,6 +3,7 @@
 use super::check::{Check, Findings, Verdict};
 use crate::base::Diagnostic;
 use crate::modules::{Reply, Request};
+use crate::ops::http::{self, Response};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -81,6 +82,24 @@ impl Seen {
                 None => Err(Verdict::Unknown("it was not asked".to_owned())),
             },
             Some(Answers::Lost(_)) | None => Err(Verdict::Unreached(host.to_owned())),
+        }
+    }
+
+    /// The answer to a question that was an HTTP request, or why it failed. No answer in time is an answer here: whoever was
+    /// asked did not give one.
+    pub fn web(&self, host: &str, key: &str) -> Result<Result<Response, String>, Verdict> {
+        match self.hosts.get(host) {
+            Some(Answers::Given(replies, _)) if replies.contains_key(key) => Ok(http::response(&replies[key])),
+            _ => self.reply(host, key).map(http::response),
+        }
+    }
+
+    /// Judges an HTTP answer that must be 200.
+    pub fn answers(&self, host: &str, key: &str) -> Verdict {
+        match self.web(host, key) {
+            Ok(Ok(response)) => Verdict::of(response.status == 200, "200", response.summary()),
+            Ok(Err(why)) => Verdict::bad("200", why),
+            Err(verdict) => verdict,
         }
     }
 

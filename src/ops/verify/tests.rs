@@ -238,7 +238,7 @@ fn bad(findings: &Findings) -> Vec<String> {
 }
 
 fn code(findings: Findings, strict: bool) -> u8 {
-    Outcome { findings, hosts: 6, looks: 1, seconds: 0.0 }.exit_code(strict)
+    Outcome { findings, hosts: 6, looks: 1, seconds: 0.0, stopped: false }.exit_code(strict)
 }
 
 #[test]
@@ -363,6 +363,8 @@ fn every_fault_is_named() {
             for viewer in ["app1", "db1"] { s.set(viewer, "welcome_app.health.app2", refused()); }
             s.set("app1", "welcome_app.turns", turns(&["app1"; 5]));
         }, &["fail welcome_app.running app2", "fail welcome_app.health app2 seen from app1", "fail welcome_app.health app2 seen from db1", "fail welcome_app.balanced"]),
+        ("application frozen", |s| s.set("db1", "welcome_app.health.app1", said(124, "", "")), &["fail welcome_app.health app1 seen from db1"]),
+        ("a load balancer frozen", |s| s.set("db1", "haproxy.answers.lb2", said(124, "", "")), &["fail haproxy.answers lb2 seen from db1"]),
         ("application degraded", |s| s.set("db1", "welcome_app.health.app1", web(500, r#"{"status":"degraded","hostname":"app1"}"#)), &["fail welcome_app.health app1 seen from db1"]),
         ("another host answers", |s| s.set("db1", "welcome_app.health.app1", web(200, r#"{"hostname":"app2"}"#)), &["fail welcome_app.health app1 seen from db1"]),
         ("not enabled", |s| s.out("app2", "welcome_app.units", "Id=welcome_app.service\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=disabled\n"), &["fail welcome_app.running app2"]),
@@ -419,6 +421,15 @@ fn an_unreachable_host_never_passes() {
     let known: Vec<String> = bad(&findings).into_iter().filter(|line| !line.starts_with("unreachable")).collect();
     assert_eq!(known, [""; 0]);
     assert_eq!(code(findings, false), exit::UNREACHABLE);
+}
+
+#[test]
+fn what_was_ended_early_is_never_whole() {
+    let ended = |findings| Outcome { findings, hosts: 6, looks: 1, seconds: 0.0, stopped: true }.exit_code(false);
+    assert_eq!(ended(Stack::whole().judge()), exit::INCOMPLETE);
+    let mut stack = Stack::whole();
+    stack.state("db2", "/timeline", json!(2));
+    assert_eq!(ended(stack.judge()), exit::FAULTS);
 }
 
 #[test]

@@ -75,18 +75,13 @@ impl Component for WelcomeApp {
         });
         for app in apps {
             for viewer in &view.viewers {
-                let verdict = match seen.reply(viewer, &format!("welcome_app.health.{app}")) {
-                    Ok(reply) => match http::response(reply) {
-                        Ok(response) => {
-                            let name = response.json().map(|body| body["hostname"].clone());
-                            Verdict::of(
-                                response.status == 200 && name.as_ref().and_then(|name| name.as_str()) == Some(app),
-                                format!("200 with hostname {app}"),
-                                response.summary(),
-                            )
-                        }
-                        Err(why) => Verdict::bad(format!("200 with hostname {app}"), why),
-                    },
+                let expected = format!("200 with hostname {app}");
+                let verdict = match seen.web(viewer, &format!("welcome_app.health.{app}")) {
+                    Ok(Ok(response)) => {
+                        let itself = response.json().is_some_and(|body| body["hostname"] == app.as_str());
+                        Verdict::of(response.status == 200 && itself, expected, response.summary())
+                    }
+                    Ok(Err(why)) => Verdict::bad(expected, why),
                     Err(verdict) => verdict,
                 };
                 findings.add(&HEALTHY, format!("{app} seen from {viewer}"), verdict);
