@@ -34,8 +34,18 @@ fn a_host_that_cannot_be_reached_has_its_own_exit_code() {
         ("-i hosts --json verify --only common.reached", 5),
     ] {
         sandbox.hactl(arguments);
-        assert!(sandbox.transcript().ends_with(&format!("exit {code}\n\n")), "{}", sandbox.transcript());
-        assert!(sandbox.transcript().contains("cannot connect to ops@192.0.2.7 port 2222"), "{}", sandbox.transcript());
+        assert!(
+            sandbox.transcript().ends_with(&format!("exit {code}\n\n")),
+            "{}",
+            sandbox.transcript()
+        );
+        assert!(
+            sandbox
+                .transcript()
+                .contains("cannot connect to ops@192.0.2.7 port 2222"),
+            "{}",
+            sandbox.transcript()
+        );
     }
 }
 
@@ -43,10 +53,18 @@ fn a_host_that_cannot_be_reached_has_its_own_exit_code() {
 fn documents_are_json() {
     let mut sandbox = Sandbox::new();
     sandbox.file("hosts", HOSTS);
-    let mut read = |arguments: &str| -> serde_json::Value { serde_json::from_str(&sandbox.hactl(arguments)).expect("json") };
+    let mut read = |arguments: &str| -> serde_json::Value {
+        serde_json::from_str(&sandbox.hactl(arguments)).expect("json")
+    };
     let run = read("-i hosts --json run -- 'echo out; exit 3'");
     assert_eq!(run["schema"], "hactl.command/1");
-    assert_eq!((&run["hosts"]["near"]["exit_code"], &run["hosts"]["near"]["stdout"]), (&3.into(), &"out\n".into()));
+    assert_eq!(
+        (
+            &run["hosts"]["near"]["exit_code"],
+            &run["hosts"]["near"]["stdout"]
+        ),
+        (&3.into(), &"out\n".into())
+    );
     assert!(run["hosts"]["far"]["unreachable"].is_string());
     let facts = read("-i hosts facts");
     assert_eq!(facts["hosts"]["near"]["system"], "Linux");

@@ -89,7 +89,9 @@ impl Seen {
     /// asked did not give one.
     pub fn web(&self, host: &str, key: &str) -> Result<Result<Response, String>, Verdict> {
         match self.hosts.get(host) {
-            Some(Answers::Given(replies, _)) if replies.contains_key(key) => Ok(http::response(&replies[key])),
+            Some(Answers::Given(replies, _)) if replies.contains_key(key) => {
+                Ok(http::response(&replies[key]))
+            }
             _ => self.reply(host, key).map(http::response),
         }
     }
@@ -140,10 +142,22 @@ impl Seen {
 /// What a failed command said, in one line: the line that names the error, or else the last one.
 pub fn last_words(reply: &Reply) -> String {
     let (err, out) = (reply.err(), reply.out());
-    let lines = || err.lines().chain(out.lines()).map(str::trim).filter(|line| !line.is_empty());
-    let names = |line: &&str| ["ERROR:", "FATAL:", "error:", "[ALERT]"].iter().any(|word| line.contains(word));
+    let lines = || {
+        err.lines()
+            .chain(out.lines())
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    let names = |line: &&str| {
+        ["ERROR:", "FATAL:", "error:", "[ALERT]"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
     lines()
         .find(names)
         .or_else(|| lines().next_back())
-        .map_or_else(|| format!("exit code {}", reply.code), |line| line.trim_start_matches("psql: error: ").to_owned())
+        .map_or_else(
+            || format!("exit code {}", reply.code),
+            |line| line.trim_start_matches("psql: error: ").to_owned(),
+        )
 }
