@@ -56,7 +56,7 @@ pub struct Shared {
 
 /// What a run is made of.
 pub struct Plan {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     participants: Vec<String>,
 }
 

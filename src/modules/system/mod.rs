@@ -4,14 +4,19 @@ mod apt;
 mod authorized_key;
 mod command;
 mod cron;
+mod debconf;
 mod facts;
 mod group;
 mod host;
 mod mount;
+mod postgresql;
+mod repository;
 mod service;
 mod support;
 mod sysctl;
+mod uri;
 mod user;
+mod wait_for;
 
 use super::Module;
 
@@ -27,6 +32,18 @@ pub static TABLE: &[&'static dyn Module] = &[
     &service::SERVICE,
     &apt::APT,
     &apt::PACKAGE,
+    &repository::APT_REPOSITORY,
+    &repository::DEB822_REPOSITORY,
+    &debconf::DEBCONF,
+    &debconf::DPKG_SELECTIONS,
+    &postgresql::USER,
+    &postgresql::DB,
+    &postgresql::EXT,
+    &postgresql::OWNER,
+    &postgresql::PRIVS,
+    &postgresql::QUERY,
+    &uri::URI,
+    &wait_for::WAIT_FOR,
     &user::USER,
     &group::GROUP,
     &authorized_key::AUTHORIZED_KEY,

@@ -29,12 +29,21 @@ apt() {
 			dpkg --force-confdef --force-confold --configure -a >>"$t/mend" 2>&1 </dev/null
 			continue
 		fi
+		# What a crash left unpacked without its dependencies; nothing is removed to get out of it.
+		if grep -q 'fix-broken' "$t/err" && [ -z "$mended" ]; then
+			mended=yes
+			apt-get -y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+				--no-remove -f install >>"$t/mend" 2>&1 </dev/null && continue
+		fi
 		grep -Eq 'Could not get lock|Unable to (lock|acquire)' "$t/err" || break
-		[ "$left" -gt 0 ] || { grep -q 'held by process' "$t/err" || holder >>"$t/err"; break; }
+		grep -q 'held by process' "$t/err" || holder >>"$t/err"
+		[ "$left" -gt 0 ] || break
+		grep 'held by process' "$t/err" >>"$t/waited"
 		sleep 1
 	done
 	cat "$t/out"
 	cat "$t/err" >&2
+	[ "$rc" -ne 0 ] || cat "$t/waited" 2>/dev/null >&2
 	if [ "$rc" -ne 0 ] && ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then echo 'hactl: no package lists' >&2; fi
 	return "$rc"
 }
