@@ -84,7 +84,10 @@ exec psql -XAtqw -v ON_ERROR_STOP=1 -p \"${{p:-5432}}\" -d {}",
     .user("postgres");
     request.environment = vec![
         ("PGCONNECT_TIMEOUT".to_owned(), "5".to_owned()),
-        ("PGOPTIONS".to_owned(), "-c statement_timeout=8000 -c lock_timeout=4000".to_owned()),
+        (
+            "PGOPTIONS".to_owned(),
+            "-c statement_timeout=8000 -c lock_timeout=4000".to_owned(),
+        ),
     ];
     request.timeout_seconds = Some(12);
     request
@@ -108,7 +111,11 @@ pub fn asks(view: &View<'_>, host: &Host) -> Vec<Ask> {
             "host={} user={replicator} dbname=postgres replication=true connect_timeout=5 passfile={home}/.pgpass",
             view.address(peer)
         );
-        let mut request = Request::sh(format!("exec psql -XAtqw -d {} -c IDENTIFY_SYSTEM", sh(&parameters))).user("postgres");
+        let mut request = Request::sh(format!(
+            "exec psql -XAtqw -d {} -c IDENTIFY_SYSTEM",
+            sh(&parameters)
+        ))
+        .user("postgres");
         request.timeout_seconds = Some(8);
         asks.push(Ask::new(format!("postgresql.login.{peer}"), request));
     }
