@@ -94,9 +94,9 @@ fn translate(pattern: &str, multiline: bool) -> String {
             '\\' => match chars.next() {
                 Some('Z') if !in_set => out.push_str(r"\z"),
                 // Python takes these as the characters themselves; here they would mean something else.
-                Some(next @ ('<' | '>')) => out.push(next),
                 Some(
-                    next @ ('/' | '"' | '\'' | '=' | ':' | ';' | ',' | '@' | '!' | '%' | '`' | '_'),
+                    next @ ('<' | '>' | '/' | '"' | '\'' | '=' | ':' | ';' | ',' | '@' | '!' | '%'
+                    | '`' | '_'),
                 ) => out.push(next),
                 Some(next) => {
                     out.push('\\');

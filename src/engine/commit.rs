@@ -55,7 +55,15 @@ impl Runner {
 
     /// Judges a module's answer.
     pub(super) fn settled(&self, unit: &Unit, outcome: Result<Map<String, Value>>, changed: bool) -> Settled {
-        let (outcome, error) = match outcome {
+        let kept = outcome.and_then(|mut outcome| {
+            if let Work::Remote(remote) = &unit.work
+                && unit.task.action.module == "fetch"
+            {
+                super::fetch::keep(&mut outcome, &remote.args, &self.host.name, &self.shared.settings.project)?;
+            }
+            Ok(outcome)
+        });
+        let (outcome, error) = match kept {
             Ok(outcome) => (outcome, None),
             Err(error) => (Map::new(), Some(Diagnostic { code: exit::FAILED, ..error })),
         };
@@ -182,6 +190,7 @@ impl Runner {
         let message = match &unit.work {
             Work::Local(Local::Debug { message, .. }) if !hidden => Some(message.clone()),
             Work::Local(Local::Held { message }) => message.clone(),
+            Work::Remote(_) if !hidden => settled.result.get(crate::modules::MESSAGE).and_then(Value::as_str).map(str::to_owned),
             _ => None,
         };
         let error = error.map(|error| if hidden { Diagnostic { notes: vec!["details are hidden: `no_log` is set".to_owned()], ..error } } else { error });

@@ -20,7 +20,8 @@ pub fn supply(
     settings: &Settings,
     may_be_unknown: bool,
 ) -> Result<Option<String>> {
-    let remote = args.bool_or("remote_src", false);
+    // `assemble` looks on the host unless told otherwise; `unarchive` has an older way to say so.
+    let remote = args.bool_or("remote_src", task.action.module == "assemble") || args.bool("copy") == Some(false);
     let source = args.str("src").map(str::to_owned);
     match (task.action.module, source) {
         ("template", Some(name)) => {
@@ -53,6 +54,7 @@ pub fn supply(
                 tree(&path, "", settings, &mut args.tree)?;
             } else {
                 args.content = Some(bytes(&path, settings).map_err(|error| at_src(error, task))?);
+                args.source_mode = mode(Path::new(&path));
             }
         }
         ("script", None) => {
@@ -104,24 +106,20 @@ fn tree(path: &str, below: &str, settings: &Settings, into: &mut Vec<(String, u3
         let relative = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
         let full = entry.display().to_string();
         if settings.loader.files().is_dir(&entry) {
+            let before = into.len();
             tree(&full, &relative, settings, into)?;
+            if into.len() == before {
+                into.push((format!("{relative}/"), 0o755, Vec::new()));
+            }
         } else {
-            let mode = std::os::unix::fs::PermissionsExt::mode(
-                &fs_err::metadata(&entry).map_or_else(|_| std::fs::Permissions::from_mode_or_default(), |data| data.permissions()),
-            );
-            into.push((relative, mode & 0o777, bytes(&full, settings)?));
+            into.push((relative, mode(&entry).unwrap_or(0o644), bytes(&full, settings)?));
         }
     }
     Ok(())
 }
 
-/// Permissions of a file that is only inside the binary.
-trait Fallback {
-    fn from_mode_or_default() -> Self;
-}
-
-impl Fallback for std::fs::Permissions {
-    fn from_mode_or_default() -> Self {
-        std::os::unix::fs::PermissionsExt::from_mode(0o644)
-    }
+/// The permissions of a local file; none for one that is only inside the binary.
+fn mode(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs_err::metadata(path).ok().map(|data| data.permissions().mode() & 0o7777)
 }

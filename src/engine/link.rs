@@ -47,11 +47,6 @@ impl Link {
         }
     }
 
-    /// Whether it is only imagined.
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Empty)
-    }
-
     /// What it has cost.
     pub fn statistics(&self) -> Statistics {
         match self {

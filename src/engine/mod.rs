@@ -8,6 +8,7 @@ mod commit;
 mod content;
 pub mod cursor;
 pub mod event;
+mod fetch;
 pub mod greet;
 mod link;
 mod looping;

@@ -3,7 +3,7 @@
 //! The order of effects on a host is the order of its tasks, whatever was asked about ahead.
 
 use super::cursor::{Cursor, Fate as BlockFate, Step};
-use super::event::{Event, Status};
+use super::event::Event;
 use super::greet;
 use super::link::{Apply, Link};
 use super::run::{PlayRun, Shared};

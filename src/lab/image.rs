@@ -234,6 +234,8 @@ fn bootstrap(
             .stdin(Stdio::null());
         match run(&mut command) {
             Ok(_) => return Ok(()),
+            // An interrupt took the lab down, and the build with it.
+            Err(error) if !keeper.is_alive() => return Err(error),
             Err(error) => {
                 say(&format!(
                     "building the image failed (attempt {attempt} of 3)"

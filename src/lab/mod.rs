@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod doctor;
+mod limits;
 pub mod image;
 pub mod keeper;
 pub mod podman;

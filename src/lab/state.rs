@@ -7,9 +7,9 @@ use super::{failed, while_doing};
 use crate::base::{Diagnostic, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The folder of all labs.
@@ -124,7 +124,6 @@ impl Places {
         hash.update(self.root.as_os_str().as_encoded_bytes());
         // Two roots on one machine (a chroot, a container) have equal paths, but not equal folders.
         if let Ok(data) = std::fs::metadata(&self.root) {
-            use std::os::unix::fs::MetadataExt;
             hash.update(format!("{}:{}", data.dev(), data.ino()));
         }
         let digest = super::hex(&hash.finalize()[..5]);
@@ -150,13 +149,27 @@ impl Places {
     /// Waits for other commands that change this lab, and keeps them out while the file is held.
     pub fn lock(&self) -> Result<File> {
         make_dir(&self.base)?;
-        let name = self
-            .root
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        lock_file(&self.base.join(format!(".{name}.lock")))
+        let path = self.lock_path();
+        loop {
+            let file = lock_file(&path)?;
+            // The one before may have removed the file while this one waited for it.
+            let number = |data: std::io::Result<Metadata>| data.map(|data| data.ino()).ok();
+            if number(file.metadata()) == number(std::fs::metadata(&path)) {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// Removes the lock and, when it is empty, the folder of all labs. Only for who holds the lock and does nothing
+    /// to the lab afterwards.
+    pub fn forget(&self) {
+        let _ = std::fs::remove_file(self.lock_path());
+        let _ = std::fs::remove_dir(&self.base);
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        let name = self.root.file_name().unwrap_or_default().to_string_lossy();
+        self.base.join(format!(".{name}.lock"))
     }
 }
 

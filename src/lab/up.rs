@@ -44,6 +44,7 @@ pub fn up(
     interrupted: fn() -> !,
 ) -> Result<Done> {
     doctor::require()?;
+    super::limits::raise(say)?;
     let _lock = places.lock()?;
     match Lab::load(places)? {
         Some(lab) if lab.keeper.as_ref().is_some_and(Keeper::is_alive) => {
@@ -64,6 +65,7 @@ pub fn up(
             keeper.kill()?;
         }
         clean(places)?;
+        places.forget();
     }
     *stage = Stage::Over;
     result
@@ -107,6 +109,7 @@ impl Begun {
                     let _ = keeper.kill();
                 }
                 let _ = clean(&places);
+                places.forget();
                 interrupted()
             }
         });
@@ -249,8 +252,9 @@ fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Res
     for result in results {
         errors.take(result);
     }
-    if let Some(error) = errors.into_vec().into_iter().next() {
-        return Err(error);
+    let mut errors = errors.into_vec().into_iter();
+    if let Some(first) = errors.next() {
+        return Err(errors.fold(first, |error, other| error.note(other.to_string())));
     }
     await_logins(lab, keeper, &containers, &dead)?;
     Ok(dead.into_iter().map(|host| host.name.clone()).collect())
@@ -302,6 +306,7 @@ pub fn down(places: &Places) -> Result<bool> {
         keeper.kill()?;
     }
     clean(places)?;
+    places.forget();
     Ok(there)
 }
 

@@ -21,6 +21,9 @@ use crate::base::value::{Map, Value};
 /// The result of a task as `register` keeps it (`changed` and `failed` are added by the engine).
 pub type Outcome = Map<String, Value>;
 
+/// The part of an outcome that is for people: what happened on the way that they should know.
+pub const MESSAGE: &str = "hactl_message";
+
 /// What a module decides after looking.
 #[derive(Debug, Clone)]
 pub enum Decision {

@@ -295,8 +295,12 @@ impl Expr {
                 base.write(out);
                 out.push('[');
                 match &index.kind {
-                    Kind::Const(Literal::Str(text)) => out.push_str(&format!("'{text}'")),
-                    Kind::Const(Literal::Int(number)) => out.push_str(&format!("{number}")),
+                    Kind::Const(Literal::Str(text)) => {
+                        out.push('\'');
+                        out.push_str(text);
+                        out.push('\'');
+                    }
+                    Kind::Const(Literal::Int(number)) => out.push_str(&number.to_string()),
                     _ => index.write(out),
                 }
                 out.push(']');

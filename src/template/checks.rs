@@ -2,7 +2,7 @@
 
 use super::ast::Op;
 use super::filters::{Call, CallArgs, regex};
-use super::objects::nearest;
+use super::nearest::nearest;
 use super::ops;
 use super::session::Session;
 use super::val::{Val, guarded};

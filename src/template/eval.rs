@@ -5,133 +5,17 @@
 
 use super::ast::{Args, Expr, Kind, Literal, Op, Template};
 use super::filters::{self, Call, CallArgs};
+use super::frame::{Frame, Out};
 use super::objects::Object;
 use super::origin::Origin;
 use super::parse::Form;
 use super::session::{Session, is_template};
 use super::val::{Entries, Key, Val, guarded};
 use super::{Rendered, checks, globals, methods, ops, print};
-use crate::base::value::UNKNOWN;
 use crate::base::{Diagnostic, Result};
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Names that a template set, and the frame around.
-pub struct Frame {
-    vars: RefCell<HashMap<Arc<str>, Val>>,
-    parent: Option<Rc<Frame>>,
-}
-
-impl Frame {
-    /// A frame inside another.
-    pub fn inside(parent: Option<Rc<Frame>>) -> Rc<Self> {
-        Rc::new(Self {
-            vars: RefCell::default(),
-            parent,
-        })
-    }
-
-    /// Sets a name in this frame.
-    pub fn set(&self, name: &Arc<str>, value: Val) {
-        self.vars.borrow_mut().insert(name.clone(), value);
-    }
-
-    /// Finds a name here or around.
-    pub fn get(&self, name: &str) -> Option<Val> {
-        let found = self.vars.borrow().get(name).cloned();
-        found.or_else(|| self.parent.as_ref()?.get(name))
-    }
-
-    /// The names set in this frame itself.
-    pub fn own(&self) -> Entries {
-        self.vars
-            .borrow()
-            .iter()
-            .map(|(name, value)| (Key::Str(name.clone()), value.clone()))
-            .collect()
-    }
-
-    /// All names that can be seen.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.vars.borrow().keys().map(ToString::to_string).collect();
-        if let Some(parent) = &self.parent {
-            names.extend(parent.names());
-        }
-        names
-    }
-
-    /// Forgets everything.
-    pub fn clear(&self) {
-        self.vars.borrow_mut().clear();
-    }
-}
-
-/// What a template has put out so far.
-#[derive(Default)]
-pub struct Out {
-    first: Option<Val>,
-    text: Option<String>,
-    marker: Option<Val>,
-    /// Whether something that is not known decided what was put out.
-    pub unsure: bool,
-}
-
-impl Out {
-    /// Adds a value: the only one keeps its kind, several become text.
-    pub fn push(&mut self, value: Val) -> Result<()> {
-        match value {
-            Val::None => {}
-            Val::Undefined(_) => drop(self.marker.get_or_insert(value)),
-            value if self.first.is_none() && self.text.is_none() => self.first = Some(value),
-            value => {
-                let text = match self.first.take() {
-                    Some(first) => self.text.insert(printed(&first)?),
-                    None => self.text.get_or_insert_default(),
-                };
-                text.push_str(&printed(&value)?);
-            }
-        }
-        Ok(())
-    }
-
-    /// The result as a value.
-    pub fn finish(self) -> Val {
-        if self.unsure {
-            return Val::UNSURE;
-        }
-        self.marker
-            .or_else(|| self.text.map(Val::from))
-            .or(self.first)
-            .unwrap_or(Val::None)
-    }
-
-    /// The result as the text of a file, and whether the file's last line feeds belong to it: they do not when
-    /// the only thing put out was no text.
-    fn finish_file(self) -> Result<(Rendered, bool)> {
-        if let (Some(Val::Undefined(missing)), false) = (&self.marker, self.unsure) {
-            return Err(missing.error.clone());
-        }
-        let (text, is_text) = match (self.text, self.first) {
-            (Some(text), _) => (text, true),
-            (None, Some(first)) => (printed(&first)?, matches!(first, Val::Str(_))),
-            (None, None) => (String::new(), false),
-        };
-        Ok((
-            Rendered {
-                unknown: self.unsure || text.contains(UNKNOWN),
-                text,
-            },
-            is_text,
-        ))
-    }
-}
-
-fn printed(value: &Val) -> Result<String> {
-    value.check()?;
-    Ok(print::printed(value))
-}
 
 /// Evaluates one template.
 pub struct Interp<'s> {
@@ -223,7 +107,7 @@ impl<'s> Interp<'s> {
                 Literal::Float(number) => Val::Float(*number),
                 Literal::Str(text) => Val::Str(text.clone()),
             }),
-            Kind::Var(name) => self.variable(name, expr),
+            Kind::Var(name) => Ok(self.variable(name, expr)),
             Kind::Captured => Ok(self.captured.last().cloned().unwrap_or(Val::None)),
             Kind::Attr(base, name) => {
                 let value = self.raw(base)?;
@@ -356,98 +240,6 @@ impl<'s> Interp<'s> {
         }
     }
 
-    fn variable(&mut self, name: &Arc<str>, expr: &Expr) -> Result<Val> {
-        if let Some(found) = self.frame.get(name) {
-            return Ok(found);
-        }
-        if let Some(found) = self.session.variable(name) {
-            return Ok(found);
-        }
-        if let Some(found) = globals::global(name) {
-            return Ok(found);
-        }
-        let mut error = Diagnostic::new(format!("the variable `{name}` is not defined"))
-            .at(&self.origin.span(expr.pos));
-        if let Some(near) = self.session.nearest(name, self.frame.names().into_iter()) {
-            error = error.help(format!("did you mean `{near}`?"));
-        }
-        Ok(Val::undefined(&**name, error))
-    }
-
-    /// `base.name`, and `base['name']`.
-    pub fn attribute(&self, base: &Val, name: &str, expr: &Expr) -> Val {
-        match base {
-            Val::Undefined(_) => base.clone(),
-            Val::Unknown { .. } => Val::UNSURE,
-            _ => base
-                .entry(name)
-                .unwrap_or_else(|| self.missing(base, &format!("`{name}`"), name, expr)),
-        }
-    }
-
-    fn item(&self, base: &Val, index: &Val, expr: &Expr) -> Val {
-        let settle = |value: Val| {
-            if let Val::Lazy(lazy) = value {
-                lazy.settle()
-            } else {
-                value
-            }
-        };
-        let found = match (base, index) {
-            (Val::Undefined(_), _) => return base.clone(),
-            (_, Val::Undefined(_)) => return index.clone(),
-            (Val::Unknown { .. }, _) | (_, Val::Unknown { .. }) => return Val::UNSURE,
-            (Val::Dict(dict), _) => {
-                Key::of(index).and_then(|key| dict.items.borrow().get(&key).cloned())
-            }
-            (Val::Object(_), Val::Str(name)) => base.entry(name),
-            (Val::List(list), Val::Int(number)) => ops::at(&list.items.borrow(), *number),
-            (Val::Tuple(items), Val::Int(number)) => ops::at(items, *number),
-            (Val::Str(text), Val::Int(number)) => {
-                let chars: Vec<char> = text.chars().collect();
-                ops::at(&chars, *number).map(|c| Val::Str(c.to_string().into()))
-            }
-            _ => None,
-        };
-        let index = print::repr(index);
-        found.map_or_else(
-            || {
-                self.missing(
-                    base,
-                    &format!("item `{index}`"),
-                    index.trim_matches('\''),
-                    expr,
-                )
-            },
-            settle,
-        )
-    }
-
-    fn missing(&self, base: &Val, what: &str, name: &str, expr: &Expr) -> Val {
-        let path = expr.describe();
-        let inside = match &expr.kind {
-            Kind::Attr(inner, _) | Kind::Item(inner, _) => inner.describe(),
-            _ => path.clone(),
-        };
-        let mut error = Diagnostic::new(format!(
-            "`{path}` is not defined: `{inside}` ({}) has no {what}",
-            base.kind()
-        ))
-        .at(&self.origin.span(expr.pos));
-        if let Val::Dict(dict) = base
-            && let Some(near) = super::objects::nearest(
-                name,
-                dict.items
-                    .borrow()
-                    .keys()
-                    .map(|key| print::text(&key.val())),
-            )
-        {
-            error = error.help(format!("did you mean `{near}`?"));
-        }
-        Val::undefined(path, error)
-    }
-
     /// The arguments of a call, evaluated.
     pub fn arguments(&mut self, args: &Args) -> Result<CallArgs> {
         let mut given = CallArgs::default();
@@ -503,8 +295,7 @@ impl<'s> Interp<'s> {
                     return Ok(marker);
                 }
                 if let Val::Object(object) = &value {
-                    let object = object.clone();
-                    return self.object_method(&object, method, &args);
+                    return object.call(method, &args);
                 }
                 return guarded(|| methods::call(&value, method, &args));
             }

@@ -8,6 +8,10 @@ use std::str::Chars;
 
 /// How one value is laid out.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the format"
+)]
 struct Layout {
     left: bool,
     center: bool,

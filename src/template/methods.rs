@@ -4,6 +4,7 @@ use super::filters::{CallArgs, text as text_filters};
 use super::val::{Entries, Key, Val};
 use super::{format, ops};
 use crate::base::{Diagnostic, Result};
+use std::rc::Rc;
 
 /// Calls a method.
 pub fn call(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
@@ -243,7 +244,13 @@ fn list(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
         return Err(unknown(value, method));
     };
     match method {
-        "append" => cells.items.borrow_mut().push(first(args, method)?),
+        "append" => {
+            let item = first(args, method)?;
+            if matches!(&item, Val::List(other) if Rc::ptr_eq(other, cells)) {
+                return Err(Diagnostic::new("a list cannot hold itself"));
+            }
+            cells.items.borrow_mut().push(item);
+        }
         "extend" => {
             let more = first(args, method)?.items()?;
             cells.items.borrow_mut().extend(more);
@@ -284,7 +291,7 @@ fn list(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
         "reverse" => cells.items.borrow_mut().reverse(),
         "clear" => cells.items.borrow_mut().clear(),
         "sort" => {
-            let sorted = super::filters::list::sorted(value.items()?, |a, b| ops::order(a, b))?;
+            let sorted = super::filters::list::sorted(value.items()?, ops::order)?;
             *cells.items.borrow_mut() = sorted;
         }
         "copy" => return Ok(Val::list(value.items()?)),

@@ -2,20 +2,26 @@
 //!
 //! Text that came from a host is data: it is printed, compared and filtered, never evaluated.
 
+mod access;
 mod ast;
 mod checks;
+mod convert;
 mod eval;
 mod filters;
 mod format;
+mod frame;
 mod globals;
 mod header;
 mod lookups;
+mod lower;
 mod methods;
+mod nearest;
 mod objects;
 mod ops;
 mod origin;
 mod parse;
 mod print;
+mod reuse;
 mod session;
 mod stmt;
 mod syntax;
@@ -199,7 +205,7 @@ impl Session {
                     .and_then(|rest| rest.strip_suffix("}}"));
                 match bare.filter(|rest| !rest.contains("}}")) {
                     Some(inner) => self.indirect(inner, &node.span)?,
-                    None if text.starts_with("{{") || text.starts_with("{%") => {
+                    None if text.starts_with("{%") && text.ends_with("%}") => {
                         worded(self.scalar(text, &node.span))
                     }
                     None => self.expression(text, &node.span)?,

@@ -1,8 +1,8 @@
 //! Values that only templates handle: macros, `loop`, namespaces, imported files, other hosts' variables.
 
 use super::ast::{For, Macro};
-use super::eval::Frame;
 use super::filters::CallArgs;
+use super::frame::Frame;
 use super::origin::Origin;
 use super::parse::Form;
 use super::session::Session;
@@ -152,7 +152,9 @@ impl Object {
         match self {
             Object::Scope(session) => {
                 let mut entries = Entries::new();
-                for name in session.ctx.variables.names() {
+                let names = session.ctx.variables.names().into_iter();
+                // These lead back to where they came from.
+                for name in names.filter(|name| !matches!(name.as_str(), "hostvars" | "vars")) {
                     if let Some(value) = session.variable(&name) {
                         value.force()?;
                         entries.insert(Key::Str(name.into()), value);
@@ -226,6 +228,50 @@ impl Object {
     }
 }
 
+impl Object {
+    /// Calls a method of an object.
+    pub fn call(&self, method: &str, args: &CallArgs) -> Result<Val> {
+        match self {
+            Object::Loop(looping) => looping.method(method, args),
+            Object::Cell(kind, cell) if method == "next" => call_cell(*kind, cell, args),
+            Object::Cell(_, cell) if method == "reset" => {
+                cell.1.set(0);
+                Ok(Val::None)
+            }
+            Object::Time(_) if method == "strftime" => {
+                super::filters::time::format(&Val::Object(self.clone()), args)
+            }
+            Object::Time(_) if method == "timestamp" => {
+                super::filters::time::timestamp(&Val::Object(self.clone()))
+            }
+            Object::Time(_) if method == "isoformat" => Ok(Val::from(
+                Val::Object(self.clone()).string()?.replace(' ', "T"),
+            )),
+            Object::Delta(seconds) if method == "total_seconds" => Ok(Val::Float(*seconds)),
+            Object::Scope(_) => match method {
+                "keys" => Ok(Val::list(self.items()?)),
+                "get" => {
+                    let found = args.positional.first().and_then(|name| match name {
+                        Val::Str(name) => self.attribute(name),
+                        _ => None,
+                    });
+                    Ok(found
+                        .or_else(|| args.positional.get(1).cloned())
+                        .unwrap_or(Val::None))
+                }
+                _ => super::methods::call(&Val::dict(self.entries()?), method, args),
+            },
+            Object::Namespace(entries) => {
+                super::methods::call(&Val::dict(entries.borrow().clone()), method, args)
+            }
+            other => Err(Diagnostic::new(format!(
+                "a {} has no method `{method}`",
+                other.kind()
+            ))),
+        }
+    }
+}
+
 impl Looping {
     fn attribute(&self, name: &str) -> Option<Val> {
         let (index, count) = (self.index.get(), self.items.len());
@@ -283,33 +329,4 @@ pub fn call_cell(
         }
         CellKind::Cycler => Ok(cell.0[turn % cell.0.len()].clone()),
     }
-}
-
-/// The name that differs least from a misspelt one, if any is near.
-pub fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    let limit = 1 + name.chars().count() / 4;
-    known
-        .filter(|other| {
-            other != name && other.chars().count().abs_diff(name.chars().count()) <= limit
-        })
-        .map(|other| (distance(name, &other), other))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, other)| other)
-}
-
-/// How many characters must change to get from one name to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -177,7 +177,7 @@ pub fn equal(left: &Val, right: &Val) -> Result<bool> {
             touch();
             false
         }
-        (Val::Lazy(lazy), other) | (other, Val::Lazy(lazy)) => equal(&lazy.force()?, other)?,
+        (Val::Lazy(lazy), other) | (other, Val::Lazy(lazy)) => equal(&lazy.settle(), other)?,
         (Val::None, Val::None) => true,
         (Val::Str(a), Val::Str(b)) => a == b,
         (Val::List(_), Val::List(_)) | (Val::Tuple(_), Val::Tuple(_)) => {

@@ -72,7 +72,7 @@ fn write_repr(value: &Val, out: &mut String) {
         Val::None => out.push_str("None"),
         Val::Bool(true) => out.push_str("True"),
         Val::Bool(false) => out.push_str("False"),
-        Val::Int(number) => out.push_str(&format!("{number}")),
+        Val::Int(number) => out.push_str(&number.to_string()),
         Val::Float(number) => out.push_str(&float(*number)),
         Val::Str(text) => write_str_repr(text, out),
         Val::List(list) => write_items(&list.items.borrow(), '[', ']', out),
@@ -131,27 +131,31 @@ fn write_str_repr(text: &str, out: &mut String) {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_control() || c == '\u{ad}' => match u32::from(c) {
-                code @ 0..=0xff => out.push_str(&format!("\\x{code:02x}")),
-                code @ 0x100..=0xffff => out.push_str(&format!("\\u{code:04x}")),
-                code => out.push_str(&format!("\\U{code:08x}")),
-            },
-            c if matches!(
-                c,
-                '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}'
-            ) =>
-            {
-                let code = u32::from(c);
-                out.push_str(&if code <= 0xff {
-                    format!("\\x{code:02x}")
-                } else {
-                    format!("\\u{code:04x}")
-                });
+            c if c.is_control() || !is_printable(c) => {
+                let (letter, digits) = match u32::from(c) {
+                    0..=0xff => ('x', 2),
+                    0x100..=0xffff => ('u', 4),
+                    _ => ('U', 8),
+                };
+                out.push('\\');
+                out.push(letter);
+                let shifts = (0..digits)
+                    .rev()
+                    .map(|place| u32::from(c) >> (place * 4) & 0xf);
+                out.extend(shifts.filter_map(|digit| char::from_digit(digit, 16)));
             }
             c => out.push(c),
         }
     }
     out.push(quote);
+}
+
+/// Blanks and marks that cannot be seen are escaped by `repr`.
+fn is_printable(c: char) -> bool {
+    !matches!(
+        c,
+        '\u{a0}' | '\u{ad}' | '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}'
+    )
 }
 
 /// `repr` of a float: `1.0`, `1e+16`, `1e-05`, `nan`.

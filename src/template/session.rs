@@ -3,7 +3,8 @@
 //! A session lives as long as one call from outside; what it remembers is never carried to another host or task.
 
 use super::ast::Pos;
-use super::eval::{Frame, Interp};
+use super::eval::Interp;
+use super::frame::Frame;
 use super::header::{self, FileOptions};
 use super::objects::Object;
 use super::origin::Origin;
@@ -18,8 +19,11 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-/// How deep templates, macros and includes may be nested. The stack of a worker thread holds this many.
-const DEPTH: usize = 60;
+/// How deep templates, macros and includes may be nested.
+const DEPTH: usize = 100;
+
+/// One level needs less than this much of the stack.
+const LEVEL: usize = 512 * 1024;
 
 /// One evaluation.
 pub struct Session {
@@ -72,7 +76,7 @@ impl Session {
             );
         }
         self.depth.set(self.depth.get() + 1);
-        let result = run();
+        let result = stacker::maybe_grow(LEVEL, 8 * LEVEL, run);
         self.depth.set(self.depth.get() - 1);
         result
     }
@@ -217,8 +221,13 @@ impl Session {
     pub fn expression(self: &Rc<Self>, text: &str, span: &Span) -> Result<Val> {
         let origin = Origin::scalar(span);
         self.deeper(|| {
-            let template = parse::parse(text, &Form::Expression)
-                .map_err(|fault| fault.diagnostic.clone().at(&origin.span(fault.pos)))?;
+            let template = parse::parse(text, &Form::Expression).map_err(|fault| {
+                let error = fault.diagnostic.clone().at(&origin.span(fault.pos));
+                if text.contains("{{") {
+                    return error.help("a condition is a bare expression: take the braces away");
+                }
+                error
+            })?;
             Interp::new(self, origin.clone(), Form::Expression).run_expression(&template)
         })
         .map_err(|error| error.at(span))
@@ -259,7 +268,7 @@ impl Session {
     pub fn included(
         self: &Rc<Self>,
         path: &str,
-        form: Form,
+        form: &Form,
     ) -> Result<(Arc<super::ast::Template>, Origin)> {
         let bytes = self.ctx.files.read(path)?;
         let text = String::from_utf8(bytes)
@@ -270,14 +279,14 @@ impl Session {
             text,
         });
         let origin = Origin::file(&source, 0);
-        let template = parse::parse(&source.text, &form)
+        let template = parse::parse(&source.text, form)
             .map_err(|fault| fault.diagnostic.clone().at(&origin.span(fault.pos)))?;
         Ok((template, origin))
     }
 
     /// The known name that is nearest to a misspelt one.
     pub fn nearest(&self, name: &str, locals: impl Iterator<Item = String>) -> Option<String> {
-        super::objects::nearest(name, self.ctx.variables.names().into_iter().chain(locals))
+        super::nearest::nearest(name, self.ctx.variables.names().into_iter().chain(locals))
     }
 }
 
@@ -327,10 +336,5 @@ impl Lazy {
             value.unwrap_or_else(|| Val::failed(Diagnostic::new("the evaluation is over"), &span));
         *self.state.borrow_mut() = State::Done(value.clone());
         value
-    }
-
-    /// As [`Lazy::settle`]; an error when it failed.
-    pub fn force(&self) -> Result<Val> {
-        Ok(self.settle())
     }
 }

@@ -26,7 +26,7 @@ pub fn test(call: &Call) -> Result<bool> {
         "loose" => loose(&value, &other)?,
         "strict" => strictly(&value)?.cmp(&strictly(&other)?),
         "semver" | "semantic" => semantic(&value, &other)?,
-        "pep440" => loose(&value, &other)?,
+        "pep440" => released(&value)?.cmp(&released(&other)?),
         other => {
             return Err(Diagnostic::new(format!(
                 "`version` has no version_type `{other}`"
@@ -150,4 +150,22 @@ fn semantic(a: &str, b: &str) -> Result<Ordering> {
             (false, true) => Ordering::Less,
             _ => left_pre.cmp(&right_pre),
         }))
+}
+
+/// A release as PEP 440 has it; what comes before or after a release is not understood.
+fn released(version: &str) -> Result<Vec<u64>> {
+    let mut numbers = version
+        .split('.')
+        .map(str::parse)
+        .collect::<Result<Vec<u64>, _>>()
+        .map_err(|_| {
+            Diagnostic::new(format!(
+                "`version`: `{version}` is not a plain release like `1.2.3`"
+            ))
+            .help("version_type='pep440' compares releases only")
+        })?;
+    while numbers.last() == Some(&0) {
+        numbers.pop();
+    }
+    Ok(numbers)
 }

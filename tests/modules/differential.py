@@ -9,7 +9,9 @@ import json, os, shutil, subprocess, sys, tempfile
 import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NOISE = ("invocation", "diff", "warnings", "deprecations", "exception", "_ansible_no_log", "_ansible_parsed", "_ansible_verbose_always")
+# What is not compared: texts for people, and what is of one run or one machine only.
+NOISE = ("invocation", "diff", "warnings", "deprecations", "exception", "src", "md5sum", "msg", "backup", "backup_file", "extract_results",
+         "stdout", "stdout_lines", "stderr", "stderr_lines", "validation", "response", "elapsed")
 
 # Keeps the result of each task, and the state that it left, before the next one starts.
 CALLBACK = '''
@@ -19,15 +21,22 @@ from ansible.plugins.callback import CallbackBase
 class CallbackModule(CallbackBase):
     CALLBACK_VERSION, CALLBACK_TYPE, CALLBACK_NAME = 2.0, "stdout", "keep"
 
-    def keep(self, result, **ignored):
+    def keep(self, result, **more):
         work = os.environ["WORK"]
         number, attempt = result._task.get_name().split()
         with open(f"{work}/{number}.{attempt}.json", "w") as file:
-            json.dump(dict(result._result, failed=result.is_failed()), file, default=str)
+            json.dump(dict(result._result, **more), file, default=str)
         with open(f"{work}/{number}.{attempt}.dump", "w") as file:
             subprocess.run(["sh", os.environ["DUMP"]], cwd=f"{work}/{number}", stdout=file, check=True)
 
-    v2_runner_on_ok = v2_runner_on_failed = v2_runner_on_skipped = keep
+    def v2_runner_on_ok(self, result):
+        self.keep(result, failed=False)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        self.keep(result, failed=True)
+
+    def v2_runner_on_skipped(self, result):
+        self.keep(result, failed=False, skipped=True)
 '''
 
 
@@ -58,7 +67,7 @@ def main(cases_file, golden_file):
         entry = {"name": case["name"]}
         for attempt in ("first", "second"):
             result = json.load(open(f"{work}/{number}.{attempt}.json"))
-            result = {key: value for key, value in result.items() if key not in NOISE}
+            result = {key: value for key, value in result.items() if key not in NOISE and not key.startswith("_ansible")}
             if case.get("sorted"):
                 result["files"].sort(key=lambda found: found["path"])
             entry[attempt] = json.loads(json.dumps(result).replace(top, "%T%"))

@@ -45,7 +45,10 @@ fn address_of(inventory: &Inventory, name: &str) -> Result<spec::HostSpec> {
         .into_iter()
         .find(|(variable, ..)| variable == "ansible_host");
     let Some((_, node, _)) = setting else {
-        return spec::HostSpec::new(name, name);
+        // A host may be named by its address; any other name leads nowhere.
+        return spec::HostSpec::new(name, name).map_err(|_| {
+            Diagnostic::new("the host has no `ansible_host`, and a lab needs its address").on(name)
+        });
     };
     match &node.yaml {
         Yaml::String(address) => spec::HostSpec::new(name, address),

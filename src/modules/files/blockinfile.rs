@@ -134,10 +134,10 @@ fn rewrite(args: &Args, before: Option<&[u8]>, present: bool) -> Result<Edited> 
         }
         _ => place(args, coding, &text, &lines)?,
     };
-    if let Some(previous) = at.checked_sub(1).and_then(|index| lines.get_mut(index)) {
-        if !previous.ends_with('\n') {
-            previous.push('\n');
-        }
+    if let Some(previous) = at.checked_sub(1).and_then(|index| lines.get_mut(index))
+        && !previous.ends_with('\n')
+    {
+        previous.push('\n');
     }
     if args.bool_or("prepend_newline", false) && present && at != 0 && lines[at - 1] != "\n" {
         lines.insert(at, "\n".to_owned());
@@ -173,9 +173,8 @@ fn place(args: &Args, coding: Coding, text: &str, lines: &[String]) -> Result<us
     let before = args.str("insertbefore");
     let wanted = match (before, args.str("insertafter")) {
         (Some("BOF"), _) => return Ok(0),
-        (Some(text), _) => text,
         (None, None | Some("EOF")) => return Ok(lines.len()),
-        (None, Some(text)) => text,
+        (Some(text), _) | (None, Some(text)) => text,
     };
     let regex = python_regex::compile(&coding.adapt(wanted), Flags::default())?;
     let mut found = None;

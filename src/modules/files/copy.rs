@@ -16,6 +16,7 @@ use crate::modules::{
     Args, Change, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Reply, Seen,
     SeenFile, Spec,
 };
+use std::fmt::Write as _;
 
 static COPY: Spec = Spec {
     names: &["copy", "ansible.builtin.copy"],
@@ -372,7 +373,7 @@ fn python_json(value: &Value) -> String {
                 } else {
                     let mut units = [0; 2];
                     for unit in c.encode_utf16(&mut units) {
-                        text.push_str(&format!("\\u{unit:04x}"));
+                        let _ = write!(text, "\\u{unit:04x}");
                     }
                 }
                 text

@@ -11,6 +11,7 @@ use crate::modules::{
     Args, Change, Content, Decision, Diff, FileKind, Outcome, Probe, Request, Seen,
 };
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 /// The directories of a tree, parents first; an entry that ends in a slash is an empty directory.
 fn directories(args: &Args, root: &str) -> BTreeSet<String> {
@@ -102,7 +103,7 @@ pub fn diff(args: &Args, dest: &str, seen: &[Seen]) -> Result<Decision> {
             }
             // The top directory keeps what it has, as with Ansible; those below get what is wished.
             Some(file) if *path != root => {
-                set(args, path, &directory_wish.difference(file), &mut change)
+                set(args, path, &directory_wish.difference(file), &mut change);
             }
             Some(_) => {}
         }
@@ -173,7 +174,7 @@ pub fn remote_probe(args: &Args, src: &str, dest: &str) -> Probe {
          LC_ALL=C diff -rq --no-dereference -- {from} {to} | head -n 1000\n"
     );
     if let Some(test) = ownership_test(args) {
-        script.push_str(&format!("find {to} {test} -printf 'owner %p\\n' -quit\n"));
+        let _ = writeln!(script, "find {to} {test} -printf 'owner %p\\n' -quit");
     }
     Probe::Run(args.request(script))
 }
@@ -228,7 +229,7 @@ pub fn remote_diff(args: &Args, dest: &str, seen: &[Seen]) -> Result<Decision> {
     .for_new(true)
     .ownership()
     {
-        script.push_str(&format!("chown -R -- {} {target}\n", sh(&ownership)));
+        let _ = writeln!(script, "chown -R -- {} {target}", sh(&ownership));
     }
     let diffs = vec![Diff {
         subject: to.clone(),

@@ -71,13 +71,14 @@ pub fn download(args: &Args, url: &str) -> Result<Download> {
     })
 }
 
+// wget reads its settings from regular files only: they stand in `$n`, which nobody else can read, until the
+// download takes its place.
 const SCRIPT: &str = "conf=$(cat)\n\
 if command -v curl >/dev/null 2>&1; then\n\
 printf '%s\\n' \"$conf\" | sed '1d; /^#wget$/,$d' | curl -fsSL -K - -o \"$n\" || fail 'the download failed' 'see the words of curl above'\n\
 elif command -v wget >/dev/null 2>&1; then\n\
-printf '%s\\n' \"$conf\" | sed -n 1p | wget -nv -i - -O \"$n\" --config=/dev/fd/3 3<<HACTL >&2 || fail 'the download failed' 'see the words of wget above'\n\
-$(printf '%s\\n' \"$conf\" | sed '1,/^#wget$/d')\n\
-HACTL\n\
+printf '%s\\n' \"$conf\" | sed '1,/^#wget$/d' >\"$n\"\n\
+printf '%s\\n' \"$conf\" | sed -n 1p | wget -nv --config=\"$n\" -i - -O \"$n\" >&2 || fail 'the download failed' 'see the words of wget above'\n\
 else fail 'neither curl nor wget is on the host' 'install the package `curl` first'\n\
 fi\n";
 
@@ -125,10 +126,10 @@ pub fn find_digest(list: &str, name: &str) -> Option<String> {
         .map(|line| line.split_whitespace().collect())
         .collect();
     let lines: Vec<&Vec<&str>> = lines.iter().filter(|line| !line.is_empty()).collect();
-    if let [only] = lines[..] {
-        if let [digest] = only[..] {
-            return Some(digest.to_ascii_lowercase());
-        }
+    if let [only] = lines[..]
+        && let [digest] = only[..]
+    {
+        return Some(digest.to_ascii_lowercase());
     }
     let is_it = |path: &str| path.trim_start_matches('*').trim_start_matches("./") == name;
     lines

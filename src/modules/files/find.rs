@@ -8,6 +8,7 @@ use crate::base::{Diagnostic, Result};
 use crate::modules::{Args, Decision, Kind, Module, Outcome, Param, Probe, Seen, Spec};
 use base64::Engine as _;
 use fancy_regex::Regex;
+use std::fmt::Write as _;
 
 static SPEC: Spec = Spec {
     names: &["find", "ansible.builtin.find"],
@@ -78,18 +79,20 @@ impl Module for Find {
         for path in &paths {
             let quoted = sh(path.trim_end_matches('/'));
             let root = if quoted == "''" { "/" } else { &quoted };
-            script.push_str(&format!(
+            let _ = write!(
+                script,
                 "[ -d {root} ] || printf '!%s\\0' {root}\n[ ! -d {root} ] || "
-            ));
-            script.push_str(&if args.bool_or("follow", false) {
+            );
+            let _ = if args.bool_or("follow", false) {
                 // Links are walked through, but told of as links.
                 let inner = sh(&format!("find -P \"$@\" -maxdepth 0 {show}"));
-                format!(
-                    "find -L {root} -mindepth 1 {depth} -print0 | xargs -0 -r sh -c {inner} find\n"
+                writeln!(
+                    script,
+                    "find -L {root} -mindepth 1 {depth} -print0 | xargs -0 -r sh -c {inner} find"
                 )
             } else {
-                format!("find -H {root} -mindepth 1 {depth} {show}\n")
-            });
+                writeln!(script, "find -H {root} -mindepth 1 {depth} {show}")
+            };
         }
         script.push_str("exit 0\n");
         Ok(vec![Probe::Run(args.request(script))])
@@ -176,7 +179,7 @@ fn tests(args: &Args) -> String {
                 .map(|name| format!("-name {}", sh(&name.replace('\\', "\\\\"))))
                 .collect();
             if !names.is_empty() {
-                tests.push_str(&format!(" {sign}\\( {} \\)", names.join(" -o ")));
+                let _ = write!(tests, " {sign}\\( {} \\)", names.join(" -o "));
             }
         }
     }
@@ -309,18 +312,17 @@ fn amount(args: &Args, name: &str, units: &[(char, i64)]) -> Result<Option<i64>>
     let unit = units.iter().find(|(unit, _)| lower.ends_with(*unit));
     let number = lower.trim_end_matches(|c: char| unit.is_some_and(|(unit, _)| c == *unit));
     let factor = unit.map_or(1, |(_, factor)| *factor);
-    match number
+    if let Some(amount) = number
         .parse::<i64>()
         .ok()
         .and_then(|number| number.checked_mul(factor))
     {
-        Some(amount) => Ok(Some(amount)),
-        None => {
-            let all: String = units.iter().map(|(unit, _)| *unit).collect();
-            Err(Diagnostic::new(format!(
-                "`{name}` takes a number with a unit of `{all}`, not `{text}`"
-            )))
-        }
+        Ok(Some(amount))
+    } else {
+        let all: String = units.iter().map(|(unit, _)| *unit).collect();
+        Err(Diagnostic::new(format!(
+            "`{name}` takes a number with a unit of `{all}`, not `{text}`"
+        )))
     }
 }
 

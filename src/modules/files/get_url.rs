@@ -11,6 +11,7 @@ use crate::modules::{
     Args, Change, Content, Decision, Diff, FileKind, Kind, Module, Outcome, Param, Probe, Reply,
     Seen, Spec,
 };
+use std::fmt::Write as _;
 
 static SPEC: Spec = Spec {
     names: &["get_url", "ansible.builtin.get_url"],
@@ -191,9 +192,10 @@ impl Module for GetUrl {
         let fetched = download(args, url)?;
         let mut script = fetched.script;
         if let Some((algorithm, value)) = digest {
-            script.push_str(&format!(
+            let _ = write!(
+                script,
                 "sum=$({algorithm}sum <\"$n\"); sum=${{sum%% *}}\n[ \"$sum\" = {value} ] || fail \"$t: the download has the {algorithm} digest $sum, not {value}\" 'the file on the server is another one: check it, then correct `checksum`'\n"
-            ));
+            );
         }
         let attributes = file.map_or_else(|| wish.for_new(false), |file| wish.difference(file));
         let before = file.map_or_else(String::new, |file| format!("({} bytes)\n", file.size));

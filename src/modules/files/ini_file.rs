@@ -86,6 +86,7 @@ struct Setting<'a> {
     value: &'a str,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "one for each parameter")]
 struct Edit<'a> {
     section: &'a str,
     option: Option<&'a str>,

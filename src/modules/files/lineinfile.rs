@@ -235,12 +235,12 @@ fn insert(
     for (number, current) in lines.iter().enumerate() {
         if bare(current) == line {
             exact = Some(number);
-        } else if let Some(regex) = &place {
-            if matches(regex, current)? {
-                at = Some(if before.is_some() { number } else { number + 1 });
-                if args.bool_or("firstmatch", false) {
-                    break;
-                }
+        } else if let Some(regex) = &place
+            && matches(regex, current)?
+        {
+            at = Some(if before.is_some() { number } else { number + 1 });
+            if args.bool_or("firstmatch", false) {
+                break;
             }
         }
     }

@@ -7,6 +7,8 @@ mod attributes;
 mod blockinfile;
 mod copy;
 mod copy_tree;
+#[cfg(test)]
+mod differential;
 mod download;
 mod edit;
 mod file;
@@ -14,8 +16,11 @@ mod find;
 mod get_url;
 mod ini_file;
 mod lineinfile;
+mod links;
 mod mode;
 mod replace;
+#[cfg(test)]
+mod safety;
 mod slurp;
 mod stat;
 #[cfg(test)]

@@ -60,16 +60,14 @@ impl Module for Replace {
         let file = edit::present(&path, seen)?.ok_or_else(|| edit::missing(&path, false))?;
         let before = file.content.as_deref().unwrap_or_default();
         let mut outcome = Outcome::from_iter([("rc".to_owned(), 0.into())]);
-        match substitute(args, before)? {
-            Some(edited) => edit::decide(args, Some(file), edited, outcome),
-            None => {
-                let pattern = section(args).unwrap_or_default();
-                let message = format!(
-                    "Pattern for before/after params did not match the given file: {pattern}"
-                );
-                outcome.insert("msg".into(), message.into());
-                Ok(Decision::Same(outcome))
-            }
+        if let Some(edited) = substitute(args, before)? {
+            edit::decide(args, Some(file), edited, outcome)
+        } else {
+            let pattern = section(args).unwrap_or_default();
+            let message =
+                format!("Pattern for before/after params did not match the given file: {pattern}");
+            outcome.insert("msg".into(), message.into());
+            Ok(Decision::Same(outcome))
         }
     }
 

@@ -8,6 +8,7 @@ use crate::base::{Diagnostic, Result};
 use crate::modules::{
     Args, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Seen, Spec,
 };
+use std::fmt::Write as _;
 
 /// The algorithms of checksums that Ansible names.
 pub const ALGORITHMS: &[&str] = &["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
@@ -75,9 +76,10 @@ impl Module for Stat {
         );
         if args.bool_or("get_checksum", true) {
             let algorithm = args.str_or("checksum_algorithm", "sha1");
-            script.push_str(&format!(
-                "{through}[ -f \"$t\" ] && [ -r \"$t\" ] && {algorithm}sum <\"$t\"\n"
-            ));
+            let _ = writeln!(
+                script,
+                "{through}[ -f \"$t\" ] && [ -r \"$t\" ] && {algorithm}sum <\"$t\""
+            );
         }
         script.push_str("exit 0\n");
         Ok(vec![

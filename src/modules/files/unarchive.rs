@@ -11,6 +11,7 @@ use crate::modules::{
     Args, Change, Content, Decision, Diff, Kind, Module, Outcome, Param, Probe, Reply, Request,
     Seen, Spec,
 };
+use std::fmt::Write as _;
 
 static SPEC: Spec = Spec {
     names: &["unarchive", "ansible.builtin.unarchive"],
@@ -63,7 +64,7 @@ impl Module for Unarchive {
             sh(&dest),
             prepare(args, &dest)?.0
         );
-        probes.push(Probe::Run(request(args, body)?));
+        probes.push(Probe::Run(request(args, &body)?));
         Ok(probes)
     }
 
@@ -105,15 +106,6 @@ impl Module for Unarchive {
         let mut outcome = Outcome::new();
         outcome.insert("dest".into(), args.str_or("dest", "").into());
         outcome.insert("src".into(), src.into());
-        outcome.insert(
-            "handler".into(),
-            if report.zip {
-                "ZipArchive"
-            } else {
-                "TgzArchive"
-            }
-            .into(),
-        );
         if args.bool_or("list_files", false) {
             outcome.insert("files".into(), report.names.clone().into());
         }
@@ -139,10 +131,11 @@ impl Module for Unarchive {
         let mut body = prepare(args, &dest)?.0 + EXTRACT;
         let attributes = Wish { mode: None, ..wish }.for_new(false);
         if let Some(ownership) = attributes.ownership() {
-            body.push_str(&format!(
-                "names | (cd \"$d\"; xargs -0 -r chown -h -- {})\n",
+            let _ = writeln!(
+                body,
+                "names | (cd \"$d\"; xargs -0 -r chown -h -- {})",
                 sh(&ownership)
-            ));
+            );
         }
         if let Some(mode) = args.str("mode") {
             let mode = if mode.chars().all(|c| c.is_ascii_digit()) {
@@ -150,12 +143,16 @@ impl Module for Unarchive {
             } else {
                 mode.to_owned()
             };
-            body.push_str(&format!(
-                "names | (cd \"$d\"; xargs -0 -r chmod -- {})\n",
-                sh(&mode)
-            ));
+            // A link in the archive must not lead the mode to a path outside.
+            let each = "find \"$@\" -maxdepth 0 ! -type l -exec chmod -- \"$m\" {} +";
+            let _ = writeln!(
+                body,
+                "names | (cd \"$d\"; export m={}; xargs -0 -r sh -c {} find)",
+                sh(&mode),
+                sh(each)
+            );
         }
-        change.requests.push(request(args, body)?);
+        change.requests.push(request(args, &body)?);
         change.diffs.push(Diff {
             subject: dest,
             before: String::new(),
@@ -173,7 +170,7 @@ fn is_remote(args: &Args) -> bool {
     args.bool_or("remote_src", false) || !args.bool_or("copy", true)
 }
 
-fn request(args: &Args, body: String) -> Result<Request> {
+fn request(args: &Args, body: &str) -> Result<Request> {
     let request = args.request(format!("{PRELUDE}umask 022\n{body}"));
     let stdin = prepare(args, "")?.1;
     Ok(request.stdin(stdin))
@@ -199,10 +196,11 @@ fn prepare(args: &Args, dest: &str) -> Result<(String, Vec<u8>)> {
                 "`src` on the host must be an absolute path",
             ));
         }
-        script.push_str(&format!(
+        let _ = write!(
+            script,
             "a={}\n[ -f \"$a\" ] || fail \"$a: the archive does not exist on the host\"\n",
             sh(src)
-        ));
+        );
     }
     script.push_str("[ -s \"$a\" ] || fail 'the archive is empty'\nzip=; [ \"$(head -c 2 -- \"$a\" | tr -d '\\000')\" != PK ] || zip=1\n");
     let mut tar: Vec<String> = Vec::new();
@@ -235,26 +233,26 @@ fn prepare(args: &Args, dest: &str) -> Result<(String, Vec<u8>)> {
         format!("-x {}", sh_join(excluded.iter().map(String::as_str)))
     };
     let words = |list: &[String]| sh_join(list.iter().map(String::as_str));
-    script.push_str(&format!(
+    let _ = write!(
+        script,
         "tar_() {{ LC_ALL=C tar \"$@\" -C \"$d\" {} -f \"$a\" {}; }}\n\
          unzip_() {{ command -v unzip >/dev/null || fail 'unzip is not on the host' 'install the package `unzip` first'; unzip {zip_update} {} \"$@\" \"$a\" {} {zip_exclude} -d \"$d\"; }}\n\
          list() {{ if [ -n \"$zip\" ]; then command -v unzip >/dev/null || fail 'unzip is not on the host' 'install the package `unzip` first'; unzip -Z1 -- \"$a\" {} {zip_exclude}; else tar_ --list --quoting-style=literal; fi; }}\n\
-         names() {{ list | sed 's,^/*\\(\\./\\)*,./,' | awk '{{ print; if (match(substr($0, 3), \"/\")) top[substr($0, 1, RSTART + 1)] = 1 }} END {{ for (t in top) print t }}' | tr '\\n' '\\000'; }}\n",
+         names() {{ list | sed 's,^/*\\(\\./\\)*,./,' | awk '!/(^|\\/)\\.\\.(\\/|$)/ {{ print; if (match(substr($0, 3), \"/\")) top[substr($0, 1, RSTART + 1)] = 1 }} END {{ for (t in top) print t }}' | tr '\\n' '\\000'; }}\n",
         words(&tar),
         words(&include),
         words(&extra),
         words(&include),
-        words(&include),
-    ));
+        words(&include)
+    );
     Ok((script, stdin))
 }
 
-const COMPARE: &str = "echo \"kind ${zip:-0}\"\n\
-if [ -n \"$zip\" ]; then list | while IFS= read -r p; do case $p in\n\
+const COMPARE: &str = "if [ -n \"$zip\" ]; then list | while IFS= read -r p; do case $p in\n\
 */) [ -d \"$d/$p\" ] || printf '%s: missing\\n' \"$p\";;\n\
 *) if [ ! -f \"$d/$p\" ]; then printf '%s: missing\\n' \"$p\"; else unzip -p -- \"$a\" \"$p\" | cmp -s - \"$d/$p\" || printf '%s: Contents differ\\n' \"$p\"; fi;;\n\
 esac; done\n\
-else tar_ --list >/dev/null; tar_ --diff 2>&1 || :; fi\n\
+else tar_ --list >/dev/null || fail \"$a: neither tar nor zip can be read in it\"; tar_ --diff 2>&1 || :; fi\n\
 echo '==names'; list; echo '==attributes'\n\
 names | (cd \"$d\" && xargs -0 -r sh -c 'find \"$@\" -maxdepth 0 -printf \"%y %m %U %G %u %g %p\\0\" 2>/dev/null' find) || :\n";
 
@@ -262,7 +260,6 @@ const EXTRACT: &str = "if [ -n \"$zip\" ]; then unzip_ -o -q; else tar_ --extrac
 
 /// What the comparison told.
 struct Report {
-    zip: bool,
     differences: Vec<String>,
     names: Vec<String>,
     attributes: Vec<u8>,
@@ -284,13 +281,11 @@ impl Report {
         };
         let text = String::from_utf8_lossy(head);
         let mut lines = text.lines().map(str::to_owned);
-        let zip = lines.next().is_some_and(|line| line == "kind 1");
         let differences = lines
             .by_ref()
             .take_while(|line| line != "==names")
             .collect();
         Self {
-            zip,
             differences,
             names: lines.collect(),
             attributes,

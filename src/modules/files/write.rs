@@ -32,6 +32,10 @@ pub enum Expect {
 
 /// One file to be written.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each choice of a task"
+)]
 pub struct Write<'a> {
     /// Absolute path.
     pub path: &'a str,

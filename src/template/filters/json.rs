@@ -76,7 +76,7 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
     match value {
         Val::None => out.push_str("null"),
         Val::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Val::Int(number) => out.push_str(&format!("{number}")),
+        Val::Int(number) => out.push_str(&number.to_string()),
         Val::Float(number) if number.is_nan() => out.push_str("NaN"),
         Val::Float(number) if number.is_infinite() => {
             out.push_str(if *number > 0.0 {
@@ -107,9 +107,9 @@ fn dump(value: &Val, style: &Style, depth: usize, out: &mut String) -> Result<()
             out.push(']');
         }
         Val::Undefined(missing) => return Err(missing.error.clone()),
-        Val::Lazy(lazy) => dump(&lazy.force()?, style, depth, out)?,
+        Val::Lazy(lazy) => dump(&lazy.settle(), style, depth, out)?,
         Val::Object(crate::template::objects::Object::Time(_)) => {
-            dump_text(&print::text(value), style.ascii, out)
+            dump_text(&print::text(value), style.ascii, out);
         }
         Val::Dict(_) | Val::Object(_) => {
             let mut entries: Vec<(String, Val)> = value
@@ -159,7 +159,10 @@ fn dump_text(text: &str, ascii: bool, out: &mut String) {
             '\u{c}' => out.push_str("\\f"),
             c if u32::from(c) < 0x20 || (ascii && u32::from(c) > 0x7e) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
+                    out.push_str("\\u");
+                    for shift in [12, 8, 4, 0] {
+                        out.extend(char::from_digit(u32::from(*unit >> shift & 0xf), 16));
+                    }
                 }
             }
             c => out.push(c),

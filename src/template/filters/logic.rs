@@ -10,9 +10,9 @@ pub const FILTERS: Table = &[
     ("d", default),
     ("mandatory", mandatory),
     ("ternary", ternary),
-    ("bool", boolean),
+    ("bool", |call| Ok(Val::Bool(boolean(&call.input)))),
     ("string", string),
-    ("type_debug", type_debug),
+    ("type_debug", |call| Ok(Val::from(call.input.kind()))),
 ];
 
 fn default(call: &Call) -> Result<Val> {
@@ -62,18 +62,14 @@ fn ternary(call: &Call) -> Result<Val> {
 }
 
 /// Ansible's `bool`: yes, on, true and 1 in any case; all else is false.
-fn boolean(call: &Call) -> Result<Val> {
-    Ok(Val::Bool(match &call.input {
+fn boolean(value: &Val) -> bool {
+    match value {
         Val::Str(text) => matches!(&*text.to_lowercase(), "yes" | "on" | "true" | "1"),
         #[expect(clippy::float_cmp, reason = "as Python compares")]
         other => other.number().is_some_and(|number| number == 1.0),
-    }))
+    }
 }
 
 fn string(call: &Call) -> Result<Val> {
     call.input_text().map(Val::from)
-}
-
-fn type_debug(call: &Call) -> Result<Val> {
-    Ok(Val::from(call.input.kind()))
 }

@@ -5,6 +5,7 @@
 pub mod dict;
 pub mod hash;
 pub mod json;
+pub mod layout;
 pub mod list;
 pub mod logic;
 pub mod net;
@@ -12,13 +13,17 @@ pub mod number;
 pub mod path;
 pub mod random;
 pub mod regex;
+pub mod rows;
 pub mod select;
 pub mod sets;
 pub mod text;
 pub mod time;
+pub mod url;
 pub mod yaml;
+mod yaml_emit;
+mod yaml_scalar;
 
-use super::objects::nearest;
+use super::nearest::nearest;
 use super::session::Session;
 use super::val::{Val, guarded};
 use crate::base::{Diagnostic, Result};
@@ -137,10 +142,11 @@ pub type Filter = fn(&Call) -> Result<Val>;
 pub type Table = &'static [(&'static str, Filter)];
 
 static ALL: LazyLock<HashMap<&'static str, Filter>> = LazyLock::new(|| {
-    let tables: [Table; 15] = [
+    let tables: [Table; 18] = [
         dict::FILTERS,
         hash::FILTERS,
         json::FILTERS,
+        layout::FILTERS,
         list::FILTERS,
         logic::FILTERS,
         net::FILTERS,
@@ -148,10 +154,12 @@ static ALL: LazyLock<HashMap<&'static str, Filter>> = LazyLock::new(|| {
         path::FILTERS,
         random::FILTERS,
         regex::FILTERS,
+        rows::FILTERS,
         select::FILTERS,
         sets::FILTERS,
         text::FILTERS,
         time::FILTERS,
+        url::FILTERS,
         yaml::FILTERS,
     ];
     tables.into_iter().flatten().copied().collect()

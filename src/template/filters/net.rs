@@ -1,4 +1,4 @@
-//! Addresses and networks (`ansible.utils.ipaddr` and its family) and URLs.
+//! Addresses and networks: `ansible.utils.ipaddr` and its family.
 
 use super::{Call, Table};
 use crate::base::{Diagnostic, Result};
@@ -21,12 +21,11 @@ pub const FILTERS: Table = &[
             .map_or(Val::Bool(false), |ip| Val::from(ip.to_string())))
     }),
     ("network_in_network", |call| {
-        within(call, &call.need(0, "test")?)
+        Ok(within(call, &call.need(0, "test")?))
     }),
     ("network_in_usable", |call| {
-        within(call, &call.need(0, "test")?)
+        Ok(within(call, &call.need(0, "test")?))
     }),
-    ("urlsplit", urlsplit),
 ];
 
 /// An address with the network that it was written with.
@@ -86,14 +85,14 @@ fn family(call: &Call, version: Option<u8>) -> Result<Val> {
 }
 
 fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
-    let no = Val::Bool(false);
+    let no = Val::None;
     let Some(given) = parse(value) else {
-        return Ok(no);
+        return Ok(Val::Bool(false));
     };
     let net = given.net;
     let four = matches!(net, IpNet::V4(_));
     if version.is_some_and(|version| (version == 4) != four) {
-        return Ok(no);
+        return Ok(Val::Bool(false));
     }
     let text = |text: String| Val::from(text);
     let is_network =
@@ -142,34 +141,22 @@ fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
         "version" => Val::Int(if four { 4 } else { 6 }),
         "type" => Val::from(if is_network { "network" } else { "address" }),
         "bool" => Val::Bool(true),
-        "int" => match net.addr() {
-            IpAddr::V4(ip) => Val::Int(u32::from(ip).into()),
-            IpAddr::V6(ip) => text(u128::from(ip).to_string()),
-        },
+        "int" => {
+            let number = match net.addr() {
+                IpAddr::V4(ip) => u128::from(u32::from(ip)),
+                IpAddr::V6(ip) => u128::from(ip),
+            };
+            match i64::try_from(number) {
+                Ok(number) if !given.prefixed => Val::Int(number),
+                _ if given.prefixed => text(format!("{number}/{}", net.prefix_len())),
+                _ => text(number.to_string()),
+            }
+        }
         "revdns" => text(reverse(net.addr())),
-        "private" => chosen(
-            value,
-            match net.addr() {
-                IpAddr::V4(ip) => ip.is_private(),
-                IpAddr::V6(ip) => ip.is_unique_local(),
-            },
-        ),
+        "private" => chosen(value, is_private(net.addr())),
         "public" => chosen(
             value,
-            match net.addr() {
-                IpAddr::V4(ip) => {
-                    !(ip.is_private()
-                        || ip.is_loopback()
-                        || ip.is_link_local()
-                        || ip.is_multicast())
-                }
-                IpAddr::V6(ip) => {
-                    !(ip.is_unique_local()
-                        || ip.is_loopback()
-                        || ip.is_unicast_link_local()
-                        || ip.is_multicast())
-                }
-            },
+            !is_private(net.addr()) && !is_shared(net.addr()) && !net.addr().is_multicast(),
         ),
         "loopback" | "lo" => chosen(value, net.addr().is_loopback()),
         "multicast" => chosen(value, net.addr().is_multicast()),
@@ -184,17 +171,9 @@ fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
         "ipv4" | "4" if four => value.clone(),
         "ipv6" | "6" if !four => value.clone(),
         "ipv4" | "4" | "ipv6" | "6" => no,
-        "first_usable" => host_of(net, wide, 1).map_or(no, |ip| text(ip.to_string())),
-        "last_usable" => {
-            host_of(net, wide, if four { -2 } else { -1 }).map_or(no, |ip| text(ip.to_string()))
-        }
-        "range_usable" => match (
-            host_of(net, wide, 1),
-            host_of(net, wide, if four { -2 } else { -1 }),
-        ) {
-            (Some(first), Some(last)) => text(format!("{first}-{last}")),
-            _ => no,
-        },
+        "first_usable" => usable(net).map_or(no, |(first, _)| text(first.to_string())),
+        "last_usable" => usable(net).map_or(no, |(_, last)| text(last.to_string())),
+        "range_usable" => usable(net).map_or(no, |(first, last)| text(format!("{first}-{last}"))),
         "next_usable" => step(net, wide, 1).map_or(no, |ip| text(ip.to_string())),
         "previous_usable" => step(net, wide, -1).map_or(no, |ip| text(ip.to_string())),
         other => {
@@ -212,15 +191,55 @@ fn ask(value: &Val, query: &str, version: Option<u8>) -> Result<Val> {
 }
 
 fn chosen(value: &Val, holds: bool) -> Val {
-    if holds {
-        value.clone()
-    } else {
-        Val::Bool(false)
-    }
+    if holds { value.clone() } else { Val::None }
 }
 
-fn host_of(net: IpNet, wide: bool, index: i64) -> Option<IpAddr> {
-    if wide { nth(net, index) } else { None }
+/// What is not meant to be reached over the Internet, as Python's `ipaddress` sees it.
+fn is_private(ip: IpAddr) -> bool {
+    const NETS: [&str; 22] = [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/29",
+        "192.0.0.170/31",
+        "192.0.2.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "240.0.0.0/4",
+        "255.255.255.255/32",
+        "::1/128",
+        "::/128",
+        "::ffff:0:0/96",
+        "100::/64",
+        "2001::/23",
+        "2001:db8::/32",
+        "fc00::/7",
+        "fe80::/10",
+    ];
+    NETS.iter()
+        .filter_map(|net| net.parse::<IpNet>().ok())
+        .any(|net| net.contains(&ip))
+}
+
+/// Addresses that providers share out behind their own translation: neither private nor public.
+fn is_shared(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64)
+}
+
+/// The first and the last address that a host of the network may have.
+fn usable(net: IpNet) -> Option<(IpAddr, IpAddr)> {
+    match net.max_prefix_len() - net.prefix_len() {
+        0 => None,
+        1 => Some((net.network(), net.broadcast())),
+        _ => Some((
+            nth(net, 1)?,
+            nth(net, if net.addr().is_ipv4() { -2 } else { -1 })?,
+        )),
+    }
 }
 
 fn step(net: IpNet, wide: bool, by: i128) -> Option<IpAddr> {
@@ -306,11 +325,14 @@ fn ipwrap(call: &Call) -> Result<Val> {
     wrap(&call.input)
 }
 
-fn within(call: &Call, inner: &Val) -> Result<Val> {
+fn within(call: &Call, inner: &Val) -> Val {
     let (Some(outer), Some(inner)) = (parse(&call.input), parse(inner)) else {
-        return Ok(Val::Bool(false));
+        return Val::Bool(false);
     };
-    Ok(Val::Bool(outer.net.contains(&inner.net)))
+    let usable = call.name != "network_in_usable"
+        || outer.net.prefix_len() + 1 >= outer.net.max_prefix_len()
+        || ![outer.net.network(), outer.net.broadcast()].contains(&inner.net.addr());
+    Val::Bool(outer.net.contains(&inner.net) && usable)
 }
 
 fn ipmath(call: &Call) -> Result<Val> {
@@ -367,74 +389,4 @@ fn ipsubnet(call: &Call) -> Result<Val> {
         .checked_mul(size)
         .and_then(|by| shifted(net.network(), by));
     Ok(base.map_or(Val::Bool(false), |ip| Val::from(format!("{ip}/{prefix}"))))
-}
-
-fn urlsplit(call: &Call) -> Result<Val> {
-    let url = call.input_text()?;
-    let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let is_scheme = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    };
-    let (scheme, rest) = match rest.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
-        _ => (String::new(), rest),
-    };
-    let (netloc, path) = match rest.strip_prefix("//") {
-        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
-        None => ("", rest),
-    };
-    let (user, host) = netloc
-        .rsplit_once('@')
-        .map_or((None, netloc), |(user, host)| (Some(user), host));
-    let (username, password) = match user.map(|user| {
-        user.split_once(':')
-            .map_or((user, None), |(user, word)| (user, Some(word)))
-    }) {
-        Some((user, word)) => (Some(user), word),
-        None => (None, None),
-    };
-    let (hostname, port) = match host
-        .strip_prefix('[')
-        .and_then(|inner| inner.split_once(']'))
-    {
-        Some((inside, after)) => (inside, after.strip_prefix(':')),
-        None => host
-            .split_once(':')
-            .map_or((host, None), |(host, port)| (host, Some(port))),
-    };
-    let maybe = |text: Option<&str>| text.map_or(Val::None, Val::from);
-    let parts = [
-        ("fragment", Val::from(fragment)),
-        (
-            "hostname",
-            if hostname.is_empty() {
-                Val::None
-            } else {
-                Val::from(hostname.to_lowercase())
-            },
-        ),
-        ("netloc", Val::from(netloc)),
-        ("password", maybe(password)),
-        ("path", Val::from(path)),
-        (
-            "port",
-            port.and_then(|port| port.parse().ok())
-                .map_or(Val::None, Val::Int),
-        ),
-        ("query", Val::from(query)),
-        ("scheme", Val::from(scheme)),
-        ("username", maybe(username)),
-    ];
-    match call.text(0, "query")?.filter(|part| !part.is_empty()) {
-        None => Ok(Val::record(parts)),
-        Some(name) => parts
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
-            .ok_or_else(|| Diagnostic::new(format!("`urlsplit`: a URL has no `{name}`"))),
-    }
 }

@@ -8,7 +8,7 @@ use crate::template::val::Val;
 /// The filters of this file.
 pub const FILTERS: Table = &[
     ("int", int),
-    ("float", float),
+    ("float", |call| Ok(float(call))),
     ("abs", abs),
     ("round", round),
     ("log", log),
@@ -88,16 +88,16 @@ fn parse_int(text: &str, base: u32) -> Option<i64> {
     i64::from_str_radix(&format!("{sign}{digits}"), base).ok()
 }
 
-fn float(call: &Call) -> Result<Val> {
+fn float(call: &Call) -> Val {
     let default = call.arg(0, "default").unwrap_or(Val::Float(0.0));
-    Ok(match &call.input {
+    match &call.input {
         Val::Str(text) => text
             .trim()
             .replace('_', "")
             .parse()
             .map_or(default, Val::Float),
         other => other.number().map_or(default, Val::Float),
-    })
+    }
 }
 
 fn abs(call: &Call) -> Result<Val> {

@@ -126,17 +126,16 @@ fn expandvars(path: &str) -> String {
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
-        let (name, tail, written) = match after
+        let (name, tail, written) = if let Some((name, tail)) = after
             .strip_prefix('{')
             .and_then(|inner| inner.split_once('}'))
         {
-            Some((name, tail)) => (name, tail, format!("${{{name}}}")),
-            None => {
-                let end = after
-                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .unwrap_or(after.len());
-                (&after[..end], &after[end..], format!("${}", &after[..end]))
-            }
+            (name, tail, format!("${{{name}}}"))
+        } else {
+            let end = after
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(after.len());
+            (&after[..end], &after[end..], format!("${}", &after[..end]))
         };
         out.push_str(&std::env::var(name).unwrap_or(written));
         rest = tail;

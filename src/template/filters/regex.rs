@@ -162,16 +162,44 @@ fn findall(call: &Call) -> Result<Val> {
     let regex = compile(&call.need(0, "regex")?.string()?, ignore_case, multiline)?;
     let text = subject(call)?;
     let mut out = Vec::new();
-    for found in regex.captures_iter(text.as_str()) {
-        let found = found.map_err(|error| failed(&error))?;
+    each(&regex, &text, |found| {
         let part = |index: usize| Val::from(found.get(index).map_or("", |part| part.as_str()));
         out.push(match found.len() {
             1 => part(0),
             2 => part(1),
             count => Val::tuple((1..count).map(part).collect()),
         });
-    }
+        Ok(true)
+    })?;
     Ok(Val::list(out))
+}
+
+/// Visits the matches as Python does: an empty one may follow right after another, until told to stop.
+fn each(
+    regex: &Regex,
+    text: &str,
+    mut visit: impl FnMut(&Captures<str>) -> Result<bool>,
+) -> Result<()> {
+    let mut at = 0;
+    while at <= text.len() {
+        let Some(found) = regex
+            .captures_from_pos(text, at)
+            .map_err(|error| failed(&error))?
+        else {
+            break;
+        };
+        let Some(whole) = found.get(0) else { break };
+        if !visit(&found)? {
+            break;
+        }
+        let step = text[whole.end()..].chars().next().map_or(1, char::len_utf8);
+        at = if whole.start() == whole.end() {
+            whole.end() + step
+        } else {
+            whole.end()
+        };
+    }
+    Ok(())
 }
 
 fn replace(call: &Call) -> Result<Val> {
@@ -201,17 +229,15 @@ fn substituted(
     let mut out = String::new();
     let mut last = 0;
     let mut times = 0;
-    for found in regex.captures_iter(text) {
-        let found = found.map_err(|error| failed(&error))?;
-        let Some(whole) = found.get(0) else { continue };
-        out.push_str(&text[last..whole.start()]);
-        expand(&found, replacement, &mut out)?;
-        last = whole.end();
-        times += 1;
-        if times == count {
-            break;
+    each(regex, text, |found| {
+        if let Some(whole) = found.get(0) {
+            out.push_str(&text[last..whole.start()]);
+            last = whole.end();
         }
-    }
+        expand(found, replacement, &mut out)?;
+        times += 1;
+        Ok(times != count)
+    })?;
     out.push_str(&text[last..]);
     Ok((out, times))
 }

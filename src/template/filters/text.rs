@@ -1,7 +1,7 @@
 //! Filters over text.
 
 use super::{Call, Table};
-use crate::base::{Diagnostic, Result};
+use crate::base::Result;
 use crate::template::val::Val;
 use crate::template::{format, methods};
 
@@ -19,8 +19,6 @@ pub const FILTERS: Table = &[
     ("title", |call| Ok(Val::from(title(&call.input_text()?)))),
     ("trim", trim),
     ("replace", replace),
-    ("indent", indent),
-    ("comment", comment),
     ("quote", quote),
     ("split", split),
     ("format", format_filter),
@@ -31,7 +29,6 @@ pub const FILTERS: Table = &[
             usize::try_from(width).unwrap_or(0),
         )))
     }),
-    ("wordwrap", wordwrap),
     ("wordcount", |call| {
         Ok(Val::from(
             call.input_text()?
@@ -40,8 +37,6 @@ pub const FILTERS: Table = &[
                 .count(),
         ))
     }),
-    ("truncate", truncate),
-    ("urlencode", urlencode),
     ("escape", escape),
     ("e", escape),
     ("forceescape", escape),
@@ -63,9 +58,9 @@ fn title(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         if start {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         } else {
-            out.extend(c.to_lowercase())
+            out.extend(c.to_lowercase());
         }
         start = c.is_whitespace() || "-({[<".contains(c);
     }
@@ -78,9 +73,9 @@ pub fn python_title(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         if start {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         } else {
-            out.extend(c.to_lowercase())
+            out.extend(c.to_lowercase());
         }
         start = !c.is_alphabetic();
     }
@@ -135,94 +130,6 @@ fn replace(call: &Call) -> Result<Val> {
     ))
 }
 
-fn indent(call: &Call) -> Result<Val> {
-    let pad = match call.arg(0, "width") {
-        Some(Val::Str(pad)) => pad.to_string(),
-        Some(width) => " ".repeat(
-            width
-                .integer()
-                .and_then(|width| usize::try_from(width).ok())
-                .unwrap_or(0),
-        ),
-        None => " ".repeat(4),
-    };
-    let (first, blank) = (call.flag(1, "first")?, call.flag(2, "blank")?);
-    let text = call.input_text()? + "\n";
-    let mut out = String::new();
-    let lines: Vec<&str> = text.lines().collect();
-    for (index, line) in lines.iter().enumerate() {
-        if index > 0 {
-            out.push('\n');
-        }
-        if (index > 0 && (blank || !line.is_empty())) || (index == 0 && first) {
-            out.push_str(&pad);
-        }
-        out.push_str(line);
-    }
-    Ok(Val::from(out))
-}
-
-fn comment(call: &Call) -> Result<Val> {
-    let style = call.text(0, "style")?.unwrap_or_else(|| "plain".to_owned());
-    let (mut beginning, mut decoration, mut end) = match style.as_str() {
-        "plain" => ("", "# ", ""),
-        "erlang" => ("", "% ", ""),
-        "c" => ("", "// ", ""),
-        "cblock" => ("/*", " * ", " */"),
-        "xml" => ("<!--", " - ", "-->"),
-        other => {
-            return Err(Diagnostic::new(format!("`comment` has no style `{other}`"))
-                .help("the styles are plain, erlang, c, cblock and xml"));
-        }
-    };
-    let named = |name: &str| {
-        call.args
-            .named
-            .iter()
-            .find(|(given, _)| **given == *name)
-            .map(|(_, value)| value.string())
-            .transpose()
-    };
-    let given = (named("beginning")?, named("decoration")?, named("end")?);
-    beginning = given.0.as_deref().unwrap_or(beginning);
-    decoration = given.1.as_deref().unwrap_or(decoration);
-    end = given.2.as_deref().unwrap_or(end);
-    let newline = named("newline")?.unwrap_or_else(|| "\n".to_owned());
-    let line = decoration.trim_end().to_owned();
-    let (prefix, postfix) = (
-        named("prefix")?.unwrap_or_else(|| line.clone()),
-        named("postfix")?.unwrap_or(line),
-    );
-    let count = |name: &str| -> Result<usize> {
-        Ok(named(name)?
-            .map_or(Ok(1), |count| count.parse())
-            .map_err(|_| Diagnostic::new(format!("`{name}` must be a number")))?)
-    };
-    let (before, after) = (count("prefix_count")?, count("postfix_count")?);
-    let mut out = String::new();
-    if !beginning.is_empty() {
-        out += &format!("{beginning}{newline}");
-    }
-    if !prefix.is_empty() {
-        let line = if prefix == newline {
-            newline.clone()
-        } else {
-            format!("{prefix}{newline}")
-        };
-        out += &line.repeat(before);
-    }
-    let text = call
-        .input_text()?
-        .replace(&newline, &format!("{newline}{decoration}"));
-    let bare = format!("{}{newline}", decoration.trim_end());
-    out += &format!("{decoration}{text}").replace(&format!("{decoration}{newline}"), &bare);
-    out += &format!("{newline}{postfix}").repeat(after);
-    if !end.is_empty() {
-        out += &format!("{newline}{end}");
-    }
-    Ok(Val::from(out))
-}
-
 fn quote(call: &Call) -> Result<Val> {
     let text = if matches!(call.input, Val::None) {
         String::new()
@@ -257,120 +164,6 @@ fn format_filter(call: &Call) -> Result<Val> {
         )
     };
     format::percent(&call.input_text()?, &values).map(Val::from)
-}
-
-fn wordwrap(call: &Call) -> Result<Val> {
-    let width = usize::try_from(call.int(0, "width")?.unwrap_or(79))
-        .unwrap_or(79)
-        .max(1);
-    let long = call
-        .arg(1, "break_long_words")
-        .map_or(Ok(true), |value| value.truthy())?;
-    let newline = call
-        .text(2, "wrapstring")?
-        .unwrap_or_else(|| "\n".to_owned());
-    let text = call.input_text()?;
-    let wrapped: Vec<String> = text
-        .lines()
-        .map(|line| wrap(line, width, long).join(&newline))
-        .collect();
-    Ok(Val::from(wrapped.join(&newline)))
-}
-
-fn wrap(line: &str, width: usize, break_long: bool) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut current = String::new();
-    let flush = |current: &mut String, lines: &mut Vec<String>| {
-        let done = current.trim_end().to_owned();
-        if !done.is_empty() {
-            lines.push(done);
-        }
-        current.clear();
-    };
-    for word in line.split_inclusive(' ') {
-        let mut word = word;
-        if current.chars().count() + word.trim_end().chars().count() > width {
-            flush(&mut current, &mut lines);
-        }
-        while break_long && word.trim_end().chars().count() > width {
-            let at = word
-                .char_indices()
-                .nth(width)
-                .map_or(word.len(), |(at, _)| at);
-            lines.push(word[..at].to_owned());
-            word = &word[at..];
-        }
-        current.push_str(word);
-    }
-    flush(&mut current, &mut lines);
-    lines
-}
-
-fn truncate(call: &Call) -> Result<Val> {
-    let length = usize::try_from(call.int(0, "length")?.unwrap_or(255)).unwrap_or(255);
-    let kill = call.flag(1, "killwords")?;
-    let end = call.text(2, "end")?.unwrap_or_else(|| "...".to_owned());
-    let leeway = usize::try_from(call.int(3, "leeway")?.unwrap_or(5)).unwrap_or(0);
-    let text = call.input_text()?;
-    if text.chars().count() <= length + leeway {
-        return Ok(Val::from(text));
-    }
-    let cut: String = text
-        .chars()
-        .take(length.saturating_sub(end.chars().count()))
-        .collect();
-    let cut = if kill {
-        &cut
-    } else {
-        cut.rsplit_once(' ').map_or(&*cut, |(head, _)| head)
-    };
-    Ok(Val::from(format!("{cut}{end}")))
-}
-
-/// Percent-encodes all but letters, digits and `_.-~`, and what is kept besides.
-pub fn percent_encoded(text: &str, keep: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || "_.-~".contains(char::from(byte))
-            || keep.contains(char::from(byte)) && byte.is_ascii()
-        {
-            out.push(char::from(byte));
-        } else {
-            out += &format!("%{byte:02X}");
-        }
-    }
-    out
-}
-
-fn urlencode(call: &Call) -> Result<Val> {
-    let pair = |key: &Val, value: &Val| -> Result<String> {
-        let encode = |value: &Val| -> Result<String> {
-            Ok(percent_encoded(&value.string()?, "").replace("%20", "+"))
-        };
-        Ok(format!("{}={}", encode(key)?, encode(value)?))
-    };
-    Ok(Val::from(match &call.input {
-        Val::Dict(_) => {
-            let pairs = call.input.entries()?;
-            pairs
-                .iter()
-                .map(|(key, value)| pair(&key.val(), value))
-                .collect::<Result<Vec<_>>>()?
-                .join("&")
-        }
-        Val::List(_) | Val::Tuple(_) => {
-            let mut pairs = Vec::new();
-            for item in call.input.items()? {
-                match &item.items()?[..] {
-                    [key, value] => pairs.push(pair(key, value)?),
-                    _ => return Err(call.wrong_input("a text, a dictionary or pairs")),
-                }
-            }
-            pairs.join("&")
-        }
-        _ => percent_encoded(&call.input_text()?, "/"),
-    }))
 }
 
 fn escape(call: &Call) -> Result<Val> {

@@ -30,11 +30,14 @@ apt() {
 			continue
 		fi
 		grep -Eq 'Could not get lock|Unable to (lock|acquire)' "$t/err" || break
-		[ "$left" -gt 0 ] || { grep -q 'held by process' "$t/err" || holder >>"$t/err"; break; }
+		grep -q 'held by process' "$t/err" || holder >>"$t/err"
+		[ "$left" -gt 0 ] || break
+		grep 'held by process' "$t/err" >>"$t/waited"
 		sleep 1
 	done
 	cat "$t/out"
 	cat "$t/err" >&2
+	[ "$rc" -ne 0 ] || cat "$t/waited" 2>/dev/null >&2
 	if [ "$rc" -ne 0 ] && ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then echo 'hactl: no package lists' >&2; fi
 	return "$rc"
 }

@@ -2,7 +2,7 @@
 
 use crate::base::{Diagnostic, Result, quote};
 use crate::modules::system::support::{failed, lines, tail};
-use crate::modules::{Args, Change, Outcome, Reply, Request};
+use crate::modules::{Args, Change, MESSAGE, Outcome, Reply, Request};
 
 const PRELUDE: &str = include_str!("prelude.sh");
 /// Stands before what a script tells about its own doing.
@@ -34,7 +34,7 @@ pub(super) fn update(args: &Args) -> Request {
             "before=$(lists)\nn=1; wait=1\nuntil apt -o APT::Update::Error-Mode=any update >\"$t/log\" 2>&1; do\n\
              [ \"$n\" -lt {retries} ] && ! grep -Eq 'get lock|NO_PUBKEY|404  Not Found|Malformed' \"$t/log\" || {{ cat \"$t/log\" >&2; exit 100; }}\n\
              sleep \"$wait\"; n=$((n + 1)); wait=$((wait * 2)); [ \"$wait\" -le {delay} ] || wait={delay}\ndone\n\
-             touch /var/lib/apt/lists\n\
+             grep 'held by process' \"$t/log\" >&2\ntouch /var/lib/apt/lists\n\
              [ \"$before\" = \"$(lists)\" ] && echo '{MARK}updated no' || echo '{MARK}updated yes'\n\
              echo \"{MARK}time $(stat -c %Y /var/lib/apt/lists)\"\n"
         ),
@@ -155,11 +155,28 @@ pub(super) fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<
         .iter()
         .any(|name| args.has(name));
     outcome.insert("changed".into(), (changed || only_update && updated).into());
+    if let Some(holder) = holder(&stderr) {
+        outcome.insert(
+            MESSAGE.into(),
+            format!("waited for apt's lock, which process {holder} held").into(),
+        );
+    }
     outcome.insert("stdout_lines".into(), lines(&stdout));
     outcome.insert("stderr_lines".into(), lines(&stderr));
     outcome.insert("stdout".into(), stdout.into());
     outcome.insert("stderr".into(), stderr.into());
     Ok(outcome)
+}
+
+/// Who held a lock that apt had to wait for: process id and name.
+fn holder(text: &str) -> Option<String> {
+    let (_, holder) = text
+        .lines()
+        .find_map(|line| line.split_once("held by process "))?;
+    let end = holder.find(')').map_or(holder.len(), |end| end + 1);
+    Some(quote::for_terminal(
+        holder[..end].trim_end_matches([' ', '.']),
+    ))
 }
 
 /// What apt's error means.
@@ -186,11 +203,7 @@ fn failure(args: &Args, reply: &Reply) -> Diagnostic {
             error.help("add `update_cache: true` if the lists may be old; else check the spelling and the repositories")
         };
     }
-    if let Some(holder) = text.lines().find_map(|line| {
-        line.split_once("held by process ")
-            .map(|(_, holder)| holder)
-    }) {
-        let holder = quote::for_terminal(holder.trim_end_matches([' ', '.']));
+    if let Some(holder) = holder(&text) {
         return failed(format!("another process holds apt's lock: {holder}"))
             .note(said)
             .help("wait until it has ended and run again, or give more time with `lock_timeout`");

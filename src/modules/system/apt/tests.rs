@@ -255,6 +255,28 @@ fn errors_of_apt_are_explained() {
 }
 
 #[test]
+fn who_was_waited_for_is_said() {
+    let args = args(&APT, json!({"name": "a"}));
+    let waited = "Waiting for cache lock: Could not get lock /x. It is held by process 77 (other (x))...\n";
+    for (stderr, message) in [("", None), (waited, Some("process 77 (other (x)"))] {
+        let reply = Reply {
+            stdout: b"@hactl changed yes\n".to_vec(),
+            stderr: stderr.into(),
+            ..Reply::default()
+        };
+        let outcome = APT.finish(&args, &Change::default(), &[reply]).unwrap();
+        let said = outcome.get(crate::modules::MESSAGE).map(Value::to_string);
+        assert_eq!(said.is_some(), message.is_some(), "{said:?}");
+        assert!(
+            said.as_deref()
+                .unwrap_or_default()
+                .contains(message.unwrap_or_default()),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_a_name_is_refused() {
     for name in ["-oX=y", "a;b", "a b", "A$(x)", "=1"] {
         assert!(

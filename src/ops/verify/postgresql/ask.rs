@@ -67,7 +67,10 @@ const LIST: &str = r#"command -v pg_lsclusters >/dev/null 2>&1 || { echo 'Postgr
 pg_lsclusters --no-header | while read -r v c p s r; do
 u=postgresql@$v-$c.service
 start=$(sed -n '/^[a-z]/{s/[[:space:]].*//;p;}' "/etc/postgresql/$v/$c/start.conf" 2>/dev/null)
-echo "$v $c $p $s $(systemctl is-active "$u") $(systemctl is-enabled "$u" 2>/dev/null) ${start:-auto}"
+# Enabled by itself, or at boot by the umbrella unit, which takes the clusters whose start.conf says auto.
+e=$(systemctl is-enabled "$u" 2>/dev/null)
+[ "$e" = enabled ] || e=$(systemctl is-enabled postgresql.service 2>/dev/null)
+echo "$v $c $p $s $(systemctl is-active "$u") ${e:-missing} ${start:-auto}"
 done"#;
 
 /// SQL for the server of a host, as its owner; what it prints is unaligned, without headers.

@@ -1,0 +1,264 @@
+//! The lab that all cases share, and the project that is deployed on it.
+
+use crate::command::{Run, Running, run, start};
+use serde_json::Value;
+use std::cell::{Cell, OnceCell};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The hosts of the flagship stack.
+pub const HOSTS: [&str; 6] = ["lb1", "lb2", "app1", "app2", "db1", "db2"];
+/// Its virtual address.
+pub const VIP: &str = "192.168.104.10";
+
+/// A lab with hosts, and a project for them.
+pub struct Bench {
+    /// The lab's name.
+    pub lab: String,
+    /// Room for files, removed at the end.
+    pub room: tempfile::TempDir,
+    deployed: Cell<bool>,
+    first: OnceCell<Run>,
+}
+
+/// The name of this process's lab.
+fn lab_name() -> String {
+    format!("test-{}", std::process::id())
+}
+
+/// The program that is tested.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hactl"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("ANSIBLE_") || name == "HACTL_INVENTORY" || name == "HACTL_LAB" {
+            command.env_remove(name);
+        }
+    }
+    command.env("NO_COLOR", "1").current_dir("/");
+    command
+}
+
+/// Ends the lab, if there is one.
+pub fn take_down() {
+    let mut command = program();
+    command.args(["lab", "down", "-n", &lab_name()]);
+    let run = start(&mut command).wait_within(Duration::from_secs(60));
+    if run.code != 0 {
+        eprintln!("lab: it could not be taken down\n{}", run.told());
+    }
+}
+
+/// Ends labs of earlier runs of these tests that were killed.
+fn sweep() {
+    let listed = run(program().args(["lab", "list", "--json"]));
+    let Ok(listed) = serde_json::from_str::<Value>(&listed.stdout) else {
+        return;
+    };
+    let names = listed["labs"].as_array().cloned().unwrap_or_default();
+    for name in names.iter().filter_map(|lab| lab["name"].as_str()) {
+        let dead = name
+            .strip_prefix("test-")
+            .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
+            .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if dead {
+            eprintln!("lab: taking down `{name}`, whose test was killed");
+            run(program().args(["lab", "down", "-n", name]));
+        }
+    }
+}
+
+impl Bench {
+    /// Brings the lab up; panics with what is missing when this machine cannot.
+    pub fn new() -> Self {
+        sweep();
+        let bench = Self {
+            lab: lab_name(),
+            room: tempfile::Builder::new()
+                .prefix("lab")
+                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+                .expect("a folder"),
+            deployed: Cell::new(false),
+            first: OnceCell::new(),
+        };
+        // The image may have to be built first.
+        let up = start(program().args(["lab", "up", "-n", &bench.lab, "pg-ha"]))
+            .wait_within(Duration::from_secs(600));
+        up.ends(0);
+        let project = bench.project();
+        run(program().arg("init").arg("pg-ha").arg(&project)).ends(0);
+        bench
+    }
+
+    /// The folder of the project.
+    pub fn project(&self) -> PathBuf {
+        self.room.path().join("project")
+    }
+
+    /// A file of the lab: `inventory.yml`, `id_ed25519`, `known_hosts`, ...
+    pub fn lab_file(&self, name: &str) -> PathBuf {
+        let path = run(program().args(["lab", "path", "-n", &self.lab]));
+        path.ends(0);
+        Path::new(path.stdout.trim()).join(name)
+    }
+
+    /// The inventory fragment that leads through the lab's door.
+    pub fn fragment(&self) -> PathBuf {
+        self.lab_file("inventory.yml")
+    }
+
+    /// `hactl` on the project.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command
+            .arg("-C")
+            .arg(self.project())
+            .args(["-i", "inventories/pg-ha", "-i"])
+            .arg(self.fragment())
+            .args(arguments);
+        command
+    }
+
+    /// Runs `hactl` on the project.
+    pub fn hactl(&self, arguments: &[&str]) -> Run {
+        run(&mut self.command(arguments))
+    }
+
+    /// Starts `hactl` on the project.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        start(&mut self.command(arguments))
+    }
+
+    /// Runs `hactl lab` on this lab; it must succeed.
+    #[track_caller]
+    pub fn lab(&self, arguments: &[&str]) -> Run {
+        let (verb, rest) = arguments.split_first().expect("a verb");
+        let run = run(program().args(["lab", verb, "-n", &self.lab]).args(rest));
+        run.ends(0);
+        run
+    }
+
+    fn exec(&self, host: &str, line: &str) -> Command {
+        let mut command = program();
+        command.args(["lab", "exec", "-n", &self.lab, host, "sh", "-c", line]);
+        command
+    }
+
+    /// Runs a line of shell on a host as root, past its network.
+    pub fn try_on(&self, host: &str, line: &str) -> Run {
+        run(&mut self.exec(host, line))
+    }
+
+    /// As [`Bench::try_on`]; it must succeed. Gives its stdout without blanks at the ends.
+    #[track_caller]
+    pub fn on(&self, host: &str, line: &str) -> String {
+        let run = self.try_on(host, line);
+        run.ends(0);
+        run.stdout.trim().to_owned()
+    }
+
+    /// Starts a line of shell on a host.
+    pub fn start_on(&self, host: &str, line: &str) -> Running {
+        start(&mut self.exec(host, line))
+    }
+
+    /// Makes sure that the stack is deployed, and gives the very first deploy: all it said, to look for secrets in it.
+    pub fn deployed(&self) -> &Run {
+        if !self.deployed.get() {
+            let run = self.hactl(&["deploy", "-vv", "--diff"]);
+            run.ends(0);
+            self.deployed.set(true);
+            let _ = self.first.set(run);
+        }
+        self.first.get().expect("set with the first deploy")
+    }
+
+    /// The stack was deployed by this run.
+    pub fn was_deployed(&self, run: Run) {
+        self.deployed.set(true);
+        let _ = self.first.set(run);
+    }
+
+    /// Waits until `verify` is content; panics with its findings when that takes too long.
+    #[track_caller]
+    pub fn whole(&self) -> Run {
+        let run = self.hactl(&["verify", "--wait", "40"]);
+        run.ends(0);
+        run
+    }
+
+    /// Brings the hosts back into a state that other cases can use.
+    pub fn repair(&self) {
+        let quietly = |arguments: &[&str]| {
+            let (verb, rest) = arguments.split_first().expect("a verb");
+            run(program().args(["lab", verb, "-n", &self.lab]).args(rest))
+        };
+        quietly(&["heal"]);
+        quietly(&[&["thaw"], HOSTS.as_slice()].concat());
+        quietly(&["up", "pg-ha"]);
+        if self.deployed.get() {
+            self.hactl(&["deploy"]);
+        }
+    }
+
+    /// A GET over HTTP/1.1 through the lab's door: status and body. Status 0 when nobody answers.
+    pub fn get(&self, address: &str, port: u16, path: &str) -> (u16, String) {
+        let mut child = program()
+            .args(["lab", "connect", "-n", &self.lab, address])
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("hactl lab connect");
+        // Held open to the end: a proxy may take the end of the request for the end of the client.
+        let mut input = child.stdin.take().expect("a pipe");
+        let _ = write!(
+            input,
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        );
+        let mut output = child.stdout.take().expect("a pipe");
+        let (done, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = output.read_to_end(&mut bytes);
+            let _ = done.send(bytes);
+        });
+        let bytes = answer
+            .recv_timeout(Duration::from_secs(15))
+            .unwrap_or_default();
+        drop(input);
+        let _ = child.kill();
+        let _ = child.wait();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let status = text
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0);
+        let body = text
+            .split_once("\r\n\r\n")
+            .map_or(String::new(), |(_, body)| body.to_owned());
+        (status, body)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        take_down();
+    }
+}
+
+/// Looks again until it holds; panics with `what` when it does not in time.
+#[track_caller]
+pub fn eventually(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(
+            started.elapsed() < Duration::from_secs(seconds),
+            "after {seconds} s still not: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}

@@ -1,0 +1,174 @@
+//! The whole thing on real hosts: one lab of six, the flagship stack on it, and everything that can go wrong.
+//!
+//! One binary without cargo's harness: it brings up a lab of its own, runs the cases one after the other on it, says one
+//! line a case, and takes the lab down however it ends. A machine that cannot run a lab fails loudly; nothing is skipped.
+//! Each file has its cases in a table; a case may rely on nothing but what it asks of the [`bench::Bench`].
+
+// Says what it does on stderr, as test binaries do; a helper may be there for one file of cases only.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+mod bench;
+mod command;
+mod deploy;
+mod scratch;
+
+use bench::Bench;
+use nix::sys::signal::{SigSet, Signal};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Something to show on the lab. It fails by panicking.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What filters look at.
+    pub name: &'static str,
+    /// What it does.
+    pub run: fn(&Bench),
+}
+
+/// All cases, in the order in which they are run: the first ones want hosts on which nothing was ever deployed.
+fn cases() -> Vec<Case> {
+    [deploy::CASES].concat()
+}
+
+/// What was asked for on the command line.
+#[derive(Default)]
+struct Wanted {
+    list: bool,
+    exact: bool,
+    filters: Vec<String>,
+    skip: Vec<String>,
+}
+
+impl Wanted {
+    /// The arguments that cargo's own harness takes, as far as they have a meaning here.
+    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        while let Some(argument) = arguments.next() {
+            let (name, value) = match argument.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (argument.as_str(), None),
+            };
+            let mut value = || {
+                value
+                    .clone()
+                    .or_else(|| arguments.next())
+                    .ok_or(format!("{name} needs a value"))
+            };
+            match name {
+                "--list" => wanted.list = true,
+                "--exact" => wanted.exact = true,
+                "--skip" => wanted.skip.push(value()?),
+                "--test-threads" | "--format" | "--color" => drop(value()?),
+                "--nocapture" | "--show-output" | "--quiet" | "-q" => {}
+                _ if name.starts_with('-') => return Err(format!("unknown argument `{name}`")),
+                _ => wanted.filters.push(argument),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn wants(&self, case: &Case) -> bool {
+        let matches = |filter: &String| {
+            if self.exact {
+                case.name == filter
+            } else {
+                case.name.contains(filter.as_str())
+            }
+        };
+        (self.filters.is_empty() || self.filters.iter().any(matches))
+            && !self.skip.iter().any(matches)
+    }
+}
+
+fn main() -> ExitCode {
+    let wanted = match Wanted::read(std::env::args().skip(1)) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let cases: Vec<Case> = cases()
+        .into_iter()
+        .filter(|case| wanted.wants(case))
+        .collect();
+    if wanted.list {
+        for case in &cases {
+            println!("{}: test", case.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if cases.is_empty() {
+        eprintln!("no case of the lab is asked for");
+        return ExitCode::SUCCESS;
+    }
+    guard_against_signals();
+    // A failed expectation says enough; where the harness was meanwhile is no news.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    let started = Instant::now();
+    let bench = match catch_unwind(Bench::new) {
+        Ok(bench) => bench,
+        Err(_) => {
+            eprintln!("lab: FAILED: there is no lab, so nothing was tested");
+            bench::take_down();
+            return ExitCode::FAILURE;
+        }
+    };
+    eprintln!(
+        "lab: `{}` is up after {:.1} s",
+        bench.lab,
+        started.elapsed().as_secs_f64()
+    );
+    let mut failed = Vec::new();
+    for case in &cases {
+        let begun = Instant::now();
+        let fine = catch_unwind(AssertUnwindSafe(|| (case.run)(&bench))).is_ok();
+        let word = if fine { "ok" } else { "FAILED" };
+        eprintln!(
+            "lab: {} ... {word} ({:.1} s)",
+            case.name,
+            begun.elapsed().as_secs_f64()
+        );
+        if !fine {
+            failed.push(case.name);
+            // What it left behind must not fail the others.
+            if catch_unwind(AssertUnwindSafe(|| bench.repair())).is_err() {
+                eprintln!("lab: the hosts could not be repaired after {}", case.name);
+            }
+        }
+    }
+    drop(bench);
+    eprintln!(
+        "lab: {} of {} cases ok in {:.1} s{}",
+        cases.len() - failed.len(),
+        cases.len(),
+        started.elapsed().as_secs_f64(),
+        if failed.is_empty() {
+            String::new()
+        } else {
+            format!("; FAILED: {}", failed.join(", "))
+        }
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Takes the lab down when the test is interrupted, too.
+fn guard_against_signals() {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().expect("signals can be blocked");
+    std::thread::spawn(move || {
+        while signals.wait().is_err() {}
+        eprintln!("lab: interrupted");
+        bench::take_down();
+        std::process::exit(130);
+    });
+}
