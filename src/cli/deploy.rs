@@ -97,6 +97,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         loader: opened.loader.clone(),
         decrypt: opened.decrypt.clone(),
         operator: Operator { name: operator("deploy"), break_lock: args.break_lock },
+        state: crate::engine::STATE.to_owned(),
         project: global.project.clone(),
     };
     let magic = project::magic(global, &opened, args.check, args.diff, &args.tags, &args.skip_tags, args.forks);

@@ -117,6 +117,7 @@ pub fn files(global: &Global, opened: &project::Opened, playbook: &Path, limit: 
         loader: opened.loader.clone(),
         decrypt: opened.decrypt.clone(),
         operator: Operator { name: String::new(), break_lock: false },
+        state: crate::engine::STATE.to_owned(),
         project: global.project.clone(),
     };
     let magic = project::magic(global, opened, true, true, &[], &[], 1);

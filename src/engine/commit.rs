@@ -9,6 +9,8 @@ use super::runner::{Due, Flow, Runner};
 use super::settle::{Settled, loop_result, settle};
 use super::unit::{Remote, Unit, Work};
 use super::window::skipped;
+use super::cursor::{Cursor, Step};
+use std::collections::BTreeSet;
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Change, Decision, Diff, Reply, Seen};
@@ -93,7 +95,7 @@ impl Runner {
             if !names.is_empty() {
                 let still: Vec<String> = names.into_iter().filter(|name| !self.is_notified(name)).collect();
                 if !still.is_empty() {
-                    self.state.bookkeeping.push(greet::settle(&play.play.name, &still));
+                    self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &still));
                 }
             }
         }
@@ -101,7 +103,7 @@ impl Runner {
     }
 
     fn is_notified(&self, name: &str) -> bool {
-        self.state.notified.iter().any(|index| self.state.handlers[*index].0.name.as_deref() == Some(name))
+        self.state.notified.iter().any(|index| notify::key(&self.state.handlers[*index].0) == name)
     }
 
     /// Makes a result count.
@@ -120,11 +122,13 @@ impl Runner {
         let register = unit.task.keywords.register.as_ref();
         match last {
             None => {
+                if failed {
+                    self.fail(unit, &settled.result, error);
+                }
                 if let Some(name) = register {
                     self.host.data_mut().set.insert(name.clone(), settled.result);
                 }
                 if failed {
-                    self.fail(unit, error);
                     return Flow::Failed;
                 }
             }
@@ -135,11 +139,14 @@ impl Runner {
                 }
                 if last {
                     let result = loop_result(std::mem::take(&mut self.state.loop_results));
+                    let error = self.state.loop_failed.take();
+                    if error.is_some() {
+                        self.fail(unit, &result, error.clone());
+                    }
                     if let Some(name) = register {
                         self.host.data_mut().set.insert(name.clone(), result);
                     }
-                    if let Some(error) = self.state.loop_failed.take() {
-                        self.fail(unit, Some(error));
+                    if error.is_some() {
                         return Flow::Failed;
                     }
                 }
@@ -148,12 +155,11 @@ impl Runner {
         Flow::Go
     }
 
-    fn fail(&mut self, unit: &Unit, error: Option<Diagnostic>) {
-        let message = error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+    fn fail(&mut self, unit: &Unit, result: &Value, error: Option<Diagnostic>) {
         let mut data = self.host.data_mut();
-        let result = serde_json::json!({"failed": true, "changed": false, "msg": message});
-        data.set.insert("ansible_failed_result".to_owned(), result);
-        let task = serde_json::json!({"name": unit.task.title(), "action": unit.task.action.module});
+        data.set.insert("ansible_failed_result".to_owned(), result.clone());
+        let name = unit.task.name.as_deref().unwrap_or(unit.task.action.module);
+        let task = serde_json::json!({"name": name, "action": unit.task.action.module});
         data.set.insert("ansible_failed_task".to_owned(), task);
         drop(data);
         self.state.failure = error;
@@ -217,7 +223,7 @@ impl Runner {
     /// Units that ask nothing of the host.
     pub(super) fn local(&mut self, play: &PlayRun, unit: &Unit, last: Option<bool>) -> Flow {
         let settled = match &unit.work {
-            Work::Skip { condition } => Settled { status: Status::Skipped, result: self.skipped(unit, condition), changed: false, error: None },
+            Work::Skip { condition } => Settled { status: Status::Skipped, result: skipped(unit, condition), changed: false, error: None },
             Work::Unknown { why } => self.unknown(unit, why),
             Work::Fail(error) => {
                 let error = Diagnostic { code: exit::FAILED, ..error.clone() };
@@ -231,22 +237,19 @@ impl Runner {
             }
             Work::Remote(_) => return Flow::Go,
         };
+        self.owe_late(play, unit, &settled);
         self.commit(play, unit, settled, Vec::new(), last, 0)
     }
 
-    fn skipped(&self, unit: &Unit, condition: &str) -> Value {
-        let mut result = skipped(condition);
-        if let (Some((name, item)), Some(map)) = (&unit.item, result.as_object_mut()) {
-            map.insert("ansible_loop_var".to_owned(), Value::from(name.as_str()));
-            map.insert(name.clone(), item.clone());
+    /// Notes handlers as owed by a task that counts as changed although it changed nothing on the host itself.
+    pub(super) fn owe_late(&mut self, play: &PlayRun, unit: &Unit, settled: &Settled) {
+        if !settled.changed || unit.keywords.check || self.shared.settings.check || self.shared.settings.offline {
+            return;
         }
-        if unit.item.is_none()
-            && unit.task.keywords.loop_.is_some()
-            && let Some(map) = result.as_object_mut()
-        {
-            map.insert("results".to_owned(), Value::Array(Vec::new()));
+        let names = self.handler_names(unit);
+        if !names.is_empty() {
+            self.state.bookkeeping.push(greet::owe(&self.state_dir(), &play.play.name, &names));
         }
-        result
     }
 
     fn act(&mut self, unit: &Unit, local: &Local) -> Settled {
@@ -271,38 +274,37 @@ impl Runner {
         settle(unit, outcome, false, error, &self.shared.settings)
     }
 
-    /// Starts the handlers that are notified, in the order of their definition; the flush itself stays due.
-    pub(super) fn flush(&mut self, cursor: &mut super::cursor::Cursor) {
-        let mut notified = std::mem::take(&mut self.state.notified);
-        if notified.is_empty() {
-            cursor.advance();
-            return;
+    /// Starts the handlers that are notified, in the order of their definition, and steps past the flush.
+    pub(super) fn flush(&mut self, cursor: &mut Cursor) {
+        cursor.advance();
+        let notified: BTreeSet<usize> = std::mem::take(&mut self.state.notified).into_iter().collect();
+        if !notified.is_empty() {
+            self.state.handling = true;
+            cursor.push(self.handler_steps(&notified), Arc::default());
         }
-        notified.sort_unstable();
-        notified.dedup();
-        self.state.handling = true;
-        let mut all: Vec<super::cursor::Step> = Vec::new();
-        for index in &notified {
-            all.extend(self.state.handlers[*index].1.iter().cloned());
-        }
-        all.push(super::cursor::Step::HandlersDone(notified));
-        cursor.push(Arc::from(all), Arc::default());
     }
 
-    /// Crosses the handlers out that have run.
-    pub(super) fn handlers_done(&mut self, play: &PlayRun, done: &[usize]) {
-        self.state.handling = false;
-        if self.shared.settings.check {
-            return;
+    fn handler_steps(&self, handlers: &BTreeSet<usize>) -> super::cursor::Steps {
+        let each = |index: &usize| self.state.handlers[*index].1.iter().cloned().chain([Step::HandlerDone(*index)]);
+        handlers.iter().flat_map(each).chain([Step::HandlersDone]).collect()
+    }
+
+    /// Crosses a handler out that has run. Handlers that it has notified, and that are defined after it, run in this
+    /// same flush: true when the steps at the cursor (which is past the handler) had to be changed for that. Handlers
+    /// defined before it wait for the next flush, as in Ansible.
+    pub(super) fn handler_done(&mut self, play: &PlayRun, done: usize, cursor: &mut Cursor) -> bool {
+        if !self.shared.settings.check && !self.state.notified.contains(&done) {
+            let key = notify::key(&self.state.handlers[done].0);
+            self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &[key]));
         }
-        let names: Vec<String> = done
-            .iter()
-            .filter(|index| !self.state.notified.contains(index))
-            .filter_map(|index| self.state.handlers[*index].0.name.clone())
-            .collect();
-        if !names.is_empty() {
-            self.state.bookkeeping.push(greet::settle(&play.play.name, &names));
+        let (now, later): (Vec<usize>, Vec<usize>) = self.state.notified.iter().partition(|index| **index > done);
+        if now.is_empty() {
+            return false;
         }
+        self.state.notified = later;
+        let all = cursor.handlers_left().into_iter().chain(now).collect();
+        cursor.replace(self.handler_steps(&all));
+        true
     }
 
     /// A variable set for the rest of the run.

@@ -9,7 +9,7 @@ use crate::connection::{Connection, Item};
 use crate::modules::{Request, facts_probe, parse_facts};
 use std::collections::BTreeMap;
 
-/// Where hactl keeps its own state on a host.
+/// Where hactl keeps its own state on a host, unless the settings say otherwise.
 pub const STATE: &str = "/var/lib/hactl";
 
 /// Who takes the lock.
@@ -40,13 +40,13 @@ pub const COUNTER: &str = "read -r one five fifteen running newest </proc/loadav
 ///
 /// # Errors
 /// Exit code 2 when another operator holds the lock, naming them; a lost connection.
-pub async fn greet(connection: &mut Connection, operator: Option<&Operator>) -> Result<Greeting> {
+pub async fn greet(connection: &mut Connection, state: &str, operator: Option<&Operator>) -> Result<Greeting> {
     let lock = operator.map(|operator| {
-        connection.shell.open_lock(STATE);
-        Request::sh(lock_script(operator))
+        connection.shell.open_lock(state);
+        Request::sh(lock_script(state, operator))
     });
     let facts = facts_probe();
-    let owed = Request::sh(format!("cat {STATE}/pending-handlers 2>/dev/null; :"));
+    let owed = Request::sh(format!("cat {state}/pending-handlers 2>/dev/null; :"));
     let counter = Request::sh(COUNTER);
     let mut items: Vec<Item<'_>> = lock
         .iter()
@@ -65,7 +65,7 @@ pub async fn greet(connection: &mut Connection, operator: Option<&Operator>) -> 
                     .help("wait until that run ends; if it is certainly dead: --break-lock"));
             }
             _ => {
-                return Err(Diagnostic::with_code(exit::FAILED, format!("cannot take the lock in {STATE}"))
+                return Err(Diagnostic::with_code(exit::FAILED, format!("cannot take the lock in {state}"))
                     .note(reply.err().trim().to_owned())
                     .help("is the disk full or read-only?"));
             }
@@ -87,33 +87,33 @@ pub async fn greet(connection: &mut Connection, operator: Option<&Operator>) -> 
     Ok(greeting)
 }
 
-fn lock_script(operator: &Operator) -> String {
-    let holder = format!("{STATE}/lock.holder");
+fn lock_script(state: &str, operator: &Operator) -> String {
+    let holder = format!("{state}/lock.holder");
     let take = format!("printf '%s\\nshell %s\\n' {} $$ >{holder}; exit 0", sh(&operator.name));
     let break_lock = if operator.break_lock {
         // Only a shell that still has the lock file open is ended; a pid that was reused does not.
         format!(
-            "p=$(sed -n 's/^shell //p' {holder}); if [ -n \"$p\" ] && [ \"$(readlink /proc/$p/fd/9)\" = {STATE}/lock ]; \
+            "p=$(sed -n 's/^shell //p' {holder}); if [ -n \"$p\" ] && [ \"$(readlink /proc/$p/fd/9)\" = {state}/lock ]; \
              then kill -HUP \"$p\"; fi; flock -w 10 9 && {{ {take}; }}; "
         )
     } else {
         String::new()
     };
     format!(
-        "[ -e /proc/self/fd/9 ] || {{ : >>{STATE}/lock; exit 1; }}; flock -n 9 && {{ {take}; }}; {break_lock}head -n 1 {holder}; exit 75"
+        "[ -e /proc/self/fd/9 ] || {{ : >>{state}/lock; exit 1; }}; flock -n 9 && {{ {take}; }}; {break_lock}head -n 1 {holder}; exit 75"
     )
 }
 
 /// Notes handlers as owed before the change that notifies them is made.
-pub fn owe(play: &str, handlers: &[String]) -> Request {
+pub fn owe(state: &str, play: &str, handlers: &[String]) -> Request {
     let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
-    Request::sh(format!("mkdir -p -m 0700 {STATE} && cat >>{STATE}/pending-handlers && sync {STATE}/pending-handlers")).stdin(lines)
+    Request::sh(format!("mkdir -p -m 0700 {state} && cat >>{state}/pending-handlers && sync {state}/pending-handlers")).stdin(lines)
 }
 
 /// Crosses out handlers that have run, or that turned out not to be notified.
-pub fn settle(play: &str, handlers: &[String]) -> Request {
+pub fn settle(state: &str, play: &str, handlers: &[String]) -> Request {
     let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
-    let file = format!("{STATE}/pending-handlers");
+    let file = format!("{state}/pending-handlers");
     Request::sh(format!(
         "[ -s {file} ] || exit 0; grep -vxF -f /dev/stdin {file} >{file}.new; sync {file}.new; mv {file}.new {file}"
     ))

@@ -63,6 +63,10 @@ pub(super) struct PlayState {
     pub bookkeeping: Vec<Request>,
     /// The failure that is on its way up.
     pub failure: Option<Diagnostic>,
+    /// Handlers owed from an earlier run that no role read so far has brought.
+    pub owed: Vec<String>,
+    /// How often each `run_once` task was passed.
+    pub once: HashMap<String, usize>,
 }
 
 /// A change that is decided and due.
@@ -99,6 +103,11 @@ impl Runner {
 
     pub(super) fn tell(&self, event: Event) {
         self.shared.globals.coordinator.tell(event);
+    }
+
+    /// Where hactl keeps its own state on this host.
+    pub(super) fn state_dir(&self) -> String {
+        self.shared.settings.state.replace("%h", &self.host.name)
     }
 
     /// Runs the host to its end. Never panics on what a host says.
@@ -174,7 +183,7 @@ impl Runner {
         let mut connection = Connection::open(target).await?;
         self.connect_seconds = connection.seconds;
         let operator = (!self.shared.settings.check).then_some(&self.shared.settings.operator);
-        let greeting = greet::greet(&mut connection, operator).await.map_err(|error| error.on(&self.host.name))?;
+        let greeting = greet::greet(&mut connection, &self.state_dir(), operator).await.map_err(|error| error.on(&self.host.name))?;
         self.host.data_mut().facts = greeting.facts;
         self.owed = greeting.owed;
         self.processes = greeting.processes;
@@ -245,6 +254,8 @@ impl Runner {
                     let percent = failed as f64 * 100.0 / size as f64;
                     if play.max_fail_percentage.is_some_and(|limit| percent > limit) {
                         board.stop = Some("max_fail_percentage".to_owned());
+                    } else if failed == size {
+                        board.stop = Some("every host of the batch failed".to_owned());
                     }
                 }
             });
@@ -268,8 +279,12 @@ impl Runner {
         self.state = PlayState { handlers: play.handlers.clone(), bookkeeping: std::mem::take(&mut self.state.bookkeeping), ..PlayState::default() };
         if let Some(owed) = self.owed.remove(&play.play.name) {
             self.tell(Event::Owed { host: self.host.name.clone(), handlers: owed.clone() });
-            let known: Vec<usize> = owed.iter().filter_map(|name| self.state.handlers.iter().position(|(handler, _)| handler.name.as_deref() == Some(name))).collect();
-            self.state.notified.extend(known);
+            for name in owed {
+                match self.state.handlers.iter().rposition(|(handler, _)| super::notify::key(handler) == name) {
+                    Some(index) => self.state.notified.push(index),
+                    None => self.state.owed.push(name),
+                }
+            }
         }
         let result = self.pass(play, Cursor::new(Arc::clone(&play.steps))).await;
         let force = play.play.force_handlers || self.shared.settings.force_handlers;
@@ -277,7 +292,24 @@ impl Runner {
         if failed && force && !self.state.notified.is_empty() {
             self.pass(play, Cursor::new(Arc::from([Step::Flush]))).await?;
         }
+        let stopped = self.shared.globals.coordinator.board().plays[play.layers.index].stop.is_some();
+        if result.is_ok() && !stopped {
+            self.forget(play);
+        }
         result
+    }
+
+    /// The play is over: handlers that were notified after its last flush (by handlers defined after them, or before
+    /// `meta: end_host`) never run, as in Ansible, and are not owed.
+    fn forget(&mut self, play: &PlayRun) {
+        let left: Vec<String> = std::mem::take(&mut self.state.notified).iter().map(|index| super::notify::key(&self.state.handlers[*index].0)).collect();
+        if !left.is_empty() && !self.shared.settings.check && !self.shared.settings.offline {
+            self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &left));
+        }
+        let owed = std::mem::take(&mut self.state.owed);
+        if !owed.is_empty() {
+            self.owed.insert(play.play.name.clone(), owed);
+        }
     }
 
     /// From a position to the end.
@@ -335,7 +367,9 @@ impl Runner {
 
     /// The failed step's failure goes to a block, or ends the host.
     pub(super) fn unwind(&mut self, mut cursor: Cursor) -> Result<Cursor> {
-        match cursor.fail() {
+        let fate = cursor.fail();
+        self.state.handling = cursor.is_handling();
+        match fate {
             BlockFate::Rescued | BlockFate::Always => Ok(cursor),
             BlockFate::Failed => Err(self
                 .state
@@ -380,8 +414,13 @@ impl Runner {
         for handler in found {
             let known = |(other, _): &(Handler, _)| other.name == handler.name && other.role.as_ref().map(|role| &role.dir) == handler.role.as_ref().map(|role| &role.dir);
             if !self.state.handlers.iter().any(known) {
+                let key = super::notify::key(&handler);
                 let steps = super::cursor::steps(vec![handler.item.clone()]);
                 self.state.handlers.push((handler, steps));
+                if let Some(at) = self.state.owed.iter().position(|owed| *owed == key) {
+                    self.state.owed.remove(at);
+                    self.state.notified.push(self.state.handlers.len() - 1);
+                }
             }
         }
     }
@@ -391,7 +430,7 @@ impl Runner {
         let owed = self.handler_names(&due.unit);
         let mut applies = Vec::new();
         if !owed.is_empty() {
-            applies.push(Apply { request: greet::owe(&play.play.name, &owed), chained: false });
+            applies.push(Apply { request: greet::owe(&self.state_dir(), &play.play.name, &owed), chained: false });
         }
         let first = applies.is_empty();
         for (index, request) in due.change.requests.iter().enumerate() {
@@ -407,7 +446,7 @@ impl Runner {
         for node in &unit.task.keywords.notify {
             for notification in super::notify::names(node, &context) {
                 for index in super::notify::positions(&self.state.handlers, &notification) {
-                    let name = self.state.handlers[index].0.name.clone().unwrap_or_default();
+                    let name = super::notify::key(&self.state.handlers[index].0);
                     if !names.contains(&name) {
                         names.push(name);
                     }
@@ -427,12 +466,27 @@ impl Runner {
                     continue;
                 }
                 What::Flush => return Ok((entry.before, None)),
+                What::HandlerDone(index) => {
+                    cursor = entry.after;
+                    if self.handler_done(play, index, &mut cursor) {
+                        return Ok((cursor, None));
+                    }
+                    continue;
+                }
+                What::HandlersDone => {
+                    self.state.handling = false;
+                    cursor = entry.after;
+                    continue;
+                }
                 What::Unit { unit, probes, last } => (unit, probes, last),
             };
             self.state.rescuable = Self::rescued(&entry.before);
             let flow = match &unit.work {
                 Work::Remote(remote) => match self.decide(remote, &unit, &seen[probes]) {
-                    super::commit::Decided::Settled(settled, diffs) => self.commit(play, &unit, settled, diffs, last, 0),
+                    super::commit::Decided::Settled(settled, diffs) => {
+                        self.owe_late(play, &unit, &settled);
+                        self.commit(play, &unit, settled, diffs, last, 0)
+                    }
                     super::commit::Decided::Due(change) => {
                         return Ok((entry.before.clone(), Some(Due { unit, change, last, after: entry.after, before: entry.before })));
                     }
@@ -455,14 +509,10 @@ impl Runner {
                 self.flush(&mut cursor);
                 Ok(Some(cursor))
             }
-            Step::HandlersDone(done) => {
-                self.handlers_done(play, &done);
-                cursor.advance();
-                Ok(Some(cursor))
-            }
             Step::Include(include) => self.include(play, &include, cursor),
             Step::Task(task) => self.alone(play, &task, cursor).await,
-            Step::Block(_) | Step::RoleEnd(_) => {
+            // Never at the head of an empty window: the walk takes them.
+            Step::Block(_) | Step::RoleEnd(_) | Step::HandlerDone(_) | Step::HandlersDone => {
                 cursor.advance();
                 Ok(Some(cursor))
             }

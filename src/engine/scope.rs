@@ -130,7 +130,7 @@ impl Scope {
             "inventory_hostname_short" => data(Value::from(self.host.name.split('.').next().unwrap_or_default())),
             "group_names" => list(self.host.groups.clone()),
             "groups" => data(self.globals.groups.iter().map(|(group, hosts)| (group.clone(), Value::from(hosts.clone()))).collect::<Map<_, _>>().into()),
-            "hostvars" => Some(Variable::Scope(Arc::new(HostVariables(Arc::clone(&self.globals))))),
+            "hostvars" => Some(Variable::Scope(Arc::new(HostVariables { globals: Arc::clone(&self.globals), own: self.clone() }))),
             "vars" => Some(Variable::Scope(Arc::new(self.clone()))),
             "omit" => data(Value::from(OMIT)),
             "ansible_play_hosts" | "play_hosts" => {
@@ -242,15 +242,24 @@ impl Variables for Scope {
 }
 
 /// `hostvars`: every host's variables, each rendered in its own scope.
-struct HostVariables(Arc<Globals>);
+struct HostVariables {
+    globals: Arc<Globals>,
+    /// Who asks: what its own tasks are going to set is seen here, too.
+    own: Scope,
+}
 
 impl Variables for HostVariables {
     fn lookup(&self, name: &str) -> Option<Variable> {
-        let host = self.0.hosts.get(name)?;
-        Some(Variable::Scope(Arc::new(Scope::of_host(&self.0, host))))
+        let host = self.globals.hosts.get(name)?;
+        let mut scope = Scope::of_host(&self.globals, host);
+        if host.name == self.own.host.name {
+            scope.ahead = Arc::clone(&self.own.ahead);
+            scope.pending = Arc::clone(&self.own.pending);
+        }
+        Some(Variable::Scope(Arc::new(scope)))
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.hosts.keys().cloned().collect()
+        self.globals.hosts.keys().cloned().collect()
     }
 }

@@ -43,6 +43,9 @@ pub struct Settings {
     pub decrypt: Decrypt,
     /// Who runs this, for the lock.
     pub operator: super::greet::Operator,
+    /// Where hactl keeps its own state (lock, owed handlers) on a host: [`super::STATE`] but for tests,
+    /// which run several hosts on one machine. `%h` is the host's name.
+    pub state: String,
     /// Where `fetch` writes, and relative local paths start.
     pub project: PathBuf,
 }

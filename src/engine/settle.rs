@@ -129,10 +129,13 @@ pub fn loop_result(items: Vec<Value>) -> Value {
     let mut map = Map::new();
     map.insert("changed".to_owned(), if any("changed") || !unknown_change { Value::Bool(any("changed")) } else { unknown() });
     map.insert("failed".to_owned(), Value::Bool(any("failed")));
-    if all_skipped || items.is_empty() {
-        map.insert("skipped".to_owned(), Value::Bool(true));
-    }
-    map.insert("msg".to_owned(), Value::from(if any("failed") { "One or more items failed" } else { "All items completed" }));
+    map.insert("skipped".to_owned(), Value::Bool(all_skipped));
+    let message = match (any("failed"), all_skipped) {
+        (true, _) => "One or more items failed",
+        (false, true) => "All items skipped",
+        (false, false) => "All items completed",
+    };
+    map.insert("msg".to_owned(), Value::from(message));
     map.insert("results".to_owned(), Value::Array(items));
     Value::Object(map)
 }

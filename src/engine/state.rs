@@ -71,8 +71,8 @@ pub struct PlayBoard {
 pub enum Once {
     /// A host is at it.
     Claimed(String),
-    /// Done: whether it failed, and what it registers.
-    Done { failed: bool, result: Value },
+    /// Done: whether it failed, what it registers, and the facts that it set.
+    Done { failed: bool, result: Value, facts: HashMap<String, Value> },
 }
 
 /// Everything that hosts wait for.
@@ -87,7 +87,7 @@ pub struct Board {
     /// Hosts whose lock somebody else holds.
     pub refused: HashSet<String>,
     /// `run_once` by play and task.
-    pub once: HashMap<(usize, usize), Once>,
+    pub once: HashMap<(usize, String), Once>,
 }
 
 /// The board, and the bell that rings when it changes.

@@ -46,6 +46,10 @@ pub enum What {
     },
     /// Handlers would run here if any were notified.
     Flush,
+    /// A handler has run.
+    HandlerDone(usize),
+    /// All handlers of a flush have run.
+    HandlersDone,
 }
 
 /// What was found by walking ahead.
@@ -98,7 +102,9 @@ impl Walk<'_> {
                     cursor.advance();
                     Next::Go
                 }
-                Step::HandlersDone(_) | Step::Reraise => Next::Stop,
+                Step::Reraise => Next::Stop,
+                Step::HandlerDone(index) => pass(&mut cursor, &mut window, What::HandlerDone(index)),
+                Step::HandlersDone => pass(&mut cursor, &mut window, What::HandlersDone),
                 Step::Flush => self.flush(&mut cursor, &mut window),
                 Step::Include(include) => self.include(&include, &mut cursor, &window),
                 Step::Task(task) => self.task(&task, &mut cursor, &mut window),
@@ -115,10 +121,7 @@ impl Walk<'_> {
         if self.notified {
             return Next::Stop;
         }
-        let before = cursor.clone();
-        cursor.advance();
-        window.entries.push(Entry { before, after: cursor.clone(), what: What::Flush });
-        Next::Go
+        pass(cursor, window, What::Flush)
     }
 
     /// What a step at the cursor sees.
@@ -151,12 +154,17 @@ impl Walk<'_> {
             || module == "pause"
             || keywords.run_once.is_some()
             || keywords.delegate_to.is_some()
-            || !keywords.until.is_empty();
+            || !keywords.until.is_empty()
+            || keywords.retries.is_some();
         if alone {
             return Next::Stop;
         }
         let scope = self.scope(cursor, &keywords.vars, task.role.as_ref());
-        match self.items(task, &scope) {
+        let items = match &cursor.items {
+            Some(items) => Items::Many(Arc::clone(items)),
+            None => self.items(task, &scope),
+        };
+        match items {
             Items::Single => {
                 let unit = unit::prepare(task, scope, None, self.settings);
                 let before = cursor.clone();
@@ -178,6 +186,8 @@ impl Walk<'_> {
                 }
                 next
             }
+            // Rendered once for all items, so all of them must be known.
+            Items::Many(items) if !self.pending.is_empty() && items.iter().any(has_unknown) => Next::Stop,
             Items::Many(items) => {
                 let count = items.len();
                 for index in cursor.item..count {
@@ -187,7 +197,12 @@ impl Walk<'_> {
                     let before = cursor.clone();
                     let last = index + 1 == count;
                     let mut after = cursor.clone();
-                    if last { after.advance() } else { after.item = index + 1 }
+                    if last {
+                        after.advance();
+                    } else {
+                        after.item = index + 1;
+                        after.items = Some(Arc::clone(&items));
+                    }
                     if matches!(self.take(unit, before, &after, Some(last), window), Next::Stop) {
                         return Next::Stop;
                     }
@@ -225,9 +240,9 @@ impl Walk<'_> {
             }
         };
         if items.is_empty() {
-            return Items::Whole(Box::new(blank(Work::Skip { condition: "the loop is empty".to_owned() })));
+            return Items::Whole(Box::new(blank(Work::Skip { condition: NO_ITEMS.to_owned() })));
         }
-        Items::Many(items)
+        Items::Many(Arc::new(items))
     }
 
     /// The unit of one item of a task's loop.
@@ -253,11 +268,11 @@ impl Walk<'_> {
         match &unit.work {
             // With something still to come it may be known, or good, when it is its turn.
             Work::Unknown { .. } | Work::Fail(_) if guessing => return Next::Stop,
-            Work::Skip { .. } => {
+            Work::Skip { condition } => {
                 match register {
                     Some(name) if last.is_none() => {
                         self.pending.remove(&name);
-                        self.overlay.insert(name, Variable::Data(skipped("")));
+                        self.overlay.insert(name, Variable::Data(skipped(&unit, condition)));
                     }
                     register => self.await_register(register),
                 }
@@ -347,9 +362,16 @@ impl Walk<'_> {
             let variable = looped.control.loop_var.clone().unwrap_or_else(|| "item".to_owned());
             scopes = items
                 .into_iter()
-                .map(|item| {
-                    let node = Node::from_value(&item, &include.span);
-                    (scope.with(&variable, item), vec![(variable.clone(), node)])
+                .enumerate()
+                .map(|(index, item)| {
+                    let mut vars = vec![(variable.clone(), Node::from_value(&item, &include.span))];
+                    let mut scope = scope.with(&variable, item);
+                    if let Some(name) = &looped.control.index_var {
+                        let index = Value::from(index);
+                        vars.push((name.clone(), Node::from_value(&index, &include.span)));
+                        scope = scope.with(name, index);
+                    }
+                    (scope, vars)
                 })
                 .collect();
         }
@@ -418,21 +440,42 @@ pub enum Items {
     /// A loop that cannot be walked: one unit says why.
     Whole(Box<Unit>),
     /// One unit an item, see [`Walk::item`].
-    Many(Vec<Value>),
+    Many(Arc<Vec<Value>>),
 }
+
+/// Past a step that is nothing but a mark.
+fn pass(cursor: &mut Cursor, window: &mut Window, what: What) -> Next {
+    let before = cursor.clone();
+    cursor.advance();
+    window.entries.push(Entry { before, after: cursor.clone(), what });
+    Next::Go
+}
+
+/// The "condition" of a task whose loop has no items.
+const NO_ITEMS: &str = "the loop is empty";
 
 fn first_error(errors: Vec<crate::base::Diagnostic>) -> crate::base::Diagnostic {
     errors.into_iter().next().unwrap_or_else(|| crate::base::Diagnostic::new("the include cannot be loaded"))
 }
 
-/// What a skipped task registers.
-pub fn skipped(condition: &str) -> Value {
+/// What a skipped task (or item) registers.
+pub fn skipped(unit: &Unit, condition: &str) -> Value {
     let mut map = Map::new();
     map.insert("changed".to_owned(), Value::Bool(false));
     map.insert("failed".to_owned(), Value::Bool(false));
     map.insert("skipped".to_owned(), Value::Bool(true));
-    map.insert("skip_reason".to_owned(), Value::from("Conditional result was False"));
-    map.insert("false_condition".to_owned(), Value::from(condition));
+    if condition == NO_ITEMS {
+        map.insert("skipped_reason".to_owned(), Value::from("No items in the list"));
+    } else {
+        map.insert("skip_reason".to_owned(), Value::from("Conditional result was False"));
+        map.insert("false_condition".to_owned(), Value::from(condition));
+    }
+    if let Some((name, item)) = &unit.item {
+        map.insert("ansible_loop_var".to_owned(), Value::from(name.as_str()));
+        map.insert(name.clone(), item.clone());
+    } else if unit.task.keywords.loop_.is_some() {
+        map.insert("results".to_owned(), Value::Array(Vec::new()));
+    }
     Value::Object(map)
 }
 
