@@ -54,6 +54,9 @@ pub struct Shell {
 /// No reply for so long, with nothing running on the host that has a limit of its own, means the link is dead.
 const SILENCE: Duration = Duration::from_secs(3600);
 
+/// How long the end of a shell is waited for.
+const PARTING: Duration = Duration::from_secs(3);
+
 impl Shell {
     /// Takes over the streams of a shell that runs as `login`. `stderr` is kept for messages.
     pub fn new(
@@ -150,6 +153,23 @@ impl Shell {
             self.broken = true;
             self.lost(&error.to_string())
         })
+    }
+
+    /// Ends the shell and waits (not for long) until it is gone: its lock is free then, and its directory removed.
+    pub async fn close(&mut self) {
+        if self.broken {
+            return;
+        }
+        self.broken = true;
+        let ended = async {
+            self.input.write_all(b"exit\n").await?;
+            self.input.flush().await?;
+            self.input.shutdown().await?;
+            let mut rest = Vec::new();
+            self.output.read_to_end(&mut rest).await
+        };
+        // Whatever goes wrong here has no consequence: the host's shell ends when its input does.
+        let _ = tokio::time::timeout(PARTING, ended).await;
     }
 
     async fn exchange(&mut self, text: &str, count: usize) -> std::io::Result<Vec<Reply>> {

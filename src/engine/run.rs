@@ -198,10 +198,26 @@ impl Plan {
                 Err(error) => ending.failed.push(format!("(a runner broke: {error})")),
             }
         }
+        self.part().await;
         ending.failed.sort();
         ending.unreachable.sort();
         ending.refused.sort();
         ending
+    }
+}
+
+impl Plan {
+    /// Ends the connections, all at once: when a run is over its locks are free.
+    async fn part(&self) {
+        let mut partings = tokio::task::JoinSet::new();
+        for link in self.shared.links.values().cloned() {
+            partings.spawn(async move {
+                if let Link::Live(connection) = &mut *link.lock().await {
+                    connection.shell.close().await;
+                }
+            });
+        }
+        partings.join_all().await;
     }
 }
 

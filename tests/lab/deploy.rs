@@ -143,7 +143,7 @@ fn a_plan_without_hosts(bench: &Bench) {
 }
 
 fn deploy_from_scratch(bench: &Bench) {
-    let run = bench.deployed();
+    let run = &bench.first().run;
     run.ends(0).hides(&["✖"]).says(&["on 6 hosts in"]);
     eprintln!("lab:   from scratch in {:.1} s", run.seconds);
     let last = run.stderr.lines().last().unwrap_or_default();
@@ -257,7 +257,10 @@ fn verify_names_what_is_broken(bench: &Bench) {
         .hactl(&["verify"])
         .ends(6)
         .says(&["welcome_app.", "app1"]);
-    let holder = if bench.on("lb1", "ip -brief address").contains("192.168.104.10/") {
+    let holder = if bench
+        .on("lb1", "ip -brief address")
+        .contains("192.168.104.10/")
+    {
         "lb1"
     } else {
         "lb2"

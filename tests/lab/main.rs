@@ -10,7 +10,12 @@
 mod bench;
 mod command;
 mod deploy;
+mod faults;
+mod grow;
+mod operators;
+mod reach;
 mod scratch;
+mod secrets;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -29,7 +34,15 @@ pub struct Case {
 
 /// All cases, in the order in which they are run: the first ones want hosts on which nothing was ever deployed.
 fn cases() -> Vec<Case> {
-    [deploy::CASES].concat()
+    [
+        deploy::CASES,
+        secrets::CASES,
+        reach::CASES,
+        faults::CASES,
+        operators::CASES,
+        grow::CASES,
+    ]
+    .concat()
 }
 
 /// What was asked for on the command line.
