@@ -256,7 +256,6 @@ mod tests {
 
     async fn local() -> Shell {
         super::super::ssh::local("here", None)
-            .await
             .expect("a local sh")
     }
 

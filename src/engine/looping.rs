@@ -29,7 +29,7 @@ pub fn items(looped: &Loop, task: &Task, context: &Context, settings: &Settings)
             Value::Array(items) => items.clone(),
             _ => return Err(wrong("a list").help("for a mapping: `loop: \"{{ mapping | dict2items }}\"`")),
         },
-        LoopKind::Items => list(&value).iter().flat_map(|item| list_of(item)).collect(),
+        LoopKind::Items => list(&value).iter().flat_map(list_of).collect(),
         LoopKind::Flattened => {
             let mut flat = Vec::new();
             flatten(&value, &mut flat);

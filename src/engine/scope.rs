@@ -64,6 +64,9 @@ impl PlayLayers {
     }
 }
 
+/// Variables in the order they were written.
+pub type Layer = Arc<Vec<(String, Node)>>;
+
 /// What one task (or one item of its loop) sees.
 #[derive(Debug, Clone)]
 pub struct Scope {
@@ -78,7 +81,7 @@ pub struct Scope {
     /// `vars:` of the task.
     pub task: Arc<Vec<(String, Node)>>,
     /// Variables of the includes around it, outermost first.
-    pub includes: Arc<Vec<Arc<Vec<(String, Node)>>>>,
+    pub includes: Arc<Vec<Layer>>,
     /// Loop variables, and a result under judgement.
     pub overlay: Arc<HashMap<String, Variable>>,
     /// What tasks set that are only being looked at ahead.

@@ -235,6 +235,12 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
             if path.ends_with('/') {
                 path.push_str(args.str_or("src", "").rsplit('/').next().unwrap_or_default());
             }
+            if path.contains(UNKNOWN) {
+                // Where it goes is known later; which file it is can be told now.
+                let source = args.str_or("src", "").rsplit('/').next().unwrap_or_default();
+                let name = if source.is_empty() { task.name.clone().unwrap_or_default() } else { source.trim_end_matches(".j2").to_owned() };
+                path = format!("{UNKNOWN}/{}", unit.label.as_deref().filter(|label| !label.contains(UNKNOWN)).unwrap_or(&name));
+            }
             return Ok(Work::File { path, content, mode: args.str("mode").map(str::to_owned) });
         }
         return Ok(Work::Unknown { why: "what is copied".to_owned() });

@@ -30,6 +30,12 @@ apt() {
 			dpkg --force-confdef --force-confold --configure -a >>"$t/mend" 2>&1 </dev/null
 			continue
 		fi
+		# What a crash left unpacked without its dependencies; nothing is removed to get out of it.
+		if grep -q 'fix-broken' "$t/err" && [ -z "$mended" ]; then
+			mended=yes
+			apt-get -y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+				--no-remove -f install >>"$t/mend" 2>&1 </dev/null && continue
+		fi
 		grep -Eq 'Could not get lock|Unable to (lock|acquire)' "$t/err" || break
 		grep -q 'held by process' "$t/err" || holder >>"$t/err"
 		[ "$left" -gt 0 ] || break
