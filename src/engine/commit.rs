@@ -13,7 +13,7 @@ use super::cursor::{Cursor, Step};
 use std::collections::BTreeSet;
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit};
-use crate::modules::{Change, Decision, Diff, Reply, Seen};
+use crate::modules::{Change, DISK_FULL, DISK_FULL_HELP, Decision, Diff, Reply, Seen};
 use std::sync::Arc;
 
 /// What a module's looking came to.
@@ -116,7 +116,7 @@ impl Runner {
             self.notify(unit);
         }
         let failed = settled.status == Status::Failed;
-        let error = settled.error.clone().map(|error| error.on(&self.host.name).at(&unit.task.span));
+        let error = settled.error.clone().map(|error| self.placed(unit, error));
         let status = if failed && self.state.rescuable { Status::Rescued } else { settled.status };
         self.show(play, unit, &Settled { status, ..settled.clone() }, diffs, error.clone(), milliseconds);
         let register = unit.task.keywords.register.as_ref();
@@ -153,6 +153,18 @@ impl Runner {
             }
         }
         Flow::Go
+    }
+
+    /// An error with its host, its place, and the task's place when that is another file.
+    fn placed(&self, unit: &Unit, error: Diagnostic) -> Diagnostic {
+        let span = &unit.task.span;
+        let error = match &error.at {
+            Some(at) if at.file.path != span.file.path => error.note(format!("in the task at {span}")),
+            _ => error,
+        };
+        let full = error.help.is_none() && error.notes.iter().any(|note| note.contains(DISK_FULL));
+        let error = if full { error.help(DISK_FULL_HELP) } else { error };
+        error.on(&self.host.name).at(span)
     }
 
     fn fail(&mut self, unit: &Unit, result: &Value, error: Option<Diagnostic>) {

@@ -183,7 +183,8 @@ impl Runner {
         let mut connection = Connection::open(target).await?;
         self.connect_seconds = connection.seconds;
         let operator = (!self.shared.settings.check).then_some(&self.shared.settings.operator);
-        let greeting = greet::greet(&mut connection, &self.state_dir(), operator).await.map_err(|error| error.on(&self.host.name))?;
+        let say = |text| self.tell(Event::Note { host: Some(self.host.name.clone()), text });
+        let greeting = greet::greet(&mut connection, &self.state_dir(), operator, &say).await.map_err(|error| error.on(&self.host.name))?;
         self.host.data_mut().facts = greeting.facts;
         self.owed = greeting.owed;
         self.processes = greeting.processes;
