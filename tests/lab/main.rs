@@ -10,6 +10,7 @@
 mod bench;
 mod command;
 mod deploy;
+mod kill;
 mod scratch;
 
 use bench::Bench;
@@ -29,7 +30,7 @@ pub struct Case {
 
 /// All cases, in the order in which they are run: the first ones want hosts on which nothing was ever deployed.
 fn cases() -> Vec<Case> {
-    [deploy::CASES].concat()
+    [deploy::CASES, kill::CASES].concat()
 }
 
 /// What was asked for on the command line.
