@@ -86,8 +86,8 @@ impl Runner {
             };
             self.state.rescuable = rescuable;
             if let Work::Local(Local::Meta(what)) = &unit.work {
+                // Nothing to tell: it is no work on the host.
                 end = Some(what.clone());
-                flow = self.local(play, &unit, last);
             } else {
                 flow = self.one(play, unit, last).await?;
             }
