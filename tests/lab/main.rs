@@ -12,6 +12,7 @@ mod command;
 mod deploy;
 mod faults;
 mod grow;
+mod kill;
 mod operators;
 mod reach;
 mod scratch;
@@ -40,6 +41,7 @@ fn cases() -> Vec<Case> {
         reach::CASES,
         faults::CASES,
         operators::CASES,
+        kill::CASES,
         grow::CASES,
     ]
     .concat()
