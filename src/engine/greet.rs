@@ -50,10 +50,10 @@ pub async fn greet(connection: &mut Connection, operator: Option<&Operator>) -> 
     let counter = Request::sh(COUNTER);
     let mut items: Vec<Item<'_>> = lock
         .iter()
-        .map(|request| Item { request, chained: false, holds_lock: true })
+        .map(|request| Item { request, chained: false, holds_lock: true, looks: false })
         .collect();
     let first = items.len();
-    items.extend([&counter, &facts, &owed].map(|request| Item { request, chained: false, holds_lock: false }));
+    items.extend([&counter, &facts, &owed].map(|request| Item { request, chained: false, holds_lock: false, looks: true }));
     let replies = connection.shell.batch(&items).await?;
     if first == 1 {
         let reply = &replies[0];

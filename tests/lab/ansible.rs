@@ -178,7 +178,7 @@ const UNDONE: [(&str, &str); 4] = [
     ),
     (
         "db1",
-        "echo 'local all nobody reject' >>/etc/postgresql/*/main/pg_hba.conf",
+        "echo 'local all nobody reject' | tee -a /etc/postgresql/*/main/pg_hba.conf",
     ),
     (
         "db2",
