@@ -7,6 +7,7 @@
 // Says what it does on stderr, as test binaries do; a helper may be there for one file of cases only.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+mod ansible;
 mod bench;
 mod command;
 mod deploy;
@@ -43,6 +44,7 @@ fn cases() -> Vec<Case> {
         operators::CASES,
         kill::CASES,
         grow::CASES,
+        ansible::CASES,
     ]
     .concat()
 }
