@@ -18,7 +18,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// A play that takes a while, and one that would write a mark.
-fn projects<'a>(bench: &'a Bench, seconds: u32) -> (Scratch<'a>, Scratch<'a>) {
+fn projects(bench: &Bench, seconds: u32) -> (Scratch<'_>, Scratch<'_>) {
     let (slow, quick) = (Scratch::new(bench, "slow"), Scratch::new(bench, "quick"));
     slow.file(
         "site.yml",
