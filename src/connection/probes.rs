@@ -510,6 +510,7 @@ mod tests {
                 request,
                 chained: false,
                 holds_lock: false,
+                looks: true,
             })
             .collect();
         let replies = shell.batch(&items).await.expect("answered");

@@ -86,8 +86,8 @@ impl Runner {
             };
             self.state.rescuable = rescuable;
             if let Work::Local(Local::Meta(what)) = &unit.work {
+                // Nothing to tell: it is no work on the host.
                 end = Some(what.clone());
-                flow = self.local(play, &unit, last);
             } else {
                 flow = self.one(play, unit, last).await?;
             }
@@ -274,15 +274,20 @@ impl Runner {
                 let due = Due { unit: Box::new(unit.clone()), change, last: None, after: Cursor::default(), before: Cursor::default() };
                 let owed = self.handler_names(unit);
                 if !owed.is_empty() {
-                    let note = Apply { request: super::greet::owe(&self.state_dir(), &play.play.name, &owed), chained: false };
-                    self.link.lock().await.exchange(&[note], &[]).await.map_err(lost)?;
+                    // After what was to be crossed out before, which may be the same handlers.
+                    let notes = std::mem::take(&mut self.state.bookkeeping);
+                    let notes = notes.into_iter().chain([super::greet::owe(&self.state_dir(), &play.play.name, &owed)]);
+                    let notes: Vec<Apply> = notes.map(|request| Apply { request, chained: false }).collect();
+                    self.link.lock().await.exchange(&notes, &[]).await.map_err(lost)?;
                 }
                 let applies: Vec<Apply> = due.change.requests.iter().enumerate().map(|(index, request)| Apply { request: request.clone(), chained: index > 0 }).collect();
                 let (replies, _) = link.lock().await.exchange(&applies, &[]).await.map_err(lost)?;
                 let ran: Vec<_> = replies.into_iter().take_while(|reply| reply.code >= 0).collect();
                 let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
                 let outcome = remote.module.finish(&remote.args, &due.change, &ran);
-                Ok((self.settled(unit, outcome, true), due.change.diffs, milliseconds))
+                let settled = self.settled(unit, outcome, true);
+                self.cross_out(play, unit, &settled);
+                Ok((settled, due.change.diffs, milliseconds))
             }
         }
     }

@@ -90,16 +90,19 @@ impl Runner {
         let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
         let outcome = remote.module.finish(&remote.args, &due.change, &ran);
         let settled = self.settled(&due.unit, outcome, true);
-        if !settled.changed {
-            let names = self.handler_names(&due.unit);
-            if !names.is_empty() {
-                let still: Vec<String> = names.into_iter().filter(|name| !self.is_notified(name)).collect();
-                if !still.is_empty() {
-                    self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &still));
-                }
-            }
-        }
+        self.cross_out(play, &due.unit, &settled);
         self.commit(play, &due.unit, settled, due.change.diffs.clone(), due.last, milliseconds)
+    }
+
+    /// Crosses out the handlers that a change would have owed, when it turned out to be none.
+    pub(super) fn cross_out(&mut self, play: &PlayRun, unit: &Unit, settled: &Settled) {
+        if settled.changed {
+            return;
+        }
+        let still: Vec<String> = self.handler_names(unit).into_iter().filter(|name| !self.is_notified(name)).collect();
+        if !still.is_empty() {
+            self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &still));
+        }
     }
 
     fn is_notified(&self, name: &str) -> bool {

@@ -124,10 +124,8 @@ impl Cursor {
                     frame.index = 0;
                     *phase = Phase::Always;
                 }
-                Kind::Block { failed: true, .. } => {
-                    self.frames.pop();
-                    return Some(Step::Reraise);
-                }
+                // Stays until [`Cursor::fail`] leaves it: whoever looks twice sees it twice.
+                Kind::Block { failed: true, .. } => return Some(Step::Reraise),
                 _ => {
                     self.frames.pop();
                 }

@@ -50,10 +50,10 @@ pub async fn greet(connection: &mut Connection, state: &str, operator: Option<&O
     let counter = Request::sh(COUNTER);
     let mut items: Vec<Item<'_>> = lock
         .iter()
-        .map(|request| Item { request, chained: false, holds_lock: true })
+        .map(|request| Item { request, chained: false, holds_lock: true, looks: false })
         .collect();
     let first = items.len();
-    items.extend([&counter, &facts, &owed].map(|request| Item { request, chained: false, holds_lock: false }));
+    items.extend([&counter, &facts, &owed].map(|request| Item { request, chained: false, holds_lock: false, looks: true }));
     let mut replies = connection.shell.batch(&items).await?;
     if let Some(operator) = operator
         && replies[0].code == HELD
@@ -62,7 +62,7 @@ pub async fn greet(connection: &mut Connection, state: &str, operator: Option<&O
         if is_dead(&holder, &operator.name) {
             say(format!("a run that was killed has left something at work here; waiting for its end ({holder})"));
             let wait = Request::sh(format!("flock -w {LAST_COMMAND} 9"));
-            connection.shell.batch(&[Item { request: &wait, chained: false, holds_lock: true }]).await?;
+            connection.shell.batch(&[Item { request: &wait, chained: false, holds_lock: true, looks: false }]).await?;
             // Once more from the start: it may have changed what was read.
             replies = connection.shell.batch(&items).await?;
         }

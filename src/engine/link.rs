@@ -37,8 +37,8 @@ impl Link {
                 let (requests, decoder) = compile(probes);
                 let items: Vec<Item<'_>> = applies
                     .iter()
-                    .map(|apply| Item { request: &apply.request, chained: apply.chained, holds_lock: false })
-                    .chain(requests.iter().map(|request| Item { request, chained: false, holds_lock: false }))
+                    .map(|apply| Item { request: &apply.request, chained: apply.chained, holds_lock: false, looks: false })
+                    .chain(requests.iter().map(|request| Item { request, chained: false, holds_lock: false, looks: true }))
                     .collect();
                 let mut replies = connection.shell.batch(&items).await?;
                 let seen = decoder.decode(&replies.split_off(applies.len()))?;

@@ -166,6 +166,7 @@ fn item(request: &Request) -> Item<'_> {
         request,
         chained: false,
         holds_lock: false,
+        looks: false,
     }
 }
 

@@ -7,11 +7,13 @@
 // Says what it does on stderr, as test binaries do; a helper may be there for one file of cases only.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+mod ansible;
 mod bench;
 mod command;
 mod deploy;
 mod faults;
 mod grow;
+mod kill;
 mod operators;
 mod reach;
 mod scratch;
@@ -40,7 +42,9 @@ fn cases() -> Vec<Case> {
         reach::CASES,
         faults::CASES,
         operators::CASES,
+        kill::CASES,
         grow::CASES,
+        ansible::CASES,
     ]
     .concat()
 }

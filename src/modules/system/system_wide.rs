@@ -95,7 +95,7 @@ fn locale_gen(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let purge = if present { "" } else { " --purge" };
     request
         .script
-        .push_str(&format!("locale-gen{purge} >/dev/null\n"));
+        .push_str(&["locale-gen", purge, " >/dev/null\n"].concat());
     Ok(change(diffs, request, shown))
 }
 
@@ -167,7 +167,7 @@ fn alternatives(args: &Args, seen: &[Seen]) -> Result<Decision> {
         }
         match state {
             "selected" if value != path || status != "manual" && !known => {
-                steps.push(words(&["--set", name, path]))
+                steps.push(words(&["--set", name, path]));
             }
             "auto" if status != "auto" => steps.push(words(&["--auto", name])),
             _ => {}

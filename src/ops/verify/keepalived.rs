@@ -82,7 +82,7 @@ impl Component for Keepalived {
             asks.push(Ask::sh("keepalived.settings", SETTINGS));
             asks.push(Ask::sh(
                 "keepalived.script",
-                "s=/etc/keepalived/scripts/check-haproxy; [ ! -e $s ] || timeout 5 $s",
+                "timeout 5 /etc/keepalived/scripts/check-haproxy",
             ));
             asks.push(Ask::sh(
                 "keepalived.flag",

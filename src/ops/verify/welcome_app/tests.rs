@@ -1,3 +1,5 @@
+//! The trial of the application against an application that is only imagined.
+
 use super::super::super::check::Status;
 use super::super::super::tests::{said, web};
 use super::*;
