@@ -99,7 +99,7 @@ impl Runner {
         if settled.changed {
             return;
         }
-        let still: Vec<String> = self.handler_names(unit).into_iter().filter(|name| !self.is_notified(name)).collect();
+        let still: Vec<String> = self.handler_names(unit).into_iter().filter(|name| !self.is_notified(name) && !self.state.owed.contains(name)).collect();
         if !still.is_empty() {
             self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &still));
         }
@@ -119,6 +119,9 @@ impl Runner {
             self.notify(unit);
         }
         let failed = settled.status == Status::Failed;
+        if !failed {
+            self.recall(unit);
+        }
         let error = settled.error.clone().map(|error| self.placed(unit, error));
         let status = if failed && self.state.rescuable { Status::Rescued } else { settled.status };
         self.show(play, unit, &Settled { status, ..settled.clone() }, diffs, error.clone(), milliseconds);
@@ -187,14 +190,9 @@ impl Runner {
     }
 
     pub(super) fn notify(&mut self, unit: &Unit) {
-        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
-        for node in &unit.task.keywords.notify {
-            for notification in notify::names(node, &context) {
-                for index in notify::positions(&self.state.handlers, &notification) {
-                    if !self.state.notified.contains(&index) {
-                        self.state.notified.push(index);
-                    }
-                }
+        for index in self.handlers_of(unit) {
+            if !self.state.notified.contains(&index) {
+                self.state.notified.push(index);
             }
         }
     }

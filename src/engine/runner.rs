@@ -63,7 +63,8 @@ pub(super) struct PlayState {
     pub bookkeeping: Vec<Request>,
     /// The failure that is on its way up.
     pub failure: Option<Diagnostic>,
-    /// Handlers owed from an earlier run that no role read so far has brought.
+    /// Handlers owed from an earlier run: each is due once a task that notifies it is passed, as if that had changed
+    /// something; the others at the play's end.
     pub owed: Vec<String>,
     /// How often each `run_once` task was passed.
     pub once: HashMap<String, usize>,
@@ -280,12 +281,7 @@ impl Runner {
         self.state = PlayState { handlers: play.handlers.clone(), bookkeeping: std::mem::take(&mut self.state.bookkeeping), ..PlayState::default() };
         if let Some(owed) = self.owed.remove(&play.play.name) {
             self.tell(Event::Owed { host: self.host.name.clone(), handlers: owed.clone() });
-            for name in owed {
-                match self.state.handlers.iter().rposition(|(handler, _)| super::notify::key(handler) == name) {
-                    Some(index) => self.state.notified.push(index),
-                    None => self.state.owed.push(name),
-                }
-            }
+            self.state.owed = owed;
         }
         let result = self.pass(play, Cursor::new(Arc::clone(&play.steps))).await;
         let force = play.play.force_handlers || self.shared.settings.force_handlers;
@@ -324,7 +320,13 @@ impl Runner {
             let window = self.walk(play, start, due.as_ref());
             if due.is_none() && window.entries.is_empty() {
                 let mut at = window.end;
-                let Some(step) = at.peek() else { return Ok(()) };
+                let Some(step) = at.peek() else {
+                    if self.recall_rest() {
+                        cursor = Cursor::new(Arc::from([Step::Flush]));
+                        continue;
+                    }
+                    return Ok(());
+                };
                 cursor = match self.head(play, step, at).await? {
                     Some(next) => next,
                     None => return Ok(()),
@@ -415,13 +417,8 @@ impl Runner {
         for handler in found {
             let known = |(other, _): &(Handler, _)| other.name == handler.name && other.role.as_ref().map(|role| &role.dir) == handler.role.as_ref().map(|role| &role.dir);
             if !self.state.handlers.iter().any(known) {
-                let key = super::notify::key(&handler);
                 let steps = super::cursor::steps(vec![handler.item.clone()]);
                 self.state.handlers.push((handler, steps));
-                if let Some(at) = self.state.owed.iter().position(|owed| *owed == key) {
-                    self.state.owed.remove(at);
-                    self.state.notified.push(self.state.handlers.len() - 1);
-                }
             }
         }
     }
@@ -440,21 +437,49 @@ impl Runner {
         (applies, due.change.requests.len())
     }
 
-    /// The names of the handlers that a unit may notify.
+    /// What the handlers that a unit may notify are called where they are owed.
     pub(super) fn handler_names(&self, unit: &Unit) -> Vec<String> {
+        self.handlers_of(unit).into_iter().map(|index| super::notify::key(&self.state.handlers[index].0)).collect()
+    }
+
+    /// The handlers that a unit may notify.
+    pub(super) fn handlers_of(&self, unit: &Unit) -> Vec<usize> {
         let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
-        let mut names = Vec::new();
+        let mut found = Vec::new();
         for node in &unit.task.keywords.notify {
             for notification in super::notify::names(node, &context) {
                 for index in super::notify::positions(&self.state.handlers, &notification) {
-                    let name = super::notify::key(&self.state.handlers[index].0);
-                    if !names.contains(&name) {
-                        names.push(name);
+                    if !found.contains(&index) {
+                        found.push(index);
                     }
                 }
             }
         }
-        names
+        found
+    }
+
+    /// A task is passed: what it notifies and is owed from an earlier run is due at the next flush. Not before: its
+    /// handlers may need what the tasks up to here have found out.
+    pub(super) fn recall(&mut self, unit: &Unit) {
+        if self.state.owed.is_empty() {
+            return;
+        }
+        for index in self.handlers_of(unit) {
+            let key = super::notify::key(&self.state.handlers[index].0);
+            if self.state.owed.contains(&key) {
+                self.state.owed.retain(|owed| *owed != key);
+                self.state.notified.push(index);
+            }
+        }
+    }
+
+    /// The play is through: what is owed and was notified by no task that was passed runs now. Whether there is any.
+    fn recall_rest(&mut self) -> bool {
+        let position = |key: &String| self.state.handlers.iter().rposition(|(handler, _)| super::notify::key(handler) == *key);
+        let found: Vec<usize> = self.state.owed.iter().filter_map(position).collect();
+        self.state.owed.retain(|key| position(key).is_none());
+        self.state.notified.extend(&found);
+        !found.is_empty()
     }
 
     /// Judges what was seen, entry by entry, up to the first change.

@@ -88,7 +88,11 @@ fn number(name: &str) -> Option<u64> {
 /// A deploy of one revision on some hosts, with its temporary files where they can be looked for.
 fn deploy(project: &Scratch, rev: u64, hosts: &str, temporary: &str) -> Running {
     let rev = format!("rev={rev}");
-    start(project.command(&["deploy", "-e", &rev, "--limit", hosts]).env("TMPDIR", temporary))
+    start(
+        project
+            .command(&["deploy", "-e", &rev, "--limit", hosts])
+            .env("TMPDIR", temporary),
+    )
 }
 
 /// Deploys until it is not refused: what the killed run had sent may still be on its way to the end.
@@ -107,14 +111,21 @@ fn again(project: &Scratch, rev: u64, hosts: &str, temporary: &str) -> Run {
 fn state(bench: &Bench, host: &str) -> (String, BTreeMap<String, String>) {
     let mut script = "cd /srv/kill && find . ! -name log -printf '%P %y %m %u %l\\n' | LC_ALL=C sort; \
         find . -type f ! -name log | LC_ALL=C sort | xargs sha256sum; cat /etc/systemd/system/kill-demo.service; \
-        systemctl is-active kill-demo; systemctl is-enabled kill-demo; cat /var/lib/hactl/pending-handlers; echo ---\n"
+        systemctl is-active kill-demo; systemctl is-enabled kill-demo; cat /var/lib/hactl/pending-handlers; \
+        find /srv /etc /tmp /var/lib/hactl -name '.hactl.*' -o -path '*hactl*' -name '*.new'; echo ---\n"
         .to_owned();
     for (handler, files) in HANDLERS {
-        script.push_str(&format!("echo {handler} $(cat {files} | sha256sum)::$(grep '^{handler} ' log | tail -n 1)\n"));
+        script.push_str(&format!(
+            "echo {handler} $(cat {files} | sha256sum)::$(grep '^{handler} ' log | tail -n 1)\n"
+        ));
     }
     let told = bench.on(host, &script);
     let (tree, handlers) = told.split_once("---\n").expect("both parts");
-    let handlers = handlers.lines().filter_map(|line| line.split_once("::")).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
+    let handlers = handlers
+        .lines()
+        .filter_map(|line| line.split_once("::"))
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .collect();
     (tree.to_owned(), handlers)
 }
 
@@ -131,7 +142,10 @@ fn at_random_instants(bench: &Bench) {
         .file("roles/late/tasks/main.yml", "- {name: Late, ansible.builtin.copy: {content: \"late {{ rev }}\\n\", dest: /srv/kill/late.conf, mode: \"0644\"}, notify: Late}\n")
         .file("roles/late/handlers/main.yml", "- {name: Late, ansible.builtin.shell: \"echo late $(sha256sum </srv/kill/late.conf) >>/srv/kill/log\"}\n");
     // A short path: sockets live in it.
-    let temporary = tempfile::Builder::new().prefix("kill").tempdir_in("/tmp").expect("a folder");
+    let temporary = tempfile::Builder::new()
+        .prefix("kill")
+        .tempdir_in("/tmp")
+        .expect("a folder");
     let temporary = temporary.path().to_str().expect("text");
     let both = KILLED.join(":");
     let first = deploy(&project, 0, "all", temporary).wait();
@@ -148,30 +162,55 @@ fn at_random_instants(bench: &Bench) {
         std::thread::sleep(Duration::from_secs_f64(delay));
         running.kill_alone();
         let rerun = again(&project, rev, &both, temporary);
-        let about = format!("round {round}, killed after {delay:.3} s (HACTL_KILL_SEED={seed})\n{}", rerun.told());
+        let about = format!(
+            "round {round}, killed after {delay:.3} s (HACTL_KILL_SEED={seed})\n{}",
+            rerun.told()
+        );
         assert_eq!(rerun.code, 0, "{about}");
-        owed += u64::from(rerun.stdout.contains("owed") || rerun.stderr.contains("owed"));
-        early += u64::from(rerun.stdout.contains(" 0 changed"));
+        owed += u64::from(
+            rerun.stdout.contains("it still owes") || rerun.stderr.contains("it still owes"),
+        );
+        early += u64::from(
+            rerun.stdout.contains("0 changed on 2 hosts")
+                || rerun.stderr.contains("0 changed on 2 hosts"),
+        );
         undisturbed.wait().ends(0);
         let (wished, _) = state(bench, UNDISTURBED);
         for host in KILLED {
             let (tree, handlers) = state(bench, host);
-            assert!(tree == wished, "{host}, {about}\nit is\n{tree}\nundisturbed it would be\n{wished}");
+            assert!(
+                tree == wished,
+                "{host}, {about}\nit is\n{tree}\nundisturbed it would be\n{wished}"
+            );
             for (wanted, last) in &handlers {
-                assert!(wanted == last, "{host}: a handler has not seen `{wanted}` but `{last}`, {about}");
+                assert!(
+                    wanted == last,
+                    "{host}: a handler has not seen `{wanted}` but `{last}`, {about}"
+                );
             }
             assert_eq!(handlers.len(), HANDLERS.len(), "{host}, {about}");
-            let left = bench.on(host, "find /srv /etc /tmp /var/lib/hactl -name '.hactl.*' -o -name '*.new' -path '*hactl*'");
-            assert_eq!(left, "", "{host}, {about}");
         }
     }
-    eprintln!("lab: {rounds} killed in up to {:.1} s; {owed} times handlers were owed, {early} times nothing was left to do", length.seconds);
+    assert!(
+        rounds < 20 || owed > 0,
+        "no run was killed between a change and its handler: the instants are badly chosen"
+    );
+    eprintln!(
+        "lab: {rounds} killed in up to {:.1} s; {owed} times handlers were owed, {early} times nothing was left to do",
+        length.seconds
+    );
     let last = deploy(&project, rounds + 1, "all", temporary).wait();
     last.ends(0).says(&["0 changed on 3 hosts"]);
     for host in KILLED {
-        eventually("no folder of a killed run is left on the host", 10, || bench.on(host, "ls -d /run/hactl.* 2>/dev/null; :").is_empty());
+        eventually("no folder of a killed run is left on the host", 10, || {
+            bench
+                .on(host, "ls -d /run/hactl.* 2>/dev/null; :")
+                .is_empty()
+        });
     }
-    eventually("no ssh of a killed run is left", 60, || processes_with(temporary).is_empty());
+    eventually("no ssh of a killed run is left", 60, || {
+        processes_with(temporary).is_empty()
+    });
     for host in KILLED.iter().chain([&UNDISTURBED]) {
         bench.on(host, "systemctl disable -q --now kill-demo; rm -rf /srv/kill /etc/systemd/system/kill-demo.service; systemctl daemon-reload");
     }

@@ -23,7 +23,14 @@ pub struct Memory(pub BTreeMap<PathBuf, Vec<u8>>);
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|(path, text)| write!(f, "\n# {}\n{}", path.display(), String::from_utf8_lossy(text)))
+        self.0.iter().try_for_each(|(path, text)| {
+            write!(
+                f,
+                "\n# {}\n{}",
+                path.display(),
+                String::from_utf8_lossy(text)
+            )
+        })
     }
 }
 
@@ -33,14 +40,22 @@ impl Files for Memory {
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        self.0.keys().any(|file| file != path && file.starts_with(path))
+        self.0
+            .keys()
+            .any(|file| file != path && file.starts_with(path))
     }
 
     fn list(&self, dir: &Path) -> Option<Vec<PathBuf>> {
         let mut entries: Vec<PathBuf> = self
             .0
             .keys()
-            .filter_map(|file| file.strip_prefix(dir).ok()?.components().next().map(|first| dir.join(first)))
+            .filter_map(|file| {
+                file.strip_prefix(dir)
+                    .ok()?
+                    .components()
+                    .next()
+                    .map(|first| dir.join(first))
+            })
             .collect();
         entries.dedup();
         (!entries.is_empty()).then_some(entries)
@@ -88,9 +103,19 @@ impl Rig {
     pub fn new() -> Self {
         // In memory where that is possible: modules sync what they write.
         let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
-        let folder = tempfile::Builder::new().prefix("hactl-rig").tempdir_in(place).expect("a folder");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let place = if memory.is_dir() {
+            memory.to_path_buf()
+        } else {
+            std::env::temp_dir()
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("hactl-rig")
+            .tempdir_in(place)
+            .expect("a folder");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         Self { folder, runtime }
     }
 
@@ -121,11 +146,21 @@ impl Rig {
         let hosts: Map<String, Value> = wish
             .hosts
             .iter()
-            .map(|name| (name.clone(), serde_json::json!({"ansible_connection": "local", "dir": self.dir()})))
+            .map(|name| {
+                (
+                    name.clone(),
+                    serde_json::json!({"ansible_connection": "local", "dir": self.dir()}),
+                )
+            })
             .collect();
         let inventory = serde_json::json!({"all": {"hosts": hosts}});
-        files.0.insert("hosts.yml".into(), inventory.to_string().into_bytes());
-        let inventory = Inventory::load(&files, &["hosts.yml".into()], Path::new(""), &|_: &str| Err(Diagnostic::new("no vault here")))?;
+        files
+            .0
+            .insert("hosts.yml".into(), inventory.to_string().into_bytes());
+        let inventory =
+            Inventory::load(&files, &["hosts.yml".into()], Path::new(""), &|_: &str| {
+                Err(Diagnostic::new("no vault here"))
+            })?;
         let loader = Arc::new(Loader::new(Arc::new(files)));
         let playbook = loader.playbook("site.yml")?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -143,15 +178,26 @@ impl Rig {
             host_keys: HostKeys::Strict,
             loader,
             decrypt: Arc::new(|_| Err(Diagnostic::new("no vault here"))),
-            operator: Operator { name: "a test".to_owned(), break_lock: false },
+            operator: Operator {
+                name: "a test".to_owned(),
+                break_lock: false,
+            },
             state: format!("{}/state/%h", self.folder.path().display()),
             project: self.folder.path().to_path_buf(),
         };
-        let start = Start { inventory: &inventory, playbook, limit: None, extra: HashMap::new(), magic: HashMap::new() };
+        let start = Start {
+            inventory: &inventory,
+            playbook,
+            limit: None,
+            extra: HashMap::new(),
+            magic: HashMap::new(),
+        };
         let plan = Plan::new(start, settings, sender)?;
         let globals = Arc::clone(&plan.shared.globals);
         let ending = self.runtime.block_on(async {
-            tokio::time::timeout(std::time::Duration::from_secs(120), plan.run()).await.expect("the run ends")
+            tokio::time::timeout(std::time::Duration::from_secs(120), plan.run())
+                .await
+                .expect("the run ends")
         });
         let mut events: BTreeMap<String, Vec<String>> = BTreeMap::new();
         while let Ok(event) = receiver.try_recv() {
@@ -161,31 +207,60 @@ impl Rig {
         }
         let mut set = BTreeMap::new();
         for (name, host) in &globals.hosts {
-            let values = host.data().set.iter().map(|(name, value)| (name.clone(), self.timeless(value))).collect();
+            let values = host
+                .data()
+                .set
+                .iter()
+                .map(|(name, value)| (name.clone(), self.timeless(value)))
+                .collect();
             set.insert(name.clone(), values);
         }
         let owed = wish
             .hosts
             .iter()
-            .filter_map(|host| Some((host.clone(), fs_err::read_to_string(self.folder.path().join("state").join(host).join("pending-handlers")).ok()?)))
+            .filter_map(|host| {
+                Some((
+                    host.clone(),
+                    fs_err::read_to_string(
+                        self.folder
+                            .path()
+                            .join("state")
+                            .join(host)
+                            .join("pending-handlers"),
+                    )
+                    .ok()?,
+                ))
+            })
             .filter(|(_, owed)| !owed.is_empty())
             .collect();
         let mut tree = BTreeMap::new();
         describe(&self.dir(), &self.dir(), &mut tree);
-        Ok(Told { events, set, ending: [ending.failed, ending.unreachable, ending.refused], owed, tree })
+        Ok(Told {
+            events,
+            set,
+            ending: [ending.failed, ending.unreachable, ending.refused],
+            owed,
+            tree,
+        })
     }
 
     /// Without names that are made up anew each time.
     fn plain(&self, text: &str) -> String {
         let text = text.replace(&*self.dir().to_string_lossy(), "DIR");
         let random = regex::Regex::new(r"hactl\.[A-Za-z0-9]+").expect("a pattern");
-        let times = regex::Regex::new(r#""(delta|start|end|mtime|ctime|atime|inode|dev)": [^,\n]*"#).expect("a pattern");
-        times.replace_all(&random.replace_all(&text, "hactl.RANDOM"), "$1").into_owned()
+        let times =
+            regex::Regex::new(r#""(delta|start|end|mtime|ctime|atime|inode|dev)": [^,\n]*"#)
+                .expect("a pattern");
+        times
+            .replace_all(&random.replace_all(&text, "hactl.RANDOM"), "$1")
+            .into_owned()
     }
 
     /// Without times and inodes.
     fn timeless(&self, value: &Value) -> Value {
-        const TIMES: [&str; 9] = ["delta", "start", "end", "mtime", "ctime", "atime", "inode", "dev", "date"];
+        const TIMES: [&str; 9] = [
+            "delta", "start", "end", "mtime", "ctime", "atime", "inode", "dev", "date",
+        ];
         match value {
             Value::Object(map) => map
                 .iter()
@@ -236,19 +311,30 @@ fn line(event: Event) -> Option<(String, String)> {
 
 /// Everything below a folder: kind, mode, content or target.
 fn describe(root: &Path, path: &Path, into: &mut BTreeMap<String, String>) {
-    let Ok(entries) = fs_err::read_dir(path) else { return };
+    let Ok(entries) = fs_err::read_dir(path) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
         let data = fs_err::symlink_metadata(&path).expect("there");
         let mode = data.permissions().mode() & 0o7777;
-        let name = path.strip_prefix(root).expect("below").display().to_string();
+        let name = path
+            .strip_prefix(root)
+            .expect("below")
+            .display()
+            .to_string();
         let what = if data.is_symlink() {
             format!("-> {}", fs_err::read_link(&path).expect("a link").display())
         } else if data.is_dir() {
             describe(root, &path, into);
             format!("{mode:04o} folder")
         } else {
-            format!("{mode:04o} {}:{} {:?}", data.uid(), data.gid(), String::from_utf8_lossy(&fs_err::read(&path).expect("read")))
+            format!(
+                "{mode:04o} {}:{} {:?}",
+                data.uid(),
+                data.gid(),
+                String::from_utf8_lossy(&fs_err::read(&path).expect("read"))
+            )
         };
         into.insert(name, what);
     }

@@ -6,8 +6,14 @@ use serde_json::{Value, json};
 
 /// Files that the playbooks use.
 const TEMPLATES: [(&str, &str); 2] = [
-    ("templates/t0.j2", "v0 is {{ v0 }}\n{% for part in acc %}\n- {{ part }}\n{% endfor %}\n"),
-    ("templates/t1.j2", "{{ r0.stdout | default('nothing') }} {{ r1 is changed }} {{ item | default('no item') }}\n"),
+    (
+        "templates/t0.j2",
+        "v0 is {{ v0 }}\n{% for part in acc %}\n- {{ part }}\n{% endfor %}\n",
+    ),
+    (
+        "templates/t1.j2",
+        "{{ r0.stdout | default('nothing') }} {{ r1 is changed }} {{ item | default('no item') }}\n",
+    ),
 ];
 
 const PATHS: [&str; 7] = ["f0", "f1", "f2", "d0/f1", "d0/f3", "l0", "d1/f0"];
@@ -40,7 +46,14 @@ const CONDITIONS: [&str; 16] = [
     "item | default('a') == 'a'",
     "ansible_facts.os_family is defined",
 ];
-const LOOPS: [&str; 6] = ["[]", "['a']", "['a', 'b', 'c']", "{{ acc }}", "{{ r0.stdout_lines | default(['n']) }}", "{{ r2.results | default([]) | map(attribute='changed') | list }}"];
+const LOOPS: [&str; 6] = [
+    "[]",
+    "['a']",
+    "['a', 'b', 'c']",
+    "{{ acc }}",
+    "{{ r0.stdout_lines | default(['n']) }}",
+    "{{ r2.results | default([]) | map(attribute='changed') | list }}",
+];
 const HANDLERS: [&str; 6] = ["h0", "h1", "h2", "h3", "topic", "{{ 'h' ~ 1 }}"];
 
 fn one_of(list: &'static [&'static str]) -> impl Strategy<Value = String> + Clone {
@@ -93,41 +106,107 @@ fn action() -> impl Strategy<Value = (&'static str, Value)> {
 
 /// A task with keywords.
 fn task(handler: bool) -> impl Strategy<Value = Value> {
-    let sometimes = |weight: u32, list: &'static [&'static str]| prop::option::weighted(f64::from(weight) / 100.0, one_of(list));
-    let judged = prop::option::weighted(0.1, prop::sample::select(vec!["false", "true", "REG is defined", "(REG.rc | default(0)) == 3"]));
-    let failing = prop::option::weighted(0.1, prop::sample::select(vec!["false", "(REG.rc | default(0)) > 1", "v0 == 'never'", "REG.changed"]));
-    let until = prop::option::weighted(0.06, prop::sample::select(vec!["REG is succeeded", "REG.rc | default(0) == 0", "v0 == 'plain'"]));
+    let sometimes = |weight: u32, list: &'static [&'static str]| {
+        prop::option::weighted(f64::from(weight) / 100.0, one_of(list))
+    };
+    let judged = prop::option::weighted(
+        0.1,
+        prop::sample::select(vec![
+            "false",
+            "true",
+            "REG is defined",
+            "(REG.rc | default(0)) == 3",
+        ]),
+    );
+    let failing = prop::option::weighted(
+        0.1,
+        prop::sample::select(vec![
+            "false",
+            "(REG.rc | default(0)) > 1",
+            "v0 == 'never'",
+            "REG.changed",
+        ]),
+    );
+    let until = prop::option::weighted(
+        0.06,
+        prop::sample::select(vec![
+            "REG is succeeded",
+            "REG.rc | default(0) == 0",
+            "v0 == 'plain'",
+        ]),
+    );
     (
-        (action(), sometimes(30, &CONDITIONS), prop::option::weighted(0.4, 0..4), sometimes(if handler { 5 } else { 18 }, &LOOPS)),
-        (sometimes(if handler { 20 } else { 30 }, &HANDLERS), prop::bool::weighted(0.25), judged, failing, until, prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
+        (
+            action(),
+            sometimes(30, &CONDITIONS),
+            prop::option::weighted(0.4, 0..4),
+            sometimes(if handler { 5 } else { 18 }, &LOOPS),
+        ),
+        (
+            sometimes(if handler { 20 } else { 30 }, &HANDLERS),
+            prop::bool::weighted(0.25),
+            judged,
+            failing,
+            until,
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.1),
+        ),
     )
-        .prop_map(move |(((module, args), when, register, looped), (notify, ignore, changed, failed, until, vars, tagged))| {
-            let mut task = serde_json::Map::new();
-            let register = register.map(|number| format!("r{number}"));
-            let own = |text: &str| text.replace("REG", register.as_deref().unwrap_or("r0"));
-            if module == "read" {
-                task.insert("shell".to_owned(), args);
-                task.insert("changed_when".to_owned(), json!(false));
-                task.insert("check_mode".to_owned(), json!(false));
-            } else {
-                task.insert(module.to_owned(), args);
-            }
-            if let Some(when) = when { task.insert("when".to_owned(), json!(when)); }
-            if let Some(register) = &register { task.insert("register".to_owned(), json!(register)); }
-            if let Some(looped) = looped { task.insert("loop".to_owned(), serde_json::from_str(&looped.replace('\'', "\"")).unwrap_or(json!(looped))); }
-            if let Some(notify) = notify { task.insert("notify".to_owned(), json!(notify)); }
-            if ignore || module == "fail" && !tagged { task.insert("ignore_errors".to_owned(), json!(true)); }
-            if let Some(changed) = changed && module != "read" { task.insert("changed_when".to_owned(), json!(own(changed))); }
-            if let Some(failed) = failed { task.insert("failed_when".to_owned(), json!(own(failed))); }
-            if let Some(until) = until {
-                task.insert("until".to_owned(), json!(own(until)));
-                task.insert("retries".to_owned(), json!(2));
-                task.insert("delay".to_owned(), json!(0));
-            }
-            if vars { task.insert("vars".to_owned(), json!({"v1": "of the task {{ v0 }}"})); }
-            if tagged { task.insert("tags".to_owned(), json!(["t1"])); }
-            Value::Object(task)
-        })
+        .prop_map(
+            move |(
+                ((module, args), when, register, looped),
+                (notify, ignore, changed, failed, until, vars, tagged),
+            )| {
+                let mut task = serde_json::Map::new();
+                let register = register.map(|number| format!("r{number}"));
+                let own = |text: &str| text.replace("REG", register.as_deref().unwrap_or("r0"));
+                if module == "read" {
+                    task.insert("shell".to_owned(), args);
+                    task.insert("changed_when".to_owned(), json!(false));
+                    task.insert("check_mode".to_owned(), json!(false));
+                } else {
+                    task.insert(module.to_owned(), args);
+                }
+                if let Some(when) = when {
+                    task.insert("when".to_owned(), json!(when));
+                }
+                if let Some(register) = &register {
+                    task.insert("register".to_owned(), json!(register));
+                }
+                if let Some(looped) = looped {
+                    task.insert(
+                        "loop".to_owned(),
+                        serde_json::from_str(&looped.replace('\'', "\"")).unwrap_or(json!(looped)),
+                    );
+                }
+                if let Some(notify) = notify {
+                    task.insert("notify".to_owned(), json!(notify));
+                }
+                if ignore || module == "fail" && !tagged {
+                    task.insert("ignore_errors".to_owned(), json!(true));
+                }
+                if let Some(changed) = changed
+                    && module != "read"
+                {
+                    task.insert("changed_when".to_owned(), json!(own(changed)));
+                }
+                if let Some(failed) = failed {
+                    task.insert("failed_when".to_owned(), json!(own(failed)));
+                }
+                if let Some(until) = until {
+                    task.insert("until".to_owned(), json!(own(until)));
+                    task.insert("retries".to_owned(), json!(2));
+                    task.insert("delay".to_owned(), json!(0));
+                }
+                if vars {
+                    task.insert("vars".to_owned(), json!({"v1": "of the task {{ v0 }}"}));
+                }
+                if tagged {
+                    task.insert("tags".to_owned(), json!(["t1"]));
+                }
+                Value::Object(task)
+            },
+        )
 }
 
 fn items() -> impl Strategy<Value = Vec<Value>> {
@@ -146,14 +225,29 @@ fn items() -> impl Strategy<Value = Vec<Value>> {
         ]
     };
     let part = move || prop::collection::vec(leaf(), 1..4);
-    let block = (part(), prop::option::of(part()), prop::option::of(part()), prop::option::weighted(0.2, one_of(&CONDITIONS))).prop_map(|(tasks, rescue, always, when)| {
-        let mut block = json!({"block": tasks});
-        if let Some(rescue) = rescue { block["rescue"] = json!(rescue) }
-        if let Some(always) = always { block["always"] = json!(always) }
-        if let Some(when) = when { block["when"] = json!(when) }
-        block
-    });
-    prop::collection::vec(prop_oneof![8 => task(false), 2 => leaf(), 2 => block], 3..18)
+    let block = (
+        part(),
+        prop::option::of(part()),
+        prop::option::of(part()),
+        prop::option::weighted(0.2, one_of(&CONDITIONS)),
+    )
+        .prop_map(|(tasks, rescue, always, when)| {
+            let mut block = json!({"block": tasks});
+            if let Some(rescue) = rescue {
+                block["rescue"] = json!(rescue)
+            }
+            if let Some(always) = always {
+                block["always"] = json!(always)
+            }
+            if let Some(when) = when {
+                block["when"] = json!(when)
+            }
+            block
+        });
+    prop::collection::vec(
+        prop_oneof![8 => task(false), 2 => leaf(), 2 => block],
+        3..18,
+    )
 }
 
 /// Names all tasks, so that events can be told apart.
