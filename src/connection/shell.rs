@@ -271,8 +271,7 @@ mod tests {
     use crate::modules::Request;
 
     async fn local() -> Shell {
-        super::super::ssh::local("here", None)
-            .expect("a local sh")
+        super::super::ssh::local("here", None).expect("a local sh")
     }
 
     #[tokio::test]
@@ -295,15 +294,30 @@ mod tests {
             },
         ];
         // One by one, all together, and mixed.
-        for (round, looks) in [[false; 6], [true; 6], [false, true, true, false, false, true]].into_iter().enumerate() {
+        for (round, looks) in [
+            [false; 6],
+            [true; 6],
+            [false, true, true, false, false, true],
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let items: Vec<_> = requests
                 .iter()
                 .zip(looks)
-                .map(|(request, looks)| Item { request, chained: false, holds_lock: false, looks })
+                .map(|(request, looks)| Item {
+                    request,
+                    chained: false,
+                    holds_lock: false,
+                    looks,
+                })
                 .collect();
             let replies = shell.batch(&items).await.expect("answered");
             assert_eq!(replies[0].stdout, all);
-            assert_eq!((replies[1].code, &*replies[1].out(), &*replies[1].err()), (7, "out\n", "err\n"));
+            assert_eq!(
+                (replies[1].code, &*replies[1].out(), &*replies[1].err()),
+                (7, "out\n", "err\n")
+            );
             assert_eq!(replies[2].out(), "hactl 0 0 0 0\n");
             assert_eq!(replies[3].code, 2);
             assert_eq!(replies[4].code, 124);
@@ -324,7 +338,12 @@ mod tests {
         let items: Vec<_> = requests
             .iter()
             .zip([false, true, true, false])
-            .map(|(request, chained)| Item { request, chained, holds_lock: false, looks: false })
+            .map(|(request, chained)| Item {
+                request,
+                chained,
+                holds_lock: false,
+                looks: false,
+            })
             .collect();
         let codes: Vec<_> = shell
             .batch(&items)

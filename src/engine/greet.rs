@@ -34,13 +34,19 @@ pub struct Greeting {
 
 /// Reads the newest process id of the host without starting a process. Threads and other people's processes count too,
 /// so that the difference is an upper bound.
-pub const COUNTER: &str = "read -r one five fifteen running newest </proc/loadavg && echo \"$newest\"";
+pub const COUNTER: &str =
+    "read -r one five fifteen running newest </proc/loadavg && echo \"$newest\"";
 
 /// Takes the lock (unless this run changes nothing), reads facts and owed handlers: one round trip.
 ///
 /// # Errors
 /// Exit code 2 when another operator holds the lock, naming them; a lost connection.
-pub async fn greet(connection: &mut Connection, state: &str, operator: Option<&Operator>, say: &(dyn Fn(String) + Send + Sync)) -> Result<Greeting> {
+pub async fn greet(
+    connection: &mut Connection,
+    state: &str,
+    operator: Option<&Operator>,
+    say: &(dyn Fn(String) + Send + Sync),
+) -> Result<Greeting> {
     let lock = operator.map(|operator| {
         connection.shell.open_lock(state);
         Request::sh(lock_script(state, operator))
@@ -50,19 +56,39 @@ pub async fn greet(connection: &mut Connection, state: &str, operator: Option<&O
     let counter = Request::sh(COUNTER);
     let mut items: Vec<Item<'_>> = lock
         .iter()
-        .map(|request| Item { request, chained: false, holds_lock: true, looks: false })
+        .map(|request| Item {
+            request,
+            chained: false,
+            holds_lock: true,
+            looks: false,
+        })
         .collect();
     let first = items.len();
-    items.extend([&counter, &facts, &owed].map(|request| Item { request, chained: false, holds_lock: false, looks: true }));
+    items.extend([&counter, &facts, &owed].map(|request| Item {
+        request,
+        chained: false,
+        holds_lock: false,
+        looks: true,
+    }));
     let mut replies = connection.shell.batch(&items).await?;
     if let Some(operator) = operator
         && replies[0].code == HELD
     {
         let holder = replies[0].out().trim().to_owned();
         if is_dead(&holder, &operator.name) {
-            say(format!("a run that was killed has left something at work here; waiting for its end ({holder})"));
+            say(format!(
+                "a run that was killed has left something at work here; waiting for its end ({holder})"
+            ));
             let wait = Request::sh(format!("flock -w {LAST_COMMAND} 9"));
-            connection.shell.batch(&[Item { request: &wait, chained: false, holds_lock: true, looks: false }]).await?;
+            connection
+                .shell
+                .batch(&[Item {
+                    request: &wait,
+                    chained: false,
+                    holds_lock: true,
+                    looks: false,
+                }])
+                .await?;
             // Once more from the start: it may have changed what was read.
             replies = connection.shell.batch(&items).await?;
         }
@@ -72,14 +98,20 @@ pub async fn greet(connection: &mut Connection, state: &str, operator: Option<&O
         match reply.code {
             0 => {}
             HELD => {
-                return Err(Diagnostic::with_code(exit::REFUSED, "another operator is at work on this host")
-                    .note(format!("held by {}", reply.out().trim()))
-                    .help("wait until that run ends; if it is certainly dead: --break-lock"));
+                return Err(Diagnostic::with_code(
+                    exit::REFUSED,
+                    "another operator is at work on this host",
+                )
+                .note(format!("held by {}", reply.out().trim()))
+                .help("wait until that run ends; if it is certainly dead: --break-lock"));
             }
             _ => {
-                return Err(Diagnostic::with_code(exit::FAILED, format!("cannot take the lock in {state}"))
-                    .note(reply.err().trim().to_owned())
-                    .help("is the disk full or read-only?"));
+                return Err(Diagnostic::with_code(
+                    exit::FAILED,
+                    format!("cannot take the lock in {state}"),
+                )
+                .note(reply.err().trim().to_owned())
+                .help("is the disk full or read-only?"));
             }
         }
     }
@@ -111,13 +143,19 @@ fn is_dead(holder: &str, me: &str) -> bool {
     let place = |name: &str| name.split(", ").next().map(str::to_owned);
     let pid = |name: &str| name.split(", pid ").nth(1)?.split(',').next()?.parse().ok();
     place(holder) == place(me)
-        && pid(holder).is_some_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH))
+        && pid(holder).is_some_and(|pid| {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None)
+                == Err(nix::errno::Errno::ESRCH)
+        })
 }
 
 fn lock_script(state: &str, operator: &Operator) -> String {
     let holder = format!("{state}/lock.holder");
     // Through `cat`: the shell's own printf does not say that a disk is full.
-    let take = format!("printf '%s\\nshell %s\\n' {} $$ | cat >{holder} && exit 0; exit 1", sh(&operator.name));
+    let take = format!(
+        "printf '%s\\nshell %s\\n' {} $$ | cat >{holder} && exit 0; exit 1",
+        sh(&operator.name)
+    );
     let break_lock = if operator.break_lock {
         // Only a shell that still has the lock file open is ended; a pid that was reused does not. It notices when the
         // command that it runs ends, and so that is ended too.
@@ -136,13 +174,19 @@ fn lock_script(state: &str, operator: &Operator) -> String {
 
 /// Notes handlers as owed before the change that notifies them is made.
 pub fn owe(state: &str, play: &str, handlers: &[String]) -> Request {
-    let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
+    let lines: String = handlers
+        .iter()
+        .map(|handler| format!("{play}\t{handler}\n"))
+        .collect();
     Request::sh(format!("mkdir -p -m 0700 {state} && cat >>{state}/pending-handlers && sync {state}/pending-handlers")).stdin(lines)
 }
 
 /// Crosses out handlers that have run, or that turned out not to be notified.
 pub fn settle(state: &str, play: &str, handlers: &[String]) -> Request {
-    let lines: String = handlers.iter().map(|handler| format!("{play}\t{handler}\n")).collect();
+    let lines: String = handlers
+        .iter()
+        .map(|handler| format!("{play}\t{handler}\n"))
+        .collect();
     let file = format!("{state}/pending-handlers");
     Request::sh(format!(
         "[ -s {file} ] || exit 0; grep -vxF -f /dev/stdin {file} >{file}.new; sync {file}.new; mv {file}.new {file}"
@@ -162,9 +206,21 @@ mod tests {
         let me = "a@m, `hactl deploy`, pid 1, since now";
         for (holder, dead) in [
             (format!("a@m, `hactl deploy`, pid {gone}, since then"), true),
-            (format!("b@m, `hactl deploy`, pid {gone}, since then"), false),
-            (format!("a@n, `hactl deploy`, pid {gone}, since then"), false),
-            (format!("a@m, `hactl deploy`, pid {}, since then", std::process::id()), false),
+            (
+                format!("b@m, `hactl deploy`, pid {gone}, since then"),
+                false,
+            ),
+            (
+                format!("a@n, `hactl deploy`, pid {gone}, since then"),
+                false,
+            ),
+            (
+                format!(
+                    "a@m, `hactl deploy`, pid {}, since then",
+                    std::process::id()
+                ),
+                false,
+            ),
             ("a@m".to_owned(), false),
             (String::new(), false),
         ] {

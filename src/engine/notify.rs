@@ -26,6 +26,9 @@ pub fn key(handler: &Handler) -> String {
 
 /// The handlers that a notification means.
 pub fn positions(handlers: &[(Handler, Steps)], notification: &str) -> Vec<usize> {
-    let plain: Vec<Handler> = handlers.iter().map(|(handler, _)| handler.clone()).collect();
+    let plain: Vec<Handler> = handlers
+        .iter()
+        .map(|(handler, _)| handler.clone())
+        .collect();
     notified(&plain, notification)
 }

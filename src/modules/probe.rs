@@ -211,7 +211,8 @@ pub fn all_succeeded(replies: &[Reply]) -> Result<()> {
 /// What programs say when a disk is full.
 pub const DISK_FULL: &str = "No space left on device";
 /// What to do about it.
-pub const DISK_FULL_HELP: &str = "look with `df -h` and `df -i` on the host, make room, and run again";
+pub const DISK_FULL_HELP: &str =
+    "look with `df -h` and `df -i` on the host, make room, and run again";
 
 /// The error that a failed reply means: the last lines of its stderr (or stdout).
 pub fn failure(reply: &Reply) -> Diagnostic {

@@ -11,11 +11,10 @@ mod yaml;
 #[cfg(test)]
 mod yaml_tests;
 
+pub use crate::base::span::{SourceFile, Span};
 pub use emit::to_yaml;
 pub use files::{Disk, Files, load, text};
-pub use crate::base::span::{SourceFile, Span};
 pub use yaml::{parse, parse_all};
-
 
 /// A YAML node with its place.
 #[derive(Debug, Clone, PartialEq)]
