@@ -270,13 +270,13 @@ mod tests {
     use super::*;
     use crate::modules::Request;
 
-    async fn local() -> Shell {
+    fn local() -> Shell {
         super::super::ssh::local("here", None).expect("a local sh")
     }
 
     #[tokio::test]
     async fn replies_are_framed_whatever_they_hold() {
-        let mut shell = local().await;
+        let mut shell = local();
         let all: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         let requests = [
             Request::sh("cat").stdin(all.clone()),
@@ -328,7 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn steps_after_a_failed_one_are_not_run() {
-        let mut shell = local().await;
+        let mut shell = local();
         let requests = [
             Request::sh("true"),
             Request::sh("exit 3"),
