@@ -28,7 +28,7 @@ demo-down: ## takes the demo's hosts away
 test: deps lint test-unit test-lab ## everything that CI runs
 
 test-unit: ## seconds, once built
-	$(CARGO) test --locked --lib --bins --test cli
+	$(CARGO) test --locked --lib --bins --test cli --test tidy
 
 test-lab: deps ## the real thing: hosts, deploy, breakage
 	$(CARGO) build --locked

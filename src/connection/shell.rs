@@ -54,6 +54,9 @@ pub struct Shell {
 /// No reply for so long, with nothing running on the host that has a limit of its own, means the link is dead.
 const SILENCE: Duration = Duration::from_secs(3600);
 
+/// How long the end of a shell is waited for.
+const PARTING: Duration = Duration::from_secs(3);
+
 impl Shell {
     /// Takes over the streams of a shell that runs as `login`. `stderr` is kept for messages.
     pub fn new(
@@ -150,6 +153,23 @@ impl Shell {
             self.broken = true;
             self.lost(&error.to_string())
         })
+    }
+
+    /// Ends the shell and waits (not for long) until it is gone: its lock is free then, and its directory removed.
+    pub async fn close(&mut self) {
+        if self.broken {
+            return;
+        }
+        self.broken = true;
+        let ended = async {
+            self.input.write_all(b"exit\n").await?;
+            self.input.flush().await?;
+            self.input.shutdown().await?;
+            let mut rest = Vec::new();
+            self.output.read_to_end(&mut rest).await
+        };
+        // Whatever goes wrong here has no consequence: the host's shell ends when its input does.
+        let _ = tokio::time::timeout(PARTING, ended).await;
     }
 
     async fn exchange(&mut self, text: &str, count: usize) -> std::io::Result<Vec<Reply>> {
@@ -251,9 +271,7 @@ mod tests {
     use crate::modules::Request;
 
     async fn local() -> Shell {
-        super::super::ssh::local("here", None)
-            .await
-            .expect("a local sh")
+        super::super::ssh::local("here", None).expect("a local sh")
     }
 
     #[tokio::test]
@@ -276,15 +294,30 @@ mod tests {
             },
         ];
         // One by one, all together, and mixed.
-        for (round, looks) in [[false; 6], [true; 6], [false, true, true, false, false, true]].into_iter().enumerate() {
+        for (round, looks) in [
+            [false; 6],
+            [true; 6],
+            [false, true, true, false, false, true],
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let items: Vec<_> = requests
                 .iter()
                 .zip(looks)
-                .map(|(request, looks)| Item { request, chained: false, holds_lock: false, looks })
+                .map(|(request, looks)| Item {
+                    request,
+                    chained: false,
+                    holds_lock: false,
+                    looks,
+                })
                 .collect();
             let replies = shell.batch(&items).await.expect("answered");
             assert_eq!(replies[0].stdout, all);
-            assert_eq!((replies[1].code, &*replies[1].out(), &*replies[1].err()), (7, "out\n", "err\n"));
+            assert_eq!(
+                (replies[1].code, &*replies[1].out(), &*replies[1].err()),
+                (7, "out\n", "err\n")
+            );
             assert_eq!(replies[2].out(), "hactl 0 0 0 0\n");
             assert_eq!(replies[3].code, 2);
             assert_eq!(replies[4].code, 124);
@@ -305,7 +338,12 @@ mod tests {
         let items: Vec<_> = requests
             .iter()
             .zip([false, true, true, false])
-            .map(|(request, chained)| Item { request, chained, holds_lock: false, looks: false })
+            .map(|(request, chained)| Item {
+                request,
+                chained,
+                holds_lock: false,
+                looks: false,
+            })
             .collect();
         let codes: Vec<_> = shell
             .batch(&items)

@@ -75,7 +75,11 @@ pub fn encode(nonce: &str, login: &str, items: &[Item<'_>]) -> String {
         let close = if item.holds_lock { "" } else { "exec 9>&-; " };
         if item.looks {
             // Noted now, told at once with those that follow.
-            let told = if items.get(index + 1).is_some_and(|next| next.looks) { "" } else { "; G" };
+            let told = if items.get(index + 1).is_some_and(|next| next.looks) {
+                ""
+            } else {
+                "; G"
+            };
             let _ = writeln!(
                 text,
                 "( {close}{body} ) <{input} >\"$hactl_t/o{index}\" 2>\"$hactl_t/e{index}\"; hactl_c=$?; \
@@ -83,9 +87,14 @@ pub fn encode(nonce: &str, login: &str, items: &[Item<'_>]) -> String {
             );
             continue;
         }
-        let run = format!("( {close}{body} ) <{input} >\"$hactl_t/o\" 2>\"$hactl_t/e\"; hactl_c=$?; F {index}");
+        let run = format!(
+            "( {close}{body} ) <{input} >\"$hactl_t/o\" 2>\"$hactl_t/e\"; hactl_c=$?; F {index}"
+        );
         if item.chained && index > 0 {
-            let _ = writeln!(text, "if [ \"$hactl_c\" = 0 ]; then {run}; else S {index}; fi");
+            let _ = writeln!(
+                text,
+                "if [ \"$hactl_c\" = 0 ]; then {run}; else S {index}; fi"
+            );
         } else {
             let _ = writeln!(text, "{run}");
         }
@@ -170,7 +179,8 @@ pub fn head(nonce: &str, line: &str) -> Option<Head> {
 
 /// Whether a line ends the heads of replies that come together.
 pub fn end_of_heads(nonce: &str, line: &str) -> bool {
-    line.strip_prefix(nonce).is_some_and(|rest| rest.trim_end() == " =")
+    line.strip_prefix(nonce)
+        .is_some_and(|rest| rest.trim_end() == " =")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A cursor is cheap to clone, so that the runner can walk ahead of what is done and throw that walk away. It never
 //! evaluates anything.
 
+use crate::base::value::Value;
 use crate::play::{Block, Include, Item, Role, Task};
 use crate::source::Node;
 use std::sync::Arc;
@@ -20,8 +21,10 @@ pub enum Step {
     Flush,
     /// A role's last task is done.
     RoleEnd(Arc<Role>),
-    /// The handlers pushed by a flush are done; their positions in the play's table.
-    HandlersDone(Vec<usize>),
+    /// A handler pushed by a flush is done; its position in the play's table.
+    HandlerDone(usize),
+    /// All handlers pushed by a flush are done.
+    HandlersDone,
     /// A block whose tasks failed has run its `always`: the failure goes on upwards.
     Reraise,
 }
@@ -52,7 +55,12 @@ pub fn steps(items: Vec<Item>) -> Steps {
                 let tasks = steps(std::mem::take(&mut block.tasks));
                 let rescue = steps(std::mem::take(&mut block.rescue));
                 let always = steps(std::mem::take(&mut block.always));
-                Step::Block(Arc::new(BlockSteps { block: *block, tasks, rescue, always }))
+                Step::Block(Arc::new(BlockSteps {
+                    block: *block,
+                    tasks,
+                    rescue,
+                    always,
+                }))
             }
         })
         .collect()
@@ -68,7 +76,11 @@ enum Phase {
 #[derive(Debug, Clone)]
 enum Kind {
     Plain,
-    Block { block: Arc<BlockSteps>, phase: Phase, failed: bool },
+    Block {
+        block: Arc<BlockSteps>,
+        phase: Phase,
+        failed: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +108,8 @@ pub struct Cursor {
     frames: Vec<Frame>,
     /// Which item of the current task's loop is due.
     pub item: usize,
+    /// The items of a loop that has begun: rendered once, whatever the items before have set since.
+    pub items: Option<Arc<Vec<Value>>>,
 }
 
 impl Cursor {
@@ -114,15 +128,15 @@ impl Cursor {
                 return Some(step.clone());
             }
             match &mut frame.kind {
-                Kind::Block { block, phase, .. } if *phase != Phase::Always && !block.always.is_empty() => {
+                Kind::Block { block, phase, .. }
+                    if *phase != Phase::Always && !block.always.is_empty() =>
+                {
                     frame.steps = Arc::clone(&block.always);
                     frame.index = 0;
                     *phase = Phase::Always;
                 }
-                Kind::Block { failed: true, .. } => {
-                    self.frames.pop();
-                    return Some(Step::Reraise);
-                }
+                // Stays until [`Cursor::fail`] leaves it: whoever looks twice sees it twice.
+                Kind::Block { failed: true, .. } => return Some(Step::Reraise),
                 _ => {
                     self.frames.pop();
                 }
@@ -133,6 +147,7 @@ impl Cursor {
     /// Past the step that is due.
     pub fn advance(&mut self) {
         self.item = 0;
+        self.items = None;
         if let Some(frame) = self.frames.last_mut() {
             frame.index += 1;
         }
@@ -140,26 +155,83 @@ impl Cursor {
 
     /// Steps to take before going on here, with variables that hold for them.
     pub fn push(&mut self, steps: Steps, vars: Arc<Vec<(String, Node)>>) {
-        self.frames.push(Frame { steps, index: 0, kind: Kind::Plain, vars });
+        self.frames.push(Frame {
+            steps,
+            index: 0,
+            kind: Kind::Plain,
+            vars,
+        });
+    }
+
+    /// The handlers that are still to come in the list of the step that is due.
+    pub fn handlers_left(&self) -> Vec<usize> {
+        let left = self
+            .frames
+            .last()
+            .and_then(|frame| frame.steps.get(frame.index..))
+            .unwrap_or_default();
+        left.iter()
+            .filter_map(|step| {
+                if let Step::HandlerDone(index) = step {
+                    Some(*index)
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// Other steps instead of what is left of the list of the step that is due.
+    pub fn replace(&mut self, steps: Steps) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.steps = steps;
+            frame.index = 0;
+        }
+    }
+
+    /// Whether the step belongs to handlers that a flush has started.
+    pub fn is_handling(&self) -> bool {
+        self.frames
+            .iter()
+            .any(|frame| matches!(frame.steps.last(), Some(Step::HandlersDone)))
     }
 
     /// Enters the block that is due.
     pub fn enter(&mut self, block: &Arc<BlockSteps>) {
         self.advance();
-        let kind = Kind::Block { block: Arc::clone(block), phase: Phase::Tasks, failed: false };
-        self.frames.push(Frame { steps: Arc::clone(&block.tasks), index: 0, kind, vars: Arc::default() });
+        let kind = Kind::Block {
+            block: Arc::clone(block),
+            phase: Phase::Tasks,
+            failed: false,
+        };
+        self.frames.push(Frame {
+            steps: Arc::clone(&block.tasks),
+            index: 0,
+            kind,
+            vars: Arc::default(),
+        });
     }
 
     /// Variables of the includes around the step, outermost first.
     pub fn include_vars(&self) -> Vec<Arc<Vec<(String, Node)>>> {
-        self.frames.iter().filter(|frame| !frame.vars.is_empty()).map(|frame| Arc::clone(&frame.vars)).collect()
+        self.frames
+            .iter()
+            .filter(|frame| !frame.vars.is_empty())
+            .map(|frame| Arc::clone(&frame.vars))
+            .collect()
     }
 
     /// The step that is due has failed: unwinds to whoever takes it.
     pub fn fail(&mut self) -> Fate {
         self.item = 0;
+        self.items = None;
         while let Some(frame) = self.frames.last_mut() {
-            if let Kind::Block { block, phase, failed } = &mut frame.kind {
+            if let Kind::Block {
+                block,
+                phase,
+                failed,
+            } = &mut frame.kind
+            {
                 if *phase == Phase::Tasks && !block.rescue.is_empty() {
                     frame.steps = Arc::clone(&block.rescue);
                     frame.index = 0;

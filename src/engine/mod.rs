@@ -23,8 +23,13 @@ mod state;
 mod unit;
 mod window;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use event::{Event, Status, TaskEnd};
-pub use greet::Operator;
+pub use greet::{Operator, STATE};
 pub use run::{Ending, Plan, Start, target};
 pub use scope::{Globals, PlayLayers, Scope};
 pub use settings::{Decrypt, Settings};

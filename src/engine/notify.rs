@@ -15,8 +15,20 @@ pub fn names(node: &Node, context: &Context) -> Vec<String> {
     }
 }
 
+/// What a handler is called in the list of those that are owed.
+pub fn key(handler: &Handler) -> String {
+    match (&handler.name, &handler.role) {
+        (Some(name), Some(role)) => format!("{} : {name}", role.name),
+        (Some(name), None) => name.clone(),
+        (None, _) => format!("listens to {}", handler.listen.join(", ")),
+    }
+}
+
 /// The handlers that a notification means.
 pub fn positions(handlers: &[(Handler, Steps)], notification: &str) -> Vec<usize> {
-    let plain: Vec<Handler> = handlers.iter().map(|(handler, _)| handler.clone()).collect();
+    let plain: Vec<Handler> = handlers
+        .iter()
+        .map(|(handler, _)| handler.clone())
+        .collect();
     notified(&plain, notification)
 }

@@ -47,7 +47,7 @@ impl<'a> Exported<'a> {
         start(Command::new(repository().join("scripts/ansible-venv")).arg(&venv))
             .wait_within(PATIENCE)
             .ends(0);
-        let dir = bench.room.path().join("exported");
+        let dir = bench.room.join("exported");
         if !dir.exists() {
             // The same secrets and addresses, and the roles beside them.
             run(Command::new("cp").arg("-a").arg(bench.project()).arg(&dir)).ends(0);

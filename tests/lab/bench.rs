@@ -19,7 +19,7 @@ pub struct Bench {
     /// The lab's name.
     pub lab: String,
     /// Room for files, removed at the end.
-    pub room: tempfile::TempDir,
+    pub room: PathBuf,
     first: OnceCell<First>,
 }
 
@@ -48,14 +48,25 @@ pub fn program() -> Command {
     command
 }
 
-/// Ends the lab, if there is one.
+/// The folder of this process, to be removed in any case.
+fn room() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(lab_name())
+}
+
+/// Ends the lab, if there is one, and removes its files.
 pub fn take_down() {
-    let mut command = program();
-    command.args(["lab", "down", "-n", &lab_name()]);
-    let run = start(&mut command).wait_within(Duration::from_secs(60));
+    let run = take_down_quietly();
     if run.code != 0 {
         eprintln!("lab: it could not be taken down\n{}", run.told());
     }
+}
+
+/// As [`take_down`], where it may well be that there is none and none can be.
+pub fn take_down_quietly() -> Run {
+    let _ = std::fs::remove_dir_all(room());
+    let mut command = program();
+    command.args(["lab", "down", "-n", &lab_name()]);
+    start(&mut command).wait_within(Duration::from_secs(60))
 }
 
 /// Ends labs of earlier runs of these tests that were killed.
@@ -80,13 +91,18 @@ fn sweep() {
 impl Bench {
     /// Brings the lab up; panics with what is missing when this machine cannot.
     pub fn new() -> Self {
+        let doctor = run(program().args(["lab", "doctor"]));
+        assert!(
+            doctor.code == 0,
+            "this machine cannot run a lab; these tests are not skipped:\n{}{}",
+            doctor.stdout,
+            doctor.stderr
+        );
         sweep();
+        std::fs::create_dir_all(room()).expect("a folder");
         let bench = Self {
             lab: lab_name(),
-            room: tempfile::Builder::new()
-                .prefix("lab")
-                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-                .expect("a folder"),
+            room: room(),
             first: OnceCell::new(),
         };
         // The image may have to be built first.
@@ -101,7 +117,7 @@ impl Bench {
 
     /// The folder of the project.
     pub fn project(&self) -> PathBuf {
-        self.room.path().join("project")
+        self.room.join("project")
     }
 
     /// A file of the lab: `inventory.yml`, `id_ed25519`, `known_hosts`, ...
@@ -113,7 +129,7 @@ impl Bench {
 
     /// The inventory fragment that leads through the lab's door, as it was with the first six hosts.
     pub fn fragment(&self) -> PathBuf {
-        self.room.path().join("lab.yml")
+        self.room.join("lab.yml")
     }
 
     /// `hactl` on the project.

@@ -228,7 +228,7 @@ fn hosts_without_python(bench: &Bench) {
 fn verify_is_green(bench: &Bench) {
     bench.deployed();
     bench.whole();
-    let report = bench.room.path().join("verify.xml");
+    let report = bench.room.join("verify.xml");
     let run = bench.hactl(&["verify", "--json", "--junit", &report.to_string_lossy()]);
     run.ends(0);
     let document = run.json();
@@ -266,7 +266,7 @@ fn verify_names_what_is_broken(bench: &Bench) {
         "lb2"
     };
     bench.on(holder, "systemctl stop haproxy");
-    let report = bench.room.path().join("broken.xml");
+    let report = bench.room.join("broken.xml");
     bench
         .hactl(&["verify", "--junit", &report.to_string_lossy()])
         .ends(6)

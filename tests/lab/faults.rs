@@ -69,7 +69,8 @@ fn disk_full(bench: &Bench) {
             "No space left",
             "--> site.yml:12:",
             "/srv/full/file",
-            "= help: ",
+            "error: a disk of the host is full",
+            "= help: look with `df -h`",
         ],
     );
     assert_eq!(
@@ -119,8 +120,11 @@ fn own_state_on_a_full_disk(bench: &Bench) {
     );
     let run = scratch.hactl(&["deploy"]);
     bench.on("db1", "umount /var/lib/hactl");
-    run.ends(3)
-        .says(&["db1: ", "No space left", "is the disk full"]);
+    run.ends(3).says(&[
+        "error: db1: cannot take the lock in /var/lib/hactl",
+        "No space left on device",
+        "= help: is the disk full",
+    ]);
     // A change whose handlers cannot be noted is not made.
     let others: Vec<&str> = HOSTS.into_iter().filter(|host| *host != "db1").collect();
     assert_eq!(marked(bench), others, "{}", run.told());
@@ -128,7 +132,7 @@ fn own_state_on_a_full_disk(bench: &Bench) {
 
 /// Holds dpkg's lock under another name for so many seconds.
 const HOLD: &str = "perl -e 'use Fcntl; $0 = \"other-admin\"; open(my $f, \">>\", \"/var/lib/dpkg/lock-frontend\") or die; \
-    fcntl($f, F_SETLK, pack(\"s s l! l! i\", F_WRLCK, 0, 0, 0, 0)) or die \"locked\"; \
+    my $l = pack(\"s s x4 q q i x4\", F_WRLCK, 0, 0, 0, 0); fcntl($f, F_SETLK, $l) or die \"locked\"; \
     open(my $m, \">\", \"/run/lock-held\"); close($m); sleep SECONDS; unlink(\"/run/lock-held\")'";
 
 fn install(scratch: &Scratch, package: &str, more: &str) {
@@ -232,7 +236,11 @@ fn undefined_variable(bench: &Bench) {
     let run = scratch.hactl(&["deploy"]);
     run.ends(3).block(
         "✖ db2: Write the mark  failed",
-        &["adress_of_nobody", "templates/mark.j2:3:", "undefined"],
+        &[
+            "`adress_of_nobody` is not defined",
+            "--> templates/mark.j2:3:40",
+            "in the task at site.yml:7:",
+        ],
     );
     let others: Vec<&str> = HOSTS.into_iter().filter(|host| *host != "db2").collect();
     assert_eq!(marked(bench), others, "{}", run.told());
@@ -243,6 +251,7 @@ fn undefined_variable(bench: &Bench) {
 }
 
 fn mistakes_in_the_project(bench: &Bench) {
+    marked(bench);
     let tasks = |task: &str| {
         format!(
             "

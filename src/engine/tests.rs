@@ -1,0 +1,231 @@
+//! The engine's promises: lookahead gives exactly what one task after the other gives, and what that is agrees with
+//! Ansible.
+
+use super::testing::{Memory, Rig, Told, Wish, random};
+use crate::base::value::Value;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// All passes over one playbook: a plan, a run, a second run.
+fn passes(rig: &Rig, files: &Memory, tags: &[String], one_by_one: bool) -> Vec<Told> {
+    rig.reset();
+    [true, false, false]
+        .into_iter()
+        .map(|check| {
+            let wish = Wish {
+                files: files.clone(),
+                hosts: vec!["here".to_owned()],
+                one_by_one,
+                check,
+                tags: tags.to_vec(),
+            };
+            rig.run(&wish)
+                .unwrap_or_else(|errors| panic!("the playbook loads: {errors:#?}"))
+        })
+        .collect()
+}
+
+/// What differs, for people.
+fn difference(ahead: &Told, plain: &Told) -> String {
+    let mut text = String::new();
+    for (name, left, right) in [
+        (
+            "events",
+            format!("{:#?}", ahead.events),
+            format!("{:#?}", plain.events),
+        ),
+        (
+            "registers",
+            format!("{:#?}", ahead.set),
+            format!("{:#?}", plain.set),
+        ),
+        (
+            "tree",
+            format!("{:#?}", ahead.tree),
+            format!("{:#?}", plain.tree),
+        ),
+        (
+            "ending",
+            format!("{:?} {:?}", ahead.ending, ahead.owed),
+            format!("{:?} {:?}", plain.ending, plain.owed),
+        ),
+    ] {
+        if left != right {
+            let diff = similar::TextDiff::from_lines(&left, &right);
+            text.push_str(&format!(
+                "{name} (- lookahead, + one by one):\n{}\n",
+                diff.unified_diff().context_radius(4)
+            ));
+        }
+    }
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(40), max_shrink_time: 60_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lookahead_equals_one_task_after_the_other((files, tags) in random::playbook()) {
+        let rig = Rig::new();
+        let ahead = passes(&rig, &files, &tags, false);
+        let plain = passes(&rig, &files, &tags, true);
+        for (pass, (ahead, plain)) in ahead.iter().zip(&plain).enumerate() {
+            prop_assert!(ahead == plain, "pass {pass}:\n{}", difference(ahead, plain));
+        }
+    }
+}
+
+/// A case of `tests/data/engine`: what is told of each host, which is what Ansible tells.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    hosts: Vec<String>,
+    #[serde(default)]
+    files: BTreeMap<String, Value>,
+    playbook: Value,
+    /// Handlers that are owed at the end.
+    #[serde(default)]
+    owed: String,
+    /// What no event may hold.
+    hides: Option<String>,
+    #[serde(default)]
+    expected: BTreeMap<String, Vec<String>>,
+}
+
+#[test]
+fn plays_run_as_in_ansible() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/engine");
+    let mut paths: Vec<_> = fs_err::read_dir(folder)
+        .expect("cases")
+        .map(|entry| entry.expect("a case").path())
+        .collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "yml"));
+    paths.sort();
+    assert!(paths.len() >= 12, "the cases are there");
+    let mut wrong = String::new();
+    for path in paths {
+        let text = fs_err::read_to_string(&path).expect("a case");
+        let case: Case = serde_yaml::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut files = Memory::default();
+        for (name, content) in case
+            .files
+            .iter()
+            .chain([(&"site.yml".to_owned(), &case.playbook)])
+        {
+            let bytes = match content {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            files.0.insert(name.into(), bytes.into_bytes());
+        }
+        for one_by_one in [false, true] {
+            let rig = Rig::new();
+            rig.reset();
+            let wish = Wish {
+                files: files.clone(),
+                hosts: case.hosts.clone(),
+                one_by_one,
+                ..Wish::default()
+            };
+            let told = rig
+                .run(&wish)
+                .unwrap_or_else(|errors| panic!("{}: {errors:#?}", path.display()));
+            let owed: String = told.owed.values().cloned().collect();
+            let shown = serde_yaml::to_string(&told.events).expect("YAML");
+            if told.events != case.expected
+                || owed != case.owed
+                || case
+                    .hides
+                    .as_ref()
+                    .is_some_and(|hidden| shown.contains(hidden))
+            {
+                wrong.push_str(&format!(
+                    "--- {} (one by one: {one_by_one}, owed: {owed:?})\n{shown}\n",
+                    path.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn handlers_of_a_failed_run_run_in_the_next() {
+    let site = |fails: bool| {
+        let tasks = serde_json::json!([
+            {"name": "Finds out", "set_fact": {"found": "found"}},
+            {"name": "Own", "copy": {"content": "x", "dest": "{{ dir }}/own"}, "notify": ["Own", "topic"]},
+            {"name": "Role", "include_role": {"name": "r"}},
+            {"name": "Says so", "debug": {"msg": "x"}, "changed_when": fails, "notify": "Told"},
+            {"name": "Breaks", "fail": {"msg": "broken"}, "when": fails},
+        ]);
+        let handlers = serde_json::json!([
+            {"name": "Own", "debug": {"msg": "own {{ found }}"}},
+            {"debug": {"msg": "without a name"}, "listen": "topic"},
+            {"name": "Told", "debug": {"msg": "told"}},
+            {"name": "Never", "debug": {"msg": "never"}},
+        ]);
+        let play = serde_json::json!([{"name": "Play", "hosts": "all", "gather_facts": false, "pre_tasks": [{"name": "Before", "debug": {"msg": "before"}}], "tasks": tasks, "handlers": handlers}]);
+        let mut files = Memory::default();
+        files
+            .0
+            .insert("site.yml".into(), play.to_string().into_bytes());
+        files.0.insert(
+            "roles/r/tasks/main.yml".into(),
+            "- {name: Role, copy: {content: x, dest: '{{ dir }}/role'}, notify: Role}".into(),
+        );
+        files.0.insert(
+            "roles/r/handlers/main.yml".into(),
+            "- {name: Role, debug: {msg: role}}".into(),
+        );
+        files
+    };
+    for one_by_one in [false, true] {
+        let rig = Rig::new();
+        rig.reset();
+        let run = |fails: bool, check: bool| {
+            let wish = Wish {
+                files: site(fails),
+                hosts: vec!["here".to_owned()],
+                one_by_one,
+                check,
+                ..Wish::default()
+            };
+            rig.run(&wish).expect("it loads")
+        };
+        let handlers = |told: &Told| -> Vec<String> {
+            told.events["here"]
+                .iter()
+                .filter(|line| line.contains("(handler)"))
+                .cloned()
+                .collect()
+        };
+        let failed = run(true, false);
+        assert_eq!(
+            (
+                failed.ending[0].len(),
+                handlers(&failed).len(),
+                failed.owed.len()
+            ),
+            (1, 0, 1),
+            "{failed:#?}"
+        );
+        let wished = [
+            "Own: ok (handler): own found",
+            "debug: ok (handler): without a name",
+            "Told: ok (handler): told",
+            "r : Role: ok (handler): role",
+        ];
+        // A plan shows them and leaves them owed.
+        assert_eq!(handlers(&run(false, true)), wished);
+        let second = run(false, false);
+        assert_eq!(
+            (handlers(&second), second.owed.len()),
+            (wished.map(str::to_owned).to_vec(), 0),
+            "{second:#?}"
+        );
+        assert!(handlers(&run(false, false)).is_empty());
+    }
+}
