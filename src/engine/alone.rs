@@ -210,12 +210,11 @@ impl Runner {
                         board.once.insert(key.clone(), Once::Claimed(name.clone()));
                         Some(None)
                     }
-                    Some(Once::Claimed(_)) => None,
                     None if first == Some(&name) => {
                         board.once.insert(key.clone(), Once::Claimed(name.clone()));
                         Some(None)
                     }
-                    None => None,
+                    Some(Once::Claimed(_)) | None => None,
                 }
             })
             .await;

@@ -286,7 +286,8 @@ impl Plan {
     /// Ends the connections, all at once: when a run is over its locks are free.
     async fn part(&self) {
         let mut partings = tokio::task::JoinSet::new();
-        for link in self.shared.links.values().cloned() {
+        for link in self.shared.links.values() {
+            let link = Arc::clone(link);
             partings.spawn(async move {
                 if let Link::Live(connection) = &mut *link.lock().await {
                     connection.shell.close().await;

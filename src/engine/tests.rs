@@ -5,6 +5,7 @@ use super::testing::{Memory, Rig, Told, Wish, random};
 use crate::base::value::Value;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// All passes over one playbook: a plan, a run, a second run.
@@ -53,7 +54,7 @@ fn difference(ahead: &Told, plain: &Told) -> String {
     ] {
         if left != right {
             let diff = similar::TextDiff::from_lines(&left, &right);
-            text.push_str(&format!(
+            let _ = text.write_fmt(format_args!(
                 "{name} (- lookahead, + one by one):\n{}\n",
                 diff.unified_diff().context_radius(4)
             ));
@@ -141,7 +142,7 @@ fn plays_run_as_in_ansible() {
                     .as_ref()
                     .is_some_and(|hidden| shown.contains(hidden))
             {
-                wrong.push_str(&format!(
+                let _ = wrong.write_fmt(format_args!(
                     "--- {} (one by one: {one_by_one}, owed: {owed:?})\n{shown}\n",
                     path.display()
                 ));

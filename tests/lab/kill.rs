@@ -8,6 +8,7 @@ use crate::command::{Run, Running, start};
 use crate::scratch::Scratch;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[Case {
@@ -115,7 +116,7 @@ fn state(bench: &Bench, host: &str) -> (String, BTreeMap<String, String>) {
         find /srv /etc /tmp /var/lib/hactl -name '.hactl.*' -o -path '*hactl*' -name '*.new'; echo ---\n"
         .to_owned();
     for (handler, files) in HANDLERS {
-        script.push_str(&format!(
+        let _ = script.write_fmt(format_args!(
             "echo {handler} $(cat {files} | sha256sum)::$(grep '^{handler} ' log | tail -n 1)\n"
         ));
     }

@@ -12,6 +12,7 @@ use crate::inventory::Inventory;
 use crate::play::Loader;
 use crate::source::Files;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -281,7 +282,7 @@ fn line(event: Event) -> Option<(String, String)> {
         Event::Task(end) => {
             let mut line = end.task;
             if let Some(item) = end.item {
-                line.push_str(&format!(" [{item}]"));
+                let _ = write!(line, " [{item}]");
             }
             let status = match end.status {
                 Status::Ok => "ok",
@@ -292,12 +293,12 @@ fn line(event: Event) -> Option<(String, String)> {
                 Status::Rescued => "rescued",
                 Status::Unknown => "unknown",
             };
-            line.push_str(&format!(": {status}"));
+            let _ = write!(line, ": {status}");
             if end.handler {
                 line.push_str(" (handler)");
             }
             if let Some(said) = end.message.or(end.error.map(|error| error.message)) {
-                line.push_str(&format!(": {said}"));
+                let _ = write!(line, ": {said}");
             }
             Some((end.host, line))
         }
