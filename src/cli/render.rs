@@ -77,7 +77,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             let content = shown(&file.content);
             match &args.output {
                 Some(directory) => {
-                    write(directory, host, path, &content).map_err(|error| vec![error])?
+                    write(directory, host, path, &content).map_err(|error| vec![error])?;
                 }
                 None => {
                     crate::report::out(&format!("==> {host}:{path} <==\n"));

@@ -199,7 +199,7 @@ impl Runner {
             self.tell(Event::Note {
                 host: Some(self.host.name.clone()),
                 text,
-            })
+            });
         };
         let greeting = greet::greet(&mut connection, &self.state_dir(), operator, &say)
             .await

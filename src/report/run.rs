@@ -140,9 +140,9 @@ impl Reporter {
             return;
         }
         if self.options.live {
-            self.all_bars.suspend(|| say_styled(text))
+            self.all_bars.suspend(|| say_styled(text));
         } else {
-            say_styled(text)
+            say_styled(text);
         }
     }
 
