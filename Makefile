@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 HACTL := target/release/hactl
-LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps
+LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help demo demo-down test test-unit test-lab lint deps build bench clean
@@ -28,7 +28,7 @@ demo-down: ## takes the demo's hosts away
 test: deps lint test-unit test-lab ## everything that CI runs
 
 test-unit: ## seconds, once built
-	$(CARGO) test --locked --lib --bins --test cli
+	$(CARGO) test --locked --lib --bins --test cli --test tidy
 
 test-lab: deps ## the real thing: hosts, deploy, breakage
 	$(CARGO) build --locked

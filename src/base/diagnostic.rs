@@ -2,7 +2,7 @@
 //!
 //! All floors return [`Diagnostic`]; only reporters draw it.
 
-use crate::source::Span;
+use super::span::Span;
 use std::fmt;
 
 /// The result type of every floor below the reporters.

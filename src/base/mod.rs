@@ -7,6 +7,7 @@ pub mod exit;
 pub mod mask;
 pub mod python_regex;
 pub mod quote;
+pub mod span;
 pub mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Result};

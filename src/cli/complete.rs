@@ -30,13 +30,20 @@ pub fn completions(args: &CompletionArgs) -> Outcome {
 
 /// Prints or writes the manual.
 pub fn man(_global: &Global, args: &ManArgs) -> Outcome {
-    let failed = |error: std::io::Error| vec![Diagnostic::with_code(exit::FAILED, format!("cannot write the manual: {error}"))];
+    let failed = |error: std::io::Error| {
+        vec![Diagnostic::with_code(
+            exit::FAILED,
+            format!("cannot write the manual: {error}"),
+        )]
+    };
     if let Some(directory) = &args.output {
         fs_err::create_dir_all(directory).map_err(failed)?;
         clap_mangen::generate_to(Cli::command(), directory).map_err(failed)?;
     } else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(failed)?;
+        clap_mangen::Man::new(Cli::command())
+            .render(&mut page)
+            .map_err(failed)?;
         crate::report::out(&String::from_utf8_lossy(&page));
     }
     Ok(exit::DONE)

@@ -73,12 +73,17 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let opened = project::open(global)?;
     let playbook = opened.loader.playbook(&args.playbook.to_string_lossy())?;
     if args.list_tasks {
-        crate::report::out(&super::listing::tasks(&playbook, &args.tags, &args.skip_tags));
+        crate::report::out(&super::listing::tasks(
+            &playbook,
+            &args.tags,
+            &args.skip_tags,
+        ));
         return Ok(exit::DONE);
     }
     let mut extra = opened.extra.clone();
     if args.ask_become_pass {
-        let (name, node) = super::vault::ask_variable("ansible_become_password", "sudo password: ").map_err(|error| vec![error])?;
+        let (name, node) = super::vault::ask_variable("ansible_become_password", "sudo password: ")
+            .map_err(|error| vec![error])?;
         extra.insert(name, node);
     }
     let (events, receiver) = mpsc::unbounded_channel();
@@ -93,22 +98,46 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         one_by_one: args.one_by_one,
         render: false,
         count_processes: args.stats,
-        host_keys: if args.accept_new_host_keys { HostKeys::AcceptNew } else { HostKeys::Strict },
+        host_keys: if args.accept_new_host_keys {
+            HostKeys::AcceptNew
+        } else {
+            HostKeys::Strict
+        },
         loader: opened.loader.clone(),
         decrypt: opened.decrypt.clone(),
-        operator: Operator { name: operator("deploy"), break_lock: args.break_lock },
+        operator: Operator {
+            name: operator("deploy"),
+            break_lock: args.break_lock,
+        },
         state: crate::engine::STATE.to_owned(),
         project: global.project.clone(),
     };
-    let magic = project::magic(global, &opened, args.check, args.diff, &args.tags, &args.skip_tags, args.forks);
-    let start = Start { inventory: &opened.inventory, playbook, limit: global.limit.as_deref(), extra, magic };
+    let magic = project::magic(
+        global,
+        &opened,
+        args.check,
+        args.diff,
+        &args.tags,
+        &args.skip_tags,
+        args.forks,
+    );
+    let start = Start {
+        inventory: &opened.inventory,
+        playbook,
+        limit: global.limit.as_deref(),
+        extra,
+        magic,
+    };
     let plan = Plan::new(start, settings, events)?;
     if args.list_hosts {
         crate::report::out(&super::listing::hosts(&plan.plays()));
         return Ok(exit::DONE);
     }
     if plan.participants().is_empty() {
-        return Err(vec![Diagnostic::new("no host takes part").help("check -i and --limit: hactl inventory graph")]);
+        return Err(vec![
+            Diagnostic::new("no host takes part")
+                .help("check -i and --limit: hactl inventory graph"),
+        ]);
     }
     let options = Options {
         check: args.check,
@@ -127,7 +156,12 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         let ending = plan.run().await;
         (ending, reporter.await)
     });
-    let summary = summary.map_err(|error| vec![Diagnostic::with_code(exit::FAILED, format!("the reporter broke: {error}"))])?;
+    let summary = summary.map_err(|error| {
+        vec![Diagnostic::with_code(
+            exit::FAILED,
+            format!("the reporter broke: {error}"),
+        )]
+    })?;
     summary.finish(&ending);
     if !ending.refused.is_empty() {
         return Ok(exit::REFUSED);
@@ -138,15 +172,30 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     if !ending.unreachable.is_empty() {
         return Ok(exit::UNREACHABLE);
     }
-    Ok(if args.check && args.detailed_exitcode && summary.pending() { exit::PENDING } else { exit::DONE })
+    Ok(
+        if args.check && args.detailed_exitcode && summary.pending() {
+            exit::PENDING
+        } else {
+            exit::DONE
+        },
+    )
 }
 
 /// Who is at work, for locks and history: user, machine, process, time.
 pub fn operator(command: &str) -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map_or_else(|| "?".to_owned(), |user| user.name);
-    let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "?".to_owned());
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| "?".to_owned(), |user| user.name);
+    let machine = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "?".to_owned());
     let since = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC");
-    format!("{user}@{machine}, `hactl {command}`, pid {}, since {since}", std::process::id())
+    format!(
+        "{user}@{machine}, `hactl {command}`, pid {}, since {since}",
+        std::process::id()
+    )
 }
 
 /// The runtime that commands with connections run on.

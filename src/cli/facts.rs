@@ -19,17 +19,30 @@ pub struct Args {
 }
 
 /// Runs the command.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "all commands are called alike"
+)]
 pub fn run(global: &Global, args: Args) -> Outcome {
     let site = fleet::site(global, &args.reach, &args.pattern, &[])?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     let answers = runtime.block_on(async {
         let mut crew = Crew::open(site.targets(), args.reach.forks).await;
-        let work = site.hosts.iter().map(|host| (host.name.clone(), vec![facts_probe()])).collect();
+        let work = site
+            .hosts
+            .iter()
+            .map(|host| (host.name.clone(), vec![facts_probe()]))
+            .collect();
         crew.round(work).await
     });
     let (mut hosts, mut errors) = (Map::new(), Vec::new());
     for (host, answer) in answers {
-        let facts = answer.and_then(|answer| answer.replies.first().map_or_else(|| Err(Diagnostic::new("no answer")), parse_facts));
+        let facts = answer.and_then(|answer| {
+            answer
+                .replies
+                .first()
+                .map_or_else(|| Err(Diagnostic::new("no answer")), parse_facts)
+        });
         match facts {
             Ok(facts) => {
                 hosts.insert(host, Value::Object(facts));
@@ -39,9 +52,18 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     }
     let missing: Map<String, Value> = errors
         .iter()
-        .map(|error| (error.host.clone().unwrap_or_default(), Value::from(error.message.as_str())))
+        .map(|error| {
+            (
+                error.host.clone().unwrap_or_default(),
+                Value::from(error.message.as_str()),
+            )
+        })
         .collect();
     let document = json!({ "schema": "hactl.facts/1", "hosts": hosts, "missing": missing });
     report::out(&format!("{:#}\n", mask_value(&document)));
-    if errors.is_empty() { Ok(exit::DONE) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(exit::DONE)
+    } else {
+        Err(errors)
+    }
 }

@@ -23,10 +23,16 @@ pub struct Reach {
 ///
 /// # Errors
 /// Everything that is wrong with the inventory, or a pattern that means no host.
-pub fn site(global: &Global, reach: &Reach, pattern: &str, names: &[&str]) -> Result<Site, Vec<Diagnostic>> {
+pub fn site(
+    global: &Global,
+    reach: &Reach,
+    pattern: &str,
+    names: &[&str],
+) -> Result<Site, Vec<Diagnostic>> {
     let mut opened = project::open(global)?;
     if reach.ask_become_pass {
-        let (name, node) = super::vault::ask_variable("ansible_become_password", "sudo password: ").map_err(|error| vec![error])?;
+        let (name, node) = super::vault::ask_variable("ansible_become_password", "sudo password: ")
+            .map_err(|error| vec![error])?;
         opened.extra.insert(name, node);
     }
     let hosts = opened
@@ -35,7 +41,8 @@ pub fn site(global: &Global, reach: &Reach, pattern: &str, names: &[&str]) -> Re
         .map_err(|error| vec![error])?;
     if hosts.is_empty() {
         return Err(vec![
-            Diagnostic::new(format!("no host is `{pattern}`")).help("check -i and --limit: hactl inventory graph"),
+            Diagnostic::new(format!("no host is `{pattern}`"))
+                .help("check -i and --limit: hactl inventory graph"),
         ]);
     }
     let project = Project {
@@ -43,7 +50,11 @@ pub fn site(global: &Global, reach: &Reach, pattern: &str, names: &[&str]) -> Re
         inventory: &opened.inventory,
         extra: &opened.extra,
         decrypt: opened.decrypt.clone(),
-        host_keys: if reach.accept_new_host_keys { HostKeys::AcceptNew } else { HostKeys::Strict },
+        host_keys: if reach.accept_new_host_keys {
+            HostKeys::AcceptNew
+        } else {
+            HostKeys::Strict
+        },
     };
     project.load(&hosts, names)
 }

@@ -27,7 +27,11 @@ fn walk(items: &[Item], only: &[String], skip: &[String], text: &mut String) {
             Item::Flush | Item::RoleEnd(_) => continue,
         };
         if selected(tags, only, skip) {
-            let tags = if tags.is_empty() { String::new() } else { format!("  [{}]", tags.join(", ")) };
+            let tags = if tags.is_empty() {
+                String::new()
+            } else {
+                format!("  [{}]", tags.join(", "))
+            };
             let _ = writeln!(text, "  {title}{tags}");
         }
     }

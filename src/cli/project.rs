@@ -52,32 +52,74 @@ pub fn open_in(global: &Global, project: Project) -> Result<Opened, Vec<Diagnost
     let inventory = Inventory::load(&*files, &sources, Path::new(""), &bytes)?;
     let extra = extra(global, &files, &decrypt)?;
     let dyn_files: Arc<dyn Files> = Arc::clone(&files) as Arc<dyn Files>;
-    Ok(Opened { files, loader: Arc::new(Loader::new(dyn_files)), inventory, sources, decrypt, extra })
+    Ok(Opened {
+        files,
+        loader: Arc::new(Loader::new(dyn_files)),
+        inventory,
+        sources,
+        decrypt,
+        extra,
+    })
 }
 
-fn extra(global: &Global, files: &Project, decrypt: &Decrypt) -> Result<HashMap<String, Node>, Vec<Diagnostic>> {
+fn extra(
+    global: &Global,
+    files: &Project,
+    decrypt: &Decrypt,
+) -> Result<HashMap<String, Node>, Vec<Diagnostic>> {
     let mut variables = HashMap::new();
     let one = |error: Diagnostic| vec![error];
     for given in &global.extra_vars {
         let text = given.trim();
         if let Some(path) = text.strip_prefix('@') {
-            let file = files.read(Path::new(path)).ok_or_else(|| one(Diagnostic::new(format!("`-e {given}`: there is no such file"))))?.map_err(one)?;
+            let file = files
+                .read(Path::new(path))
+                .ok_or_else(|| {
+                    one(Diagnostic::new(format!(
+                        "`-e {given}`: there is no such file"
+                    )))
+                })?
+                .map_err(one)?;
             let file = if file.text.starts_with("$ANSIBLE_VAULT;") {
-                Arc::new(SourceFile { path: file.path.clone(), text: decrypt(&file.text).map_err(one)? })
+                Arc::new(SourceFile {
+                    path: file.path.clone(),
+                    text: decrypt(&file.text).map_err(one)?,
+                })
             } else {
                 file
             };
             variables.extend(mapping(&source::parse(&file).map_err(one)?).map_err(one)?);
         } else if text.starts_with('{') || text.contains(": ") {
-            let file = Arc::new(SourceFile { path: "--extra-vars".to_owned(), text: text.to_owned() });
+            let file = Arc::new(SourceFile {
+                path: "--extra-vars".to_owned(),
+                text: text.to_owned(),
+            });
             variables.extend(mapping(&source::parse(&file).map_err(one)?).map_err(one)?);
         } else {
-            let words = shlex::split(text).ok_or_else(|| one(Diagnostic::new(format!("`-e {given}`: unbalanced quotes"))))?;
+            let words = shlex::split(text)
+                .ok_or_else(|| one(Diagnostic::new(format!("`-e {given}`: unbalanced quotes"))))?;
             for word in words {
-                let (key, value) = word.split_once('=').ok_or_else(|| one(Diagnostic::new(format!("`-e {given}`: expected key=value, YAML or @file"))))?;
-                let file = Arc::new(SourceFile { path: "--extra-vars".to_owned(), text: word.clone() });
-                let span = source::Span { file, line: 1, column: key.len() + 2 };
-                variables.insert(key.to_owned(), Node { yaml: Yaml::String(value.to_owned()), span });
+                let (key, value) = word.split_once('=').ok_or_else(|| {
+                    one(Diagnostic::new(format!(
+                        "`-e {given}`: expected key=value, YAML or @file"
+                    )))
+                })?;
+                let file = Arc::new(SourceFile {
+                    path: "--extra-vars".to_owned(),
+                    text: word.clone(),
+                });
+                let span = source::Span {
+                    file,
+                    line: 1,
+                    column: key.len() + 2,
+                };
+                variables.insert(
+                    key.to_owned(),
+                    Node {
+                        yaml: Yaml::String(value.to_owned()),
+                        span,
+                    },
+                );
             }
         }
     }
@@ -86,34 +128,80 @@ fn extra(global: &Global, files: &Project, decrypt: &Decrypt) -> Result<HashMap<
 
 fn mapping(node: &Node) -> Result<Vec<(String, Node)>> {
     match &node.yaml {
-        Yaml::Mapping(entries) => Ok(entries.iter().map(|(key, value)| (key.key_text(), value.clone())).collect()),
+        Yaml::Mapping(entries) => Ok(entries
+            .iter()
+            .map(|(key, value)| (key.key_text(), value.clone()))
+            .collect()),
         Yaml::Null => Ok(Vec::new()),
-        _ => Err(Diagnostic::new(format!("expected variables, found {}", node.kind())).at(&node.span)),
+        _ => Err(
+            Diagnostic::new(format!("expected variables, found {}", node.kind())).at(&node.span),
+        ),
     }
 }
 
 /// Variables that are the same for every task of a run.
-pub fn magic(global: &Global, opened: &Opened, check: bool, diff: bool, tags: &[String], skip_tags: &[String], forks: usize) -> HashMap<String, Value> {
-    let source = opened.sources.first().map(|path| opened.files.on_disk(path)).unwrap_or_default();
+pub fn magic(
+    global: &Global,
+    opened: &Opened,
+    check: bool,
+    diff: bool,
+    tags: &[String],
+    skip_tags: &[String],
+    forks: usize,
+) -> HashMap<String, Value> {
+    let source = opened
+        .sources
+        .first()
+        .map(|path| opened.files.on_disk(path))
+        .unwrap_or_default();
     let (directory, file) = if source.is_dir() {
         (source.clone(), source)
     } else {
-        (source.parent().map(Path::to_path_buf).unwrap_or_default(), source)
+        (
+            source.parent().map(Path::to_path_buf).unwrap_or_default(),
+            source,
+        )
     };
-    let version: Map<String, Value> =
-        [("full", "2.19.14"), ("string", "2.19.14")].into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).chain([("major", 2), ("minor", 19), ("revision", 14)].into_iter().map(|(key, value)| (key.to_owned(), Value::from(value)))).collect();
-    let run_tags = if tags.is_empty() { vec!["all".to_owned()] } else { tags.to_vec() };
+    let version: Map<String, Value> = [("full", "2.19.14"), ("string", "2.19.14")]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), Value::from(value)))
+        .chain(
+            [("major", 2), ("minor", 19), ("revision", 14)]
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), Value::from(value))),
+        )
+        .collect();
+    let run_tags = if tags.is_empty() {
+        vec!["all".to_owned()]
+    } else {
+        tags.to_vec()
+    };
     HashMap::from([
         ("ansible_check_mode".to_owned(), Value::Bool(check)),
         ("ansible_diff_mode".to_owned(), Value::Bool(diff)),
         ("ansible_version".to_owned(), Value::Object(version)),
         ("ansible_forks".to_owned(), Value::from(forks)),
-        ("ansible_limit".to_owned(), Value::from(global.limit.clone().unwrap_or_default())),
+        (
+            "ansible_limit".to_owned(),
+            Value::from(global.limit.clone().unwrap_or_default()),
+        ),
         ("ansible_run_tags".to_owned(), Value::from(run_tags)),
-        ("ansible_skip_tags".to_owned(), Value::from(skip_tags.to_vec())),
+        (
+            "ansible_skip_tags".to_owned(),
+            Value::from(skip_tags.to_vec()),
+        ),
         ("ansible_verbosity".to_owned(), Value::from(global.verbose)),
-        ("inventory_dir".to_owned(), Value::from(directory.display().to_string())),
-        ("inventory_file".to_owned(), Value::from(file.display().to_string())),
-        ("hactl_version".to_owned(), Value::from(env!("CARGO_PKG_VERSION"))),
+        (
+            "inventory_dir".to_owned(),
+            Value::from(directory.display().to_string()),
+        ),
+        (
+            "inventory_file".to_owned(),
+            Value::from(file.display().to_string()),
+        ),
+        (
+            "hactl_version".to_owned(),
+            Value::from(env!("CARGO_PKG_VERSION")),
+        ),
     ])
 }

@@ -55,19 +55,30 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             .map(|(host, files)| {
                 let files = files.iter().map(|(path, file)| {
                     let content = String::from_utf8_lossy(&shown(&file.content)).into_owned();
-                    (path.clone(), serde_json::json!({ "content": content, "mode": file.mode }))
+                    (
+                        path.clone(),
+                        serde_json::json!({ "content": content, "mode": file.mode }),
+                    )
                 });
-                (host.clone(), files.collect::<serde_json::Map<_, _>>().into())
+                (
+                    host.clone(),
+                    files.collect::<serde_json::Map<_, _>>().into(),
+                )
             })
             .collect();
-        crate::report::out(&format!("{}\n", serde_json::json!({ "schema": "hactl.render/1", "hosts": hosts })));
+        crate::report::out(&format!(
+            "{}\n",
+            serde_json::json!({ "schema": "hactl.render/1", "hosts": hosts })
+        ));
         return Ok(exit::DONE);
     }
     for (host, files) in &files {
         for (path, file) in files {
             let content = shown(&file.content);
             match &args.output {
-                Some(directory) => write(directory, host, path, &content).map_err(|error| vec![error])?,
+                Some(directory) => {
+                    write(directory, host, path, &content).map_err(|error| vec![error])?
+                }
                 None => {
                     crate::report::out(&format!("==> {host}:{path} <==\n"));
                     crate::report::out(&String::from_utf8_lossy(&content));
@@ -84,14 +95,28 @@ pub fn run(global: &Global, args: Args) -> Outcome {
 }
 
 fn write(directory: &Path, host: &str, path: &str, content: &[u8]) -> Result<(), Diagnostic> {
-    let failed = |error: std::io::Error| Diagnostic::with_code(exit::FAILED, format!("cannot write below `{}`: {error}", directory.display()));
+    let failed = |error: std::io::Error| {
+        Diagnostic::with_code(
+            exit::FAILED,
+            format!("cannot write below `{}`: {error}", directory.display()),
+        )
+    };
     // A path of a host stays below the folder, whatever it holds.
-    let below: PathBuf = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    let below: PathBuf = Path::new(path)
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect();
     let target = directory.join(host).join(below);
     if let Some(parent) = target.parent() {
         fs_err::create_dir_all(parent).map_err(failed)?;
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&target).map_err(failed)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&target)
+        .map_err(failed)?;
     file.write_all(content).map_err(failed)
 }
 
@@ -99,7 +124,12 @@ fn write(directory: &Path, host: &str, path: &str, content: &[u8]) -> Result<(),
 ///
 /// # Errors
 /// Everything that is wrong with the playbook or the inventory, and templates that fail.
-pub fn files(global: &Global, opened: &project::Opened, playbook: &Path, limit: Option<&str>) -> Result<Files, Vec<Diagnostic>> {
+pub fn files(
+    global: &Global,
+    opened: &project::Opened,
+    playbook: &Path,
+    limit: Option<&str>,
+) -> Result<Files, Vec<Diagnostic>> {
     let playbook = opened.loader.playbook(&playbook.to_string_lossy())?;
     let (events, mut receiver) = mpsc::unbounded_channel();
     let settings = Settings {
@@ -116,12 +146,21 @@ pub fn files(global: &Global, opened: &project::Opened, playbook: &Path, limit: 
         host_keys: HostKeys::Strict,
         loader: opened.loader.clone(),
         decrypt: opened.decrypt.clone(),
-        operator: Operator { name: String::new(), break_lock: false },
+        operator: Operator {
+            name: String::new(),
+            break_lock: false,
+        },
         state: crate::engine::STATE.to_owned(),
         project: global.project.clone(),
     };
     let magic = project::magic(global, opened, true, true, &[], &[], 1);
-    let start = Start { inventory: &opened.inventory, playbook, limit, extra: opened.extra.clone(), magic };
+    let start = Start {
+        inventory: &opened.inventory,
+        playbook,
+        limit,
+        extra: opened.extra.clone(),
+        magic,
+    };
     let plan = Plan::new(start, settings, events)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(plan.run());
@@ -129,17 +168,29 @@ pub fn files(global: &Global, opened: &project::Opened, playbook: &Path, limit: 
     let mut errors = Vec::new();
     while let Ok(event) = receiver.try_recv() {
         match event {
-            Event::File { host, path, content, mode } => {
+            Event::File {
+                host,
+                path,
+                content,
+                mode,
+            } => {
                 let content = match String::from_utf8(content) {
                     Ok(text) => text.replace(UNKNOWN, "<known after apply>").into_bytes(),
                     Err(error) => error.into_bytes(),
                 };
-                files.entry(host).or_default().insert(path.replace(UNKNOWN, "<known after apply>"), File { content, mode });
+                files.entry(host).or_default().insert(
+                    path.replace(UNKNOWN, "<known after apply>"),
+                    File { content, mode },
+                );
             }
             Event::Task(end) if end.status == Status::Failed => errors.extend(end.error),
             Event::HostLost { error, .. } => errors.push(error),
             _ => {}
         }
     }
-    if errors.is_empty() { Ok(files) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(files)
+    } else {
+        Err(errors)
+    }
 }

@@ -33,6 +33,10 @@ pub struct Args {
 }
 
 /// Runs the command.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "all commands are called alike"
+)]
 pub fn run(global: &Global, args: Args) -> Outcome {
     let site = fleet::site(global, &args.reach, &args.pattern, &[])?;
     let script = match args.command.as_slice() {
@@ -47,17 +51,30 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         .iter()
         .map(|host| {
             let mut target = host.target.clone();
-            let said = host.variables.get("ansible_become").and_then(to_bool).unwrap_or(false);
+            let said = host
+                .variables
+                .get("ansible_become")
+                .and_then(to_bool)
+                .unwrap_or(false);
             // Only root can become somebody else.
             target.r#become = said || args.r#become || args.user.is_some();
             target
         })
         .collect();
-    let width = site.hosts.iter().map(|host| host.name.len()).max().unwrap_or_default();
+    let width = site
+        .hosts
+        .iter()
+        .map(|host| host.name.len())
+        .max()
+        .unwrap_or_default();
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     let answers = runtime.block_on(async {
         let mut crew = Crew::open(targets, args.reach.forks).await;
-        let work = site.hosts.iter().map(|host| (host.name.clone(), vec![request.clone()])).collect();
+        let work = site
+            .hosts
+            .iter()
+            .map(|host| (host.name.clone(), vec![request.clone()]))
+            .collect();
         crew.round_telling(work, |host, answer| {
             if !global.json {
                 show(host, width, answer);
@@ -88,13 +105,15 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         report::out(&format!("{:#}\n", mask_value(&document)));
     }
     report::diagnostics(&errors);
-    Ok(if failed || errors.iter().any(|error| error.code != exit::UNREACHABLE) {
-        exit::FAILED
-    } else if errors.is_empty() {
-        exit::DONE
-    } else {
-        exit::UNREACHABLE
-    })
+    Ok(
+        if failed || errors.iter().any(|error| error.code != exit::UNREACHABLE) {
+            exit::FAILED
+        } else if errors.is_empty() {
+            exit::DONE
+        } else {
+            exit::UNREACHABLE
+        },
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one command")]
@@ -104,7 +123,13 @@ fn seconds(reply: &Reply) -> f64 {
 
 /// A host's output, each line with its name before it.
 fn show(host: &str, width: usize, answer: &Result<Answer>) {
-    let Some(reply) = answer.as_ref().ok().and_then(|answer| answer.replies.first()) else { return };
+    let Some(reply) = answer
+        .as_ref()
+        .ok()
+        .and_then(|answer| answer.replies.first())
+    else {
+        return;
+    };
     for line in reply.out().lines() {
         report::out(&format!("{host:<width$} | {}\n", for_terminal(&mask(line))));
     }
@@ -112,7 +137,11 @@ fn show(host: &str, width: usize, answer: &Result<Answer>) {
         report::say(&format!("{host:<width$} ! {line}"));
     }
     if reply.code != 0 {
-        let why = if reply.code == 124 { "ended: its time was up".to_owned() } else { format!("exit code {}", reply.code) };
+        let why = if reply.code == 124 {
+            "ended: its time was up".to_owned()
+        } else {
+            format!("exit code {}", reply.code)
+        };
         report::say(&format!("{host:<width$} ✖ {why}"));
     }
 }

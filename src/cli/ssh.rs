@@ -28,17 +28,29 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     };
     let site = fleet::site(global, &reach, &args.host, &[])?;
     let [host] = site.hosts.as_slice() else {
-        return Err(vec![Diagnostic::new(format!("`{}` means {} hosts, expected one", args.host, site.hosts.len()))]);
+        return Err(vec![Diagnostic::new(format!(
+            "`{}` means {} hosts, expected one",
+            args.host,
+            site.hosts.len()
+        ))]);
     };
     let mut words = argv(&host.target);
     words.extend(args.arguments);
     if args.print {
-        crate::report::out(&format!("{}\n", crate::base::quote::sh_join(words.iter().map(String::as_str))));
+        crate::report::out(&format!(
+            "{}\n",
+            crate::base::quote::sh_join(words.iter().map(String::as_str))
+        ));
         return Ok(exit::DONE);
     }
-    let (program, rest) = words.split_first().ok_or_else(|| vec![Diagnostic::new("no command")])?;
+    let (program, rest) = words
+        .split_first()
+        .ok_or_else(|| vec![Diagnostic::new("no command")])?;
     let error = Command::new(program).args(rest).exec();
-    Err(vec![Diagnostic::with_code(exit::FAILED, format!("cannot start `{program}`: {error}")).on(&host.name)])
+    Err(vec![
+        Diagnostic::with_code(exit::FAILED, format!("cannot start `{program}`: {error}"))
+            .on(&host.name),
+    ])
 }
 
 /// The ssh command line that enters a host.
@@ -85,7 +97,19 @@ mod tests {
             ..Target::default()
         };
         let words = [
-            "ssh", "-o", "ProxyCommand hactl lab connect %h %p", "-p", "2222", "-l", "ops", "-i", "/k/id", "-J", "gate", "--", "192.0.2.7",
+            "ssh",
+            "-o",
+            "ProxyCommand hactl lab connect %h %p",
+            "-p",
+            "2222",
+            "-l",
+            "ops",
+            "-i",
+            "/k/id",
+            "-J",
+            "gate",
+            "--",
+            "192.0.2.7",
         ];
         assert_eq!(argv(&target), words);
     }

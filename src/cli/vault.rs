@@ -361,9 +361,26 @@ fn about(path: &Path, error: Diagnostic) -> Diagnostic {
 /// Asks for a value without echo, as an extra variable (`--ask-become-pass`).
 pub fn ask_variable(name: &str, prompt: &'static str) -> Result<(String, crate::source::Node)> {
     use crate::source::{Node, SourceFile, Span, Yaml};
-    let secret = Passwords::new([Source::Prompt { text: prompt, confirm: false }]).first()?;
+    let secret = Passwords::new([Source::Prompt {
+        text: prompt,
+        confirm: false,
+    }])
+    .first()?;
     crate::base::mask::register(secret.expose());
-    let file = std::sync::Arc::new(SourceFile { path: "(prompt)".to_owned(), text: String::new() });
-    let span = Span { file, line: 1, column: 1 };
-    Ok((name.to_owned(), Node { yaml: Yaml::Unsafe(secret.expose().to_owned()), span }))
+    let file = std::sync::Arc::new(SourceFile {
+        path: "(prompt)".to_owned(),
+        text: String::new(),
+    });
+    let span = Span {
+        file,
+        line: 1,
+        column: 1,
+    };
+    Ok((
+        name.to_owned(),
+        Node {
+            yaml: Yaml::Unsafe(secret.expose().to_owned()),
+            span,
+        },
+    ))
 }

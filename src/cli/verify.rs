@@ -5,6 +5,7 @@ use crate::base::Diagnostic;
 use crate::ops::crew::Crew;
 use crate::ops::verify::{self, Findings, Status, Wishes};
 use crate::report::{self, verify as reporter};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,8 +47,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     }
     if global.limit.is_some() {
         return Err(vec![
-            Diagnostic::new("`verify` looks at the whole service, and --limit would hide parts of it")
-                .help("use --only with a check or a component"),
+            Diagnostic::new(
+                "`verify` looks at the whole service, and --limit would hide parts of it",
+            )
+            .help("use --only with a check or a component"),
         ]);
     }
     let site = fleet::site(global, &args.reach, "all", &verify::variables())?;
@@ -90,20 +93,25 @@ fn tell(findings: &Findings) {
     ids.dedup();
     let shown = ids.iter().take(3).copied().collect::<Vec<_>>().join(", ");
     let more = if ids.len() > 3 { ", …" } else { "" };
-    report::say(&format!("waiting: {} checks do not hold yet ({shown}{more})", ids.len()));
+    report::say(&format!(
+        "waiting: {} checks do not hold yet ({shown}{more})",
+        ids.len()
+    ));
 }
 
 fn list(wishes: &Wishes) -> String {
-    verify::COMPONENTS
+    let mut text = String::new();
+    for check in verify::COMPONENTS
         .iter()
         .flat_map(|component| component.checks())
-        .filter(|check| wishes.wants(check))
-        .map(|check| {
+    {
+        if wishes.wants(check) {
             let severity = match check.severity {
                 verify::Severity::Fail => "fault",
                 verify::Severity::Warn => "warning",
             };
-            format!("{:<36} {severity:<8} {}\n", check.id, check.what)
-        })
-        .collect()
+            let _ = writeln!(text, "{:<36} {severity:<8} {}", check.id, check.what);
+        }
+    }
+    text
 }

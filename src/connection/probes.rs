@@ -338,7 +338,7 @@ impl Files {
             Content::None => {}
             Content::Digest => seen.sha256 = self.digests.get(&probe.path).cloned(),
             Content::UnlessDigest(digest) if self.same.contains(&probe.path) => {
-                seen.sha256 = Some(digest.clone())
+                seen.sha256 = Some(digest.clone());
             }
             Content::UnlessDigest(digest) => {
                 if let Some(content) = self.contents.get(&probe.path).filter(|_| readable) {
@@ -503,13 +503,14 @@ mod tests {
         ];
         let (requests, decoder) = compile(&probes);
         assert_eq!(requests.len(), 4, "files, packages, passwd, run");
-        let mut shell = super::super::ssh::local("here", None).await.expect("sh");
+        let mut shell = super::super::ssh::local("here", None).expect("sh");
         let items: Vec<_> = requests
             .iter()
             .map(|request| Item {
                 request,
                 chained: false,
                 holds_lock: false,
+                looks: true,
             })
             .collect();
         let replies = shell.batch(&items).await.expect("answered");

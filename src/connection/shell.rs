@@ -181,50 +181,66 @@ impl Shell {
         let mut replies = Vec::with_capacity(count);
         let mut began = Instant::now();
         while replies.len() < count {
-            let reply = tokio::time::timeout(SILENCE, self.reply(replies.len()))
+            let more = tokio::time::timeout(SILENCE, self.replies(replies.len()))
                 .await
                 .map_err(|_| {
                     std::io::Error::other(format!("no answer for {} s", SILENCE.as_secs()))
                 })??;
             let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             began = Instant::now();
-            replies.push(Reply {
+            replies.extend(more.into_iter().map(|reply| Reply {
                 milliseconds,
                 ..reply
-            });
+            }));
         }
         Ok(replies)
     }
 
-    async fn reply(&mut self, expected: usize) -> std::io::Result<Reply> {
-        let head = loop {
+    /// The next reply, or the next ones that come together.
+    async fn replies(&mut self, expected: usize) -> std::io::Result<Vec<Reply>> {
+        let mut heads = Vec::new();
+        loop {
             let mut line = Vec::new();
             if self.output.read_until(b'\n', &mut line).await? == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
             self.statistics.bytes_down += line.len() as u64;
+            let line = String::from_utf8_lossy(&line);
             // A login banner may come first; after that only frames of this run are taken.
-            if let Some(head) = wire::head(&self.nonce, &String::from_utf8_lossy(&line)) {
-                break head;
+            let Some(head) = wire::head(&self.nonce, &line) else {
+                if !heads.is_empty() && wire::end_of_heads(&self.nonce, &line) {
+                    break;
+                }
+                continue;
+            };
+            let due = expected + heads.len();
+            if head.index != due {
+                return Err(std::io::Error::other(format!(
+                    "reply {} came where {due} was due",
+                    head.index
+                )));
             }
-        };
-        if head.index != expected {
-            return Err(std::io::Error::other(format!(
-                "reply {} came where {expected} was due",
-                head.index
-            )));
+            let more = head.more;
+            heads.push(head);
+            if !more {
+                break;
+            }
         }
-        let mut stdout = vec![0; head.out];
-        self.output.read_exact(&mut stdout).await?;
-        let mut stderr = vec![0; head.err];
-        self.output.read_exact(&mut stderr).await?;
-        self.statistics.bytes_down += (head.out + head.err) as u64;
-        Ok(Reply {
-            code: head.code,
-            stdout,
-            stderr,
-            milliseconds: 0,
-        })
+        let mut replies = Vec::with_capacity(heads.len());
+        for head in heads {
+            let mut stdout = vec![0; head.out];
+            self.output.read_exact(&mut stdout).await?;
+            let mut stderr = vec![0; head.err];
+            self.output.read_exact(&mut stderr).await?;
+            self.statistics.bytes_down += (head.out + head.err) as u64;
+            replies.push(Reply {
+                code: head.code,
+                stdout,
+                stderr,
+                milliseconds: 0,
+            });
+        }
+        Ok(replies)
     }
 
     fn lost(&self, why: &str) -> Diagnostic {
@@ -254,15 +270,13 @@ mod tests {
     use super::*;
     use crate::modules::Request;
 
-    async fn local() -> Shell {
-        super::super::ssh::local("here", None)
-            .await
-            .expect("a local sh")
+    fn local() -> Shell {
+        super::super::ssh::local("here", None).expect("a local sh")
     }
 
     #[tokio::test]
     async fn replies_are_framed_whatever_they_hold() {
-        let mut shell = local().await;
+        let mut shell = local();
         let all: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         let requests = [
             Request::sh("cat").stdin(all.clone()),
@@ -279,30 +293,42 @@ mod tests {
                 ..Request::sh("echo \"$X\"; pwd")
             },
         ];
-        let items: Vec<_> = requests
-            .iter()
-            .map(|request| Item {
-                request,
-                chained: false,
-                holds_lock: false,
-            })
-            .collect();
-        let replies = shell.batch(&items).await.expect("answered");
-        assert_eq!(replies[0].stdout, all);
-        assert_eq!(
-            (replies[1].code, &*replies[1].out(), &*replies[1].err()),
-            (7, "out\n", "err\n")
-        );
-        assert_eq!(replies[2].out(), "hactl 0 0 0 0\n");
-        assert_eq!(replies[3].code, 2);
-        assert_eq!(replies[4].code, 124);
-        assert_eq!(replies[5].out(), "a'b $c\n/\n");
-        assert_eq!(shell.statistics.round_trips, 1);
+        // One by one, all together, and mixed.
+        for (round, looks) in [
+            [false; 6],
+            [true; 6],
+            [false, true, true, false, false, true],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let items: Vec<_> = requests
+                .iter()
+                .zip(looks)
+                .map(|(request, looks)| Item {
+                    request,
+                    chained: false,
+                    holds_lock: false,
+                    looks,
+                })
+                .collect();
+            let replies = shell.batch(&items).await.expect("answered");
+            assert_eq!(replies[0].stdout, all);
+            assert_eq!(
+                (replies[1].code, &*replies[1].out(), &*replies[1].err()),
+                (7, "out\n", "err\n")
+            );
+            assert_eq!(replies[2].out(), "hactl 0 0 0 0\n");
+            assert_eq!(replies[3].code, 2);
+            assert_eq!(replies[4].code, 124);
+            assert_eq!(replies[5].out(), "a'b $c\n/\n");
+            assert_eq!(shell.statistics.round_trips, round as u64 + 1);
+        }
     }
 
     #[tokio::test]
     async fn steps_after_a_failed_one_are_not_run() {
-        let mut shell = local().await;
+        let mut shell = local();
         let requests = [
             Request::sh("true"),
             Request::sh("exit 3"),
@@ -312,7 +338,12 @@ mod tests {
         let items: Vec<_> = requests
             .iter()
             .zip([false, true, true, false])
-            .map(|(request, chained)| Item { request, chained, holds_lock: false })
+            .map(|(request, chained)| Item {
+                request,
+                chained,
+                holds_lock: false,
+                looks: false,
+            })
             .collect();
         let codes: Vec<_> = shell
             .batch(&items)
@@ -337,6 +368,7 @@ mod tests {
                     request: &request,
                     chained: false,
                     holds_lock: false,
+                    looks: false,
                 }],
             );
         for cut in [text.len() - 2, text.len() - 10, text.len() - 30] {

@@ -25,7 +25,7 @@ impl Connection {
     pub async fn open(target: &Target) -> Result<Self> {
         let started = std::time::Instant::now();
         let shell = if target.local {
-            local(&target.host, None).await?
+            local(&target.host, None)?
         } else {
             remote(target).await?
         };
@@ -37,7 +37,7 @@ impl Connection {
 }
 
 /// A shell on this machine.
-pub(super) async fn local(host: &str, directory: Option<&std::path::Path>) -> Result<Shell> {
+pub(super) fn local(host: &str, directory: Option<&std::path::Path>) -> Result<Shell> {
     let error = |error: std::io::Error| {
         Diagnostic::with_code(exit::UNREACHABLE, format!("cannot start `sh`: {error}")).on(host)
     };

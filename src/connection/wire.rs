@@ -2,7 +2,8 @@
 //!
 //! A batch is one compound command: the shell runs nothing of it before all of it has arrived, so a connection that
 //! breaks halfway changes nothing. Each reply is a line `NONCE index code stdout-length stderr-length` and then
-//! exactly so many bytes. Input travels as base64 in a here-document; secrets are therefore never in an argument list.
+//! exactly so many bytes. Replies of items that only look come together: all their lines, marked with ` +`, a line
+//! `NONCE =`, and then the bytes of all. Input travels as base64 in a here-document; secrets are therefore never in an argument list.
 
 use crate::base::quote::sh;
 use crate::modules::Request;
@@ -19,6 +20,9 @@ pub struct Item<'a> {
     pub chained: bool,
     /// Keeps descriptor 9, the run's lock, open: only for the request that takes the lock.
     pub holds_lock: bool,
+    /// Looks and changes nothing: its reply may come together with those of its neighbours, which saves two processes
+    /// on the host for each of them.
+    pub looks: bool,
 }
 
 /// The reply code of an item that was not run because the one before it failed.
@@ -41,7 +45,12 @@ pub fn prelude(nonce: &str, lock: Option<&str>) -> String {
          PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n\
          hactl_n={nonce}; hactl_c=0; hactl_t=$(mktemp -d /run/hactl.XXXXXXXX 2>/dev/null || mktemp -d) || exit 97\n\
          trap 'rm -rf \"$hactl_t\"' EXIT; trap 'exit 129' HUP INT TERM PIPE\n\
-         F() {{ printf '%s %s %s %s %s\\n' \"$hactl_n\" \"$1\" \"$hactl_c\" $(stat -c %s \"$hactl_t/o\" \"$hactl_t/e\"); cat \"$hactl_t/o\" \"$hactl_t/e\"; }}\n\
+         F() {{ if [ -s \"$hactl_t/o\" ] || [ -s \"$hactl_t/e\" ]; then\n\
+         printf '%s %s %s %s %s\\n' \"$hactl_n\" \"$1\" \"$hactl_c\" $(stat -c %s \"$hactl_t/o\" \"$hactl_t/e\"); cat \"$hactl_t/o\" \"$hactl_t/e\"\n\
+         else printf '%s %s %s 0 0\\n' \"$hactl_n\" \"$1\" \"$hactl_c\"; fi; }}\n\
+         G() {{ set -- $(cd \"$hactl_t\" && stat -c %s $hactl_f); for hactl_i in $hactl_g; do\n\
+         printf '%s %s %s %s %s +\\n' \"$hactl_n\" \"${{hactl_i%:*}}\" \"${{hactl_i#*:}}\" \"$1\" \"$2\"; shift 2; done\n\
+         printf '%s =\\n' \"$hactl_n\"; (cd \"$hactl_t\" && exec cat $hactl_f); hactl_f=; hactl_g=; }}\n\
          S() {{ printf '%s %s {NOT_RUN} 0 0\\n' \"$hactl_n\" \"$1\"; }}\n"
     );
     text + &lock
@@ -64,14 +73,35 @@ pub fn encode(nonce: &str, login: &str, items: &[Item<'_>]) -> String {
         };
         let body = command(item.request, login);
         let close = if item.holds_lock { "" } else { "exec 9>&-; " };
-        let run = format!("( {close}{body} ) <{input} >\"$hactl_t/o\" 2>\"$hactl_t/e\"; hactl_c=$?; F {index}");
+        if item.looks {
+            // Noted now, told at once with those that follow.
+            let told = if items.get(index + 1).is_some_and(|next| next.looks) {
+                ""
+            } else {
+                "; G"
+            };
+            let _ = writeln!(
+                text,
+                "( {close}{body} ) <{input} >\"$hactl_t/o{index}\" 2>\"$hactl_t/e{index}\"; hactl_c=$?; \
+                 hactl_f=\"$hactl_f o{index} e{index}\"; hactl_g=\"$hactl_g {index}:$hactl_c\"{told}"
+            );
+            continue;
+        }
+        let run = format!(
+            "( {close}{body} ) <{input} >\"$hactl_t/o\" 2>\"$hactl_t/e\"; hactl_c=$?; F {index}"
+        );
         if item.chained && index > 0 {
-            let _ = writeln!(text, "if [ \"$hactl_c\" = 0 ]; then {run}; else S {index}; fi");
+            let _ = writeln!(
+                text,
+                "if [ \"$hactl_c\" = 0 ]; then {run}; else S {index}; fi"
+            );
         } else {
             let _ = writeln!(text, "{run}");
         }
     }
-    let _ = writeln!(text, "rm -f \"$hactl_t/i\"");
+    if items.iter().any(|item| !item.request.stdin.is_empty()) {
+        text.push_str("rm -f \"$hactl_t/i\"\n");
+    }
     text.push_str("}\n");
     text
 }
@@ -125,6 +155,8 @@ pub struct Head {
     pub out: usize,
     /// Bytes of standard error that follow these.
     pub err: usize,
+    /// More heads follow, and then the bytes of all of them in the same order.
+    pub more: bool,
 }
 
 /// Reads a head. `None` when the line is not one of this run (a banner, a lecture).
@@ -136,8 +168,19 @@ pub fn head(nonce: &str, line: &str) -> Option<Head> {
         code: fields.next()?.parse().ok()?,
         out: fields.next()?.parse().ok()?,
         err: fields.next()?.parse().ok()?,
+        more: false,
     };
-    fields.next().is_none().then_some(head)
+    match fields.next() {
+        None => Some(head),
+        Some("+") if fields.next().is_none() => Some(Head { more: true, ..head }),
+        Some(_) => None,
+    }
+}
+
+/// Whether a line ends the heads of replies that come together.
+pub fn end_of_heads(nonce: &str, line: &str) -> bool {
+    line.strip_prefix(nonce)
+        .is_some_and(|rest| rest.trim_end() == " =")
 }
 
 #[cfg(test)]
@@ -153,7 +196,8 @@ mod tests {
                 index: 3,
                 code: 0,
                 out: 12,
-                err: 0
+                err: 0,
+                more: false,
             })
         );
         for line in [
@@ -161,6 +205,8 @@ mod tests {
             "abd 3 0 12 0",
             "abc 3 0 12",
             "abc 3 0 12 0 9",
+            "abc 3 0 12 0 + 9",
+            "abc =",
             "abc x 0 1 1",
             "abcdef 3 0 12 0",
         ] {
@@ -177,8 +223,8 @@ mod tests {
         #[test]
         fn a_script_cannot_leave_its_quotes(script in "[ -~\\n]{0,60}") {
             let request = Request::sh(script);
-            let text = encode("NONCE", "root", &[Item { request: &request, chained: false, holds_lock: false }]);
-            let line = text.strip_prefix("{\n").and_then(|t| t.strip_suffix("rm -f \"$hactl_t/i\"\n}\n")).expect("framed");
+            let text = encode("NONCE", "root", &[Item { request: &request, chained: false, holds_lock: false, looks: false }]);
+            let line = text.strip_prefix("{\n").and_then(|t| t.strip_suffix("}\n")).expect("framed");
             let words = shlex::split(line).expect("balanced quotes");
             let eval = words.iter().position(|word| word == "eval").expect("an eval");
             prop_assert_eq!(&words[eval + 1], &request.script);

@@ -11,7 +11,10 @@ use crate::template::{self, Context};
 #[derive(Debug, Clone)]
 pub enum Local {
     /// Says something; its text, and the value that `register` keeps.
-    Debug { message: String, result: Map<String, Value> },
+    Debug {
+        message: String,
+        result: Map<String, Value>,
+    },
     /// Sets variables.
     SetFact(Map<String, Value>),
     /// Adds variables from files: raw, still templates.
@@ -19,7 +22,10 @@ pub enum Local {
     /// An assertion held.
     Held { message: Option<String> },
     /// `fail`, or an assertion that did not hold.
-    Failed { message: String, result: Map<String, Value> },
+    Failed {
+        message: String,
+        result: Map<String, Value>,
+    },
     /// `pause`.
     Pause { seconds: f64 },
     /// `meta`.
@@ -28,7 +34,16 @@ pub enum Local {
     Group { name: String },
 }
 
-const NAMES: &[&str] = &["debug", "set_fact", "include_vars", "assert", "fail", "pause", "meta", "group_by"];
+const NAMES: &[&str] = &[
+    "debug",
+    "set_fact",
+    "include_vars",
+    "assert",
+    "fail",
+    "pause",
+    "meta",
+    "group_by",
+];
 
 /// Whether the engine does this itself.
 pub fn is_local(module: &str) -> bool {
@@ -53,8 +68,16 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
             let mut facts = Map::new();
             for (name, node) in &task.action.args {
                 if name != "cacheable" {
-                    let value = template::value(node, context).map_err(|error| error.at(&node.span))?;
-                    facts.insert(name.clone(), if has_unknown(&value) { unknown() } else { value });
+                    let value =
+                        template::value(node, context).map_err(|error| error.at(&node.span))?;
+                    facts.insert(
+                        name.clone(),
+                        if has_unknown(&value) {
+                            unknown()
+                        } else {
+                            value
+                        },
+                    );
                 }
             }
             if let Some(node) = &task.action.template
@@ -67,15 +90,23 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
         "include_vars" => return include_vars(task, context, settings),
         "assert" => return assert(task, context),
         "fail" => {
-            let message = rendered(task, "msg", context)?.map_or_else(|| "Failed as requested from task".to_owned(), |m| to_text(&m));
+            let message = rendered(task, "msg", context)?.map_or_else(
+                || "Failed as requested from task".to_owned(),
+                |m| to_text(&m),
+            );
             if message.contains(UNKNOWN) {
                 return Ok(None);
             }
-            Local::Failed { message, result: Map::new() }
+            Local::Failed {
+                message,
+                result: Map::new(),
+            }
         }
         "pause" => {
             let of = |name: &str| -> Result<f64> {
-                Ok(rendered(task, name, context)?.and_then(|value| to_text(&value).parse().ok()).unwrap_or(0.0))
+                Ok(rendered(task, name, context)?
+                    .and_then(|value| to_text(&value).parse().ok())
+                    .unwrap_or(0.0))
             };
             let seconds = of("seconds")? + 60.0 * of("minutes")?;
             if seconds <= 0.0 {
@@ -91,8 +122,14 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
             };
             Local::Meta(what.trim().to_owned())
         }
-        "group_by" => Local::Group { name: rendered(task, "key", context)?.map(|key| to_text(&key)).unwrap_or_default() },
-        other => return Err(Diagnostic::new(format!("there is no action `{other}`")).at(&task.span)),
+        "group_by" => Local::Group {
+            name: rendered(task, "key", context)?
+                .map(|key| to_text(&key))
+                .unwrap_or_default(),
+        },
+        other => {
+            return Err(Diagnostic::new(format!("there is no action `{other}`")).at(&task.span));
+        }
     }))
 }
 
@@ -105,7 +142,10 @@ fn debug(task: &Task, context: &Context) -> Result<Option<Local>> {
         if has_unknown(&value) {
             return Ok(None);
         }
-        let shown = format!("{name} = {}", serde_json::to_string_pretty(&value).unwrap_or_default());
+        let shown = format!(
+            "{name} = {}",
+            serde_json::to_string_pretty(&value).unwrap_or_default()
+        );
         result.insert(name, value);
         shown
     } else {
@@ -124,7 +164,9 @@ fn debug(task: &Task, context: &Context) -> Result<Option<Local>> {
 }
 
 fn assert(task: &Task, context: &Context) -> Result<Option<Local>> {
-    let that = task.arg("that").ok_or_else(|| Diagnostic::new("`assert` needs `that`").at(&task.span))?;
+    let that = task
+        .arg("that")
+        .ok_or_else(|| Diagnostic::new("`assert` needs `that`").at(&task.span))?;
     let single;
     let conditions = match &that.yaml {
         Yaml::Sequence(items) => items.as_slice(),
@@ -140,7 +182,8 @@ fn assert(task: &Task, context: &Context) -> Result<Option<Local>> {
         })
     };
     for condition in conditions {
-        let holds = template::condition(condition, context).map_err(|error| error.at(&condition.span))?;
+        let holds =
+            template::condition(condition, context).map_err(|error| error.at(&condition.span))?;
         if has_unknown(&holds) {
             return Ok(None);
         }
@@ -157,12 +200,16 @@ fn assert(task: &Task, context: &Context) -> Result<Option<Local>> {
             return Ok(Some(Local::Failed { message, result }));
         }
     }
-    Ok(Some(Local::Held { message: text(rendered(task, "success_msg", context)?) }))
+    Ok(Some(Local::Held {
+        message: text(rendered(task, "success_msg", context)?),
+    }))
 }
 
 fn include_vars(task: &Task, context: &Context, settings: &Settings) -> Result<Option<Local>> {
     let single = match (&task.action.free_form, task.arg("file")) {
-        (Some(node), _) | (None, Some(node)) => Some((template::value(node, context)?, node.span.clone())),
+        (Some(node), _) | (None, Some(node)) => {
+            Some((template::value(node, context)?, node.span.clone()))
+        }
         (None, None) => None,
     };
     let mut variables = Vec::new();
@@ -171,7 +218,11 @@ fn include_vars(task: &Task, context: &Context, settings: &Settings) -> Result<O
             return Ok(None);
         }
         let name = to_text(&value);
-        variables.extend(settings.vars_file(task, &name).map_err(|error| error.at(&span))?);
+        variables.extend(
+            settings
+                .vars_file(task, &name)
+                .map_err(|error| error.at(&span))?,
+        );
     } else if let Some(directory) = rendered(task, "dir", context)? {
         if has_unknown(&directory) {
             return Ok(None);
@@ -184,9 +235,23 @@ fn include_vars(task: &Task, context: &Context, settings: &Settings) -> Result<O
         let span = task.span.clone();
         let entries = variables
             .into_iter()
-            .map(|(key, node): (String, Node)| (Node { yaml: Yaml::String(key), span: node.span.clone() }, node))
+            .map(|(key, node): (String, Node)| {
+                (
+                    Node {
+                        yaml: Yaml::String(key),
+                        span: node.span.clone(),
+                    },
+                    node,
+                )
+            })
             .collect();
-        variables = vec![(to_text(&name), Node { yaml: Yaml::Mapping(entries), span })];
+        variables = vec![(
+            to_text(&name),
+            Node {
+                yaml: Yaml::Mapping(entries),
+                span,
+            },
+        )];
     }
     Ok(Some(Local::IncludeVars(variables)))
 }

@@ -22,7 +22,12 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 impl Runner {
-    fn walker<'a>(&self, play: &'a PlayRun, shared: &'a super::run::Shared, host: &'a Arc<super::state::HostState>) -> Walk<'a> {
+    fn walker<'a>(
+        &self,
+        play: &'a PlayRun,
+        shared: &'a super::run::Shared,
+        host: &'a Arc<super::state::HostState>,
+    ) -> Walk<'a> {
         Walk {
             settings: &shared.settings,
             play,
@@ -35,7 +40,12 @@ impl Runner {
     }
 
     /// An include whose turn it is.
-    pub(super) fn include(&mut self, play: &PlayRun, include: &Arc<Include>, cursor: Cursor) -> Result<Option<Cursor>> {
+    pub(super) fn include(
+        &mut self,
+        play: &PlayRun,
+        include: &Arc<Include>,
+        cursor: Cursor,
+    ) -> Result<Option<Cursor>> {
         let shared = Arc::clone(&self.shared);
         let host = Arc::clone(&self.host);
         let mut walk = self.walker(play, &shared, &host);
@@ -43,13 +53,26 @@ impl Runner {
         let found = walk.found_handlers;
         self.add_handlers(found);
         let task = Arc::new(super::window::include_as_task(include));
-        let scope = self.walker(play, &shared, &host).scope(&cursor, &include.keywords.vars, include.role.as_ref());
+        let scope = self.walker(play, &shared, &host).scope(
+            &cursor,
+            &include.keywords.vars,
+            include.role.as_ref(),
+        );
         let work = match resolved {
             Ok(Some(next)) => return Ok(Some(next)),
-            Ok(None) => Work::Unknown { why: "whether or what is included".to_owned() },
+            Ok(None) => Work::Unknown {
+                why: "whether or what is included".to_owned(),
+            },
             Err(error) => Work::Fail(error.at(&include.span)),
         };
-        let unit = Unit { task, scope, label: None, item: None, keywords: unit::Rendered::default(), work };
+        let unit = Unit {
+            task,
+            scope,
+            label: None,
+            item: None,
+            keywords: unit::Rendered::default(),
+            work,
+        };
         if self.local(play, &unit, None) == Flow::Failed {
             return self.unwind(cursor).map(Some);
         }
@@ -59,10 +82,19 @@ impl Runner {
     }
 
     /// A task that stands alone. `None`: the play ends here for this host.
-    pub(super) async fn alone(&mut self, play: &PlayRun, task: &Arc<Task>, cursor: Cursor) -> Result<Option<Cursor>> {
+    pub(super) async fn alone(
+        &mut self,
+        play: &PlayRun,
+        task: &Arc<Task>,
+        cursor: Cursor,
+    ) -> Result<Option<Cursor>> {
         let shared = Arc::clone(&self.shared);
         let host = Arc::clone(&self.host);
-        let scope = self.walker(play, &shared, &host).scope(&cursor, &task.keywords.vars, task.role.as_ref());
+        let scope = self.walker(play, &shared, &host).scope(
+            &cursor,
+            &task.keywords.vars,
+            task.role.as_ref(),
+        );
         let context = shared.settings.context(&scope, task);
         let mut next = cursor.clone();
         next.advance();
@@ -71,18 +103,33 @@ impl Runner {
         if let Some(key) = &once
             && let Some(flow) = self.somebody_else(key, task).await
         {
-            return if flow == Flow::Failed { self.unwind(cursor).map(Some) } else { Ok(Some(next)) };
+            return if flow == Flow::Failed {
+                self.unwind(cursor).map(Some)
+            } else {
+                Ok(Some(next))
+            };
         }
         let items = self.walker(play, &shared, &host).items(task, &scope);
         let mut flow = Flow::Go;
         let mut end = None;
         let rescuable = Self::rescued(&cursor);
-        let count = if let Items::Many(items) = &items { items.len() } else { 1 };
+        let count = if let Items::Many(items) = &items {
+            items.len()
+        } else {
+            1
+        };
         for index in 0..count {
             let (unit, last) = match &items {
-                Items::Single => (unit::prepare(task, scope.clone(), None, &shared.settings), None),
+                Items::Single => (
+                    unit::prepare(task, scope.clone(), None, &shared.settings),
+                    None,
+                ),
                 Items::Whole(unit) => ((**unit).clone(), None),
-                Items::Many(items) => (self.walker(play, &shared, &host).item(task, &scope, items, index), Some(index + 1 == count)),
+                Items::Many(items) => (
+                    self.walker(play, &shared, &host)
+                        .item(task, &scope, items, index),
+                    Some(index + 1 == count),
+                ),
             };
             self.state.rescuable = rescuable;
             if let Work::Local(Local::Meta(what)) = &unit.work {
@@ -101,7 +148,10 @@ impl Runner {
         match end.as_deref() {
             Some("end_play") => {
                 let index = play.layers.index;
-                self.shared.globals.coordinator.post(|board| board.plays[index].ended = true);
+                self.shared
+                    .globals
+                    .coordinator
+                    .post(|board| board.plays[index].ended = true);
                 return Ok(None);
             }
             Some("end_host" | "end_batch") => return Ok(None),
@@ -121,9 +171,16 @@ impl Runner {
         let index = play.layers.index;
         let batch = {
             let board = self.shared.globals.coordinator.board();
-            board.plays[index].batches.iter().position(|batch| batch.contains(&self.host.name)).unwrap_or(0)
+            board.plays[index]
+                .batches
+                .iter()
+                .position(|batch| batch.contains(&self.host.name))
+                .unwrap_or(0)
         };
-        let place = format!("{}:{}:{}", task.span.file.path, task.span.line, task.span.column);
+        let place = format!(
+            "{}:{}:{}",
+            task.span.file.path, task.span.line, task.span.column
+        );
         let count = self.state.once.entry(place.clone()).or_default();
         *count += 1;
         (index, format!("{batch} {count} {place}"))
@@ -139,9 +196,16 @@ impl Runner {
             .wait(|board| {
                 let place = &board.plays[key.0];
                 let batch = place.batches.iter().find(|batch| batch.contains(&name));
-                let first = batch.into_iter().flatten().find(|host| !board.lost.contains(*host) && !place.done.contains(*host));
+                let first = batch
+                    .into_iter()
+                    .flatten()
+                    .find(|host| !board.lost.contains(*host) && !place.done.contains(*host));
                 match board.once.get(key) {
-                    Some(Once::Done { failed, result, facts }) => Some(Some((*failed, result.clone(), facts.clone()))),
+                    Some(Once::Done {
+                        failed,
+                        result,
+                        facts,
+                    }) => Some(Some((*failed, result.clone(), facts.clone()))),
                     Some(Once::Claimed(by)) if *by != name && board.lost.contains(by) => {
                         board.once.insert(key.clone(), Once::Claimed(name.clone()));
                         Some(None)
@@ -160,7 +224,13 @@ impl Runner {
         }
         self.host.data_mut().set.extend(facts);
         if failed {
-            self.state.failure = Some(Diagnostic::with_code(exit::FAILED, "the task that runs once failed on another host").at(&task.span));
+            self.state.failure = Some(
+                Diagnostic::with_code(
+                    exit::FAILED,
+                    "the task that runs once failed on another host",
+                )
+                .at(&task.span),
+            );
         }
         Some(if failed { Flow::Failed } else { Flow::Go })
     }
@@ -168,15 +238,31 @@ impl Runner {
     fn post_once(&self, key: (usize, String), task: &Arc<Task>, flow: Flow) {
         let data = self.host.data();
         let register = task.keywords.register.as_ref();
-        let result = register.and_then(|name| data.set.get(name).cloned()).unwrap_or(Value::Null);
+        let result = register
+            .and_then(|name| data.set.get(name).cloned())
+            .unwrap_or(Value::Null);
         // Facts that it set hold for all hosts of the batch.
         let mut facts = HashMap::new();
         if task.action.module == "set_fact" {
-            let named = |(name, _): &(String, _)| data.set.get(name).cloned().map(|value| (name.clone(), value));
+            let named = |(name, _): &(String, _)| {
+                data.set
+                    .get(name)
+                    .cloned()
+                    .map(|value| (name.clone(), value))
+            };
             facts.extend(task.action.args.iter().filter_map(named));
         }
         drop(data);
-        self.shared.globals.coordinator.post(|board| board.once.insert(key, Once::Done { failed: flow == Flow::Failed, result, facts }));
+        self.shared.globals.coordinator.post(|board| {
+            board.once.insert(
+                key,
+                Once::Done {
+                    failed: flow == Flow::Failed,
+                    result,
+                    facts,
+                },
+            )
+        });
     }
 
     /// Runs one unit to its end, trying again while `until` does not hold.
@@ -186,7 +272,9 @@ impl Runner {
         {
             tokio::time::sleep(Duration::from_secs_f64(*seconds)).await;
         }
-        let Work::Remote(_) = &unit.work else { return Ok(self.local(play, &unit, last)) };
+        let Work::Remote(_) = &unit.work else {
+            return Ok(self.local(play, &unit, last));
+        };
         let link = match self.link_for(&unit).await {
             Ok(link) => link,
             Err(error) => {
@@ -194,15 +282,24 @@ impl Runner {
                 return Ok(self.commit(play, &unit, settled, Vec::new(), last, 0));
             }
         };
-        self.tell(Event::Working { host: self.host.name.clone(), task: unit.task.title() });
+        self.tell(Event::Working {
+            host: self.host.name.clone(),
+            task: unit.task.title(),
+        });
         let context = self.shared.settings.context(&unit.scope, &unit.task);
         let keywords = &unit.task.keywords;
         let retrying = !keywords.until.is_empty() || keywords.retries.is_some();
         let mut left = 0;
         if retrying {
             // A number of tries is small.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
-            let tries = unit::number(keywords.retries.as_ref(), 3.0, &context).unwrap_or(3.0).max(0.0) as u64;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a small positive number"
+            )]
+            let tries = unit::number(keywords.retries.as_ref(), 3.0, &context)
+                .unwrap_or(3.0)
+                .max(0.0) as u64;
             left = tries;
         }
         let delay = unit::number(keywords.delay.as_ref(), 5.0, &context).unwrap_or(5.0);
@@ -221,24 +318,51 @@ impl Runner {
                 None => unit.scope.settled(),
             };
             let holds = if keywords.until.is_empty() {
-                Ok(if settled.error.is_none() { Verdict::Holds } else { Verdict::False("the task succeeds".to_owned()) })
+                Ok(if settled.error.is_none() {
+                    Verdict::Holds
+                } else {
+                    Verdict::False("the task succeeds".to_owned())
+                })
             } else {
-                conditions(&keywords.until, &self.shared.settings.context(&scope, &unit.task))
+                conditions(
+                    &keywords.until,
+                    &self.shared.settings.context(&scope, &unit.task),
+                )
             };
             match holds {
-                Ok(Verdict::Holds | Verdict::Unknown(_)) => return Ok(self.commit(play, &unit, settled, diffs, last, milliseconds)),
+                Ok(Verdict::Holds | Verdict::Unknown(_)) => {
+                    return Ok(self.commit(play, &unit, settled, diffs, last, milliseconds));
+                }
                 Ok(Verdict::False(_)) if left > 0 => {
-                    self.tell(Event::Retry { host: self.host.name.clone(), task: unit.task.title(), left });
+                    self.tell(Event::Retry {
+                        host: self.host.name.clone(),
+                        task: unit.task.title(),
+                        left,
+                    });
                     left -= 1;
                     tokio::time::sleep(Duration::from_secs_f64(delay.max(0.0))).await;
                 }
                 Ok(Verdict::False(condition)) => {
-                    let mut error = settled.error.clone().unwrap_or_else(|| Diagnostic::with_code(exit::FAILED, "the awaited state did not come"));
-                    error.notes.insert(0, format!("`until: {condition}` did not hold in {attempts} tries"));
+                    let mut error = settled.error.clone().unwrap_or_else(|| {
+                        Diagnostic::with_code(exit::FAILED, "the awaited state did not come")
+                    });
+                    error.notes.insert(
+                        0,
+                        format!("`until: {condition}` did not hold in {attempts} tries"),
+                    );
                     let mut outcome = settled.result.as_object().cloned().unwrap_or_default();
                     // Ansible counts the tries after the first one here.
                     outcome.insert("attempts".to_owned(), Value::from(attempts - 1));
-                    let failed = super::settle::settle(&Unit { task: without_judgement(&unit.task), ..unit.clone() }, outcome, settled.changed, Some(error), &self.shared.settings);
+                    let failed = super::settle::settle(
+                        &Unit {
+                            task: without_judgement(&unit.task),
+                            ..unit.clone()
+                        },
+                        outcome,
+                        settled.changed,
+                        Some(error),
+                        &self.shared.settings,
+                    );
                     return Ok(self.commit(play, &unit, failed, diffs, last, milliseconds));
                 }
                 Err(error) => {
@@ -250,19 +374,41 @@ impl Runner {
     }
 
     /// Looks, decides and applies, one after the other.
-    async fn attempt(&mut self, play: &PlayRun, unit: &Unit, link: &Arc<Mutex<Link>>) -> Result<(Settled, Vec<Diff>, u64)> {
+    async fn attempt(
+        &mut self,
+        play: &PlayRun,
+        unit: &Unit,
+        link: &Arc<Mutex<Link>>,
+    ) -> Result<(Settled, Vec<Diff>, u64)> {
         let Work::Remote(remote) = &unit.work else {
             return Ok((self.unknown(unit, "its work"), Vec::new(), 0));
         };
         let lost = |error: Diagnostic| error.on(&self.host.name);
         let seen = if remote.reads {
-            let request = remote.certain.as_ref().and_then(|change| change.requests.first()).cloned();
-            let probes: Vec<_> = request.map(crate::modules::Probe::Run).into_iter().collect();
-            link.lock().await.exchange(&[], &probes).await.map_err(lost)?.1
+            let request = remote
+                .certain
+                .as_ref()
+                .and_then(|change| change.requests.first())
+                .cloned();
+            let probes: Vec<_> = request
+                .map(crate::modules::Probe::Run)
+                .into_iter()
+                .collect();
+            link.lock()
+                .await
+                .exchange(&[], &probes)
+                .await
+                .map_err(lost)?
+                .1
         } else if remote.probes.is_empty() {
             Vec::new()
         } else {
-            link.lock().await.exchange(&[], &remote.probes).await.map_err(lost)?.1
+            link.lock()
+                .await
+                .exchange(&[], &remote.probes)
+                .await
+                .map_err(lost)?
+                .1
         };
         match self.decide(remote, unit, &seen) {
             Decided::Settled(settled, diffs) => {
@@ -270,18 +416,55 @@ impl Runner {
                 Ok((settled, diffs, 0))
             }
             Decided::Due(change) => {
-                let due = Due { unit: Box::new(unit.clone()), change, last: None, after: Cursor::default(), before: Cursor::default() };
+                let due = Due {
+                    unit: Box::new(unit.clone()),
+                    change,
+                    last: None,
+                    after: Cursor::default(),
+                    before: Cursor::default(),
+                };
                 let owed = self.handler_names(unit);
                 if !owed.is_empty() {
                     // After what was to be crossed out before, which may be the same handlers.
                     let notes = std::mem::take(&mut self.state.bookkeeping);
-                    let notes = notes.into_iter().chain([super::greet::owe(&self.state_dir(), &play.play.name, &owed)]);
-                    let notes: Vec<Apply> = notes.map(|request| Apply { request, chained: false }).collect();
-                    self.link.lock().await.exchange(&notes, &[]).await.map_err(lost)?;
+                    let notes = notes.into_iter().chain([super::greet::owe(
+                        &self.state_dir(),
+                        &play.play.name,
+                        &owed,
+                    )]);
+                    let notes: Vec<Apply> = notes
+                        .map(|request| Apply {
+                            request,
+                            chained: false,
+                        })
+                        .collect();
+                    self.link
+                        .lock()
+                        .await
+                        .exchange(&notes, &[])
+                        .await
+                        .map_err(lost)?;
                 }
-                let applies: Vec<Apply> = due.change.requests.iter().enumerate().map(|(index, request)| Apply { request: request.clone(), chained: index > 0 }).collect();
-                let (replies, _) = link.lock().await.exchange(&applies, &[]).await.map_err(lost)?;
-                let ran: Vec<_> = replies.into_iter().take_while(|reply| reply.code >= 0).collect();
+                let applies: Vec<Apply> = due
+                    .change
+                    .requests
+                    .iter()
+                    .enumerate()
+                    .map(|(index, request)| Apply {
+                        request: request.clone(),
+                        chained: index > 0,
+                    })
+                    .collect();
+                let (replies, _) = link
+                    .lock()
+                    .await
+                    .exchange(&applies, &[])
+                    .await
+                    .map_err(lost)?;
+                let ran: Vec<_> = replies
+                    .into_iter()
+                    .take_while(|reply| reply.code >= 0)
+                    .collect();
                 let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
                 let outcome = remote.module.finish(&remote.args, &due.change, &ran);
                 let settled = self.settled(unit, outcome, true);
@@ -293,17 +476,30 @@ impl Runner {
 
     /// The connection that a unit runs over: its own host's, or that of `delegate_to`.
     async fn link_for(&self, unit: &Unit) -> Result<Arc<Mutex<Link>>> {
-        let Some(name) = &unit.keywords.delegate_to else { return Ok(Arc::clone(&self.link)) };
-        let name = if matches!(name.as_str(), "127.0.0.1" | "::1") { "localhost" } else { name.as_str() };
+        let Some(name) = &unit.keywords.delegate_to else {
+            return Ok(Arc::clone(&self.link));
+        };
+        let name = if matches!(name.as_str(), "127.0.0.1" | "::1") {
+            "localhost"
+        } else {
+            name.as_str()
+        };
         if *name == self.host.name {
             return Ok(Arc::clone(&self.link));
         }
         let link = self.shared.links.get(name).cloned().ok_or_else(|| {
-            Diagnostic::with_code(exit::FAILED, format!("`delegate_to: {name}` names no host of the inventory"))
+            Diagnostic::with_code(
+                exit::FAILED,
+                format!("`delegate_to: {name}` names no host of the inventory"),
+            )
         })?;
         let mut guard = link.lock().await;
         if matches!(*guard, Link::Down) {
-            let local = Target { host: name.to_owned(), local: true, ..Target::default() };
+            let local = Target {
+                host: name.to_owned(),
+                local: true,
+                ..Target::default()
+            };
             let target = self.shared.targets.get(name).unwrap_or(&local);
             *guard = Link::Live(Box::new(Connection::open(target).await?));
         }

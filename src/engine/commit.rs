@@ -1,6 +1,7 @@
 //! Makes a settled result count: events, registers, facts, notifications.
 
 use super::action::{self, Local};
+use super::cursor::{Cursor, Step};
 use super::event::{Event, Status, TaskEnd};
 use super::greet;
 use super::notify;
@@ -9,11 +10,10 @@ use super::runner::{Due, Flow, Runner};
 use super::settle::{Settled, loop_result, settle};
 use super::unit::{Remote, Unit, Work};
 use super::window::skipped;
-use super::cursor::{Cursor, Step};
-use std::collections::BTreeSet;
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit};
-use crate::modules::{Change, Decision, Diff, Reply, Seen};
+use crate::modules::{Change, DISK_FULL, DISK_FULL_HELP, Decision, Diff, Reply, Seen};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a module's looking came to.
@@ -29,13 +29,25 @@ impl Runner {
     pub(super) fn decide(&self, remote: &Remote, unit: &Unit, seen: &[Seen]) -> Decided {
         let settings = &self.shared.settings;
         let asked = !remote.probes.is_empty() || remote.reads;
-        if settings.offline && asked && (remote.reads || remote.probes.iter().any(|probe| matches!(probe, crate::modules::Probe::Run(_)))) {
-            return Decided::Settled(self.unknown(unit, "what a command says on the host"), Vec::new());
+        if settings.offline
+            && asked
+            && (remote.reads
+                || remote
+                    .probes
+                    .iter()
+                    .any(|probe| matches!(probe, crate::modules::Probe::Run(_))))
+        {
+            return Decided::Settled(
+                self.unknown(unit, "what a command says on the host"),
+                Vec::new(),
+            );
         }
         if remote.reads
             && let (Some(change), Some(Seen::Reply(reply))) = (&remote.certain, seen.first())
         {
-            let outcome = remote.module.finish(&remote.args, change, std::slice::from_ref(reply));
+            let outcome = remote
+                .module
+                .finish(&remote.args, change, std::slice::from_ref(reply));
             return Decided::Settled(self.settled(unit, outcome, false), Vec::new());
         }
         let decision = match &remote.certain {
@@ -43,7 +55,9 @@ impl Runner {
             None => remote.module.diff(&remote.args, seen),
         };
         match decision {
-            Ok(Decision::Same(outcome)) => Decided::Settled(self.settled(unit, Ok(outcome), false), Vec::new()),
+            Ok(Decision::Same(outcome)) => {
+                Decided::Settled(self.settled(unit, Ok(outcome), false), Vec::new())
+            }
             Ok(Decision::Change(change)) if unit.keywords.check => {
                 let settled = self.settled(unit, Ok(change.outcome), true);
                 Decided::Settled(settled, change.diffs)
@@ -54,44 +68,90 @@ impl Runner {
     }
 
     /// Judges a module's answer.
-    pub(super) fn settled(&self, unit: &Unit, outcome: Result<Map<String, Value>>, changed: bool) -> Settled {
+    pub(super) fn settled(
+        &self,
+        unit: &Unit,
+        outcome: Result<Map<String, Value>>,
+        changed: bool,
+    ) -> Settled {
         let kept = outcome.and_then(|mut outcome| {
             if let Work::Remote(remote) = &unit.work
                 && unit.task.action.module == "fetch"
             {
-                super::fetch::keep(&mut outcome, &remote.args, &self.host.name, &self.shared.settings.project)?;
+                super::fetch::keep(
+                    &mut outcome,
+                    &remote.args,
+                    &self.host.name,
+                    &self.shared.settings.project,
+                )?;
             }
             Ok(outcome)
         });
         let (outcome, error) = match kept {
             Ok(outcome) => (outcome, None),
-            Err(error) => (Map::new(), Some(Diagnostic { code: exit::FAILED, ..error })),
+            Err(error) => (
+                Map::new(),
+                Some(Diagnostic {
+                    code: exit::FAILED,
+                    ..error
+                }),
+            ),
         };
         settle(unit, outcome, changed, error, &self.shared.settings)
     }
 
     pub(super) fn unknown(&self, unit: &Unit, why: &str) -> Settled {
         if !self.shared.settings.check && !self.shared.settings.offline {
-            let error = Diagnostic::with_code(exit::FAILED, format!("{why} is not known")).at(&unit.task.span);
+            let error = Diagnostic::with_code(exit::FAILED, format!("{why} is not known"))
+                .at(&unit.task.span);
             return settle(unit, Map::new(), false, Some(error), &self.shared.settings);
         }
-        Settled { status: Status::Unknown, result: unknown(), changed: false, error: Some(Diagnostic::new(format!("depends on {why}"))) }
+        Settled {
+            status: Status::Unknown,
+            result: unknown(),
+            changed: false,
+            error: Some(Diagnostic::new(format!("depends on {why}"))),
+        }
     }
 
     /// The end of a change: reads the replies, judges, commits.
-    pub(super) fn changed(&mut self, play: &PlayRun, due: &Due, replies: &[Reply], owing: usize) -> Flow {
-        let Work::Remote(remote) = &due.unit.work else { return Flow::Go };
+    pub(super) fn changed(
+        &mut self,
+        play: &PlayRun,
+        due: &Due,
+        replies: &[Reply],
+        owing: usize,
+    ) -> Flow {
+        let Work::Remote(remote) = &due.unit.work else {
+            return Flow::Go;
+        };
         if let Some(failed) = replies[..owing].iter().find(|reply| reply.code != 0) {
-            let error = Diagnostic::with_code(exit::FAILED, "cannot note the handlers that this change owes").note(failed.err().trim().to_owned());
+            let error = Diagnostic::with_code(
+                exit::FAILED,
+                "cannot note the handlers that this change owes",
+            )
+            .note(failed.err().trim().to_owned());
             let settled = self.settled(&due.unit, Err(error), false);
             return self.commit(play, &due.unit, settled, Vec::new(), due.last, 0);
         }
-        let ran: Vec<Reply> = replies[owing..].iter().take(due.change.requests.len()).take_while(|reply| reply.code >= 0).cloned().collect();
+        let ran: Vec<Reply> = replies[owing..]
+            .iter()
+            .take(due.change.requests.len())
+            .take_while(|reply| reply.code >= 0)
+            .cloned()
+            .collect();
         let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
         let outcome = remote.module.finish(&remote.args, &due.change, &ran);
         let settled = self.settled(&due.unit, outcome, true);
         self.cross_out(play, &due.unit, &settled);
-        self.commit(play, &due.unit, settled, due.change.diffs.clone(), due.last, milliseconds)
+        self.commit(
+            play,
+            &due.unit,
+            settled,
+            due.change.diffs.clone(),
+            due.last,
+            milliseconds,
+        )
     }
 
     /// Crosses out the handlers that a change would have owed, when it turned out to be none.
@@ -99,20 +159,49 @@ impl Runner {
         if settled.changed {
             return;
         }
-        let still: Vec<String> = self.handler_names(unit).into_iter().filter(|name| !self.is_notified(name) && !self.state.owed.contains(name)).collect();
+        let still: Vec<String> = self
+            .handler_names(unit)
+            .into_iter()
+            .filter(|name| !self.is_notified(name) && !self.state.owed.contains(name))
+            .collect();
         if !still.is_empty() {
-            self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &still));
+            self.state
+                .bookkeeping
+                .push(greet::settle(&self.state_dir(), &play.play.name, &still));
         }
     }
 
     fn is_notified(&self, name: &str) -> bool {
-        self.state.notified.iter().any(|index| notify::key(&self.state.handlers[*index].0) == name)
+        self.state
+            .notified
+            .iter()
+            .any(|index| notify::key(&self.state.handlers[*index].0) == name)
     }
 
     /// Makes a result count.
-    pub(super) fn commit(&mut self, play: &PlayRun, unit: &Unit, settled: Settled, diffs: Vec<Diff>, last: Option<bool>, milliseconds: u64) -> Flow {
-        if let Some(facts) = settled.result.get("ansible_facts").and_then(Value::as_object) {
-            let known: Vec<(String, Value)> = facts.iter().map(|(name, value)| (name.trim_start_matches("ansible_").to_owned(), value.clone())).collect();
+    pub(super) fn commit(
+        &mut self,
+        play: &PlayRun,
+        unit: &Unit,
+        settled: Settled,
+        diffs: Vec<Diff>,
+        last: Option<bool>,
+        milliseconds: u64,
+    ) -> Flow {
+        if let Some(facts) = settled
+            .result
+            .get("ansible_facts")
+            .and_then(Value::as_object)
+        {
+            let known: Vec<(String, Value)> = facts
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        name.trim_start_matches("ansible_").to_owned(),
+                        value.clone(),
+                    )
+                })
+                .collect();
             self.host.data_mut().facts.extend(known);
         }
         if settled.changed {
@@ -122,9 +211,23 @@ impl Runner {
         if !failed {
             self.recall(unit);
         }
-        let error = settled.error.clone().map(|error| error.on(&self.host.name).at(&unit.task.span));
-        let status = if failed && self.state.rescuable { Status::Rescued } else { settled.status };
-        self.show(play, unit, &Settled { status, ..settled.clone() }, diffs, error.clone(), milliseconds);
+        let error = settled.error.clone().map(|error| self.placed(unit, error));
+        let status = if failed && self.state.rescuable {
+            Status::Rescued
+        } else {
+            settled.status
+        };
+        self.show(
+            play,
+            unit,
+            &Settled {
+                status,
+                ..settled.clone()
+            },
+            diffs,
+            error.clone(),
+            milliseconds,
+        );
         let register = unit.task.keywords.register.as_ref();
         match last {
             None => {
@@ -132,7 +235,10 @@ impl Runner {
                     self.fail(unit, &settled.result, error);
                 }
                 if let Some(name) = register {
-                    self.host.data_mut().set.insert(name.clone(), settled.result);
+                    self.host
+                        .data_mut()
+                        .set
+                        .insert(name.clone(), settled.result);
                 }
                 if failed {
                     return Flow::Failed;
@@ -161,19 +267,49 @@ impl Runner {
         Flow::Go
     }
 
+    /// An error with its host, its place, and the task's place when that is another file.
+    fn placed(&self, unit: &Unit, error: Diagnostic) -> Diagnostic {
+        let span = &unit.task.span;
+        let error = match &error.at {
+            Some(at) if at.file.path != span.file.path => {
+                error.note(format!("in the task at {span}"))
+            }
+            _ => error,
+        };
+        let full = error.help.is_none() && error.notes.iter().any(|note| note.contains(DISK_FULL));
+        let error = if full {
+            error.help(DISK_FULL_HELP)
+        } else {
+            error
+        };
+        error.on(&self.host.name).at(span)
+    }
+
     fn fail(&mut self, unit: &Unit, result: &Value, error: Option<Diagnostic>) {
         let mut data = self.host.data_mut();
-        data.set.insert("ansible_failed_result".to_owned(), result.clone());
+        data.set
+            .insert("ansible_failed_result".to_owned(), result.clone());
         let name = unit.task.name.as_deref().unwrap_or(unit.task.action.module);
         let task = serde_json::json!({"name": name, "action": unit.task.action.module});
         data.set.insert("ansible_failed_task".to_owned(), task);
         drop(data);
         self.state.failure = error;
-        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
-        let fatal = super::unit::flag(unit.task.keywords.any_errors_fatal.as_ref(), false, &context).unwrap_or(false);
+        let context = self
+            .shared
+            .settings
+            .context(&unit.scope.settled(), &unit.task);
+        let fatal = super::unit::flag(
+            unit.task.keywords.any_errors_fatal.as_ref(),
+            false,
+            &context,
+        )
+        .unwrap_or(false);
         if fatal && let Some(play) = unit.scope.play.as_ref() {
             let index = play.index;
-            self.shared.globals.coordinator.post(|board| board.plays[index].stop = Some("any_errors_fatal".to_owned()));
+            self.shared
+                .globals
+                .coordinator
+                .post(|board| board.plays[index].stop = Some("any_errors_fatal".to_owned()));
         }
     }
 
@@ -185,25 +321,54 @@ impl Runner {
         }
     }
 
-    pub(super) fn show(&self, play: &PlayRun, unit: &Unit, settled: &Settled, diffs: Vec<Diff>, error: Option<Diagnostic>, milliseconds: u64) {
+    pub(super) fn show(
+        &self,
+        play: &PlayRun,
+        unit: &Unit,
+        settled: &Settled,
+        diffs: Vec<Diff>,
+        error: Option<Diagnostic>,
+        milliseconds: u64,
+    ) {
         let hidden = unit.keywords.no_log;
         let censored = || serde_json::json!({"censored": "the output is hidden: `no_log` is set for this task"});
         let message = match &unit.work {
             Work::Local(Local::Debug { message, .. }) if !hidden => Some(message.clone()),
             Work::Local(Local::Held { message }) => message.clone(),
-            Work::Remote(_) if !hidden => settled.result.get(crate::modules::MESSAGE).and_then(Value::as_str).map(str::to_owned),
+            Work::Remote(_) if !hidden => settled
+                .result
+                .get(crate::modules::MESSAGE)
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             _ => None,
         };
-        let error = error.map(|error| if hidden { Diagnostic { notes: vec!["details are hidden: `no_log` is set".to_owned()], ..error } } else { error });
+        let error = error.map(|error| {
+            if hidden {
+                Diagnostic {
+                    notes: vec!["details are hidden: `no_log` is set".to_owned()],
+                    ..error
+                }
+            } else {
+                error
+            }
+        });
         self.tell(Event::Task(Box::new(TaskEnd {
             host: self.host.name.clone(),
             play: play.play.name.clone(),
             task: self.title(unit),
             span: unit.task.span.clone(),
-            item: if hidden { unit.label.as_ref().map(|_| "(hidden)".to_owned()) } else { unit.label.clone() },
+            item: if hidden {
+                unit.label.as_ref().map(|_| "(hidden)".to_owned())
+            } else {
+                unit.label.clone()
+            },
             status: settled.status,
             diffs: if hidden { Vec::new() } else { diffs },
-            result: if hidden { censored() } else { settled.result.clone() },
+            result: if hidden {
+                censored()
+            } else {
+                settled.result.clone()
+            },
             error,
             handler: self.state.handling,
             message,
@@ -217,23 +382,44 @@ impl Runner {
         if !title.contains("{{") {
             return title;
         }
-        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
-        crate::template::text(&title, &unit.task.span, &context).map_or(title, |value| crate::base::value::to_text(&value))
+        let context = self
+            .shared
+            .settings
+            .context(&unit.scope.settled(), &unit.task);
+        crate::template::text(&title, &unit.task.span, &context)
+            .map_or(title, |value| crate::base::value::to_text(&value))
     }
 
     /// Units that ask nothing of the host.
     pub(super) fn local(&mut self, play: &PlayRun, unit: &Unit, last: Option<bool>) -> Flow {
         let settled = match &unit.work {
-            Work::Skip { condition } => Settled { status: Status::Skipped, result: skipped(unit, condition), changed: false, error: None },
+            Work::Skip { condition } => Settled {
+                status: Status::Skipped,
+                result: skipped(unit, condition),
+                changed: false,
+                error: None,
+            },
             Work::Unknown { why } => self.unknown(unit, why),
             Work::Fail(error) => {
-                let error = Diagnostic { code: exit::FAILED, ..error.clone() };
+                let error = Diagnostic {
+                    code: exit::FAILED,
+                    ..error.clone()
+                };
                 settle(unit, Map::new(), false, Some(error), &self.shared.settings)
             }
             Work::Local(local) => self.act(unit, local),
-            Work::File { path, content, mode } => {
+            Work::File {
+                path,
+                content,
+                mode,
+            } => {
                 let host = self.host.name.clone();
-                self.tell(Event::File { host, path: path.clone(), content: content.clone(), mode: mode.clone() });
+                self.tell(Event::File {
+                    host,
+                    path: path.clone(),
+                    content: content.clone(),
+                    mode: mode.clone(),
+                });
                 self.settled(unit, Ok(Map::new()), false)
             }
             Work::Remote(_) => return Flow::Go,
@@ -244,12 +430,18 @@ impl Runner {
 
     /// Notes handlers as owed by a task that counts as changed although it changed nothing on the host itself.
     pub(super) fn owe_late(&mut self, play: &PlayRun, unit: &Unit, settled: &Settled) {
-        if !settled.changed || unit.keywords.check || self.shared.settings.check || self.shared.settings.offline {
+        if !settled.changed
+            || unit.keywords.check
+            || self.shared.settings.check
+            || self.shared.settings.offline
+        {
             return;
         }
         let names = self.handler_names(unit);
         if !names.is_empty() {
-            self.state.bookkeeping.push(greet::owe(&self.state_dir(), &play.play.name, &names));
+            self.state
+                .bookkeeping
+                .push(greet::owe(&self.state_dir(), &play.play.name, &names));
         }
     }
 
@@ -265,7 +457,11 @@ impl Runner {
                 }
                 outcome.insert("ansible_facts".to_owned(), Value::Object(Map::new()));
             }
-            Local::IncludeVars(variables) => self.host.data_mut().included.extend(variables.iter().cloned()),
+            Local::IncludeVars(variables) => self
+                .host
+                .data_mut()
+                .included
+                .extend(variables.iter().cloned()),
             Local::Failed { message, result } => {
                 outcome.extend(result.clone());
                 error = Some(action::failure(message));
@@ -278,7 +474,9 @@ impl Runner {
     /// Starts the handlers that are notified, in the order of their definition, and steps past the flush.
     pub(super) fn flush(&mut self, cursor: &mut Cursor) {
         cursor.advance();
-        let notified: BTreeSet<usize> = std::mem::take(&mut self.state.notified).into_iter().collect();
+        let notified: BTreeSet<usize> = std::mem::take(&mut self.state.notified)
+            .into_iter()
+            .collect();
         if !notified.is_empty() {
             self.state.handling = true;
             cursor.push(self.handler_steps(&notified), Arc::default());
@@ -286,19 +484,37 @@ impl Runner {
     }
 
     fn handler_steps(&self, handlers: &BTreeSet<usize>) -> super::cursor::Steps {
-        let each = |index: &usize| self.state.handlers[*index].1.iter().cloned().chain([Step::HandlerDone(*index)]);
-        handlers.iter().flat_map(each).chain([Step::HandlersDone]).collect()
+        let each = |index: &usize| {
+            self.state.handlers[*index]
+                .1
+                .iter()
+                .cloned()
+                .chain([Step::HandlerDone(*index)])
+        };
+        handlers
+            .iter()
+            .flat_map(each)
+            .chain([Step::HandlersDone])
+            .collect()
     }
 
     /// Crosses a handler out that has run. Handlers that it has notified, and that are defined after it, run in this
     /// same flush: true when the steps at the cursor (which is past the handler) had to be changed for that. Handlers
     /// defined before it wait for the next flush, as in Ansible.
-    pub(super) fn handler_done(&mut self, play: &PlayRun, done: usize, cursor: &mut Cursor) -> bool {
+    pub(super) fn handler_done(
+        &mut self,
+        play: &PlayRun,
+        done: usize,
+        cursor: &mut Cursor,
+    ) -> bool {
         if !self.shared.settings.check && !self.state.notified.contains(&done) {
             let key = notify::key(&self.state.handlers[done].0);
-            self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &[key]));
+            self.state
+                .bookkeeping
+                .push(greet::settle(&self.state_dir(), &play.play.name, &[key]));
         }
-        let (now, later): (Vec<usize>, Vec<usize>) = self.state.notified.iter().partition(|index| **index > done);
+        let (now, later): (Vec<usize>, Vec<usize>) =
+            self.state.notified.iter().partition(|index| **index > done);
         if now.is_empty() {
             return false;
         }

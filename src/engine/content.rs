@@ -21,16 +21,22 @@ pub fn supply(
     may_be_unknown: bool,
 ) -> Result<Option<String>> {
     // `assemble` looks on the host unless told otherwise; `unarchive` has an older way to say so.
-    let remote = args.bool_or("remote_src", task.action.module == "assemble") || args.bool("copy") == Some(false);
+    let remote = args.bool_or("remote_src", task.action.module == "assemble")
+        || args.bool("copy") == Some(false);
     let source = args.str("src").map(str::to_owned);
     match (task.action.module, source) {
         ("template", Some(name)) => {
-            let path = settings.loader.find_template(task, &name).map_err(|error| at_src(error, task))?;
+            let path = settings
+                .loader
+                .find_template(task, &name)
+                .map_err(|error| at_src(error, task))?;
             let file = settings
                 .loader
                 .files()
                 .read(Path::new(&path))
-                .ok_or_else(|| at_src(Diagnostic::new(format!("`{path}` cannot be read")), task))??;
+                .ok_or_else(|| {
+                    at_src(Diagnostic::new(format!("`{path}` cannot be read")), task)
+                })??;
             let options = FileOptions {
                 trim_blocks: args.bool("trim_blocks"),
                 lstrip_blocks: args.bool("lstrip_blocks"),
@@ -46,10 +52,16 @@ pub fn supply(
             if rendered.unknown && !may_be_unknown {
                 return Ok(Some(format!("what `{name}` renders to")));
             }
-            args.content = (!rendered.unknown || settings.render).then(|| rendered.text.into_bytes());
+            args.content =
+                (!rendered.unknown || settings.render).then(|| rendered.text.into_bytes());
         }
-        ("copy" | "unarchive" | "script" | "assemble", Some(name)) if !remote && !name.contains("://") => {
-            let path = settings.loader.find_file(task, &name).map_err(|error| at_src(error, task))?;
+        ("copy" | "unarchive" | "script" | "assemble", Some(name))
+            if !remote && !name.contains("://") =>
+        {
+            let path = settings
+                .loader
+                .find_file(task, &name)
+                .map_err(|error| at_src(error, task))?;
             if settings.loader.files().is_dir(Path::new(&path)) {
                 tree(&path, "", settings, &mut args.tree)?;
             } else {
@@ -58,8 +70,14 @@ pub fn supply(
             }
         }
         ("script", None) => {
-            let raw = args.str("_raw_params").or_else(|| args.str("cmd")).unwrap_or_default().to_owned();
-            let name = shlex::split(&raw).and_then(|words| words.into_iter().next()).unwrap_or_default();
+            let raw = args
+                .str("_raw_params")
+                .or_else(|| args.str("cmd"))
+                .unwrap_or_default()
+                .to_owned();
+            let name = shlex::split(&raw)
+                .and_then(|words| words.into_iter().next())
+                .unwrap_or_default();
             let path = settings.loader.find_file(task, &name)?;
             args.content = Some(bytes(&path, settings)?);
         }
@@ -95,15 +113,33 @@ fn bytes(path: &str, settings: &Settings) -> Result<Vec<u8>> {
         .ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
     // A vaulted file is copied in the clear, as Ansible's `decrypt: true` (its default) does.
     match std::str::from_utf8(&bytes) {
-        Ok(text) if text.starts_with("$ANSIBLE_VAULT;") => Ok((settings.decrypt)(text)?.into_bytes()),
+        Ok(text) if text.starts_with("$ANSIBLE_VAULT;") => {
+            Ok((settings.decrypt)(text)?.into_bytes())
+        }
         _ => Ok(bytes),
     }
 }
 
-fn tree(path: &str, below: &str, settings: &Settings, into: &mut Vec<(String, u32, Vec<u8>)>) -> Result<()> {
-    for entry in settings.loader.files().list(Path::new(path)).unwrap_or_default() {
-        let Some(name) = entry.file_name().and_then(|name| name.to_str()) else { continue };
-        let relative = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+fn tree(
+    path: &str,
+    below: &str,
+    settings: &Settings,
+    into: &mut Vec<(String, u32, Vec<u8>)>,
+) -> Result<()> {
+    for entry in settings
+        .loader
+        .files()
+        .list(Path::new(path))
+        .unwrap_or_default()
+    {
+        let Some(name) = entry.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let relative = if below.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{below}/{name}")
+        };
         let full = entry.display().to_string();
         if settings.loader.files().is_dir(&entry) {
             let before = into.len();
@@ -112,7 +148,11 @@ fn tree(path: &str, below: &str, settings: &Settings, into: &mut Vec<(String, u3
                 into.push((format!("{relative}/"), 0o755, Vec::new()));
             }
         } else {
-            into.push((relative, mode(&entry).unwrap_or(0o644), bytes(&full, settings)?));
+            into.push((
+                relative,
+                mode(&entry).unwrap_or(0o644),
+                bytes(&full, settings)?,
+            ));
         }
     }
     Ok(())
@@ -121,5 +161,7 @@ fn tree(path: &str, below: &str, settings: &Settings, into: &mut Vec<(String, u3
 /// The permissions of a local file; none for one that is only inside the binary.
 fn mode(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt as _;
-    fs_err::metadata(path).ok().map(|data| data.permissions().mode() & 0o7777)
+    fs_err::metadata(path)
+        .ok()
+        .map(|data| data.permissions().mode() & 0o7777)
 }

@@ -55,7 +55,12 @@ pub fn steps(items: Vec<Item>) -> Steps {
                 let tasks = steps(std::mem::take(&mut block.tasks));
                 let rescue = steps(std::mem::take(&mut block.rescue));
                 let always = steps(std::mem::take(&mut block.always));
-                Step::Block(Arc::new(BlockSteps { block: *block, tasks, rescue, always }))
+                Step::Block(Arc::new(BlockSteps {
+                    block: *block,
+                    tasks,
+                    rescue,
+                    always,
+                }))
             }
         })
         .collect()
@@ -71,7 +76,11 @@ enum Phase {
 #[derive(Debug, Clone)]
 enum Kind {
     Plain,
-    Block { block: Arc<BlockSteps>, phase: Phase, failed: bool },
+    Block {
+        block: Arc<BlockSteps>,
+        phase: Phase,
+        failed: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -119,7 +128,9 @@ impl Cursor {
                 return Some(step.clone());
             }
             match &mut frame.kind {
-                Kind::Block { block, phase, .. } if *phase != Phase::Always && !block.always.is_empty() => {
+                Kind::Block { block, phase, .. }
+                    if *phase != Phase::Always && !block.always.is_empty() =>
+                {
                     frame.steps = Arc::clone(&block.always);
                     frame.index = 0;
                     *phase = Phase::Always;
@@ -144,13 +155,30 @@ impl Cursor {
 
     /// Steps to take before going on here, with variables that hold for them.
     pub fn push(&mut self, steps: Steps, vars: Arc<Vec<(String, Node)>>) {
-        self.frames.push(Frame { steps, index: 0, kind: Kind::Plain, vars });
+        self.frames.push(Frame {
+            steps,
+            index: 0,
+            kind: Kind::Plain,
+            vars,
+        });
     }
 
     /// The handlers that are still to come in the list of the step that is due.
     pub fn handlers_left(&self) -> Vec<usize> {
-        let left = self.frames.last().and_then(|frame| frame.steps.get(frame.index..)).unwrap_or_default();
-        left.iter().filter_map(|step| if let Step::HandlerDone(index) = step { Some(*index) } else { None }).collect()
+        let left = self
+            .frames
+            .last()
+            .and_then(|frame| frame.steps.get(frame.index..))
+            .unwrap_or_default();
+        left.iter()
+            .filter_map(|step| {
+                if let Step::HandlerDone(index) = step {
+                    Some(*index)
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     /// Other steps instead of what is left of the list of the step that is due.
@@ -163,19 +191,34 @@ impl Cursor {
 
     /// Whether the step belongs to handlers that a flush has started.
     pub fn is_handling(&self) -> bool {
-        self.frames.iter().any(|frame| matches!(frame.steps.last(), Some(Step::HandlersDone)))
+        self.frames
+            .iter()
+            .any(|frame| matches!(frame.steps.last(), Some(Step::HandlersDone)))
     }
 
     /// Enters the block that is due.
     pub fn enter(&mut self, block: &Arc<BlockSteps>) {
         self.advance();
-        let kind = Kind::Block { block: Arc::clone(block), phase: Phase::Tasks, failed: false };
-        self.frames.push(Frame { steps: Arc::clone(&block.tasks), index: 0, kind, vars: Arc::default() });
+        let kind = Kind::Block {
+            block: Arc::clone(block),
+            phase: Phase::Tasks,
+            failed: false,
+        };
+        self.frames.push(Frame {
+            steps: Arc::clone(&block.tasks),
+            index: 0,
+            kind,
+            vars: Arc::default(),
+        });
     }
 
     /// Variables of the includes around the step, outermost first.
     pub fn include_vars(&self) -> Vec<Arc<Vec<(String, Node)>>> {
-        self.frames.iter().filter(|frame| !frame.vars.is_empty()).map(|frame| Arc::clone(&frame.vars)).collect()
+        self.frames
+            .iter()
+            .filter(|frame| !frame.vars.is_empty())
+            .map(|frame| Arc::clone(&frame.vars))
+            .collect()
     }
 
     /// The step that is due has failed: unwinds to whoever takes it.
@@ -183,7 +226,12 @@ impl Cursor {
         self.item = 0;
         self.items = None;
         while let Some(frame) = self.frames.last_mut() {
-            if let Kind::Block { block, phase, failed } = &mut frame.kind {
+            if let Kind::Block {
+                block,
+                phase,
+                failed,
+            } = &mut frame.kind
+            {
                 if *phase == Phase::Tasks && !block.rescue.is_empty() {
                     frame.steps = Arc::clone(&block.rescue);
                     frame.index = 0;

@@ -68,15 +68,30 @@ pub enum Event {
     /// A task ended.
     Task(Box<TaskEnd>),
     /// A try of `until` did not hold.
-    Retry { host: String, task: String, left: u64 },
+    Retry {
+        host: String,
+        task: String,
+        left: u64,
+    },
     /// A file as it will be (`Settings::render`).
-    File { host: String, path: String, content: Vec<u8>, mode: Option<String> },
+    File {
+        host: String,
+        path: String,
+        content: Vec<u8>,
+        mode: Option<String>,
+    },
     /// Handlers that an earlier, interrupted run still owes.
     Owed { host: String, handlers: Vec<String> },
     /// A host cannot go on.
     HostLost { host: String, error: Diagnostic },
     /// What a host's part cost.
-    HostEnd { host: String, statistics: Statistics, processes: u64, seconds: f64, connect_seconds: f64 },
+    HostEnd {
+        host: String,
+        statistics: Statistics,
+        processes: u64,
+        seconds: f64,
+        connect_seconds: f64,
+    },
     /// Something the user should know.
     Note { host: Option<String>, text: String },
 }

@@ -12,17 +12,36 @@ const CONTENT: &str = "hactl_content";
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn keep(result: &mut Map<String, Value>, args: &crate::modules::Args, host: &str, project: &Path) -> Result<()> {
-    let Some(Value::String(content)) = result.remove(CONTENT) else { return Ok(()) };
-    let failed = |what: String| Diagnostic::with_code(exit::FAILED, format!("cannot keep the fetched file: {what}"));
-    let content = base64::engine::general_purpose::STANDARD.decode(content).map_err(|error| failed(error.to_string()))?;
+pub fn keep(
+    result: &mut Map<String, Value>,
+    args: &crate::modules::Args,
+    host: &str,
+    project: &Path,
+) -> Result<()> {
+    let Some(Value::String(content)) = result.remove(CONTENT) else {
+        return Ok(());
+    };
+    let failed = |what: String| {
+        Diagnostic::with_code(
+            exit::FAILED,
+            format!("cannot keep the fetched file: {what}"),
+        )
+    };
+    let content = base64::engine::general_purpose::STANDARD
+        .decode(content)
+        .map_err(|error| failed(error.to_string()))?;
     let dest = args.str_or("dest", "");
     let source = args.str_or("src", "");
     let flat = args.get("flat").and_then(to_bool).unwrap_or(false);
     // The path of a host stays below the folder, whatever it holds.
-    let below: PathBuf = Path::new(source).components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    let below: PathBuf = Path::new(source)
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect();
     let target = match (flat, dest.ends_with('/')) {
-        (true, true) => project.join(dest).join(below.file_name().unwrap_or_default()),
+        (true, true) => project
+            .join(dest)
+            .join(below.file_name().unwrap_or_default()),
         (true, false) => project.join(dest),
         (false, _) => project.join(dest).join(host).join(below),
     };

@@ -29,16 +29,36 @@ impl Link {
     ///
     /// # Errors
     /// When the connection is lost or an answer cannot be read.
-    pub async fn exchange(&mut self, applies: &[Apply], probes: &[Probe]) -> Result<(Vec<Reply>, Vec<Seen>)> {
+    pub async fn exchange(
+        &mut self,
+        applies: &[Apply],
+        probes: &[Probe],
+    ) -> Result<(Vec<Reply>, Vec<Seen>)> {
         match self {
-            Self::Down => Err(Diagnostic::with_code(crate::base::exit::UNREACHABLE, "there is no connection")),
-            Self::Empty => Ok((vec![Reply::default(); applies.len()], probes.iter().map(empty).collect())),
+            Self::Down => Err(Diagnostic::with_code(
+                crate::base::exit::UNREACHABLE,
+                "there is no connection",
+            )),
+            Self::Empty => Ok((
+                vec![Reply::default(); applies.len()],
+                probes.iter().map(empty).collect(),
+            )),
             Self::Live(connection) => {
                 let (requests, decoder) = compile(probes);
                 let items: Vec<Item<'_>> = applies
                     .iter()
-                    .map(|apply| Item { request: &apply.request, chained: apply.chained, holds_lock: false })
-                    .chain(requests.iter().map(|request| Item { request, chained: false, holds_lock: false }))
+                    .map(|apply| Item {
+                        request: &apply.request,
+                        chained: apply.chained,
+                        holds_lock: false,
+                        looks: false,
+                    })
+                    .chain(requests.iter().map(|request| Item {
+                        request,
+                        chained: false,
+                        holds_lock: false,
+                        looks: true,
+                    }))
                     .collect();
                 let mut replies = connection.shell.batch(&items).await?;
                 let seen = decoder.decode(&replies.split_off(applies.len()))?;
@@ -62,14 +82,27 @@ fn empty(probe: &Probe) -> Seen {
         Probe::File(_) => Seen::File(None),
         Probe::Packages(_) => Seen::Packages(BTreeMap::new()),
         Probe::Unit(_) => Seen::Properties(
-            [("LoadState", "not-found"), ("ActiveState", "inactive"), ("SubState", "dead"), ("UnitFileState", "")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
+            [
+                ("LoadState", "not-found"),
+                ("ActiveState", "inactive"),
+                ("SubState", "dead"),
+                ("UnitFileState", ""),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
         ),
-        Probe::Entry { database: "passwd", key } if key == "root" => {
-            Seen::Entry(Some(["root", "x", "0", "0", "root", "/root", "/bin/bash"].map(str::to_owned).to_vec()))
-        }
+        Probe::Entry {
+            database: "passwd",
+            key,
+        } if key == "root" => Seen::Entry(Some(
+            ["root", "x", "0", "0", "root", "/root", "/bin/bash"]
+                .map(str::to_owned)
+                .to_vec(),
+        )),
         Probe::Entry { .. } => Seen::Entry(None),
-        Probe::Run(_) => Seen::Reply(Reply { code: 127, ..Reply::default() }),
+        Probe::Run(_) => Seen::Reply(Reply {
+            code: 127,
+            ..Reply::default()
+        }),
     }
 }

@@ -30,7 +30,10 @@ pub fn key(handler: &Handler) -> String {
 
 /// The handlers that a notification means.
 pub fn positions(handlers: &[(Handler, Steps)], notification: &str) -> Vec<usize> {
-    let plain: Vec<Handler> = handlers.iter().map(|(handler, _)| handler.clone()).collect();
+    let plain: Vec<Handler> = handlers
+        .iter()
+        .map(|(handler, _)| handler.clone())
+        .collect();
     notified(&plain, notification)
 }
 
@@ -38,9 +41,14 @@ impl Runner {
     /// The play is over: handlers that were notified after its last flush (by handlers defined after them, or before
     /// `meta: end_host`) never run, as in Ansible, and are not owed.
     pub(super) fn forget(&mut self, play: &PlayRun) {
-        let left: Vec<String> = std::mem::take(&mut self.state.notified).iter().map(|index| key(&self.state.handlers[*index].0)).collect();
+        let left: Vec<String> = std::mem::take(&mut self.state.notified)
+            .iter()
+            .map(|index| key(&self.state.handlers[*index].0))
+            .collect();
         if !left.is_empty() && !self.shared.settings.check && !self.shared.settings.offline {
-            self.state.bookkeeping.push(greet::settle(&self.state_dir(), &play.play.name, &left));
+            self.state
+                .bookkeeping
+                .push(greet::settle(&self.state_dir(), &play.play.name, &left));
         }
         let owed = std::mem::take(&mut self.state.owed);
         if !owed.is_empty() {
@@ -50,12 +58,18 @@ impl Runner {
 
     /// What the handlers that a unit may notify are called where they are owed.
     pub(super) fn handler_names(&self, unit: &Unit) -> Vec<String> {
-        self.handlers_of(unit).into_iter().map(|index| key(&self.state.handlers[index].0)).collect()
+        self.handlers_of(unit)
+            .into_iter()
+            .map(|index| key(&self.state.handlers[index].0))
+            .collect()
     }
 
     /// The handlers that a unit may notify.
     pub(super) fn handlers_of(&self, unit: &Unit) -> Vec<usize> {
-        let context = self.shared.settings.context(&unit.scope.settled(), &unit.task);
+        let context = self
+            .shared
+            .settings
+            .context(&unit.scope.settled(), &unit.task);
         let mut found = Vec::new();
         for node in &unit.task.keywords.notify {
             for notification in names(node, &context) {
@@ -86,7 +100,12 @@ impl Runner {
 
     /// The play is through: what is owed and was notified by no task that was passed runs now. Whether there is any.
     pub(super) fn recall_rest(&mut self) -> bool {
-        let position = |owed: &String| self.state.handlers.iter().rposition(|(handler, _)| key(handler) == *owed);
+        let position = |owed: &String| {
+            self.state
+                .handlers
+                .iter()
+                .rposition(|(handler, _)| key(handler) == *owed)
+        };
         let found: Vec<usize> = self.state.owed.iter().filter_map(position).collect();
         self.state.owed.retain(|key| position(key).is_none());
         self.state.notified.extend(&found);

@@ -33,18 +33,58 @@ pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
         facts.insert(name.to_owned(), Value::from(value));
     }
     for name in [
-        "distribution", "distribution_version", "distribution_major_version", "distribution_release", "architecture",
-        "machine", "kernel", "processor_vcpus", "processor_cores", "processor_count", "memtotal_mb", "memfree_mb",
-        "swaptotal_mb", "virtualization_type", "virtualization_role", "interfaces", "mounts", "date_time", "machine_id",
-        "user_id", "dns", "all_ipv6_addresses",
+        "distribution",
+        "distribution_version",
+        "distribution_major_version",
+        "distribution_release",
+        "architecture",
+        "machine",
+        "kernel",
+        "processor_vcpus",
+        "processor_cores",
+        "processor_count",
+        "memtotal_mb",
+        "memfree_mb",
+        "swaptotal_mb",
+        "virtualization_type",
+        "virtualization_role",
+        "interfaces",
+        "mounts",
+        "date_time",
+        "machine_id",
+        "user_id",
+        "dns",
+        "all_ipv6_addresses",
     ] {
         facts.insert(name.to_owned(), Value::from(UNKNOWN));
     }
-    let address = Value::from(if known_address { address.as_str() } else { UNKNOWN });
-    facts.insert("all_ipv4_addresses".to_owned(), if known_address { Value::Array(vec![address.clone()]) } else { Value::from(UNKNOWN) });
+    let address = Value::from(if known_address {
+        address.as_str()
+    } else {
+        UNKNOWN
+    });
+    facts.insert(
+        "all_ipv4_addresses".to_owned(),
+        if known_address {
+            Value::Array(vec![address.clone()])
+        } else {
+            Value::from(UNKNOWN)
+        },
+    );
     let mut default = Map::new();
     default.insert("address".to_owned(), address);
-    for name in ["interface", "gateway", "netmask", "network", "prefix", "macaddress", "broadcast", "mtu", "type", "alias"] {
+    for name in [
+        "interface",
+        "gateway",
+        "netmask",
+        "network",
+        "prefix",
+        "macaddress",
+        "broadcast",
+        "mtu",
+        "type",
+        "alias",
+    ] {
         default.insert(name.to_owned(), Value::from(UNKNOWN));
     }
     facts.insert("default_ipv4".to_owned(), Value::Object(default));

@@ -90,22 +90,35 @@ impl Plan {
     ///
     /// # Errors
     /// Patterns that name nothing, unreadable `vars_files`, bad connection variables; all of them at once.
-    pub fn new(start: Start<'_>, settings: Settings, events: mpsc::UnboundedSender<Event>) -> Result<Self, Vec<Diagnostic>> {
+    pub fn new(
+        start: Start<'_>,
+        settings: Settings,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let mut errors = Diagnostics::default();
         let inventory = start.inventory;
         let hosts: Hosts = inventory
             .hosts()
             .into_iter()
             .map(|name| {
-                let variables = inventory.variables(&name).into_iter().map(|(key, node, _)| (key, node)).collect();
+                let variables = inventory
+                    .variables(&name)
+                    .into_iter()
+                    .map(|(key, node, _)| (key, node))
+                    .collect();
                 let state = HostState::new(&name, variables, inventory.host_groups(&name));
                 (name, Arc::new(state))
             })
             .collect();
-        let mut groups: BTreeMap<String, Vec<String>> =
-            inventory.groups().into_iter().map(|group| (group.clone(), inventory.group_hosts(&group))).collect();
+        let mut groups: BTreeMap<String, Vec<String>> = inventory
+            .groups()
+            .into_iter()
+            .map(|group| (group.clone(), inventory.group_hosts(&group)))
+            .collect();
         groups.insert("all".to_owned(), inventory.hosts());
-        let limit = start.limit.and_then(|pattern| errors.take(inventory.select(pattern)));
+        let limit = start
+            .limit
+            .and_then(|pattern| errors.take(inventory.select(pattern)));
         let globals = |coordinator: Arc<Coordinator>| Globals {
             hosts: hosts.clone(),
             groups: groups.clone(),
@@ -120,12 +133,20 @@ impl Plan {
         let context = settings.plain_context(&Scope::of_host(&early, &nobody));
         let mut boards = Vec::new();
         for play in &start.playbook.plays {
-            let mut board = PlayBoard { name: play.name.clone(), ..PlayBoard::default() };
+            let mut board = PlayBoard {
+                name: play.name.clone(),
+                ..PlayBoard::default()
+            };
             if let Some(names) = errors.take(play_hosts(play, inventory, &context)) {
-                board.hosts = names.into_iter().filter(|name| limit.as_ref().is_none_or(|limit| limit.contains(name))).collect();
+                board.hosts = names
+                    .into_iter()
+                    .filter(|name| limit.as_ref().is_none_or(|limit| limit.contains(name)))
+                    .collect();
             }
             order_hosts(play.order.as_deref(), &mut board.hosts);
-            board.batches = errors.take(batches(play, &board.hosts, &context)).unwrap_or_default();
+            board.batches = errors
+                .take(batches(play, &board.hosts, &context))
+                .unwrap_or_default();
             boards.push(board);
         }
         let participants: Vec<String> = inventory
@@ -136,16 +157,38 @@ impl Plan {
             .collect();
         let coordinator = Arc::new(Coordinator::new(boards, events));
         let globals = Arc::new(globals(coordinator));
-        let names: Vec<String> = start.playbook.plays.iter().map(|play| play.name.clone()).collect();
+        let names: Vec<String> = start
+            .playbook
+            .plays
+            .iter()
+            .map(|play| play.name.clone())
+            .collect();
         let mut plays = Vec::new();
         for (index, mut play) in start.playbook.plays.into_iter().enumerate() {
-            let files = errors.take(vars_files(&play, &settings, &context)).unwrap_or_default();
+            let files = errors
+                .take(vars_files(&play, &settings, &context))
+                .unwrap_or_default();
             let layers = Arc::new(PlayLayers::new(index, &play, files));
             let after = errors.take(after(&play, index, &names)).unwrap_or_default();
-            let limit = play.max_fail_percentage.as_ref().and_then(|node| errors.take(super::unit::number(Some(node), 100.0, &context)));
+            let limit = play
+                .max_fail_percentage
+                .as_ref()
+                .and_then(|node| errors.take(super::unit::number(Some(node), 100.0, &context)));
             let steps_of_play = steps(std::mem::take(&mut play.items));
-            let handlers = play.handlers.iter().map(|handler| (handler.clone(), steps(vec![handler.item.clone()]))).collect();
-            plays.push(PlayRun { play, steps: steps_of_play, handlers, layers, globals: Arc::clone(&globals), after, max_fail_percentage: limit });
+            let handlers = play
+                .handlers
+                .iter()
+                .map(|handler| (handler.clone(), steps(vec![handler.item.clone()])))
+                .collect();
+            plays.push(PlayRun {
+                play,
+                steps: steps_of_play,
+                handlers,
+                layers,
+                globals: Arc::clone(&globals),
+                after,
+                max_fail_percentage: limit,
+            });
         }
         let mut targets = HashMap::new();
         if !settings.offline {
@@ -154,20 +197,52 @@ impl Plan {
                     targets.insert(name.clone(), target);
                 }
             }
-            targets.entry("localhost".to_owned()).or_insert_with(|| Target { host: "localhost".to_owned(), local: true, ..Target::default() });
+            targets
+                .entry("localhost".to_owned())
+                .or_insert_with(|| Target {
+                    host: "localhost".to_owned(),
+                    local: true,
+                    ..Target::default()
+                });
         }
         let links = targets
             .keys()
             .chain(participants.iter())
-            .map(|name| (name.clone(), Arc::new(Mutex::new(if settings.offline { Link::Empty } else { Link::Down }))))
+            .map(|name| {
+                (
+                    name.clone(),
+                    Arc::new(Mutex::new(if settings.offline {
+                        Link::Empty
+                    } else {
+                        Link::Down
+                    })),
+                )
+            })
             .collect();
         let forks = Semaphore::new(settings.forks.max(1));
-        errors.finish(Self { shared: Arc::new(Shared { settings, globals, plays, links, targets, forks }), participants })
+        errors.finish(Self {
+            shared: Arc::new(Shared {
+                settings,
+                globals,
+                plays,
+                links,
+                targets,
+                forks,
+            }),
+            participants,
+        })
     }
 
     /// The plays and their hosts.
     pub fn plays(&self) -> Vec<(String, Vec<String>)> {
-        self.shared.globals.coordinator.board().plays.iter().map(|play| (play.name.clone(), play.hosts.clone())).collect()
+        self.shared
+            .globals
+            .coordinator
+            .board()
+            .plays
+            .iter()
+            .map(|play| (play.name.clone(), play.hosts.clone()))
+            .collect()
     }
 
     /// Everybody who takes part.
@@ -181,7 +256,8 @@ impl Plan {
         let everybody = Arc::new(self.participants.clone());
         for name in &self.participants {
             let Some(host) = self.shared.globals.hosts.get(name).cloned().or_else(|| {
-                (name == "localhost").then(|| Arc::new(HostState::new(name, HashMap::new(), Vec::new())))
+                (name == "localhost")
+                    .then(|| Arc::new(HostState::new(name, HashMap::new(), Vec::new())))
             }) else {
                 continue;
             };
@@ -226,13 +302,21 @@ impl Plan {
 ///
 /// # Errors
 /// Variables that cannot be rendered or passed on.
-pub fn target(globals: &Arc<Globals>, host: &Arc<HostState>, settings: &Settings) -> Result<Target> {
+pub fn target(
+    globals: &Arc<Globals>,
+    host: &Arc<HostState>,
+    settings: &Settings,
+) -> Result<Target> {
     let scope = Scope::of_host(globals, host);
     let context = settings.plain_context(&scope);
     let mut variables = crate::base::value::Map::new();
     for (name, node) in host.variables.iter().chain(&globals.extra) {
         if name.starts_with("ansible_") {
-            variables.insert(name.clone(), template::value(node, &context).map_err(|error| error.at(&node.span).on(&host.name))?);
+            variables.insert(
+                name.clone(),
+                template::value(node, &context)
+                    .map_err(|error| error.at(&node.span).on(&host.name))?,
+            );
         }
     }
     let mut target = Target::from_variables(&host.name, &variables)?;
@@ -240,13 +324,19 @@ pub fn target(globals: &Arc<Globals>, host: &Arc<HostState>, settings: &Settings
     Ok(target)
 }
 
-fn play_hosts(play: &Play, inventory: &Inventory, context: &template::Context) -> Result<Vec<String>> {
+fn play_hosts(
+    play: &Play,
+    inventory: &Inventory,
+    context: &template::Context,
+) -> Result<Vec<String>> {
     let value = template::value(&play.hosts, context)?;
     let pattern = match &value {
         Value::Array(items) => items.iter().map(to_text).collect::<Vec<_>>().join(","),
         other => to_text(other),
     };
-    inventory.matching(&pattern).map_err(|error| error.at(&play.hosts.span))
+    inventory
+        .matching(&pattern)
+        .map_err(|error| error.at(&play.hosts.span))
 }
 
 fn order_hosts(order: Option<&str>, hosts: &mut [String]) {
@@ -262,7 +352,9 @@ fn order_hosts(order: Option<&str>, hosts: &mut [String]) {
 }
 
 fn batches(play: &Play, hosts: &[String], context: &template::Context) -> Result<Vec<Vec<String>>> {
-    let Some(node) = &play.serial else { return Ok(vec![hosts.to_vec()]) };
+    let Some(node) = &play.serial else {
+        return Ok(vec![hosts.to_vec()]);
+    };
     let value = template::value(node, context)?;
     let sizes = match value {
         Value::Array(items) => items,
@@ -275,12 +367,22 @@ fn batches(play: &Play, hosts: &[String], context: &template::Context) -> Result
     while !rest.is_empty() {
         if let Some(next) = sizes.next() {
             let text = to_text(next);
-            let wrong = || Diagnostic::new(format!("`serial` takes a number or a percentage, not `{text}`")).at(&node.span);
+            let wrong = || {
+                Diagnostic::new(format!(
+                    "`serial` takes a number or a percentage, not `{text}`"
+                ))
+                .at(&node.span)
+            };
             size = match text.strip_suffix('%') {
                 Some(percent) => {
                     let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
                     // A percentage of hosts is a small positive number.
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "bounded by the number of hosts")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        clippy::cast_precision_loss,
+                        reason = "bounded by the number of hosts"
+                    )]
                     let size = (hosts.len() as f64 * percent / 100.0) as usize;
                     size.max(1)
                 }
@@ -301,18 +403,30 @@ fn batches(play: &Play, hosts: &[String], context: &template::Context) -> Result
 }
 
 fn after(play: &Play, index: usize, names: &[String]) -> Result<Vec<usize>> {
-    let Some(after) = &play.after else { return Ok((0..index).collect()) };
+    let Some(after) = &play.after else {
+        return Ok((0..index).collect());
+    };
     after
         .iter()
         .map(|name| {
-            names[..index].iter().rposition(|known| known == name).ok_or_else(|| {
-                Diagnostic::new(format!("`hactl_after` names `{name}`, which is no play before this one")).at(&play.span)
-            })
+            names[..index]
+                .iter()
+                .rposition(|known| known == name)
+                .ok_or_else(|| {
+                    Diagnostic::new(format!(
+                        "`hactl_after` names `{name}`, which is no play before this one"
+                    ))
+                    .at(&play.span)
+                })
         })
         .collect()
 }
 
-fn vars_files(play: &Play, settings: &Settings, context: &template::Context) -> Result<Vec<(String, Node)>> {
+fn vars_files(
+    play: &Play,
+    settings: &Settings,
+    context: &template::Context,
+) -> Result<Vec<(String, Node)>> {
     let mut variables = Vec::new();
     for node in &play.vars_files {
         let value = template::value(node, context)?;
@@ -324,10 +438,20 @@ fn vars_files(play: &Play, settings: &Settings, context: &template::Context) -> 
             other => vec![to_text(&other)],
         };
         let found = names.iter().find_map(|name| {
-            let path = if play.dir.is_empty() { name.clone() } else { format!("{}/{name}", play.dir) };
+            let path = if play.dir.is_empty() {
+                name.clone()
+            } else {
+                format!("{}/{name}", play.dir)
+            };
             settings.loader.files().read(Path::new(&path))
         });
-        let file = found.ok_or_else(|| Diagnostic::new(format!("`vars_files`: there is no `{}`", names.join("`, `"))).at(&node.span))??;
+        let file = found.ok_or_else(|| {
+            Diagnostic::new(format!(
+                "`vars_files`: there is no `{}`",
+                names.join("`, `")
+            ))
+            .at(&node.span)
+        })??;
         variables.extend(settings.parse_vars(&file)?);
     }
     Ok(variables)
@@ -342,7 +466,10 @@ impl Settings {
         let opened;
         let file = if file.text.starts_with("$ANSIBLE_VAULT;") {
             let text = (self.decrypt)(&file.text)?;
-            opened = Arc::new(crate::source::SourceFile { path: file.path.clone(), text });
+            opened = Arc::new(crate::source::SourceFile {
+                path: file.path.clone(),
+                text,
+            });
             &opened
         } else {
             file
@@ -350,8 +477,15 @@ impl Settings {
         let node = crate::source::parse(file)?;
         match node.yaml {
             Yaml::Null => Ok(Vec::new()),
-            Yaml::Mapping(entries) => Ok(entries.into_iter().map(|(key, value)| (key.key_text(), value)).collect()),
-            _ => Err(Diagnostic::new(format!("expected a mapping of variables, found {}", node.kind())).at(&node.span)),
+            Yaml::Mapping(entries) => Ok(entries
+                .into_iter()
+                .map(|(key, value)| (key.key_text(), value))
+                .collect()),
+            _ => Err(Diagnostic::new(format!(
+                "expected a mapping of variables, found {}",
+                node.kind()
+            ))
+            .at(&node.span)),
         }
     }
 }

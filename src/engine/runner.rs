@@ -89,7 +89,11 @@ pub(super) enum Flow {
 impl Runner {
     /// For one host. `everybody` takes part in the run.
     pub fn new(shared: Arc<Shared>, host: Arc<HostState>, everybody: Arc<Vec<String>>) -> Self {
-        let link = shared.links.get(&host.name).cloned().unwrap_or_else(|| Arc::new(Mutex::new(Link::Down)));
+        let link = shared
+            .links
+            .get(&host.name)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Mutex::new(Link::Down)));
         Self {
             shared,
             host,
@@ -129,7 +133,10 @@ impl Runner {
                     exit::UNREACHABLE => Fate::Unreachable,
                     _ => Fate::Failed,
                 };
-                self.tell(Event::HostLost { host: name.clone(), error });
+                self.tell(Event::HostLost {
+                    host: name.clone(),
+                    error,
+                });
                 fate
             }
         };
@@ -144,7 +151,12 @@ impl Runner {
         // Nobody changes anything before every lock is held: a second operator is refused as a whole.
         let everybody = Arc::clone(&self.everybody);
         let refused = coordinator
-            .wait(|board| everybody.iter().all(|host| board.greeted.contains(host)).then_some(!board.refused.is_empty()))
+            .wait(|board| {
+                everybody
+                    .iter()
+                    .all(|host| board.greeted.contains(host))
+                    .then_some(!board.refused.is_empty())
+            })
             .await;
         if !refused && fate == Fate::Done {
             fate = self.plays().await;
@@ -176,20 +188,30 @@ impl Runner {
             self.host.data_mut().facts = super::offline::facts(&self.shared, &self.host);
             return Ok(());
         }
-        let target = self
-            .shared
-            .targets
-            .get(&self.host.name)
-            .ok_or_else(|| Diagnostic::with_code(exit::UNREACHABLE, "it is not in the inventory").on(&self.host.name))?;
+        let target = self.shared.targets.get(&self.host.name).ok_or_else(|| {
+            Diagnostic::with_code(exit::UNREACHABLE, "it is not in the inventory")
+                .on(&self.host.name)
+        })?;
         let mut connection = Connection::open(target).await?;
         self.connect_seconds = connection.seconds;
         let operator = (!self.shared.settings.check).then_some(&self.shared.settings.operator);
-        let greeting = greet::greet(&mut connection, &self.state_dir(), operator).await.map_err(|error| error.on(&self.host.name))?;
+        let say = |text| {
+            self.tell(Event::Note {
+                host: Some(self.host.name.clone()),
+                text,
+            })
+        };
+        let greeting = greet::greet(&mut connection, &self.state_dir(), operator, &say)
+            .await
+            .map_err(|error| error.on(&self.host.name))?;
         self.host.data_mut().facts = greeting.facts;
         self.owed = greeting.owed;
         self.processes = greeting.processes;
         *self.link.lock().await = Link::Live(Box::new(connection));
-        self.tell(Event::Connected { host: self.host.name.clone(), seconds: self.connect_seconds });
+        self.tell(Event::Connected {
+            host: self.host.name.clone(),
+            seconds: self.connect_seconds,
+        });
         Ok(())
     }
 
@@ -197,7 +219,13 @@ impl Runner {
     /// (without the counting itself).
     async fn close(&mut self) -> (u64, Statistics) {
         let bookkeeping = std::mem::take(&mut self.state.bookkeeping);
-        let applies: Vec<Apply> = bookkeeping.into_iter().map(|request| Apply { request, chained: false }).collect();
+        let applies: Vec<Apply> = bookkeeping
+            .into_iter()
+            .map(|request| Apply {
+                request,
+                chained: false,
+            })
+            .collect();
         let mut link = self.link.lock().await;
         if !applies.is_empty() && matches!(*link, Link::Live(_)) {
             // A lost connection here only means that handlers run once more next time.
@@ -207,10 +235,21 @@ impl Runner {
         if !self.shared.settings.count_processes || !matches!(*link, Link::Live(_)) {
             return (0, statistics);
         }
-        let counter = [Apply { request: Request::sh(greet::COUNTER), chained: false }];
-        let Ok((replies, _)) = link.exchange(&counter, &[]).await else { return (0, statistics) };
-        let now = replies.last().and_then(|reply| reply.out().trim().parse::<u64>().ok());
-        (now.zip(self.processes).map_or(0, |(now, before)| now.saturating_sub(before)), statistics)
+        let counter = [Apply {
+            request: Request::sh(greet::COUNTER),
+            chained: false,
+        }];
+        let Ok((replies, _)) = link.exchange(&counter, &[]).await else {
+            return (0, statistics);
+        };
+        let now = replies
+            .last()
+            .and_then(|reply| reply.out().trim().parse::<u64>().ok());
+        (
+            now.zip(self.processes)
+                .map_or(0, |(now, before)| now.saturating_sub(before)),
+            statistics,
+        )
     }
 
     async fn plays(&mut self) -> Fate {
@@ -221,7 +260,14 @@ impl Runner {
             let (takes_part, batch) = {
                 let board = coordinator.board();
                 let board = &board.plays[index];
-                (board.hosts.contains(name), board.batches.iter().position(|batch| batch.contains(name)).unwrap_or(0))
+                (
+                    board.hosts.contains(name),
+                    board
+                        .batches
+                        .iter()
+                        .position(|batch| batch.contains(name))
+                        .unwrap_or(0),
+                )
             };
             if !takes_part {
                 coordinator.post(|board| board.plays[index].done.insert(name.clone()));
@@ -229,19 +275,36 @@ impl Runner {
             }
             let stopped = coordinator
                 .wait(|board| {
-                    let through = |play: &super::state::PlayBoard, hosts: &[String]| hosts.iter().all(|host| play.done.contains(host) || board.lost.contains(host));
-                    let ready = play.after.iter().all(|before| through(&board.plays[*before], &board.plays[*before].hosts));
+                    let through = |play: &super::state::PlayBoard, hosts: &[String]| {
+                        hosts
+                            .iter()
+                            .all(|host| play.done.contains(host) || board.lost.contains(host))
+                    };
+                    let ready = play
+                        .after
+                        .iter()
+                        .all(|before| through(&board.plays[*before], &board.plays[*before].hosts));
                     let mine = &board.plays[index];
                     let earlier: Vec<String> = mine.batches[..batch].concat();
-                    let whole_batch_failed = mine.batches[..batch].iter().any(|batch| !batch.is_empty() && batch.iter().all(|host| board.lost.contains(host)));
-                    let stop = mine.stop.is_some() || whole_batch_failed || play.after.iter().any(|before| board.plays[*before].stop.is_some());
+                    let whole_batch_failed = mine.batches[..batch].iter().any(|batch| {
+                        !batch.is_empty() && batch.iter().all(|host| board.lost.contains(host))
+                    });
+                    let stop = mine.stop.is_some()
+                        || whole_batch_failed
+                        || play
+                            .after
+                            .iter()
+                            .any(|before| board.plays[*before].stop.is_some());
                     (stop || (ready && through(mine, &earlier))).then_some(stop)
                 })
                 .await;
             if stopped {
                 return Fate::Done;
             }
-            self.tell(Event::PlayBegin { host: self.host.name.clone(), play: play.play.name.clone() });
+            self.tell(Event::PlayBegin {
+                host: self.host.name.clone(),
+                play: play.play.name.clone(),
+            });
             let result = self.play(play).await;
             coordinator.post(|board| {
                 let board = &mut board.plays[index];
@@ -249,11 +312,17 @@ impl Runner {
                 if result.is_err() {
                     board.failed.insert(self.host.name.clone());
                     let size = board.batches[batch].len().max(1);
-                    let failed = board.batches[batch].iter().filter(|host| board.failed.contains(*host)).count();
+                    let failed = board.batches[batch]
+                        .iter()
+                        .filter(|host| board.failed.contains(*host))
+                        .count();
                     // Counts of hosts are small.
                     #[expect(clippy::cast_precision_loss, reason = "a handful of hosts")]
                     let percent = failed as f64 * 100.0 / size as f64;
-                    if play.max_fail_percentage.is_some_and(|limit| percent > limit) {
+                    if play
+                        .max_fail_percentage
+                        .is_some_and(|limit| percent > limit)
+                    {
                         board.stop = Some("max_fail_percentage".to_owned());
                     } else if failed == size {
                         board.stop = Some("every host of the batch failed".to_owned());
@@ -263,32 +332,57 @@ impl Runner {
             if let Err(error) = result {
                 let lost = error.code == exit::UNREACHABLE;
                 if lost {
-                    self.tell(Event::HostLost { host: self.host.name.clone(), error });
+                    self.tell(Event::HostLost {
+                        host: self.host.name.clone(),
+                        error,
+                    });
                 }
-                return if lost { Fate::Unreachable } else { Fate::Failed };
+                return if lost {
+                    Fate::Unreachable
+                } else {
+                    Fate::Failed
+                };
             }
         }
         for (play, handlers) in std::mem::take(&mut self.owed) {
-            let text = format!("handlers of play `{play}` are still owed from an earlier run: {}", handlers.join(", "));
-            self.tell(Event::Note { host: Some(self.host.name.clone()), text });
+            let text = format!(
+                "handlers of play `{play}` are still owed from an earlier run: {}",
+                handlers.join(", ")
+            );
+            self.tell(Event::Note {
+                host: Some(self.host.name.clone()),
+                text,
+            });
         }
         Fate::Done
     }
 
     /// One play on this host. An error means that the host has failed (its events are already told).
     async fn play(&mut self, play: &PlayRun) -> Result<()> {
-        self.state = PlayState { handlers: play.handlers.clone(), bookkeeping: std::mem::take(&mut self.state.bookkeeping), ..PlayState::default() };
+        self.state = PlayState {
+            handlers: play.handlers.clone(),
+            bookkeeping: std::mem::take(&mut self.state.bookkeeping),
+            ..PlayState::default()
+        };
         if let Some(owed) = self.owed.remove(&play.play.name) {
-            self.tell(Event::Owed { host: self.host.name.clone(), handlers: owed.clone() });
+            self.tell(Event::Owed {
+                host: self.host.name.clone(),
+                handlers: owed.clone(),
+            });
             self.state.owed = owed;
         }
         let result = self.pass(play, Cursor::new(Arc::clone(&play.steps))).await;
         let force = play.play.force_handlers || self.shared.settings.force_handlers;
-        let failed = result.as_ref().is_err_and(|error| error.code != exit::UNREACHABLE);
+        let failed = result
+            .as_ref()
+            .is_err_and(|error| error.code != exit::UNREACHABLE);
         if failed && force && !self.state.notified.is_empty() {
-            self.pass(play, Cursor::new(Arc::from([Step::Flush]))).await?;
+            self.pass(play, Cursor::new(Arc::from([Step::Flush])))
+                .await?;
         }
-        let stopped = self.shared.globals.coordinator.board().plays[play.layers.index].stop.is_some();
+        let stopped = self.shared.globals.coordinator.board().plays[play.layers.index]
+            .stop
+            .is_some();
         if result.is_ok() && !stopped {
             self.forget(play);
         }
@@ -302,7 +396,9 @@ impl Runner {
             if due.is_none() && self.stopped(play) {
                 return Ok(());
             }
-            let start = due.as_ref().map_or_else(|| cursor.clone(), |due| due.after.clone());
+            let start = due
+                .as_ref()
+                .map_or_else(|| cursor.clone(), |due| due.after.clone());
             let window = self.walk(play, start, due.as_ref());
             if due.is_none() && window.entries.is_empty() {
                 let mut at = window.end;
@@ -319,19 +415,34 @@ impl Runner {
                 };
                 continue;
             }
-            let (mut applies, changes) = due.as_ref().map_or_else(Default::default, |due| self.requests(play, due));
+            let (mut applies, changes) = due
+                .as_ref()
+                .map_or_else(Default::default, |due| self.requests(play, due));
             let owing = applies.len() - changes;
-            applies.splice(0..0, std::mem::take(&mut self.state.bookkeeping).into_iter().map(|request| Apply { request, chained: false }));
+            applies.splice(
+                0..0,
+                std::mem::take(&mut self.state.bookkeeping)
+                    .into_iter()
+                    .map(|request| Apply {
+                        request,
+                        chained: false,
+                    }),
+            );
             let bookkeeping = applies.len() - changes - owing;
             if let Some(due) = &due {
-                self.tell(Event::Working { host: self.host.name.clone(), task: due.unit.task.title() });
+                self.tell(Event::Working {
+                    host: self.host.name.clone(),
+                    task: due.unit.task.title(),
+                });
             }
             let (replies, seen) = if applies.is_empty() && window.probes.is_empty() {
                 (Vec::new(), Vec::new())
             } else {
                 let _permit = self.shared.forks.acquire().await;
                 let mut link = self.link.lock().await;
-                link.exchange(&applies, &window.probes).await.map_err(|error| error.on(&self.host.name))?
+                link.exchange(&applies, &window.probes)
+                    .await
+                    .map_err(|error| error.on(&self.host.name))?
             };
             if let Some(done) = due.take() {
                 self.state.rescuable = Self::rescued(&done.before);
@@ -360,11 +471,13 @@ impl Runner {
         self.state.handling = cursor.is_handling();
         match fate {
             BlockFate::Rescued | BlockFate::Always => Ok(cursor),
-            BlockFate::Failed => Err(self
-                .state
-                .failure
-                .take()
-                .map_or_else(|| Diagnostic::with_code(exit::FAILED, "the host failed"), |error| Diagnostic { code: exit::FAILED, ..error })),
+            BlockFate::Failed => Err(self.state.failure.take().map_or_else(
+                || Diagnostic::with_code(exit::FAILED, "the host failed"),
+                |error| Diagnostic {
+                    code: exit::FAILED,
+                    ..error
+                },
+            )),
         }
     }
 
@@ -380,7 +493,10 @@ impl Runner {
             pending.extend(due.unit.task.keywords.register.clone());
             may_notify |= !due.unit.task.keywords.notify.is_empty();
             if self.shared.settings.one_by_one {
-                return Window { end: start, ..Window::default() };
+                return Window {
+                    end: start,
+                    ..Window::default()
+                };
             }
         }
         let shared = Arc::clone(&self.shared);
@@ -401,7 +517,11 @@ impl Runner {
 
     pub(super) fn add_handlers(&mut self, found: Vec<Handler>) {
         for handler in found {
-            let known = |(other, _): &(Handler, _)| other.name == handler.name && other.role.as_ref().map(|role| &role.dir) == handler.role.as_ref().map(|role| &role.dir);
+            let known = |(other, _): &(Handler, _)| {
+                other.name == handler.name
+                    && other.role.as_ref().map(|role| &role.dir)
+                        == handler.role.as_ref().map(|role| &role.dir)
+            };
             if !self.state.handlers.iter().any(known) {
                 let steps = super::cursor::steps(vec![handler.item.clone()]);
                 self.state.handlers.push((handler, steps));
@@ -414,17 +534,29 @@ impl Runner {
         let owed = self.handler_names(&due.unit);
         let mut applies = Vec::new();
         if !owed.is_empty() {
-            applies.push(Apply { request: greet::owe(&self.state_dir(), &play.play.name, &owed), chained: false });
+            applies.push(Apply {
+                request: greet::owe(&self.state_dir(), &play.play.name, &owed),
+                chained: false,
+            });
         }
         let first = applies.is_empty();
         for (index, request) in due.change.requests.iter().enumerate() {
-            applies.push(Apply { request: request.clone(), chained: index > 0 || !first });
+            applies.push(Apply {
+                request: request.clone(),
+                chained: index > 0 || !first,
+            });
         }
         (applies, due.change.requests.len())
     }
 
     /// Judges what was seen, entry by entry, up to the first change.
-    fn judge(&mut self, play: &PlayRun, window: Window, seen: &[crate::modules::Seen], from: Cursor) -> Result<(Cursor, Option<Due>)> {
+    fn judge(
+        &mut self,
+        play: &PlayRun,
+        window: Window,
+        seen: &[crate::modules::Seen],
+        from: Cursor,
+    ) -> Result<(Cursor, Option<Due>)> {
         let mut cursor = from;
         for entry in window.entries {
             let (unit, probes, last) = match entry.what {
@@ -455,7 +587,16 @@ impl Runner {
                         self.commit(play, &unit, settled, diffs, last, 0)
                     }
                     super::commit::Decided::Due(change) => {
-                        return Ok((entry.before.clone(), Some(Due { unit, change, last, after: entry.after, before: entry.before })));
+                        return Ok((
+                            entry.before.clone(),
+                            Some(Due {
+                                unit,
+                                change,
+                                last,
+                                after: entry.after,
+                                before: entry.before,
+                            }),
+                        ));
                     }
                 },
                 _ => self.local(play, &unit, last),
@@ -469,7 +610,12 @@ impl Runner {
     }
 
     /// A step that cannot be walked past: handlers, re-raised failures, tasks that stand alone. `None`: the play ends here.
-    async fn head(&mut self, play: &PlayRun, step: Step, mut cursor: Cursor) -> Result<Option<Cursor>> {
+    async fn head(
+        &mut self,
+        play: &PlayRun,
+        step: Step,
+        mut cursor: Cursor,
+    ) -> Result<Option<Cursor>> {
         match step {
             Step::Reraise => self.unwind(cursor).map(Some),
             Step::Flush => {

@@ -50,7 +50,10 @@ impl PlayLayers {
         let mut vars: HashMap<_, _> = play.vars.iter().cloned().collect();
         vars.extend(files);
         let layer = |pick: fn(&Role) -> &Vec<(String, Node)>| {
-            play.roles.iter().flat_map(|role| pick(role).iter().cloned()).collect()
+            play.roles
+                .iter()
+                .flat_map(|role| pick(role).iter().cloned())
+                .collect()
         };
         Self {
             index,
@@ -63,6 +66,9 @@ impl PlayLayers {
         }
     }
 }
+
+/// Variables in the order they were written.
+pub type Layer = Arc<Vec<(String, Node)>>;
 
 /// What one task (or one item of its loop) sees.
 #[derive(Debug, Clone)]
@@ -78,7 +84,7 @@ pub struct Scope {
     /// `vars:` of the task.
     pub task: Arc<Vec<(String, Node)>>,
     /// Variables of the includes around it, outermost first.
-    pub includes: Arc<Vec<Arc<Vec<(String, Node)>>>>,
+    pub includes: Arc<Vec<Layer>>,
     /// Loop variables, and a result under judgement.
     pub overlay: Arc<HashMap<String, Variable>>,
     /// What tasks set that are only being looked at ahead.
@@ -108,13 +114,20 @@ impl Scope {
     pub fn with(&self, name: &str, value: Value) -> Self {
         let mut overlay = (*self.overlay).clone();
         overlay.insert(name.to_owned(), Variable::Data(value));
-        Self { overlay: Arc::new(overlay), ..self.clone() }
+        Self {
+            overlay: Arc::new(overlay),
+            ..self.clone()
+        }
     }
 
     /// The same when its turn has come: nothing before it is uncertain any more.
     #[must_use]
     pub fn settled(&self) -> Self {
-        Self { ahead: Arc::default(), pending: Arc::default(), ..self.clone() }
+        Self {
+            ahead: Arc::default(),
+            pending: Arc::default(),
+            ..self.clone()
+        }
     }
 
     fn magic(&self, name: &str) -> Option<Variable> {
@@ -127,26 +140,50 @@ impl Scope {
         };
         match name {
             "inventory_hostname" => data(Value::from(self.host.name.as_str())),
-            "inventory_hostname_short" => data(Value::from(self.host.name.split('.').next().unwrap_or_default())),
+            "inventory_hostname_short" => data(Value::from(
+                self.host.name.split('.').next().unwrap_or_default(),
+            )),
             "group_names" => list(self.host.groups.clone()),
-            "groups" => data(self.globals.groups.iter().map(|(group, hosts)| (group.clone(), Value::from(hosts.clone()))).collect::<Map<_, _>>().into()),
-            "hostvars" => Some(Variable::Scope(Arc::new(HostVariables { globals: Arc::clone(&self.globals), own: self.clone() }))),
+            "groups" => data(
+                self.globals
+                    .groups
+                    .iter()
+                    .map(|(group, hosts)| (group.clone(), Value::from(hosts.clone())))
+                    .collect::<Map<_, _>>()
+                    .into(),
+            ),
+            "hostvars" => Some(Variable::Scope(Arc::new(HostVariables {
+                globals: Arc::clone(&self.globals),
+                own: self.clone(),
+            }))),
             "vars" => Some(Variable::Scope(Arc::new(self.clone()))),
             "omit" => data(Value::from(OMIT)),
-            "ansible_play_hosts" | "play_hosts" => {
-                board(&|play| play.hosts.iter().filter(|host| !play.failed.contains(*host)).cloned().collect())
-            }
+            "ansible_play_hosts" | "play_hosts" => board(&|play| {
+                play.hosts
+                    .iter()
+                    .filter(|host| !play.failed.contains(*host))
+                    .cloned()
+                    .collect()
+            }),
             "ansible_play_hosts_all" => board(&|play| play.hosts.clone()),
             "ansible_play_batch" => board(&|play| {
-                play.batches.iter().find(|batch| batch.contains(&self.host.name)).cloned().unwrap_or_default()
+                play.batches
+                    .iter()
+                    .find(|batch| batch.contains(&self.host.name))
+                    .cloned()
+                    .unwrap_or_default()
             }),
             "ansible_play_name" => data(Value::from(self.play.as_ref()?.name.as_str())),
-            "ansible_play_role_names" | "ansible_role_names" => list(self.play.as_ref()?.role_names.clone()),
+            "ansible_play_role_names" | "ansible_role_names" => {
+                list(self.play.as_ref()?.role_names.clone())
+            }
             "playbook_dir" => data(Value::from(match self.play.as_ref()?.dir.as_str() {
                 "" => ".",
                 dir => dir,
             })),
-            "role_name" | "ansible_role_name" => data(Value::from(self.role.as_ref()?.name.as_str())),
+            "role_name" | "ansible_role_name" => {
+                data(Value::from(self.role.as_ref()?.name.as_str()))
+            }
             "role_path" => data(Value::from(self.role.as_ref()?.dir.as_str())),
             "ansible_parent_role_names" => list(self.role.as_ref()?.parents.clone()),
             _ => self.globals.magic.get(name).cloned().map(Variable::Data),
@@ -173,7 +210,10 @@ impl Scope {
 }
 
 fn in_list(list: &[(String, Node)], name: &str) -> Option<Variable> {
-    list.iter().rev().find(|(key, _)| key == name).map(|(_, node)| Variable::Template(node.clone()))
+    list.iter()
+        .rev()
+        .find(|(key, _)| key == name)
+        .map(|(_, node)| Variable::Template(node.clone()))
 }
 
 fn in_map(map: &HashMap<String, Node>, name: &str) -> Option<Variable> {
@@ -221,20 +261,38 @@ impl Variables for Scope {
         let mut names: HashSet<String> = self.globals.extra.keys().cloned().collect();
         names.extend(self.overlay.keys().chain(self.ahead.keys()).cloned());
         names.extend(self.task.iter().map(|(name, _)| name.clone()));
-        names.extend(self.includes.iter().flat_map(|vars| vars.iter().map(|(name, _)| name.clone())));
+        names.extend(
+            self.includes
+                .iter()
+                .flat_map(|vars| vars.iter().map(|(name, _)| name.clone())),
+        );
         names.extend(self.host.variables.keys().cloned());
         let data = self.host.data();
         names.extend(data.set.keys().cloned());
         names.extend(data.included.keys().cloned());
         if let Some(role) = &self.role {
-            names.extend([&role.params, &role.vars, &role.defaults].into_iter().flatten().map(|(name, _)| name.clone()));
+            names.extend(
+                [&role.params, &role.vars, &role.defaults]
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, _)| name.clone()),
+            );
         }
         if let Some(play) = &self.play {
             for layer in [&play.vars, &play.role_vars, &play.role_defaults] {
                 names.extend(layer.keys().cloned());
             }
         }
-        names.extend(["inventory_hostname", "group_names", "groups", "hostvars", "ansible_facts"].map(str::to_owned));
+        names.extend(
+            [
+                "inventory_hostname",
+                "group_names",
+                "groups",
+                "hostvars",
+                "ansible_facts",
+            ]
+            .map(str::to_owned),
+        );
         let mut names: Vec<String> = names.into_iter().collect();
         names.sort();
         names

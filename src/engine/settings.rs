@@ -55,7 +55,10 @@ impl Settings {
     pub fn context(&self, scope: &Scope, task: &Task) -> Context {
         Context {
             variables: Arc::new(scope.clone()),
-            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: Some(task.clone()) }),
+            files: Arc::new(Search {
+                loader: Arc::clone(&self.loader),
+                task: Some(task.clone()),
+            }),
             decrypt: Arc::clone(&self.decrypt),
         }
     }
@@ -64,7 +67,10 @@ impl Settings {
     pub fn plain_context(&self, scope: &Scope) -> Context {
         Context {
             variables: Arc::new(scope.clone()),
-            files: Arc::new(Search { loader: Arc::clone(&self.loader), task: None }),
+            files: Arc::new(Search {
+                loader: Arc::clone(&self.loader),
+                task: None,
+            }),
             decrypt: Arc::clone(&self.decrypt),
         }
     }
@@ -90,20 +96,38 @@ impl TemplateFiles for Search {
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         let missing = || Err(Diagnostic::new(format!("there is no file `{path}`")));
-        self.loader.files().read_bytes(Path::new(path)).unwrap_or_else(missing)
+        self.loader
+            .files()
+            .read_bytes(Path::new(path))
+            .unwrap_or_else(missing)
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {
-        let Some((folder, names)) = pattern.rsplit_once('/') else { return Vec::new() };
-        let Ok(names) = glob::Pattern::new(names) else { return Vec::new() };
+        let Some((folder, names)) = pattern.rsplit_once('/') else {
+            return Vec::new();
+        };
+        let Ok(names) = glob::Pattern::new(names) else {
+            return Vec::new();
+        };
         let folder = match &self.task {
-            Some(task) if !folder.starts_with('/') => self.loader.find_file(task, folder).unwrap_or_else(|_| folder.to_owned()),
+            Some(task) if !folder.starts_with('/') => self
+                .loader
+                .find_file(task, folder)
+                .unwrap_or_else(|_| folder.to_owned()),
             _ => folder.to_owned(),
         };
-        let entries = self.loader.files().list(Path::new(&folder)).unwrap_or_default();
+        let entries = self
+            .loader
+            .files()
+            .list(Path::new(&folder))
+            .unwrap_or_default();
         entries
             .into_iter()
-            .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.matches(name)))
+            .filter(|path| {
+                path.file_name()
+                    .and_then(|name| name.to_str())
+                    .is_some_and(|name| names.matches(name))
+            })
             .filter(|path| !self.loader.files().is_dir(path))
             .map(|path| path.display().to_string())
             .collect()
@@ -117,7 +141,11 @@ impl Settings {
     /// When it is missing or is no mapping.
     pub fn vars_file(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
         let path = self.loader.find_vars(task, name)?;
-        let file = self.loader.files().read(Path::new(&path)).ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
+        let file = self
+            .loader
+            .files()
+            .read(Path::new(&path))
+            .ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
         self.parse_vars(&file)
     }
 
@@ -128,8 +156,16 @@ impl Settings {
     pub fn vars_dir(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
         let path = self.loader.find_vars(task, name)?;
         let mut variables = Vec::new();
-        for entry in self.loader.files().list(Path::new(&path)).unwrap_or_default() {
-            let known = entry.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| matches!(ending, "yml" | "yaml" | "json"));
+        for entry in self
+            .loader
+            .files()
+            .list(Path::new(&path))
+            .unwrap_or_default()
+        {
+            let known = entry
+                .extension()
+                .and_then(|ending| ending.to_str())
+                .is_some_and(|ending| matches!(ending, "yml" | "yaml" | "json"));
             if known && let Some(file) = self.loader.files().read(&entry) {
                 variables.extend(self.parse_vars(&file?)?);
             }

@@ -20,7 +20,13 @@ pub struct Settled {
 }
 
 /// Judges an outcome. `changed` is what the module found.
-pub fn settle(unit: &Unit, mut outcome: Map<String, Value>, changed: bool, error: Option<Diagnostic>, settings: &Settings) -> Settled {
+pub fn settle(
+    unit: &Unit,
+    mut outcome: Map<String, Value>,
+    changed: bool,
+    error: Option<Diagnostic>,
+    settings: &Settings,
+) -> Settled {
     let task = &unit.task;
     let mut failed = error.is_some() || outcome.get("failed").and_then(to_bool).unwrap_or(false);
     if let Some(error) = &error
@@ -39,7 +45,10 @@ pub fn settle(unit: &Unit, mut outcome: Map<String, Value>, changed: bool, error
             return Ok(());
         }
         let scope = match &task.keywords.register {
-            Some(name) => unit.scope.settled().with(name, Value::Object(outcome.clone())),
+            Some(name) => unit
+                .scope
+                .settled()
+                .with(name, Value::Object(outcome.clone())),
             None => unit.scope.settled(),
         };
         let context = settings.context(&scope, task);
@@ -55,8 +64,15 @@ pub fn settle(unit: &Unit, mut outcome: Map<String, Value>, changed: bool, error
                 Verdict::Holds => {
                     failed = true;
                     if error.is_none() {
-                        let text = list.iter().filter_map(|node| node.as_str()).collect::<Vec<_>>().join(" and ");
-                        error = Some(Diagnostic::with_code(exit::FAILED, format!("`failed_when` holds: {text}")));
+                        let text = list
+                            .iter()
+                            .filter_map(|node| node.as_str())
+                            .collect::<Vec<_>>()
+                            .join(" and ");
+                        error = Some(Diagnostic::with_code(
+                            exit::FAILED,
+                            format!("`failed_when` holds: {text}"),
+                        ));
                     }
                 }
                 Verdict::False(_) => {
@@ -73,7 +89,10 @@ pub fn settle(unit: &Unit, mut outcome: Map<String, Value>, changed: bool, error
         error = Some(why.at(&task.span));
     }
     let changed = judged_changed.unwrap_or(false);
-    outcome.insert("changed".to_owned(), judged_changed.map_or_else(unknown, Value::Bool));
+    outcome.insert(
+        "changed".to_owned(),
+        judged_changed.map_or_else(unknown, Value::Bool),
+    );
     outcome.insert("failed".to_owned(), Value::Bool(failed));
     if task.keywords.failed_when.is_some() {
         outcome.insert("failed_when_result".to_owned(), Value::Bool(failed));
@@ -83,7 +102,10 @@ pub fn settle(unit: &Unit, mut outcome: Map<String, Value>, changed: bool, error
         outcome.insert(name.clone(), item.clone());
     }
     if failed && error.is_none() {
-        let message = outcome.get("msg").and_then(Value::as_str).unwrap_or("the task failed");
+        let message = outcome
+            .get("msg")
+            .and_then(Value::as_str)
+            .unwrap_or("the task failed");
         error = Some(command_failure(message, &outcome));
     }
     let status = if failed && unit.keywords.ignore_errors {
@@ -97,18 +119,33 @@ pub fn settle(unit: &Unit, mut outcome: Map<String, Value>, changed: bool, error
     } else {
         Status::Ok
     };
-    Settled { status, result: Value::Object(outcome), changed: changed && !failed, error }
+    Settled {
+        status,
+        result: Value::Object(outcome),
+        changed: changed && !failed,
+        error,
+    }
 }
 
 fn command_failure(message: &str, outcome: &Map<String, Value>) -> Diagnostic {
     let mut error = Diagnostic::with_code(exit::FAILED, message.to_owned());
-    let text = |name: &str| outcome.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty() && !text.contains(UNKNOWN));
+    let text = |name: &str| {
+        outcome
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty() && !text.contains(UNKNOWN))
+    };
     if let Some(code) = outcome.get("rc").and_then(Value::as_i64) {
         error.message = format!("{message} (exit code {code})");
     }
     if let Some(command) = outcome.get("cmd") {
         let shown = match command {
-            Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+            Value::Array(words) => words
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
             other => other.as_str().unwrap_or_default().to_owned(),
         };
         error = error.note(format!("command: {shown}"));
@@ -123,11 +160,29 @@ fn command_failure(message: &str, outcome: &Map<String, Value>) -> Diagnostic {
 
 /// The result of a loop from those of its items.
 pub fn loop_result(items: Vec<Value>) -> Value {
-    let any = |name: &str| items.iter().any(|item| item.get(name).and_then(Value::as_bool).unwrap_or(false));
-    let all_skipped = !items.is_empty() && items.iter().all(|item| item.get("skipped").and_then(Value::as_bool).unwrap_or(false));
-    let unknown_change = items.iter().any(|item| item.get("changed").is_some_and(has_unknown));
+    let any = |name: &str| {
+        items
+            .iter()
+            .any(|item| item.get(name).and_then(Value::as_bool).unwrap_or(false))
+    };
+    let all_skipped = !items.is_empty()
+        && items.iter().all(|item| {
+            item.get("skipped")
+                .and_then(Value::as_bool)
+                .unwrap_or(false)
+        });
+    let unknown_change = items
+        .iter()
+        .any(|item| item.get("changed").is_some_and(has_unknown));
     let mut map = Map::new();
-    map.insert("changed".to_owned(), if any("changed") || !unknown_change { Value::Bool(any("changed")) } else { unknown() });
+    map.insert(
+        "changed".to_owned(),
+        if any("changed") || !unknown_change {
+            Value::Bool(any("changed"))
+        } else {
+            unknown()
+        },
+    );
     map.insert("failed".to_owned(), Value::Bool(any("failed")));
     map.insert("skipped".to_owned(), Value::Bool(all_skipped));
     let message = match (any("failed"), all_skipped) {

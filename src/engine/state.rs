@@ -33,7 +33,12 @@ pub struct HostState {
 impl HostState {
     /// With nothing learned yet.
     pub fn new(name: &str, variables: HashMap<String, Node>, groups: Vec<String>) -> Self {
-        Self { name: name.to_owned(), variables, groups, data: RwLock::default() }
+        Self {
+            name: name.to_owned(),
+            variables,
+            groups,
+            data: RwLock::default(),
+        }
     }
 
     /// What was learned.
@@ -72,7 +77,11 @@ pub enum Once {
     /// A host is at it.
     Claimed(String),
     /// Done: whether it failed, what it registers, and the facts that it set.
-    Done { failed: bool, result: Value, facts: HashMap<String, Value> },
+    Done {
+        failed: bool,
+        result: Value,
+        facts: HashMap<String, Value>,
+    },
 }
 
 /// Everything that hosts wait for.
@@ -101,7 +110,14 @@ pub struct Coordinator {
 impl Coordinator {
     /// With the plays' hosts already known.
     pub fn new(plays: Vec<PlayBoard>, events: mpsc::UnboundedSender<Event>) -> Self {
-        Self { board: Mutex::new(Board { plays, ..Board::default() }), bell: watch::Sender::new(0), events }
+        Self {
+            board: Mutex::new(Board {
+                plays,
+                ..Board::default()
+            }),
+            bell: watch::Sender::new(0),
+            events,
+        }
     }
 
     /// Tells the reporters.

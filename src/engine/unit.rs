@@ -57,7 +57,11 @@ pub enum Work {
     /// Look, decide, perhaps change.
     Remote(Remote),
     /// A file as it will be (`Settings::render`): path, content, mode.
-    File { path: String, content: Vec<u8>, mode: Option<String> },
+    File {
+        path: String,
+        content: Vec<u8>,
+        mode: Option<String>,
+    },
     /// It cannot even be asked.
     Fail(Diagnostic),
 }
@@ -89,14 +93,18 @@ pub fn flag(node: Option<&Node>, default: bool, context: &Context) -> Result<boo
     if value.is_null() || value == OMIT {
         return Ok(default);
     }
-    to_bool(&value).ok_or_else(|| Diagnostic::new(format!("expected yes or no, not `{}`", to_text(&value))).at(&node.span))
+    to_bool(&value).ok_or_else(|| {
+        Diagnostic::new(format!("expected yes or no, not `{}`", to_text(&value))).at(&node.span)
+    })
 }
 
 /// Renders a keyword that is text.
 pub fn text(node: Option<&Node>, context: &Context) -> Result<Option<String>> {
     let Some(node) = node else { return Ok(None) };
     let value = template::value(node, context)?;
-    Ok((!value.is_null() && value != OMIT).then(|| to_text(&value)).filter(|text| !text.is_empty()))
+    Ok((!value.is_null() && value != OMIT)
+        .then(|| to_text(&value))
+        .filter(|text| !text.is_empty()))
 }
 
 /// Renders a keyword that is a number.
@@ -107,7 +115,9 @@ pub fn number(node: Option<&Node>, default: f64, context: &Context) -> Result<f6
         Value::Number(number) => number.as_f64(),
         other => to_text(other).trim().parse().ok(),
     }
-    .ok_or_else(|| Diagnostic::new(format!("expected a number, not `{}`", to_text(&value))).at(&node.span))
+    .ok_or_else(|| {
+        Diagnostic::new(format!("expected a number, not `{}`", to_text(&value))).at(&node.span)
+    })
 }
 
 /// Whether all conditions hold; `Err(text)` inside is the first that does not. Unknown when one is unknown and none is
@@ -145,24 +155,36 @@ fn shown(node: &Node) -> String {
 }
 
 /// Makes a unit of a task. Errors become [`Work::Fail`] with the task's place.
-pub fn prepare(task: &Arc<Task>, scope: Scope, item: Option<(String, Value)>, settings: &Settings) -> Unit {
+pub fn prepare(
+    task: &Arc<Task>,
+    scope: Scope,
+    item: Option<(String, Value)>,
+    settings: &Settings,
+) -> Unit {
     let mut unit = Unit {
         task: Arc::clone(task),
         scope,
         label: None,
         item,
         keywords: Rendered::default(),
-        work: Work::Skip { condition: String::new() },
+        work: Work::Skip {
+            condition: String::new(),
+        },
     };
     let context = settings.context(&unit.scope, task);
     let result = (|| -> Result<Work> {
-        unit.label = label(&unit, &context)?.map(|label| label.replace(UNKNOWN, "known after apply"));
+        unit.label =
+            label(&unit, &context)?.map(|label| label.replace(UNKNOWN, "known after apply"));
         match conditions(&task.keywords.when, &context)? {
             Verdict::Holds => {}
             Verdict::False(condition) => return Ok(Work::Skip { condition }),
             // A file that may be written is worth showing.
             Verdict::Unknown(_) if settings.render && writes_file(task) => {}
-            Verdict::Unknown(why) => return Ok(Work::Unknown { why: format!("condition `{why}`") }),
+            Verdict::Unknown(why) => {
+                return Ok(Work::Unknown {
+                    why: format!("condition `{why}`"),
+                });
+            }
         }
         unit.keywords = rendered(task, &context, settings)?;
         work(task, &unit, &context, settings)
@@ -172,15 +194,27 @@ pub fn prepare(task: &Arc<Task>, scope: Scope, item: Option<(String, Value)>, se
 }
 
 fn label(unit: &Unit, context: &Context) -> Result<Option<String>> {
-    let Some((_, item)) = &unit.item else { return Ok(None) };
-    let control = unit.task.keywords.loop_.as_ref().map(|looped| &looped.control);
-    Ok(Some(match control.and_then(|control| control.label.as_ref()) {
-        Some(node) => to_text(&template::value(node, context)?),
-        None => match item {
-            Value::Object(map) => map.get("name").or_else(|| map.get("key")).map_or_else(|| item.to_string(), to_text),
-            other => to_text(other),
+    let Some((_, item)) = &unit.item else {
+        return Ok(None);
+    };
+    let control = unit
+        .task
+        .keywords
+        .loop_
+        .as_ref()
+        .map(|looped| &looped.control);
+    Ok(Some(
+        match control.and_then(|control| control.label.as_ref()) {
+            Some(node) => to_text(&template::value(node, context)?),
+            None => match item {
+                Value::Object(map) => map
+                    .get("name")
+                    .or_else(|| map.get("key"))
+                    .map_or_else(|| item.to_string(), to_text),
+                other => to_text(other),
+            },
         },
-    }))
+    ))
 }
 
 fn rendered(task: &Task, context: &Context, settings: &Settings) -> Result<Rendered> {
@@ -199,11 +233,14 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
     if action::is_local(name) {
         return action::prepare(task, context, settings).map(|local| match local {
             Some(local) => Work::Local(local),
-            None => Work::Unknown { why: "its parameters".to_owned() },
+            None => Work::Unknown {
+                why: "its parameters".to_owned(),
+            },
         });
     }
-    let module = modules::find(name)
-        .ok_or_else(|| Diagnostic::new(format!("there is no module `{name}`")).at(&task.action.span))?;
+    let module = modules::find(name).ok_or_else(|| {
+        Diagnostic::new(format!("there is no module `{name}`")).at(&task.action.span)
+    })?;
     let spec = module.spec();
     let mut raw = Map::new();
     if let Some(node) = &task.action.template
@@ -218,7 +255,10 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
         }
     }
     if let Some(node) = &task.action.free_form {
-        raw.insert("_raw_params".to_owned(), Value::from(to_text(&template::value(node, context)?)));
+        raw.insert(
+            "_raw_params".to_owned(),
+            Value::from(to_text(&template::value(node, context)?)),
+        );
     }
     for (key, value) in &raw {
         if spec.param(key).is_some_and(|param| param.secret)
@@ -227,37 +267,89 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
             mask::register(secret);
         }
     }
-    if settings.render && writes_file(task) && !raw.get("remote_src").and_then(to_bool).unwrap_or(false) {
+    if settings.render
+        && writes_file(task)
+        && !raw.get("remote_src").and_then(to_bool).unwrap_or(false)
+    {
         let mut args = Args::check(spec, raw)?;
         super::content::supply(&mut args, task, context, settings, true)?;
         if let Some(content) = args.content.take() {
             let mut path = args.str_or("dest", "").to_owned();
             if path.ends_with('/') {
-                path.push_str(args.str_or("src", "").rsplit('/').next().unwrap_or_default());
+                path.push_str(
+                    args.str_or("src", "")
+                        .rsplit('/')
+                        .next()
+                        .unwrap_or_default(),
+                );
             }
-            return Ok(Work::File { path, content, mode: args.str("mode").map(str::to_owned) });
+            if path.contains(UNKNOWN) {
+                // Where it goes is known later; which file it is can be told now.
+                let source = args
+                    .str_or("src", "")
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default();
+                let name = if source.is_empty() {
+                    task.name.clone().unwrap_or_default()
+                } else {
+                    source.trim_end_matches(".j2").to_owned()
+                };
+                path = format!(
+                    "{UNKNOWN}/{}",
+                    unit.label
+                        .as_deref()
+                        .filter(|label| !label.contains(UNKNOWN))
+                        .unwrap_or(&name)
+                );
+            }
+            return Ok(Work::File {
+                path,
+                content,
+                mode: args.str("mode").map(str::to_owned),
+            });
         }
-        return Ok(Work::Unknown { why: "what is copied".to_owned() });
+        return Ok(Work::Unknown {
+            why: "what is copied".to_owned(),
+        });
     }
     // The content of a file may be unknown; where it goes may not.
-    if let Some((key, _)) = raw.iter().find(|(key, value)| has_unknown(value) && key.as_str() != "content") {
-        return Ok(Work::Unknown { why: format!("parameter `{key}`") });
+    if let Some((key, _)) = raw
+        .iter()
+        .find(|(key, value)| has_unknown(value) && key.as_str() != "content")
+    {
+        return Ok(Work::Unknown {
+            why: format!("parameter `{key}`"),
+        });
     }
     let mut args = Args::check(spec, raw)?;
     args.check = unit.keywords.check;
     args.diff = unit.keywords.diff;
     args.user = become_user(task, context, settings)?;
     args.environment = environment(task, context)?;
-    let doubtful = args.environment.iter().map(|(_, value)| value).chain(&args.user).any(|text| text.contains(UNKNOWN));
+    let doubtful = args
+        .environment
+        .iter()
+        .map(|(_, value)| value)
+        .chain(&args.user)
+        .any(|text| text.contains(UNKNOWN));
     if doubtful {
-        return Ok(Work::Unknown { why: "its environment or user".to_owned() });
+        return Ok(Work::Unknown {
+            why: "its environment or user".to_owned(),
+        });
     }
     let may_be_unknown = unit.keywords.check && unit.scope.pending.is_empty();
     if let Some(why) = super::content::supply(&mut args, task, context, settings, may_be_unknown)? {
         return Ok(Work::Unknown { why });
     }
     let probes = module.probe(&args)?;
-    let mut remote = Remote { module, args, probes, certain: None, reads: false };
+    let mut remote = Remote {
+        module,
+        args,
+        probes,
+        certain: None,
+        reads: false,
+    };
     if remote.probes.is_empty() && !spec.read_only {
         match module.diff(&remote.args, &[])? {
             Decision::Change(change) => remote.certain = Some(change),
@@ -266,7 +358,10 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
     }
     let changed_when = task.keywords.changed_when.as_deref();
     let says_unchanged = matches!(changed_when, Some([only]) if is_false(Some(only)));
-    remote.reads = remote.certain.as_ref().is_some_and(|change| change.requests.len() == 1)
+    remote.reads = remote
+        .certain
+        .as_ref()
+        .is_some_and(|change| change.requests.len() == 1)
         && says_unchanged
         && is_false(task.keywords.check_mode.as_ref())
         && task.keywords.until.is_empty();
@@ -279,20 +374,41 @@ fn writes_file(task: &Task) -> bool {
 
 fn without_omit(value: Value) -> Value {
     match value {
-        Value::Object(map) => map.into_iter().filter(|(_, value)| *value != OMIT).map(|(key, value)| (key, without_omit(value))).collect::<Map<_, _>>().into(),
-        Value::Array(items) => items.into_iter().filter(|value| *value != OMIT).map(without_omit).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(_, value)| *value != OMIT)
+            .map(|(key, value)| (key, without_omit(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::Array(items) => items
+            .into_iter()
+            .filter(|value| *value != OMIT)
+            .map(without_omit)
+            .collect(),
         other => other,
     }
 }
 
 /// The user that the task's commands run as; none for root.
 fn become_user(task: &Task, context: &Context, settings: &Settings) -> Result<Option<String>> {
-    let variable = |name: &str| context.variables.lookup(name).and_then(|_| template::text(&format!("{{{{ {name} }}}}"), &task.span, context).ok());
+    let variable = |name: &str| {
+        context
+            .variables
+            .lookup(name)
+            .and_then(|_| template::text(&format!("{{{{ {name} }}}}"), &task.span, context).ok())
+    };
     let enabled = match &task.keywords.become_.enabled {
         Some(node) => flag(Some(node), false, context)?,
-        None => variable("ansible_become").as_ref().and_then(to_bool).unwrap_or(false),
+        None => variable("ansible_become")
+            .as_ref()
+            .and_then(to_bool)
+            .unwrap_or(false),
     };
-    let login = || variable("ansible_user").map(|user| to_text(&user)).filter(|user| user != "root");
+    let login = || {
+        variable("ansible_user")
+            .map(|user| to_text(&user))
+            .filter(|user| user != "root")
+    };
     if !enabled {
         return Ok(if settings.offline { None } else { login() });
     }
@@ -317,9 +433,17 @@ fn environment(task: &Task, context: &Context) -> Result<Vec<(String, String)>> 
             }
             Value::Null => {}
             other => {
-                return Err(Diagnostic::new(format!("`environment` takes a mapping, not `{}`", to_text(&other))).at(&node.span));
+                return Err(Diagnostic::new(format!(
+                    "`environment` takes a mapping, not `{}`",
+                    to_text(&other)
+                ))
+                .at(&node.span));
             }
         }
     }
-    Ok(merged.into_iter().filter(|(_, value)| *value != OMIT).map(|(name, value)| (name, to_text(&value))).collect())
+    Ok(merged
+        .into_iter()
+        .filter(|(_, value)| *value != OMIT)
+        .map(|(name, value)| (name, to_text(&value)))
+        .collect())
 }

@@ -103,7 +103,9 @@ impl Walk<'_> {
                     Next::Go
                 }
                 Step::Reraise => Next::Stop,
-                Step::HandlerDone(index) => pass(&mut cursor, &mut window, What::HandlerDone(index)),
+                Step::HandlerDone(index) => {
+                    pass(&mut cursor, &mut window, What::HandlerDone(index))
+                }
                 Step::HandlersDone => pass(&mut cursor, &mut window, What::HandlersDone),
                 Step::Flush => self.flush(&mut cursor, &mut window),
                 Step::Include(include) => self.include(&include, &mut cursor, &window),
@@ -125,7 +127,12 @@ impl Walk<'_> {
     }
 
     /// What a step at the cursor sees.
-    pub fn scope(&self, cursor: &Cursor, task_vars: &[(String, Node)], role: Option<&Arc<crate::play::Role>>) -> Scope {
+    pub fn scope(
+        &self,
+        cursor: &Cursor,
+        task_vars: &[(String, Node)],
+        role: Option<&Arc<crate::play::Role>>,
+    ) -> Scope {
         Scope {
             globals: Arc::clone(&self.play.globals),
             play: Some(Arc::clone(&self.play.layers)),
@@ -141,12 +148,21 @@ impl Walk<'_> {
 
     fn task(&mut self, task: &Arc<Task>, cursor: &mut Cursor, window: &mut Window) -> Next {
         let keywords = &task.keywords;
-        if !crate::play::selected(&keywords.tags, &self.settings.tags, &self.settings.skip_tags) {
+        if !crate::play::selected(
+            &keywords.tags,
+            &self.settings.tags,
+            &self.settings.skip_tags,
+        ) {
             cursor.advance();
             return Next::Go;
         }
         let module = task.action.module;
-        let literal = task.action.free_form.as_ref().and_then(|node| node.as_str()).map(str::trim);
+        let literal = task
+            .action
+            .free_form
+            .as_ref()
+            .and_then(|node| node.as_str())
+            .map(str::trim);
         if module == "meta" && literal == Some("flush_handlers") && keywords.when.is_empty() {
             return self.flush(cursor, window);
         }
@@ -187,7 +203,9 @@ impl Walk<'_> {
                 next
             }
             // Rendered once for all items, so all of them must be known.
-            Items::Many(items) if !self.pending.is_empty() && items.iter().any(has_unknown) => Next::Stop,
+            Items::Many(items) if !self.pending.is_empty() && items.iter().any(has_unknown) => {
+                Next::Stop
+            }
             Items::Many(items) => {
                 let count = items.len();
                 for index in cursor.item..count {
@@ -203,7 +221,10 @@ impl Walk<'_> {
                         after.item = index + 1;
                         after.items = Some(Arc::clone(&items));
                     }
-                    if matches!(self.take(unit, before, &after, Some(last), window), Next::Stop) {
+                    if matches!(
+                        self.take(unit, before, &after, Some(last), window),
+                        Next::Stop
+                    ) {
                         return Next::Stop;
                     }
                     *cursor = after;
@@ -218,7 +239,9 @@ impl Walk<'_> {
 
     /// The units of a task's loop.
     pub fn items(&self, task: &Arc<Task>, scope: &Scope) -> Items {
-        let Some(looped) = &task.keywords.loop_ else { return Items::Single };
+        let Some(looped) = &task.keywords.loop_ else {
+            return Items::Single;
+        };
         let blank = |work: Work| Unit {
             task: Arc::clone(task),
             scope: scope.clone(),
@@ -230,7 +253,11 @@ impl Walk<'_> {
         let context = self.settings.context(scope, task);
         let items = match looping::items(looped, task, &context, self.settings) {
             Ok(Some(items)) => items,
-            Ok(None) => return Items::Whole(Box::new(blank(Work::Unknown { why: "what it loops over".to_owned() }))),
+            Ok(None) => {
+                return Items::Whole(Box::new(blank(Work::Unknown {
+                    why: "what it loops over".to_owned(),
+                })));
+            }
             Err(error) => {
                 // `when: x is defined` guards `loop: "{{ x }}"` too, as long as it does not look at the item.
                 if let Ok(Verdict::False(condition)) = conditions(&task.keywords.when, &context) {
@@ -240,14 +267,21 @@ impl Walk<'_> {
             }
         };
         if items.is_empty() {
-            return Items::Whole(Box::new(blank(Work::Skip { condition: NO_ITEMS.to_owned() })));
+            return Items::Whole(Box::new(blank(Work::Skip {
+                condition: NO_ITEMS.to_owned(),
+            })));
         }
         Items::Many(Arc::new(items))
     }
 
     /// The unit of one item of a task's loop.
     pub fn item(&self, task: &Arc<Task>, scope: &Scope, items: &[Value], index: usize) -> Unit {
-        let control = task.keywords.loop_.as_ref().map(|looped| looped.control.clone()).unwrap_or_default();
+        let control = task
+            .keywords
+            .loop_
+            .as_ref()
+            .map(|looped| looped.control.clone())
+            .unwrap_or_default();
         let variable = control.loop_var.unwrap_or_else(|| "item".to_owned());
         let item = items.get(index).cloned().unwrap_or(Value::Null);
         let mut scope = scope.with(&variable, item.clone());
@@ -260,7 +294,14 @@ impl Walk<'_> {
         unit::prepare(task, scope, Some((variable, item)), self.settings)
     }
 
-    fn take(&mut self, unit: Unit, before: Cursor, after: &Cursor, last: Option<bool>, window: &mut Window) -> Next {
+    fn take(
+        &mut self,
+        unit: Unit,
+        before: Cursor,
+        after: &Cursor,
+        last: Option<bool>,
+        window: &mut Window,
+    ) -> Next {
         let guessing = !self.pending.is_empty();
         let register = unit.task.keywords.register.clone();
         let first = window.probes.len();
@@ -268,15 +309,14 @@ impl Walk<'_> {
         match &unit.work {
             // With something still to come it may be known, or good, when it is its turn.
             Work::Unknown { .. } | Work::Fail(_) if guessing => return Next::Stop,
-            Work::Skip { condition } => {
-                match register {
-                    Some(name) if last.is_none() => {
-                        self.pending.remove(&name);
-                        self.overlay.insert(name, Variable::Data(skipped(&unit, condition)));
-                    }
-                    register => self.await_register(register),
+            Work::Skip { condition } => match register {
+                Some(name) if last.is_none() => {
+                    self.pending.remove(&name);
+                    self.overlay
+                        .insert(name, Variable::Data(skipped(&unit, condition)));
                 }
-            }
+                register => self.await_register(register),
+            },
             Work::Unknown { .. } => self.await_register(register),
             Work::Fail(_) => next = Next::Stop,
             Work::File { .. } => self.await_register(register),
@@ -286,13 +326,15 @@ impl Walk<'_> {
                         return Next::Stop;
                     }
                     for (name, value) in facts {
-                        self.overlay.insert(name.clone(), Variable::Data(value.clone()));
+                        self.overlay
+                            .insert(name.clone(), Variable::Data(value.clone()));
                     }
                     self.await_register(register);
                 }
                 Local::IncludeVars(variables) => {
                     for (name, node) in variables {
-                        self.overlay.insert(name.clone(), Variable::Template(node.clone()));
+                        self.overlay
+                            .insert(name.clone(), Variable::Template(node.clone()));
                     }
                     self.await_register(register);
                 }
@@ -301,7 +343,10 @@ impl Walk<'_> {
             },
             Work::Remote(remote) => {
                 if remote.reads {
-                    let request = remote.certain.as_ref().and_then(|change| change.requests.first());
+                    let request = remote
+                        .certain
+                        .as_ref()
+                        .and_then(|change| change.requests.first());
                     window.probes.extend(request.cloned().map(Probe::Run));
                 } else {
                     window.probes.extend(remote.probes.iter().cloned());
@@ -309,14 +354,25 @@ impl Walk<'_> {
                 if remote.certain.is_some() && !remote.reads && !unit.keywords.check {
                     next = Next::Stop;
                 }
-                if matches!(remote.module.spec().names[0], "setup" | "package_facts" | "service_facts" | "getent") {
+                if matches!(
+                    remote.module.spec().names[0],
+                    "setup" | "package_facts" | "service_facts" | "getent"
+                ) {
                     next = Next::Stop;
                 }
                 self.await_register(register);
             }
         }
         let probes = first..window.probes.len();
-        window.entries.push(Entry { before, after: after.clone(), what: What::Unit { unit: Box::new(unit), probes, last } });
+        window.entries.push(Entry {
+            before,
+            after: after.clone(),
+            what: What::Unit {
+                unit: Box::new(unit),
+                probes,
+                last,
+            },
+        });
         next
     }
 
@@ -329,7 +385,11 @@ impl Walk<'_> {
 
     fn include(&mut self, include: &Arc<Include>, cursor: &mut Cursor, window: &Window) -> Next {
         let keywords = &include.keywords;
-        if !crate::play::selected(&keywords.tags, &self.settings.tags, &self.settings.skip_tags) {
+        if !crate::play::selected(
+            &keywords.tags,
+            &self.settings.tags,
+            &self.settings.skip_tags,
+        ) {
             cursor.advance();
             return Next::Go;
         }
@@ -350,7 +410,11 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// Missing files, templates that fail, mistakes in the included file.
-    pub fn resolve(&mut self, include: &Arc<Include>, cursor: &Cursor) -> crate::base::Result<Option<Cursor>> {
+    pub fn resolve(
+        &mut self,
+        include: &Arc<Include>,
+        cursor: &Cursor,
+    ) -> crate::base::Result<Option<Cursor>> {
         let scope = self.scope(cursor, &include.keywords.vars, include.role.as_ref());
         let mut cursor = cursor.clone();
         cursor.advance();
@@ -358,8 +422,14 @@ impl Walk<'_> {
         let context = self.settings.context(&scope, &probe_task);
         let mut scopes = vec![(scope.clone(), Vec::new())];
         if let Some(looped) = &include.keywords.loop_ {
-            let Some(items) = looping::items(looped, &probe_task, &context, self.settings)? else { return Ok(None) };
-            let variable = looped.control.loop_var.clone().unwrap_or_else(|| "item".to_owned());
+            let Some(items) = looping::items(looped, &probe_task, &context, self.settings)? else {
+                return Ok(None);
+            };
+            let variable = looped
+                .control
+                .loop_var
+                .clone()
+                .unwrap_or_else(|| "item".to_owned());
             scopes = items
                 .into_iter()
                 .enumerate()
@@ -392,11 +462,25 @@ impl Walk<'_> {
             };
             let items = match &include.what {
                 Included::Tasks { file } => {
-                    let Some(file) = render(file)? else { return Ok(None) };
-                    self.settings.loader.include_tasks(include, &file).map_err(first_error)?
+                    let Some(file) = render(file)? else {
+                        return Ok(None);
+                    };
+                    self.settings
+                        .loader
+                        .include_tasks(include, &file)
+                        .map_err(first_error)?
                 }
-                Included::Role { name, tasks_from, vars_from, defaults_from, handlers_from, .. } => {
-                    let Some(name) = render(name)? else { return Ok(None) };
+                Included::Role {
+                    name,
+                    tasks_from,
+                    vars_from,
+                    defaults_from,
+                    handlers_from,
+                    ..
+                } => {
+                    let Some(name) = render(name)? else {
+                        return Ok(None);
+                    };
                     let from = crate::play::RoleFrom {
                         name,
                         tasks: optional(tasks_from)?,
@@ -404,12 +488,22 @@ impl Walk<'_> {
                         defaults: optional(defaults_from)?,
                         handlers: optional(handlers_from)?,
                     };
-                    let included = self.settings.loader.include_role(include, &from).map_err(first_error)?;
+                    let included = self
+                        .settings
+                        .loader
+                        .include_role(include, &from)
+                        .map_err(first_error)?;
                     self.found_handlers.extend(included.handlers);
                     included.items
                 }
             };
-            let vars = include.keywords.vars.iter().cloned().chain(item_vars).collect();
+            let vars = include
+                .keywords
+                .vars
+                .iter()
+                .cloned()
+                .chain(item_vars)
+                .collect();
             cursor.push(super::cursor::steps(items), Arc::new(vars));
         }
         Ok(Some(cursor))
@@ -425,7 +519,13 @@ pub fn include_as_task(include: &Include) -> Task {
     Task {
         name: include.name.clone(),
         span: include.span.clone(),
-        action: crate::play::Action { module, args: Vec::new(), free_form: None, template: None, span: include.span.clone() },
+        action: crate::play::Action {
+            module,
+            args: Vec::new(),
+            free_form: None,
+            template: None,
+            span: include.span.clone(),
+        },
         keywords: include.keywords.clone(),
         role: include.role.clone(),
         dir: include.dir.clone(),
@@ -447,7 +547,11 @@ pub enum Items {
 fn pass(cursor: &mut Cursor, window: &mut Window, what: What) -> Next {
     let before = cursor.clone();
     cursor.advance();
-    window.entries.push(Entry { before, after: cursor.clone(), what });
+    window.entries.push(Entry {
+        before,
+        after: cursor.clone(),
+        what,
+    });
     Next::Go
 }
 
@@ -455,7 +559,10 @@ fn pass(cursor: &mut Cursor, window: &mut Window, what: What) -> Next {
 const NO_ITEMS: &str = "the loop is empty";
 
 fn first_error(errors: Vec<crate::base::Diagnostic>) -> crate::base::Diagnostic {
-    errors.into_iter().next().unwrap_or_else(|| crate::base::Diagnostic::new("the include cannot be loaded"))
+    errors
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| crate::base::Diagnostic::new("the include cannot be loaded"))
 }
 
 /// What a skipped task (or item) registers.
@@ -465,9 +572,15 @@ pub fn skipped(unit: &Unit, condition: &str) -> Value {
     map.insert("failed".to_owned(), Value::Bool(false));
     map.insert("skipped".to_owned(), Value::Bool(true));
     if condition == NO_ITEMS {
-        map.insert("skipped_reason".to_owned(), Value::from("No items in the list"));
+        map.insert(
+            "skipped_reason".to_owned(),
+            Value::from("No items in the list"),
+        );
     } else {
-        map.insert("skip_reason".to_owned(), Value::from("Conditional result was False"));
+        map.insert(
+            "skip_reason".to_owned(),
+            Value::from("Conditional result was False"),
+        );
         map.insert("false_condition".to_owned(), Value::from(condition));
     }
     if let Some((name, item)) = &unit.item {

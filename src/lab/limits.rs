@@ -14,14 +14,21 @@ const ENOUGH: u32 = 2048;
 /// # Errors
 /// When it is too low and cannot be raised.
 pub fn raise(say: &(dyn Fn(&str) + Sync)) -> Result<()> {
-    let now = fs_err::read_to_string(INSTANCES).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let now = fs_err::read_to_string(INSTANCES)
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok());
     if now.is_none_or(|now| now >= ENOUGH) {
         return Ok(());
     }
     fs_err::write(INSTANCES, ENOUGH.to_string()).map_err(|error| {
-        Diagnostic::with_code(exit::FAILED, format!("the machine allows too few inotify instances for a lab: {error}"))
-            .help(format!("sysctl -w fs.inotify.max_user_instances={ENOUGH}"))
+        Diagnostic::with_code(
+            exit::FAILED,
+            format!("the machine allows too few inotify instances for a lab: {error}"),
+        )
+        .help(format!("sysctl -w fs.inotify.max_user_instances={ENOUGH}"))
     })?;
-    say(&format!("raised fs.inotify.max_user_instances to {ENOUGH}: many systemds need many"));
+    say(&format!(
+        "raised fs.inotify.max_user_instances to {ENOUGH}: many systemds need many"
+    ));
     Ok(())
 }

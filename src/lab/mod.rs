@@ -7,9 +7,9 @@
 
 pub mod access;
 pub mod doctor;
-mod limits;
 pub mod image;
 pub mod keeper;
+mod limits;
 pub mod podman;
 pub mod provider;
 pub mod relay;

@@ -11,7 +11,8 @@ mod system;
 
 pub use args::{Args, Kind, Param, Spec, convert, nearest, unknown_parameter};
 pub use probe::{
-    Content, FileKind, FileProbe, Package, Probe, Reply, Request, Seen, SeenFile, Step,
+    Content, DISK_FULL, DISK_FULL_HELP, FileKind, FileProbe, Package, Probe, Reply, Request, Seen,
+    SeenFile, Step,
 };
 pub use system::{facts_probe, parse_facts};
 

@@ -208,6 +208,12 @@ pub fn all_succeeded(replies: &[Reply]) -> Result<()> {
     }
 }
 
+/// What programs say when a disk is full.
+pub const DISK_FULL: &str = "No space left on device";
+/// What to do about it.
+pub const DISK_FULL_HELP: &str =
+    "look with `df -h` and `df -i` on the host, make room, and run again";
+
 /// The error that a failed reply means: the last lines of its stderr (or stdout).
 pub fn failure(reply: &Reply) -> Diagnostic {
     let text = if reply.stderr.is_empty() {
@@ -216,6 +222,11 @@ pub fn failure(reply: &Reply) -> Diagnostic {
         reply.err()
     };
     let text = quote::for_terminal(text.trim_end());
+    if text.contains(DISK_FULL) {
+        return Diagnostic::with_code(exit::FAILED, "a disk of the host is full")
+            .note(text)
+            .help(DISK_FULL_HELP);
+    }
     Diagnostic::with_code(
         exit::FAILED,
         format!("the command ended with exit code {}", reply.code),

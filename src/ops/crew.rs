@@ -166,6 +166,7 @@ fn item(request: &Request) -> Item<'_> {
         request,
         chained: false,
         holds_lock: false,
+        looks: false,
     }
 }
 
@@ -193,17 +194,30 @@ mod tests {
             .map(|(host, script)| (host.to_owned(), vec![Request::sh(script)]))
             .into();
         let answers = crew.round(work).await;
-        let reply = |host: &str| answers[host].as_ref().map(|answer| answer.replies[0].clone());
+        let reply = |host: &str| {
+            answers[host]
+                .as_ref()
+                .map(|answer| answer.replies[0].clone())
+        };
         assert_eq!(reply("a").expect("answered").out(), "one\n");
         assert_eq!(reply("b").expect("answered").code, 4);
-        assert_eq!(reply("c").expect_err("not a member").code, exit::UNREACHABLE);
+        assert_eq!(
+            reply("c").expect_err("not a member").code,
+            exit::UNREACHABLE
+        );
         assert!(crew.lost("a").is_none() && crew.lost("c").is_some());
     }
 
     #[tokio::test]
     async fn a_shell_that_ends_is_a_lost_host() {
         let mut crew = Crew::open(vec![here("a")], 4).await;
-        let work = [("a".to_owned(), vec![Request::sh("kill -9 $PPID $$")])].into();
+        let work = [(
+            "a".to_owned(),
+            vec![Request::sh(
+                "read -r _ _ _ shell _ </proc/$PPID/stat; kill -9 \"$shell\"",
+            )],
+        )]
+        .into();
         assert!(crew.round(work).await["a"].is_err());
         assert!(crew.lost("a").is_some());
         crew.reopen().await;

@@ -95,7 +95,10 @@ impl Project<'_> {
             .chain(hosts.iter().cloned())
             .map(|name| {
                 let variables = self.inventory.variables(&name);
-                let variables = variables.into_iter().map(|(key, node, _)| (key, node)).collect();
+                let variables = variables
+                    .into_iter()
+                    .map(|(key, node, _)| (key, node))
+                    .collect();
                 let state = HostState::new(&name, variables, self.inventory.host_groups(&name));
                 (name, Arc::new(state))
             })
@@ -119,10 +122,19 @@ impl Project<'_> {
             .filter_map(|name| errors.take(self.host(&globals, name, names, &defaults)))
             .collect();
         drop(defaults);
-        errors.finish(Site { hosts: chosen, groups })
+        errors.finish(Site {
+            hosts: chosen,
+            groups,
+        })
     }
 
-    fn host(&self, globals: &Arc<Globals>, name: &str, names: &[&str], defaults: &BTreeMap<&str, Vec<(String, Node)>>) -> Result<Host> {
+    fn host(
+        &self,
+        globals: &Arc<Globals>,
+        name: &str,
+        names: &[&str],
+        defaults: &BTreeMap<&str, Vec<(String, Node)>>,
+    ) -> Result<Host> {
         let state = globals
             .hosts
             .get(name)
@@ -151,7 +163,8 @@ impl Project<'_> {
         let mut variables = Map::new();
         for wanted in CONNECTION.iter().chain(names) {
             let value = match scope.lookup(wanted) {
-                Some(Variable::Template(node)) => template::value(&node, &context).map_err(|error| error.at(&node.span).on(name))?,
+                Some(Variable::Template(node)) => template::value(&node, &context)
+                    .map_err(|error| error.at(&node.span).on(name))?,
                 Some(Variable::Data(value)) => value,
                 Some(Variable::Scope(_)) | None => continue,
             };

@@ -7,9 +7,17 @@ use crate::base::quote::sh_join;
 use crate::modules::{Reply, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write as _;
 
 /// The whole exchange; a server that never ends its answer is cut off by the request's time limit.
 const SCRIPT: &str = r#"exec 3<>"/dev/tcp/$1/$2" || exit 7; cat >&3; exec cat <&3"#;
+/// The same several times, each answer followed by a line of its own; ends at the first that finds nobody.
+const REPEATED: &str = r#"request=$(cat; echo x); for turn in $(seq "$3"); do exec 3<>"/dev/tcp/$1/$2" || exit 7
+printf '%s' "${request%x}" >&3; cat <&3; exec 3>&-; printf '%s' "$4"; done"#;
+/// What stands between the answers of [`Call::repeated`].
+const BETWEEN: &str = "\n--hactl-next-answer-5f1c--\n";
+/// The exit code of the script when nobody listened: then nothing was sent either.
+const NOBODY: i32 = 7;
 /// Seconds that one exchange may take.
 const LIMIT: u64 = 12;
 
@@ -77,6 +85,24 @@ impl Call {
         request
     }
 
+    /// The command that makes this request several times, one after the other; for [`responses`].
+    pub fn repeated(&self, times: usize) -> Request {
+        let (port, times) = (self.port.to_string(), times.to_string());
+        let words = [
+            "bash",
+            "-c",
+            REPEATED,
+            "http",
+            &self.address,
+            &port,
+            &times,
+            BETWEEN,
+        ];
+        let mut request = Request::sh(format!("exec {}", sh_join(words))).stdin(self.bytes());
+        request.timeout_seconds = Some(LIMIT);
+        request
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let host = if self.address.contains(':') {
             format!("[{}]", self.address)
@@ -88,10 +114,10 @@ impl Call {
             self.method, self.path, self.port
         );
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         if !self.body.is_empty() {
-            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
@@ -122,7 +148,7 @@ impl Form<'_> {
             .windows(boundary.len())
             .any(|window| window == boundary.as_bytes())
         {
-            boundary.push_str(&format!("-{:08x}", rand::random::<u32>()));
+            let _ = write!(boundary, "-{:08x}", rand::random::<u32>());
         }
         let (name, value) = self.text;
         let mut body = format!(
@@ -176,6 +202,37 @@ impl Response {
     }
 }
 
+/// Whether a call reached nobody, so that certainly nothing came of it.
+pub fn reached_nobody(reply: &Reply) -> bool {
+    reply.code == NOBODY && reply.stdout.is_empty()
+}
+
+/// Reads the replies to [`Call::repeated`]; the error says why the first of them is missing.
+pub fn responses(reply: &Reply, times: usize) -> Result<Vec<Response>, String> {
+    let mut found = Vec::new();
+    let mut rest = reply.stdout.as_slice();
+    while let Some(end) = find(rest, BETWEEN.as_bytes()) {
+        let (one, more) = rest.split_at(end);
+        let one = Reply {
+            code: 0,
+            stdout: one.to_vec(),
+            ..Reply::default()
+        };
+        found.push(response(&one)?);
+        rest = more.get(BETWEEN.len()..).unwrap_or_default();
+    }
+    if found.len() == times {
+        return Ok(found);
+    }
+    let last = Reply {
+        stdout: rest.to_vec(),
+        ..reply.clone()
+    };
+    Err(response(&last)
+        .err()
+        .unwrap_or_else(|| format!("{} of {times} answers", found.len())))
+}
+
 /// Reads the reply to a [`Call`]; the error says in a few words what went wrong.
 pub fn response(reply: &Reply) -> Result<Response, String> {
     if let Some(response) = parse(&reply.stdout) {
@@ -186,12 +243,19 @@ pub fn response(reply: &Reply) -> Result<Response, String> {
         127 => "bash is missing on the host".to_owned(),
         _ => {
             let talk = reply.err();
-            let word = ["Connection refused", "No route to host", "Network is unreachable", "Connection timed out"]
-                .into_iter()
-                .find(|word| talk.contains(word));
+            let word = [
+                "Connection refused",
+                "No route to host",
+                "Network is unreachable",
+                "Connection timed out",
+            ]
+            .into_iter()
+            .find(|word| talk.contains(word));
             match word {
                 Some(word) => word.to_lowercase(),
-                None if reply.stdout.is_empty() => "the connection was closed without an answer".to_owned(),
+                None if reply.stdout.is_empty() => {
+                    "the connection was closed without an answer".to_owned()
+                }
                 None => "the answer is not HTTP".to_owned(),
             }
         }
@@ -295,27 +359,77 @@ mod tests {
     #[test]
     fn no_answer_has_a_reason() {
         for (reply, reason) in [
-            (reply(7, b"", "bash: connect: Connection refused\nbash: line 1: /dev/tcp/1/2: Connection refused"), "connection refused"),
+            (
+                reply(
+                    7,
+                    b"",
+                    "bash: connect: Connection refused\nbash: line 1: /dev/tcp/1/2: Connection refused",
+                ),
+                "connection refused",
+            ),
             (reply(124, b"", ""), "no answer within 12 s"),
-            (reply(127, b"", "sh: exec: bash: not found"), "bash is missing on the host"),
+            (
+                reply(127, b"", "sh: exec: bash: not found"),
+                "bash is missing on the host",
+            ),
         ] {
             assert_eq!(response(&reply).expect_err("no answer"), reason);
         }
+    }
+
+    #[test]
+    fn several_answers_are_told_apart() {
+        let one = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+        let two = "HTTP/1.0 503 No\r\n\r\nb\n";
+        let both = format!("{one}{BETWEEN}{two}{BETWEEN}");
+        let statuses = |reply: &Reply, times| {
+            responses(reply, times).map(|all| {
+                all.iter()
+                    .map(|r| (r.status, r.body.clone()))
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(
+            statuses(&reply(0, both.as_bytes(), ""), 2),
+            Ok(vec![(200, b"a".to_vec()), (503, b"b\n".to_vec())])
+        );
+        let cut = reply(
+            NOBODY,
+            format!("{one}{BETWEEN}").as_bytes(),
+            "connect: No route to host",
+        );
+        assert_eq!(statuses(&cut, 2), Err("no route to host".to_owned()));
+        assert!(!reached_nobody(&cut) && reached_nobody(&reply(NOBODY, b"", "")));
+        assert_eq!(
+            statuses(&reply(124, one.as_bytes(), ""), 2),
+            Err("0 of 2 answers".to_owned())
+        );
     }
 
     /// A real server and a real bash: all byte values there and back.
     #[tokio::test]
     async fn a_form_arrives_byte_for_byte() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bound");
         let port = listener.local_addr().expect("an address").port();
-        let content: Vec<u8> = (0..=255).cycle().take(70_000).chain(*b"hactl-form").collect();
-        let call = Call::upload("127.0.0.1", port, "/up", &Form {
-            text: ("quote", "a b"),
-            field: "image",
-            file: "x.png",
-            content: &content,
-        })
+        let content: Vec<u8> = (0..=255)
+            .cycle()
+            .take(70_000)
+            .chain(*b"hactl-form")
+            .collect();
+        let call = Call::upload(
+            "127.0.0.1",
+            port,
+            "/up",
+            &Form {
+                text: ("quote", "a b"),
+                field: "image",
+                file: "x.png",
+                content: &content,
+            },
+        )
         .login("admin", "pass");
         let expected = call.bytes();
         let server = tokio::spawn(async move {
@@ -329,10 +443,19 @@ mod tests {
             stream.write_all(&tail).await.expect("written");
             tail
         });
-        let here = crate::connection::Target { host: "here".into(), local: true, ..Default::default() };
+        let here = crate::connection::Target {
+            host: "here".into(),
+            local: true,
+            ..Default::default()
+        };
         let mut crew = super::super::crew::Crew::open(vec![here], 1).await;
-        let answers = crew.round([("here".to_owned(), vec![call.request()])].into()).await;
+        let answers = crew
+            .round([("here".to_owned(), vec![call.request()])].into())
+            .await;
         let answer = answers["here"].as_ref().expect("answered");
-        assert_eq!(response(&answer.replies[0]).expect("a response").body, server.await.expect("served"));
+        assert_eq!(
+            response(&answer.replies[0]).expect("a response").body,
+            server.await.expect("served")
+        );
     }
 }

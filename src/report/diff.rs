@@ -28,8 +28,18 @@ pub fn draw(diffs: &[Diff], whole: bool) -> String {
             let _ = write!(text, "\n    {subject}{}", unified(diff));
         } else {
             let changes = TextDiff::from_lines(&diff.before, &diff.after);
-            let count = |tag| changes.iter_all_changes().filter(|change| change.tag() == tag).count();
-            let _ = write!(text, "\n    {subject}: +{} -{} lines", count(ChangeTag::Insert), count(ChangeTag::Delete));
+            let count = |tag| {
+                changes
+                    .iter_all_changes()
+                    .filter(|change| change.tag() == tag)
+                    .count()
+            };
+            let _ = write!(
+                text,
+                "\n    {subject}: +{} -{} lines",
+                count(ChangeTag::Insert),
+                count(ChangeTag::Delete)
+            );
         }
     }
     text

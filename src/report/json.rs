@@ -50,9 +50,14 @@ pub fn run(summary: &Summary, ending: &Ending) -> Value {
 /// Unknown parts as people and scripts read them.
 fn readable(value: &Value) -> Value {
     match value {
-        Value::String(text) => Value::from(text.replace(crate::base::value::UNKNOWN, "(known after apply)")),
+        Value::String(text) => {
+            Value::from(text.replace(crate::base::value::UNKNOWN, "(known after apply)"))
+        }
         Value::Array(items) => items.iter().map(readable).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), readable(value))).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), readable(value)))
+            .collect(),
         other => other.clone(),
     }
 }

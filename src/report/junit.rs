@@ -25,10 +25,18 @@ pub struct Case {
 pub fn run(summary: &Summary) -> String {
     let mut suites: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
     for end in &summary.tasks {
-        let name = end.item.as_ref().map_or_else(|| end.task.clone(), |item| format!("{} ({item})", end.task));
+        let name = end
+            .item
+            .as_ref()
+            .map_or_else(|| end.task.clone(), |item| format!("{} ({item})", end.task));
         let failure = (end.status == Status::Failed).then(|| {
             let error = end.error.as_ref();
-            (error.map(|error| error.message.clone()).unwrap_or_default(), error.map(|error| error.notes.join("\n")).unwrap_or_default())
+            (
+                error.map(|error| error.message.clone()).unwrap_or_default(),
+                error
+                    .map(|error| error.notes.join("\n"))
+                    .unwrap_or_default(),
+            )
         });
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of one task")]
         let seconds = end.milliseconds as f64 / 1000.0;
@@ -56,16 +64,33 @@ pub fn run(summary: &Summary) -> String {
 
 /// The document of some suites.
 pub fn document(suites: &BTreeMap<&str, Vec<Case>>) -> String {
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"hactl\">\n");
+    let mut text =
+        String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"hactl\">\n");
     for (name, cases) in suites {
         let failures = cases.iter().filter(|case| case.failure.is_some()).count();
         let skipped = cases.iter().filter(|case| case.skipped).count();
-        let _ = writeln!(text, "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skipped}\">", escape(name), cases.len());
+        let _ = writeln!(
+            text,
+            "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" skipped=\"{skipped}\">",
+            escape(name),
+            cases.len()
+        );
         for case in cases {
-            let _ = write!(text, "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"", escape(&case.class), escape(&case.name), case.seconds);
+            let _ = write!(
+                text,
+                "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
+                escape(&case.class),
+                escape(&case.name),
+                case.seconds
+            );
             match &case.failure {
                 Some((message, details)) => {
-                    let _ = writeln!(text, "><failure message=\"{}\">{}</failure></testcase>", escape(message), escape(details));
+                    let _ = writeln!(
+                        text,
+                        "><failure message=\"{}\">{}</failure></testcase>",
+                        escape(message),
+                        escape(details)
+                    );
                 }
                 None if case.skipped => text.push_str("><skipped/></testcase>\n"),
                 None => text.push_str("/>\n"),

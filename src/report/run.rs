@@ -13,7 +13,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 /// What to show.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct Options {
     /// Nothing is applied.
     pub check: bool,
@@ -87,17 +90,36 @@ impl Reporter {
         let all_bars = MultiProgress::new();
         let mut bars = BTreeMap::new();
         if options.live {
-            let line = ProgressStyle::with_template("{spinner} {prefix:>10}  {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let line = ProgressStyle::with_template("{spinner} {prefix:>10}  {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             for host in &options.hosts {
-                let bar = all_bars.add(ProgressBar::new_spinner()).with_style(line.clone()).with_prefix(host.clone());
+                let bar = all_bars
+                    .add(ProgressBar::new_spinner())
+                    .with_style(line.clone())
+                    .with_prefix(host.clone());
                 bar.set_message("connecting");
                 bar.enable_steady_tick(Duration::from_millis(120));
                 bars.insert(host.clone(), bar);
             }
         }
-        let hosts = options.hosts.iter().map(|host| (host.clone(), Counts::default())).collect();
-        let summary = Summary { options: options.clone(), hosts, tasks: Vec::new(), seconds: 0.0 };
-        Self { options, started: Instant::now(), bars, all_bars, summary }
+        let hosts = options
+            .hosts
+            .iter()
+            .map(|host| (host.clone(), Counts::default()))
+            .collect();
+        let summary = Summary {
+            options: options.clone(),
+            hosts,
+            tasks: Vec::new(),
+            seconds: 0.0,
+        };
+        Self {
+            options,
+            started: Instant::now(),
+            bars,
+            all_bars,
+            summary,
+        }
     }
 
     /// Shows events until the run is over.
@@ -117,7 +139,11 @@ impl Reporter {
         if self.options.json {
             return;
         }
-        if self.options.live { self.all_bars.suspend(|| say_styled(text)) } else { say_styled(text) }
+        if self.options.live {
+            self.all_bars.suspend(|| say_styled(text))
+        } else {
+            say_styled(text)
+        }
     }
 
     fn progress(&self, host: &str, text: &str) {
@@ -135,21 +161,40 @@ impl Reporter {
                 }
             }
             Event::Working { host, task } => self.progress(&host, &task),
-            Event::Retry { host, task, left } => self.progress(&host, &format!("{task} (not yet; {left} tries left)")),
-            Event::Owed { host, handlers } => {
-                self.line(&format!("{host}: an earlier run was interrupted; it still owes: {}", handlers.join(", ")));
+            Event::Retry { host, task, left } => {
+                self.progress(&host, &format!("{task} (not yet; {left} tries left)"))
             }
-            Event::Note { host, text } => self.line(&format!("{}{text}", host.map(|host| format!("{host}: ")).unwrap_or_default())),
+            Event::Owed { host, handlers } => {
+                self.line(&format!(
+                    "{host}: an earlier run was interrupted; it still owes: {}",
+                    handlers.join(", ")
+                ));
+            }
+            Event::Note { host, text } => self.line(&format!(
+                "{}{text}",
+                host.map(|host| format!("{host}: ")).unwrap_or_default()
+            )),
             Event::HostLost { host, error } => {
                 self.line(diagnostics::draw(&error).trim_end());
                 let counts = self.summary.hosts.entry(host).or_default();
                 counts.lost = Some(error.message);
             }
-            Event::HostEnd { host, statistics, processes, seconds, connect_seconds } => {
+            Event::HostEnd {
+                host,
+                statistics,
+                processes,
+                seconds,
+                connect_seconds,
+            } => {
                 if let Some(bar) = self.bars.get(&host) {
                     bar.finish_and_clear();
                 }
-                self.summary.hosts.entry(host).or_default().cost = Some(Cost { statistics, processes, seconds, connect_seconds });
+                self.summary.hosts.entry(host).or_default().cost = Some(Cost {
+                    statistics,
+                    processes,
+                    seconds,
+                    connect_seconds,
+                });
             }
             Event::File { .. } => {}
             Event::Task(end) => self.task(*end),
@@ -186,7 +231,11 @@ pub fn word(status: Status) -> &'static str {
 }
 
 fn draw(end: &TaskEnd, options: &Options) -> String {
-    let label = end.item.as_ref().map(|item| format!(" ({item})")).unwrap_or_default();
+    let label = end
+        .item
+        .as_ref()
+        .map(|item| format!(" ({item})"))
+        .unwrap_or_default();
     let handler = if end.handler { "handler: " } else { "" };
     let head = quote::for_terminal(&format!("{}: {handler}{}{label}", end.host, end.task));
     let (mark, shown) = match end.status {
@@ -203,7 +252,12 @@ fn draw(end: &TaskEnd, options: &Options) -> String {
     if end.milliseconds >= 1000 {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of one task")]
         let seconds = end.milliseconds as f64 / 1000.0;
-        text.push_str(&style(format!("  {seconds:.1} s")).dim().for_stderr().to_string());
+        text.push_str(
+            &style(format!("  {seconds:.1} s"))
+                .dim()
+                .for_stderr()
+                .to_string(),
+        );
     }
     if let Some(message) = &end.message {
         for line in message.lines() {
@@ -213,10 +267,18 @@ fn draw(end: &TaskEnd, options: &Options) -> String {
     }
     text.push_str(&diff::draw(&end.diffs, options.diff));
     if let Some(error) = &end.error {
-        let error = crate::base::Diagnostic { host: None, ..error.clone() };
+        let error = crate::base::Diagnostic {
+            host: None,
+            ..error.clone()
+        };
         match end.status {
             Status::Unknown => {
-                text.push_str(&style(format!("  ({})", error.message)).dim().for_stderr().to_string());
+                text.push_str(
+                    &style(format!("  ({})", error.message))
+                        .dim()
+                        .for_stderr()
+                        .to_string(),
+                );
             }
             _ => {
                 for line in diagnostics::draw(&error).trim_end().lines() {
@@ -238,7 +300,9 @@ fn say_styled(text: &str) {
 impl Summary {
     /// Whether anything would change.
     pub fn pending(&self) -> bool {
-        self.hosts.values().any(|counts| counts.by.contains_key("changed") || counts.by.contains_key("unknown"))
+        self.hosts
+            .values()
+            .any(|counts| counts.by.contains_key("changed") || counts.by.contains_key("unknown"))
     }
 
     fn count(counts: &Counts, name: &str) -> usize {
@@ -257,7 +321,11 @@ impl Summary {
             return;
         }
         say("");
-        let changed_word = if self.options.check { "would change" } else { "changed" };
+        let changed_word = if self.options.check {
+            "would change"
+        } else {
+            "changed"
+        };
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         for (host, counts) in &self.hosts {
@@ -269,7 +337,14 @@ impl Summary {
                 style(String::new())
             };
             let mut cells = vec![host.clone()];
-            for (name, shown) in [("ok", "ok"), ("changed", changed_word), ("skipped", "skipped"), ("failed", "failed"), ("ignored", "ignored"), ("unknown", "known after apply")] {
+            for (name, shown) in [
+                ("ok", "ok"),
+                ("changed", changed_word),
+                ("skipped", "skipped"),
+                ("failed", "failed"),
+                ("ignored", "ignored"),
+                ("unknown", "known after apply"),
+            ] {
                 let count = Self::count(counts, name);
                 if count > 0 || matches!(name, "ok" | "changed") {
                     cells.push(format!("{count} {shown}"));
@@ -282,21 +357,52 @@ impl Summary {
         if self.options.stats {
             say_styled(&self.costs());
         }
-        let total = |name: &str| self.hosts.values().map(|counts| Self::count(counts, name)).sum::<usize>();
+        let total = |name: &str| {
+            self.hosts
+                .values()
+                .map(|counts| Self::count(counts, name))
+                .sum::<usize>()
+        };
         let unknown = total("unknown");
-        let unknown = if unknown > 0 { format!(", {unknown} known after apply") } else { String::new() };
+        let unknown = if unknown > 0 {
+            format!(", {unknown} known after apply")
+        } else {
+            String::new()
+        };
         let failed = total("failed");
-        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        say_styled(&format!("{} {changed_word}{unknown}{failed} on {} hosts in {:.1} s", total("changed"), self.hosts.len(), self.seconds));
+        let failed = if failed > 0 {
+            format!(", {failed} failed")
+        } else {
+            String::new()
+        };
+        say_styled(&format!(
+            "{} {changed_word}{unknown}{failed} on {} hosts in {:.1} s",
+            total("changed"),
+            self.hosts.len(),
+            self.seconds
+        ));
         if !ending.refused.is_empty() {
-            say(&format!("refused: nothing was changed anywhere, because of {}", ending.refused.join(", ")));
+            say(&format!(
+                "refused: nothing was changed anywhere, because of {}",
+                ending.refused.join(", ")
+            ));
         }
     }
 
     fn costs(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["host", "round trips", "requests", "KiB up", "KiB down", "processes", "connect s", "waited s", "total s"]);
+        table.set_header([
+            "host",
+            "round trips",
+            "requests",
+            "KiB up",
+            "KiB down",
+            "processes",
+            "connect s",
+            "waited s",
+            "total s",
+        ]);
         for index in 1..9 {
             if let Some(column) = table.column_mut(index) {
                 column.set_cell_alignment(CellAlignment::Right);

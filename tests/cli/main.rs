@@ -5,6 +5,7 @@
 
 mod check;
 mod general;
+mod hosts;
 mod init;
 mod inventory;
 mod sandbox;

@@ -1,8 +1,9 @@
 //! The lab that all cases share, and the project that is deployed on it.
 
 use crate::command::{Run, Running, run, start};
+use crate::secrets::Watch;
 use serde_json::Value;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,9 +19,16 @@ pub struct Bench {
     /// The lab's name.
     pub lab: String,
     /// Room for files, removed at the end.
-    pub room: tempfile::TempDir,
-    deployed: Cell<bool>,
-    first: OnceCell<Run>,
+    pub room: PathBuf,
+    first: OnceCell<First>,
+}
+
+/// The deploy that found empty hosts, with everything said that can be said.
+pub struct First {
+    /// What it said.
+    pub run: Run,
+    /// Command lines with a secret in them that were seen meanwhile, with their host.
+    pub leaks: Vec<(String, String)>,
 }
 
 /// The name of this process's lab.
@@ -40,14 +48,25 @@ pub fn program() -> Command {
     command
 }
 
-/// Ends the lab, if there is one.
+/// The folder of this process, to be removed in any case.
+fn room() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(lab_name())
+}
+
+/// Ends the lab, if there is one, and removes its files.
 pub fn take_down() {
-    let mut command = program();
-    command.args(["lab", "down", "-n", &lab_name()]);
-    let run = start(&mut command).wait_within(Duration::from_secs(60));
+    let run = take_down_quietly();
     if run.code != 0 {
         eprintln!("lab: it could not be taken down\n{}", run.told());
     }
+}
+
+/// As [`take_down`], where it may well be that there is none and none can be.
+pub fn take_down_quietly() -> Run {
+    let _ = std::fs::remove_dir_all(room());
+    let mut command = program();
+    command.args(["lab", "down", "-n", &lab_name()]);
+    start(&mut command).wait_within(Duration::from_secs(60))
 }
 
 /// Ends labs of earlier runs of these tests that were killed.
@@ -72,20 +91,25 @@ fn sweep() {
 impl Bench {
     /// Brings the lab up; panics with what is missing when this machine cannot.
     pub fn new() -> Self {
+        let doctor = run(program().args(["lab", "doctor"]));
+        assert!(
+            doctor.code == 0,
+            "this machine cannot run a lab; these tests are not skipped:\n{}{}",
+            doctor.stdout,
+            doctor.stderr
+        );
         sweep();
+        std::fs::create_dir_all(room()).expect("a folder");
         let bench = Self {
             lab: lab_name(),
-            room: tempfile::Builder::new()
-                .prefix("lab")
-                .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-                .expect("a folder"),
-            deployed: Cell::new(false),
+            room: room(),
             first: OnceCell::new(),
         };
         // The image may have to be built first.
         let up = start(program().args(["lab", "up", "-n", &bench.lab, "pg-ha"]))
             .wait_within(Duration::from_secs(600));
         up.ends(0);
+        std::fs::copy(bench.lab_file("inventory.yml"), bench.fragment()).expect("the fragment");
         let project = bench.project();
         run(program().arg("init").arg("pg-ha").arg(&project)).ends(0);
         bench
@@ -93,7 +117,7 @@ impl Bench {
 
     /// The folder of the project.
     pub fn project(&self) -> PathBuf {
-        self.room.path().join("project")
+        self.room.join("project")
     }
 
     /// A file of the lab: `inventory.yml`, `id_ed25519`, `known_hosts`, ...
@@ -103,9 +127,9 @@ impl Bench {
         Path::new(path.stdout.trim()).join(name)
     }
 
-    /// The inventory fragment that leads through the lab's door.
+    /// The inventory fragment that leads through the lab's door, as it was with the first six hosts.
     pub fn fragment(&self) -> PathBuf {
-        self.lab_file("inventory.yml")
+        self.room.join("lab.yml")
     }
 
     /// `hactl` on the project.
@@ -163,21 +187,20 @@ impl Bench {
         start(&mut self.exec(host, line))
     }
 
-    /// Makes sure that the stack is deployed, and gives the very first deploy: all it said, to look for secrets in it.
-    pub fn deployed(&self) -> &Run {
-        if !self.deployed.get() {
-            let run = self.hactl(&["deploy", "-vv", "--diff"]);
-            run.ends(0);
-            self.deployed.set(true);
-            let _ = self.first.set(run);
-        }
-        self.first.get().expect("set with the first deploy")
+    /// Makes sure that the stack is deployed.
+    pub fn deployed(&self) {
+        self.first();
     }
 
-    /// The stack was deployed by this run.
-    pub fn was_deployed(&self, run: Run) {
-        self.deployed.set(true);
-        let _ = self.first.set(run);
+    /// The very first deploy; made now if it was not yet.
+    pub fn first(&self) -> &First {
+        self.first.get_or_init(|| {
+            let watch = Watch::begin(self);
+            let run = self.hactl(&["deploy", "-vv", "--diff"]);
+            let leaks = watch.end();
+            run.ends(0);
+            First { run, leaks }
+        })
     }
 
     /// Waits until `verify` is content; panics with its findings when that takes too long.
@@ -197,7 +220,7 @@ impl Bench {
         quietly(&["heal"]);
         quietly(&[&["thaw"], HOSTS.as_slice()].concat());
         quietly(&["up", "pg-ha"]);
-        if self.deployed.get() {
+        if self.first.get().is_some() {
             self.hactl(&["deploy"]);
         }
     }

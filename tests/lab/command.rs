@@ -9,10 +9,11 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// No command of these tests needs longer.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A command that has ended.
 #[derive(Debug, Clone)]
@@ -27,6 +28,16 @@ pub struct Run {
     pub stderr: String,
     /// How long it took.
     pub seconds: f64,
+}
+
+/// The process groups of what is running now, for whoever has to end it all.
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Ends all that is running.
+pub fn end_all(signal: Signal) {
+    for group in GROUPS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let _ = killpg(*group, signal);
+    }
 }
 
 /// A command that is running. Killed when it is dropped.
@@ -54,6 +65,10 @@ pub fn start(command: &mut Command) -> Running {
         .process_group(0)
         .spawn()
         .unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
+    GROUPS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(group(&child));
     Running {
         child,
         shown,
@@ -102,18 +117,6 @@ impl Running {
         }
     }
 
-    /// What it has said on stderr so far.
-    pub fn stderr(&self) -> String {
-        // A descriptor of its own would share the position with the child's.
-        let path = format!(
-            "/proc/self/fd/{}",
-            std::os::fd::AsRawFd::as_raw_fd(&self.stderr)
-        );
-        std::fs::read(path)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
-    }
-
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -126,9 +129,7 @@ impl Running {
     }
 
     fn kill(&mut self) {
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-        }
+        let _ = killpg(group(&self.child), Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
@@ -138,7 +139,15 @@ impl Drop for Running {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.kill();
         }
+        GROUPS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|known| *known != group(&self.child));
     }
+}
+
+fn group(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).expect("process ids are small"))
 }
 
 fn text(file: &mut File) -> String {

@@ -143,7 +143,7 @@ fn a_plan_without_hosts(bench: &Bench) {
 }
 
 fn deploy_from_scratch(bench: &Bench) {
-    let run = bench.deployed();
+    let run = &bench.first().run;
     run.ends(0).hides(&["✖"]).says(&["on 6 hosts in"]);
     eprintln!("lab:   from scratch in {:.1} s", run.seconds);
     let last = run.stderr.lines().last().unwrap_or_default();
@@ -228,7 +228,7 @@ fn hosts_without_python(bench: &Bench) {
 fn verify_is_green(bench: &Bench) {
     bench.deployed();
     bench.whole();
-    let report = bench.room.path().join("verify.xml");
+    let report = bench.room.join("verify.xml");
     let run = bench.hactl(&["verify", "--json", "--junit", &report.to_string_lossy()]);
     run.ends(0);
     let document = run.json();
@@ -257,13 +257,16 @@ fn verify_names_what_is_broken(bench: &Bench) {
         .hactl(&["verify"])
         .ends(6)
         .says(&["welcome_app.", "app1"]);
-    let holder = if bench.on("lb1", "ip -brief address").contains("192.168.104.10/") {
+    let holder = if bench
+        .on("lb1", "ip -brief address")
+        .contains("192.168.104.10/")
+    {
         "lb1"
     } else {
         "lb2"
     };
     bench.on(holder, "systemctl stop haproxy");
-    let report = bench.room.path().join("broken.xml");
+    let report = bench.room.join("broken.xml");
     bench
         .hactl(&["verify", "--junit", &report.to_string_lossy()])
         .ends(6)

@@ -7,11 +7,17 @@
 // Says what it does on stderr, as test binaries do; a helper may be there for one file of cases only.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+mod ansible;
 mod bench;
 mod command;
 mod deploy;
+mod faults;
+mod grow;
 mod kill;
+mod operators;
+mod reach;
 mod scratch;
+mod secrets;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -30,7 +36,17 @@ pub struct Case {
 
 /// All cases, in the order in which they are run: the first ones want hosts on which nothing was ever deployed.
 fn cases() -> Vec<Case> {
-    [deploy::CASES, kill::CASES].concat()
+    [
+        deploy::CASES,
+        secrets::CASES,
+        reach::CASES,
+        faults::CASES,
+        operators::CASES,
+        kill::CASES,
+        grow::CASES,
+        ansible::CASES,
+    ]
+    .concat()
 }
 
 /// What was asked for on the command line.
@@ -109,13 +125,10 @@ fn main() -> ExitCode {
     // A failed expectation says enough; where the harness was meanwhile is no news.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let started = Instant::now();
-    let bench = match catch_unwind(Bench::new) {
-        Ok(bench) => bench,
-        Err(_) => {
-            eprintln!("lab: FAILED: there is no lab, so nothing was tested");
-            bench::take_down();
-            return ExitCode::FAILURE;
-        }
+    let Ok(bench) = catch_unwind(Bench::new) else {
+        eprintln!("lab: FAILED: there is no lab, so nothing was tested");
+        bench::take_down_quietly();
+        return ExitCode::FAILURE;
     };
     eprintln!(
         "lab: `{}` is up after {:.1} s",
@@ -169,6 +182,10 @@ fn guard_against_signals() {
     std::thread::spawn(move || {
         while signals.wait().is_err() {}
         eprintln!("lab: interrupted");
+        // `lab up` tidies up itself when it is asked to end; for the others this is the end.
+        command::end_all(Signal::SIGTERM);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        command::end_all(Signal::SIGKILL);
         bench::take_down();
         std::process::exit(130);
     });

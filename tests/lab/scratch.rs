@@ -15,7 +15,7 @@ pub struct Scratch<'a> {
 impl<'a> Scratch<'a> {
     /// An empty one; the name is that of the case.
     pub fn new(bench: &'a Bench, name: &str) -> Self {
-        let dir = bench.room.path().join(name);
+        let dir = bench.room.join(name);
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).expect("a folder");
         Self {

@@ -13,6 +13,7 @@ use crate::modules::{
     Spec,
 };
 use serde_json::json;
+use std::fmt::Write as _;
 
 const PARAMS: &[Param] = &[
     Param::new("cmd", Kind::Str),
@@ -130,7 +131,7 @@ fn glob_word(path: &str) -> String {
 }
 
 fn probe(args: &Args) -> Result<Vec<Probe>> {
-    if args.str("executable").is_some_and(|shell| shell.is_empty()) {
+    if args.str("executable").is_some_and(str::is_empty) {
         return Err(Diagnostic::new("`executable` is empty"));
     }
     Ok(["creates", "removes"]
@@ -225,7 +226,7 @@ fn expanding(word: &str) -> String {
             Some((name, used)) => {
                 flush(&mut out, &mut plain);
                 let written = rest[..used].replace('}', "\\}");
-                out.push_str(&format!("\"${{{name}-\\${written}}}\""));
+                let _ = write!(out, "\"${{{name}-\\${written}}}\"");
                 rest = &rest[used..];
             }
             None => plain.push(c),
@@ -359,11 +360,25 @@ fn finish_with(change: &Change, replies: &[Reply], strip: bool) -> Outcome {
 
 #[allow(clippy::unnecessary_wraps)] // the shape of a module's function
 fn command_finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
-    Ok(finish_with(
-        change,
-        replies,
-        args.bool_or("strip_empty_ends", true),
-    ))
+    let mut outcome = finish_with(change, replies, args.bool_or("strip_empty_ends", true));
+    // What never started is not a change; the shell says so in these words.
+    let word = outcome
+        .get("cmd")
+        .and_then(|cmd| cmd.get(0))
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    if let (Some(word), Some(reply)) = (word, replies.last())
+        && reply.code == 127
+        && reply.err().contains(&format!("exec: {word}: not found"))
+    {
+        outcome.insert("rc".into(), 2.into());
+        outcome.insert("changed".into(), false.into());
+        outcome.insert(
+            "msg".into(),
+            format!("there is no command `{word}` on this host").into(),
+        );
+    }
+    Ok(outcome)
 }
 
 #[allow(clippy::unnecessary_wraps)] // the shape of a module's function
@@ -372,159 +387,4 @@ fn raw_finish(_args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcom
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::support::testing::{args, whole};
-    use super::*;
-    use crate::modules::Module;
-
-    fn run(module: &dyn Module, raw: Value) -> (bool, Outcome) {
-        let (change, outcome) = whole(module, &args(module, raw)).expect("runs");
-        (change.is_some(), outcome)
-    }
-
-    #[test]
-    fn commands_run_and_tell_what_they_said() {
-        let dir = tempfile::tempdir().expect("dir");
-        let path = dir.path().to_str().expect("utf-8");
-        std::fs::write(dir.path().join("a b.txt"), "").expect("file");
-        let cases: &[(&dyn Module, Value, bool, Value, i64)] = &[
-            (
-                &COMMAND,
-                json!({"_raw_params": "echo 'a  b' \"$HOME_NOT_SET\" $x"}),
-                true,
-                json!("a  b $HOME_NOT_SET $x"),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"_raw_params": "echo ${NOT_SET_AT_ALL}/x '*'"}),
-                true,
-                json!("${NOT_SET_AT_ALL}/x *"),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"cmd": "echo $HOME", "expand_argument_vars": false}),
-                true,
-                json!("$HOME"),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"argv": ["printf", "%s|", "a;b", "c'd"]}),
-                true,
-                json!("a;b|c'd|"),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"cmd": "cat", "stdin": "in"}),
-                true,
-                json!("in"),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"cmd": "pwd", "chdir": path}),
-                true,
-                json!(path),
-                0,
-            ),
-            (&COMMAND, json!({"cmd": "false"}), true, json!(""), 1),
-            (
-                &COMMAND,
-                json!({"cmd": "true", "creates": "/"}),
-                false,
-                json!("skipped, since / exists"),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"cmd": "true", "removes": "*.txt", "chdir": path}),
-                true,
-                json!(""),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"cmd": "true", "creates": format!("{path}/a b*")}),
-                false,
-                json!(format!("skipped, since {path}/a b* exists")),
-                0,
-            ),
-            (
-                &COMMAND,
-                json!({"cmd": "true", "removes": "no-such"}),
-                false,
-                json!("skipped, since no-such does not exist"),
-                0,
-            ),
-            (
-                &SHELL,
-                json!({"_raw_params": "echo a && echo b; exit 3"}),
-                true,
-                json!("a\nb"),
-                3,
-            ),
-            (
-                &SHELL,
-                json!({"cmd": "echo $0 'x'; ((1))", "executable": "/bin/bash"}),
-                true,
-                json!("/bin/bash x"),
-                0,
-            ),
-            (
-                &RAW,
-                json!({"_raw_params": "echo hi"}),
-                true,
-                json!("hi\n"),
-                0,
-            ),
-        ];
-        for (module, raw, changed, stdout, rc) in cases {
-            let (did, outcome) = run(*module, raw.clone());
-            assert_eq!(
-                (did, &outcome["stdout"], outcome["rc"].as_i64()),
-                (*changed, stdout, Some(*rc)),
-                "{raw}"
-            );
-            assert_eq!(
-                outcome.get("failed"),
-                (*rc != 0).then_some(&Value::Bool(true)),
-                "{raw}"
-            );
-        }
-    }
-
-    #[test]
-    fn home_is_expanded_for_command() {
-        let (_, outcome) = run(&COMMAND, json!({"cmd": "echo ~/x $HOME"}));
-        let home = std::env::var("HOME").expect("HOME");
-        assert_eq!(outcome["stdout"], json!(format!("{home}/x {home}")));
-    }
-
-    #[test]
-    fn a_script_is_run_with_its_arguments_and_leaves_nothing() {
-        let mut args = args(&SCRIPT, json!({"_raw_params": "files/s.sh 'a b' c"}));
-        args.content =
-            Some(b"#!/bin/sh\necho \"$# $1 $(basename $0)\"; dirname $0; exit 4\n".to_vec());
-        let (_, outcome) = whole(&SCRIPT, &args).expect("runs");
-        let said: Vec<_> = outcome["stdout"].as_str().expect("text").lines().collect();
-        assert_eq!((said[0], outcome["rc"].as_i64()), ("2 a b s.sh", Some(4)));
-        assert!(!std::path::Path::new(said[1]).exists());
-    }
-
-    #[test]
-    fn faults_are_told() {
-        for raw in [
-            json!({}),
-            json!({"_raw_params": "echo 'open"}),
-            json!({"argv": []}),
-        ] {
-            assert!(
-                COMMAND.diff(&args(&COMMAND, raw.clone()), &[]).is_err(),
-                "{raw}"
-            );
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,8 @@
 //! Jobs are found by the same marker line that Ansible writes, so that both may manage one table. Other lines stay.
 
 use super::support::{
-    Simple, change, content, diff, done, failed, outcome, reply, whole_file, write_file,
+    Simple, change, content, diff, done, ended_lines, failed, outcome, reply, whole_file,
+    write_file,
 };
 use crate::base::{Diagnostic, Result, quote};
 use crate::modules::{Args, Decision, Kind, Outcome, Param, Probe, Request, Seen, Spec};
@@ -135,7 +136,7 @@ fn with_job(args: &Args, text: &str, present: bool) -> String {
     if present && !done {
         out.extend([marker, line]);
     }
-    out.iter().map(|line| format!("{line}\n")).collect()
+    ended_lines(out.iter().map(String::as_str))
 }
 
 /// The table with the variable in it (or out of it). New variables stand first, where they hold for all jobs.
@@ -168,10 +169,10 @@ fn with_variable(args: &Args, text: &str, present: bool) -> String {
             .unwrap_or(0);
         out.insert(at, line);
     }
-    out.iter().map(|line| format!("{line}\n")).collect()
+    ended_lines(out.iter().map(String::as_str))
 }
 
-fn names(args: &Args, text: &str) -> Outcome {
+fn names(text: &str) -> Outcome {
     let jobs: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("#Ansible: "))
@@ -185,7 +186,7 @@ fn names(args: &Args, text: &str) -> Outcome {
         .filter(is_variable)
         .filter_map(|line| line.split('=').next())
         .collect();
-    outcome(json!({"jobs": jobs, "envs": envs, "name": args.str_or("name", "")}))
+    outcome(json!({"jobs": jobs, "envs": envs}))
 }
 
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
@@ -201,12 +202,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
                 // Old versions of cron put three lines of warning first.
                 let head =
                     |line: &&str| line.starts_with("# DO NOT EDIT") || line.starts_with("# (");
-                reply
-                    .out()
-                    .lines()
-                    .skip_while(head)
-                    .map(|line| format!("{line}\n"))
-                    .collect()
+                ended_lines(reply.out().lines().skip_while(head))
             }
             1 if said.contains("no crontab") => String::new(),
             127 if !args.check => {
@@ -227,7 +223,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     } else {
         with_job(args, &text, present)
     };
-    let shown = names(args, &after);
+    let shown = names(&after);
     if after == text || !present && text.is_empty() {
         return Ok(Decision::Same(shown));
     }

@@ -45,6 +45,7 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
     }])
 }
 
+#[allow(clippy::unnecessary_wraps)] // the shape of a module's function
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let name = args.str_or("name", "");
     let word = quote::sh(name);
@@ -131,7 +132,6 @@ mod tests {
     use super::super::support::testing::{args, changed, said};
     use super::*;
     use crate::modules::Module;
-    use serde_json::Value;
 
     #[test]
     fn groups_are_added_changed_and_removed() {
@@ -141,7 +141,7 @@ mod tests {
             "990".into(),
             String::new(),
         ]);
-        let cases: &[(Value, &Option<Vec<String>>, Option<&str>)] = &[
+        let cases = [
             (json!({"name": "app"}), &there, None),
             (json!({"name": "app", "gid": 990}), &there, None),
             (
@@ -163,13 +163,13 @@ mod tests {
         ];
         for (raw, entry, wanted) in cases {
             let decision = GROUP
-                .diff(&args(&GROUP, raw.clone()), &[Seen::Entry((*entry).clone())])
+                .diff(&args(&GROUP, raw.clone()), &[Seen::Entry(entry.clone())])
                 .expect("decides");
             let script = match &decision {
                 Decision::Change(change) => Some(change.requests[0].script.as_str()),
                 Decision::Same(_) => None,
             };
-            assert_eq!(script, *wanted, "{raw}");
+            assert_eq!(script, wanted, "{raw}");
         }
     }
 

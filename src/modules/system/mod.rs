@@ -4,14 +4,21 @@ mod apt;
 mod authorized_key;
 mod command;
 mod cron;
+mod debconf;
 mod facts;
 mod group;
 mod host;
 mod mount;
+mod postgresql;
+mod repository;
 mod service;
 mod support;
 mod sysctl;
+mod system_wide;
+mod ufw;
+mod uri;
 mod user;
+mod wait_for;
 
 use super::Module;
 
@@ -27,6 +34,18 @@ pub static TABLE: &[&'static dyn Module] = &[
     &service::SERVICE,
     &apt::APT,
     &apt::PACKAGE,
+    &repository::APT_REPOSITORY,
+    &repository::DEB822_REPOSITORY,
+    &debconf::DEBCONF,
+    &debconf::DPKG_SELECTIONS,
+    &postgresql::USER,
+    &postgresql::DB,
+    &postgresql::EXT,
+    &postgresql::OWNER,
+    &postgresql::PRIVS,
+    &postgresql::QUERY,
+    &uri::URI,
+    &wait_for::WAIT_FOR,
     &user::USER,
     &group::GROUP,
     &authorized_key::AUTHORIZED_KEY,
@@ -37,6 +56,10 @@ pub static TABLE: &[&'static dyn Module] = &[
     &sysctl::SYSCTL,
     &mount::MOUNT,
     &cron::CRON,
+    &ufw::UFW,
+    &system_wide::LOCALE_GEN,
+    &system_wide::ALTERNATIVES,
+    &system_wide::KNOWN_HOSTS,
     &facts::SETUP,
     &facts::PING,
     &facts::PACKAGE_FACTS,

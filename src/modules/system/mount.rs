@@ -2,7 +2,9 @@
 //!
 //! Never unmounts or remounts what is as wished, and never touches other lines of fstab.
 
-use super::support::{Simple, content, diff, done, good_reply, outcome, whole_file, write_file};
+use super::support::{
+    Simple, content, diff, done, ended_lines, good_reply, outcome, whole_file, write_file,
+};
 use crate::base::{Diagnostic, Result, quote};
 use crate::modules::{Args, Change, Decision, Kind, Param, Probe, Request, Seen, Spec};
 use serde_json::json;
@@ -154,7 +156,7 @@ fn edited(args: &Args, text: &str, keep: bool) -> Option<String> {
     if keep && !written {
         lines.push(&wanted);
     }
-    Some(lines.iter().map(|line| format!("{line}\n")).collect())
+    Some(ended_lines(lines))
 }
 
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {

@@ -10,6 +10,7 @@ use crate::modules::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 const STATES: &[&str] = &["started", "stopped", "restarted", "reloaded"];
 /// Stands before the exit code of `systemctl` in the output of a failed step.
@@ -211,7 +212,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let changes = !plan.diffs.is_empty();
     steps.extend(plan.steps);
     let mut shown = outcome_of(args, name, &unit);
-    if steps.is_empty() && !changes || !changes && args.check {
+    if !changes && (steps.is_empty() || args.check) {
         return Ok(Decision::Same(shown));
     }
     if !changes {
@@ -319,11 +320,15 @@ fn guarded(steps: &[String], unit: Option<&str>) -> String {
              journalctl -u {word} -n 10 --no-pager -o cat 2>/dev/null >&2\n"
         )
     });
-    script.push_str(&format!(
-        "failed() {{\necho \"{FAILED_MARK}$2\" >&2\n{why}exit \"$1\"\n}}\n"
-    ));
+    let _ = writeln!(
+        script,
+        "failed() {{
+echo \"{FAILED_MARK}$2\" >&2
+{why}exit \"$1\"
+}}"
+    );
     for step in steps {
-        script.push_str(&format!("{step} || failed $? {}\n", quote::sh(step)));
+        let _ = writeln!(script, "{step} || failed $? {}", quote::sh(step));
     }
     script
 }
@@ -383,210 +388,4 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::support::testing::{args, changed, same};
-    use super::*;
-    use crate::modules::Module;
-
-    fn seen(load: &str, active: &str, file: &str) -> Vec<Seen> {
-        let all = [
-            ("LoadState", load),
-            ("ActiveState", active),
-            ("UnitFileState", file),
-            ("NeedDaemonReload", "no"),
-        ];
-        vec![Seen::Properties(
-            all.into_iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-        )]
-    }
-
-    /// The `systemctl` lines of a script, without the guard.
-    fn steps(change: &Change) -> Vec<String> {
-        let lines = change.requests[0]
-            .script
-            .lines()
-            .filter_map(|line| line.split_once(" || failed"));
-        lines
-            .map(|(step, _)| step.trim_start_matches("systemctl ").to_owned())
-            .collect()
-    }
-
-    #[test]
-    fn units_are_acted_on_only_when_needed() {
-        let cases: &[(Value, [&str; 3], &[&str])] = &[
-            (
-                json!({"name": "x", "state": "started"}),
-                ["loaded", "active", "enabled"],
-                &[],
-            ),
-            (
-                json!({"name": "x", "state": "started"}),
-                ["loaded", "activating", "enabled"],
-                &[],
-            ),
-            (
-                json!({"name": "x", "state": "started"}),
-                ["loaded", "failed", "enabled"],
-                &["start x.service"],
-            ),
-            (
-                json!({"name": "x@1", "state": "stopped"}),
-                ["loaded", "active", ""],
-                &["stop x@1.service"],
-            ),
-            (
-                json!({"name": "x", "state": "stopped"}),
-                ["loaded", "inactive", ""],
-                &[],
-            ),
-            (
-                json!({"name": "x.timer", "state": "restarted"}),
-                ["loaded", "inactive", ""],
-                &["restart x.timer"],
-            ),
-            (
-                json!({"name": "x", "state": "reloaded"}),
-                ["loaded", "active", ""],
-                &["reload x.service"],
-            ),
-            (
-                json!({"name": "x", "state": "reloaded"}),
-                ["loaded", "inactive", ""],
-                &["start x.service"],
-            ),
-            (
-                json!({"name": "x", "enabled": true}),
-                ["loaded", "inactive", "disabled"],
-                &["enable x.service"],
-            ),
-            (
-                json!({"name": "x", "enabled": true}),
-                ["loaded", "inactive", "static"],
-                &[],
-            ),
-            (
-                json!({"name": "x", "enabled": true}),
-                ["loaded", "inactive", "alias"],
-                &["enable x.service"],
-            ),
-            (
-                json!({"name": "x", "enabled": false}),
-                ["loaded", "active", "generated"],
-                &["disable x.service"],
-            ),
-            (
-                json!({"name": "x", "masked": true}),
-                ["loaded", "active", "enabled"],
-                &["mask x.service"],
-            ),
-            (
-                json!({"name": "x", "masked": false, "enabled": true, "state": "started", "daemon_reload": true}),
-                ["masked", "inactive", "masked"],
-                &[
-                    "daemon-reload",
-                    "unmask x.service",
-                    "enable x.service",
-                    "start x.service",
-                ],
-            ),
-            (
-                json!({"name": "x", "masked": true, "state": "stopped", "enabled": false}),
-                ["masked", "inactive", "masked"],
-                &[],
-            ),
-            (
-                json!({"name": "x", "state": "started", "daemon_reload": true}),
-                ["loaded", "active", ""],
-                &[],
-            ),
-            (
-                json!({"name": "x", "state": "started", "no_block": true}),
-                ["loaded", "inactive", ""],
-                &["--no-block start x.service"],
-            ),
-        ];
-        for (raw, [load, active, file], wanted) in cases {
-            let args = args(&SYSTEMD, raw.clone());
-            let decision = SYSTEMD
-                .diff(&args, &seen(load, active, file))
-                .expect("decides");
-            let found = if wanted.is_empty() {
-                same(decision);
-                Vec::new()
-            } else {
-                steps(&changed(decision))
-            };
-            assert_eq!(found, *wanted, "{raw}");
-        }
-    }
-
-    #[test]
-    fn a_unit_that_is_not_there_is_an_error_only_when_applied() {
-        let mut args = args(&SERVICE, json!({"name": "haproxy", "state": "started"}));
-        let error = SERVICE
-            .diff(&args, &seen("not-found", "inactive", ""))
-            .expect_err("unknown");
-        assert!(error.message.contains("haproxy.service"));
-        args.check = true;
-        let change = changed(
-            SERVICE
-                .diff(&args, &seen("not-found", "inactive", ""))
-                .expect("planned"),
-        );
-        assert_eq!(
-            change.diffs,
-            [diff("unit haproxy.service", "not there yet", "started")]
-        );
-    }
-
-    #[test]
-    fn a_reload_alone_is_no_change_but_runs() {
-        let change = changed(
-            SYSTEMD
-                .diff(&args(&SYSTEMD, json!({"daemon_reload": true})), &[])
-                .expect("decides"),
-        );
-        assert_eq!(
-            (steps(&change), &change.outcome["changed"]),
-            (vec!["daemon-reload".to_owned()], &json!(false))
-        );
-    }
-
-    #[test]
-    fn a_masked_unit_cannot_be_started() {
-        let args = args(&SYSTEMD, json!({"name": "x", "state": "started"}));
-        assert!(
-            SYSTEMD
-                .diff(&args, &seen("masked", "inactive", "masked"))
-                .expect_err("masked")
-                .message
-                .contains("masked")
-        );
-    }
-
-    #[test]
-    fn a_failed_start_tells_the_journal() {
-        let args = args(&SYSTEMD, json!({"name": "x", "state": "started"}));
-        let change = changed(
-            SYSTEMD
-                .diff(&args, &seen("loaded", "inactive", ""))
-                .expect("decides"),
-        );
-        let stderr = "Job for x.service failed\nhactl: failed step: systemctl start x.service\nResult=exit-code\nbind: in use\n";
-        let reply = Reply {
-            code: 1,
-            stderr: stderr.into(),
-            ..Reply::default()
-        };
-        let error = SYSTEMD
-            .finish(&args, &change, &[reply])
-            .expect_err("failed");
-        assert_eq!(error.message, "`x.service` did not start");
-        assert!(
-            error.notes.iter().any(|note| note.contains("bind: in use")),
-            "{error:?}"
-        );
-    }
-}
+mod tests;

@@ -116,6 +116,11 @@ pub(super) fn lines(text: &str) -> Value {
     text.lines().map(Value::from).collect()
 }
 
+/// A text of these lines, each ended.
+pub(super) fn ended_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
+    lines.into_iter().flat_map(|line| [line, "\n"]).collect()
+}
+
 /// A difference in one line.
 pub(super) fn diff(
     subject: impl Into<String>,

@@ -177,13 +177,14 @@ impl Findings {
             }
             Verdict::Unknown(why) => {
                 finding.status = Status::Unknown;
-                finding.expected = check.what.to_owned();
+                check.what.clone_into(&mut finding.expected);
                 finding.observed = why;
-                finding.remedy = "find out why it could not be looked at; what is not known does not count as good".to_owned();
+                "find out why it could not be looked at; what is not known does not count as good"
+                    .clone_into(&mut finding.remedy);
             }
             Verdict::Unreached(host) => {
                 finding.status = Status::Unknown;
-                finding.expected = check.what.to_owned();
+                check.what.clone_into(&mut finding.expected);
                 finding.observed = format!("{host} was not reached");
                 finding.remedy = format!("make {host} reachable");
                 finding.lost = Some(host);

@@ -22,16 +22,50 @@ const DISK_WARN: u8 = 80;
 const DISK_FULL: u8 = 92;
 const UNITS: &[&str] = &["chrony.service", "systemd-journald.service"];
 
-static REACHED: Check = Check::fail("common.reached", "every host answers, and as root", "start the host or mend its network; hactl ssh HOST shows what ssh says");
-static FAILED: Check = Check::fail("common.failed-units", "no unit has failed", "journalctl -u UNIT says why; systemctl reset-failed UNIT once it is mended");
-static RUNNING: Check = Check::fail("common.running", "time keeping and journal run", "systemctl enable --now chrony");
-static DISK: Check = Check::fail("common.disk-full", "no disk is nearly full", "make room now: a full disk stops the database");
-static ROOM: Check = Check::warn("common.disk-room", "every disk has room", "make room before it is full: journalctl --vacuum-size, old backups, stale replication slots");
-static TIME: Check = Check::fail("common.time", "the clocks agree within a second", "chronyc tracking on the host that is off; chronyc makestep sets it");
-static NAMES: Check = Check::fail("common.names", "the hosts find each other by name", "deploy again: it writes /etc/hosts");
-static REBOOT: Check = Check::warn("common.reboot", "no reboot is due", "reboot the host when the other one of its kind carries the service");
+static REACHED: Check = Check::fail(
+    "common.reached",
+    "every host answers, and as root",
+    "start the host or mend its network; hactl ssh HOST shows what ssh says",
+);
+static FAILED: Check = Check::fail(
+    "common.failed-units",
+    "no unit has failed",
+    "journalctl -u UNIT says why; systemctl reset-failed UNIT once it is mended",
+);
+static RUNNING: Check = Check::fail(
+    "common.running",
+    "time keeping and journal run",
+    "systemctl enable --now chrony",
+);
+static DISK: Check = Check::fail(
+    "common.disk-full",
+    "no disk is nearly full",
+    "make room now: a full disk stops the database",
+);
+static ROOM: Check = Check::warn(
+    "common.disk-room",
+    "every disk has room",
+    "make room before it is full: journalctl --vacuum-size, old backups, stale replication slots",
+);
+static TIME: Check = Check::fail(
+    "common.time",
+    "the clocks agree within a second",
+    "chronyc tracking on the host that is off; chronyc makestep sets it",
+);
+static NAMES: Check = Check::fail(
+    "common.names",
+    "the hosts find each other by name",
+    "deploy again: it writes /etc/hosts",
+);
+static REBOOT: Check = Check::warn(
+    "common.reboot",
+    "no reboot is due",
+    "reboot the host when the other one of its kind carries the service",
+);
 
-static CHECKS: &[&Check] = &[&REACHED, &FAILED, &RUNNING, &DISK, &ROOM, &TIME, &NAMES, &REBOOT];
+static CHECKS: &[&Check] = &[
+    &REACHED, &FAILED, &RUNNING, &DISK, &ROOM, &TIME, &NAMES, &REBOOT,
+];
 
 impl Component for Common {
     fn name(&self) -> &'static str {
@@ -56,11 +90,20 @@ impl Component for Common {
         vec![
             Ask::sh(CLOCK, "date +%s.%N"),
             Ask::sh("common.root", "id -u"),
-            Ask::sh("common.failed", "systemctl list-units --failed --plain --no-legend --no-pager"),
+            Ask::sh(
+                "common.failed",
+                "systemctl list-units --failed --plain --no-legend --no-pager",
+            ),
             ask_units("common.units", UNITS),
             // A place that does not exist is passed over.
-            Ask::sh("common.disks", "df -P / /var/log /var/lib /srv 2>/dev/null; :"),
-            Ask::sh("common.inodes", "df -Pi / /var/log /var/lib /srv 2>/dev/null; :"),
+            Ask::sh(
+                "common.disks",
+                "df -P / /var/log /var/lib /srv 2>/dev/null; :",
+            ),
+            Ask::sh(
+                "common.inodes",
+                "df -Pi / /var/log /var/lib /srv 2>/dev/null; :",
+            ),
             Ask::sh(ADDRESSES, "ip -o addr show"),
             Ask::sh(LINKS, "ip -o link show"),
             Ask::sh(
@@ -70,12 +113,20 @@ impl Component for Common {
                     names.join(" ")
                 ),
             ),
-            Ask::sh("common.reboot", "if [ -e /run/reboot-required ]; then cat /run/reboot-required.pkgs 2>/dev/null; echo due; fi"),
+            Ask::sh(
+                "common.reboot",
+                "if [ -e /run/reboot-required ]; then cat /run/reboot-required.pkgs 2>/dev/null; echo due; fi",
+            ),
         ]
     }
 
     fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
-        let hosts: Vec<String> = view.site.hosts.iter().map(|host| host.name.clone()).collect();
+        let hosts: Vec<String> = view
+            .site
+            .hosts
+            .iter()
+            .map(|host| host.name.clone())
+            .collect();
         for host in &hosts {
             let verdict = match (seen.lost(host), seen.reply(host, "common.root")) {
                 (Some(error), _) => {
@@ -88,10 +139,12 @@ impl Component for Common {
                     }
                     continue;
                 }
-                (None, Ok(reply)) => {
-                    Verdict::of(reply.out().trim() == "0", "uid 0", format!("uid {}", reply.out().trim()))
-                        .advise("set ansible_become: true in the inventory")
-                }
+                (None, Ok(reply)) => Verdict::of(
+                    reply.out().trim() == "0",
+                    "uid 0",
+                    format!("uid {}", reply.out().trim()),
+                )
+                .advise("set ansible_become: true in the inventory"),
                 (None, Err(verdict)) => verdict,
             };
             findings.add(&REACHED, host, verdict);
@@ -103,11 +156,25 @@ impl Component for Common {
             let text = reply.out();
             let units: Vec<&str> = text
                 .lines()
-                .filter_map(|line| line.trim_start_matches(['●', '*', ' ']).split_whitespace().next())
+                .filter_map(|line| {
+                    line.trim_start_matches(['●', '*', ' '])
+                        .split_whitespace()
+                        .next()
+                })
                 .collect();
-            Verdict::of(units.is_empty(), "no failed unit", if units.is_empty() { "none".to_owned() } else { list(units) })
+            Verdict::of(
+                units.is_empty(),
+                "no failed unit",
+                if units.is_empty() {
+                    "none".to_owned()
+                } else {
+                    list(units)
+                },
+            )
         });
-        seen.judge_each(findings, &RUNNING, &hosts, "common.units", |_, reply| judge_units(reply, UNITS));
+        seen.judge_each(findings, &RUNNING, &hosts, "common.units", |_, reply| {
+            judge_units(reply, UNITS)
+        });
         for host in &hosts {
             for (check, limit) in [(&DISK, DISK_FULL), (&ROOM, DISK_WARN)] {
                 findings.add(check, host, disks(seen, host, limit));
@@ -124,17 +191,25 @@ impl Component for Common {
             Verdict::of(
                 wrong.is_empty(),
                 "each name leads to the host's cluster_address",
-                if wrong.is_empty() { "all names lead to the right address".to_owned() } else { wrong.join("; ") },
+                if wrong.is_empty() {
+                    "all names lead to the right address".to_owned()
+                } else {
+                    wrong.join("; ")
+                },
             )
         });
         seen.judge_each(findings, &REBOOT, &hosts, "common.reboot", |_, reply| {
             let text = reply.out();
-            Verdict::of(text.trim().is_empty(), "no reboot due", if text.trim().is_empty() {
-                "none due".to_owned()
-            } else {
-                let packages: Vec<&str> = text.lines().filter(|line| *line != "due").collect();
-                format!("a reboot is due ({})", list(packages))
-            })
+            Verdict::of(
+                text.trim().is_empty(),
+                "no reboot due",
+                if text.trim().is_empty() {
+                    "none due".to_owned()
+                } else {
+                    let packages: Vec<&str> = text.lines().filter(|line| *line != "due").collect();
+                    format!("a reboot is due ({})", list(packages))
+                },
+            )
         });
     }
 }
@@ -142,8 +217,15 @@ impl Component for Common {
 /// The hosts that must be found by name on a host.
 fn named(view: &View<'_>, host: &Host) -> Vec<String> {
     let mut names = vec![host.name.clone()];
-    let groups = host.variables.get("common_hosts_groups").and_then(|value| value.as_array());
-    for group in groups.into_iter().flatten().filter_map(|group| group.as_str()) {
+    let groups = host
+        .variables
+        .get("common_hosts_groups")
+        .and_then(|value| value.as_array());
+    for group in groups
+        .into_iter()
+        .flatten()
+        .filter_map(|group| group.as_str())
+    {
         names.extend(view.site.members(group).iter().cloned());
     }
     names.sort();
@@ -159,9 +241,10 @@ fn wrong_name(view: &View<'_>, wanted: &str, text: &str) -> Option<String> {
     });
     match found {
         Some(addresses) if addresses.contains(&address.as_str()) => None,
-        Some(addresses) if !addresses.is_empty() => {
-            Some(format!("{wanted} leads to {}, not {address}", addresses.first().copied().unwrap_or_default()))
-        }
+        Some(addresses) if !addresses.is_empty() => Some(format!(
+            "{wanted} leads to {}, not {address}",
+            addresses.first().copied().unwrap_or_default()
+        )),
         _ => Some(format!("{wanted} is not known")),
     }
 }
@@ -170,11 +253,12 @@ fn disks(seen: &Seen, host: &str, limit: u8) -> Verdict {
     let mut all = Vec::new();
     for (key, what) in [("common.disks", ""), ("common.inodes", " of the inodes")] {
         match seen.reply(host, key) {
-            Ok(reply) => all.extend(
-                parse::disks(&reply.out())
-                    .into_iter()
-                    .map(|disk| (disk.percent, format!("{} {} %{what}", disk.mount, disk.percent))),
-            ),
+            Ok(reply) => all.extend(parse::disks(&reply.out()).into_iter().map(|disk| {
+                (
+                    disk.percent,
+                    format!("{} {} %{what}", disk.mount, disk.percent),
+                )
+            })),
             Err(verdict) => return verdict,
         }
     }
@@ -203,12 +287,18 @@ fn time(seen: &Seen, hosts: &[String], findings: &mut Findings) {
         match (read, seen.moment(host, CLOCK)) {
             (Ok(Ok(clock)), Some((moment, doubt))) => known.push((host, clock - moment, doubt)),
             (Err(verdict), _) => findings.add(&TIME, host, verdict),
-            _ => findings.add(&TIME, host, Verdict::Unknown("its clock cannot be read".to_owned())),
+            _ => findings.add(
+                &TIME,
+                host,
+                Verdict::Unknown("its clock cannot be read".to_owned()),
+            ),
         }
     }
     let mut middle: Vec<f64> = known.iter().map(|(_, offset, _)| *offset).collect();
     middle.sort_by(f64::total_cmp);
-    let Some(middle) = middle.get(middle.len() / 2).copied() else { return };
+    let Some(middle) = middle.get(middle.len() / 2).copied() else {
+        return;
+    };
     for (host, offset, doubt) in known {
         let apart = offset - middle;
         findings.add(

@@ -145,8 +145,15 @@ pub fn judge_units(reply: &Reply, wanted: &[&str]) -> Verdict {
         if get("LoadState") != "loaded" {
             wrong.push(format!("{name} is {}", get("LoadState")));
         } else if get("ActiveState") != "active" {
-            wrong.push(format!("{name} is {} ({})", get("ActiveState"), get("SubState")));
-        } else if !matches!(get("UnitFileState"), "enabled" | "enabled-runtime" | "static" | "alias" | "generated") {
+            wrong.push(format!(
+                "{name} is {} ({})",
+                get("ActiveState"),
+                get("SubState")
+            ));
+        } else if !matches!(
+            get("UnitFileState"),
+            "enabled" | "enabled-runtime" | "static" | "alias" | "generated"
+        ) {
             wrong.push(format!("{name} runs but is {}", get("UnitFileState")));
         }
     }
@@ -155,8 +162,9 @@ pub fn judge_units(reply: &Reply, wanted: &[&str]) -> Verdict {
         return Verdict::Good(expected);
     }
     let first = wanted.first().copied().unwrap_or_default();
-    Verdict::bad(expected, wrong.join("; "))
-        .advise(format!("journalctl -u {first} says why; systemctl enable --now {first}, or deploy again"))
+    Verdict::bad(expected, wrong.join("; ")).advise(format!(
+        "journalctl -u {first} says why; systemctl enable --now {first}, or deploy again"
+    ))
 }
 
 /// `a, b and c`, or `nobody`.

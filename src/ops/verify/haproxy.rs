@@ -13,12 +13,36 @@ pub struct Haproxy;
 const UNITS: &[&str] = &["haproxy.service"];
 const ALIKE: &str = "haproxy.digest";
 
-static RUNNING: Check = Check::fail("haproxy.running", "HAProxy runs and starts with the host", "systemctl enable --now haproxy");
-static CONFIG: Check = Check::fail("haproxy.config", "its configuration is valid", "haproxy -c -f /etc/haproxy/haproxy.cfg says what is wrong; deploy again");
-static SAME: Check = Check::warn("haproxy.same-config", "all load balancers have the same configuration", "deploy again to all of them");
-static SERVERS: Check = Check::fail("haproxy.servers", "every load balancer sees every server up", "look at the server's own health check; a server in MAINT was taken out by hand: enable it again");
-static ANSWERS: Check = Check::fail("haproxy.answers", "every load balancer answers by itself", "the address moves to it when the other one dies: it must answer before that");
-static PRIVATE: Check = Check::warn("haproxy.stats-private", "the statistics page asks for a password", "set haproxy_stats_password and deploy again");
+static RUNNING: Check = Check::fail(
+    "haproxy.running",
+    "HAProxy runs and starts with the host",
+    "systemctl enable --now haproxy",
+);
+static CONFIG: Check = Check::fail(
+    "haproxy.config",
+    "its configuration is valid",
+    "haproxy -c -f /etc/haproxy/haproxy.cfg says what is wrong; deploy again",
+);
+static SAME: Check = Check::warn(
+    "haproxy.same-config",
+    "all load balancers have the same configuration",
+    "deploy again to all of them",
+);
+static SERVERS: Check = Check::fail(
+    "haproxy.servers",
+    "every load balancer sees every server up",
+    "look at the server's own health check; a server in MAINT was taken out by hand: enable it again",
+);
+static ANSWERS: Check = Check::fail(
+    "haproxy.answers",
+    "every load balancer answers by itself",
+    "the address moves to it when the other one dies: it must answer before that",
+);
+static PRIVATE: Check = Check::warn(
+    "haproxy.stats-private",
+    "the statistics page asks for a password",
+    "set haproxy_stats_password and deploy again",
+);
 
 /// The admin socket, by whatever can talk to one.
 const SOCKET: &str = r#"s=/run/haproxy/admin.sock
@@ -57,7 +81,10 @@ impl Component for Haproxy {
             let page = Call::get("127.0.0.1", port, "/stats;csv");
             let password = host.text("haproxy_stats_password", "");
             asks.push(ask_units("haproxy.units", UNITS));
-            asks.push(Ask::sh("haproxy.config", "haproxy -c -q -f /etc/haproxy/haproxy.cfg"));
+            asks.push(Ask::sh(
+                "haproxy.config",
+                "haproxy -c -f /etc/haproxy/haproxy.cfg",
+            ));
             asks.push(Ask::sh(ALIKE, "sha256sum </etc/haproxy/haproxy.cfg"));
             asks.push(Ask::sh("haproxy.socket", SOCKET));
             asks.push(Ask::new("haproxy.open-page", page.request()));
@@ -70,7 +97,8 @@ impl Component for Haproxy {
             for name in balancers {
                 let balancer = view.site.host(name);
                 let port = balancer.map_or(80, |b| b.number("haproxy_port", 80));
-                let path = balancer.map_or_else(String::new, |b| b.text("haproxy_health_path", "/"));
+                let path =
+                    balancer.map_or_else(String::new, |b| b.text("haproxy_health_path", "/"));
                 let call = Call::get(&view.address(name), port, &path);
                 asks.push(Ask::new(format!("haproxy.answers.{name}"), call.request()));
             }
@@ -80,12 +108,24 @@ impl Component for Haproxy {
 
     fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
         let balancers = view.site.members(self.name());
-        seen.judge_each(findings, &RUNNING, balancers, "haproxy.units", |_, reply| judge_units(reply, UNITS));
-        seen.judge_each(findings, &CONFIG, balancers, "haproxy.config", |_, reply| match reply.code {
-            0 => Verdict::Good("valid".to_owned()),
-            127 => Verdict::bad("a valid configuration", "haproxy is not installed"),
-            _ => Verdict::bad("a valid configuration", last_words(reply)),
-        });
+        seen.judge_each(
+            findings,
+            &RUNNING,
+            balancers,
+            "haproxy.units",
+            |_, reply| judge_units(reply, UNITS),
+        );
+        seen.judge_each(
+            findings,
+            &CONFIG,
+            balancers,
+            "haproxy.config",
+            |_, reply| match reply.code {
+                0 => Verdict::Good("valid".to_owned()),
+                127 => Verdict::bad("a valid configuration", "haproxy is not installed"),
+                _ => Verdict::bad("a valid configuration", last_words(reply)),
+            },
+        );
         same(seen, balancers, findings);
         for name in balancers {
             let verdict = match servers(seen, name) {
@@ -96,26 +136,28 @@ impl Component for Haproxy {
         }
         for name in balancers {
             for viewer in &view.viewers {
-                let verdict = match seen.reply(viewer, &format!("haproxy.answers.{name}")) {
-                    Ok(reply) => match http::response(reply) {
-                        Ok(response) => Verdict::of(response.status == 200, "200", response.summary()),
-                        Err(why) => Verdict::bad("200", why),
-                    },
-                    Err(verdict) => verdict,
-                };
+                let verdict = seen.answers(viewer, &format!("haproxy.answers.{name}"));
                 findings.add(&ANSWERS, format!("{name} seen from {viewer}"), verdict);
             }
         }
-        seen.judge_each(findings, &PRIVATE, balancers, "haproxy.open-page", |_, reply| match http::response(reply) {
-            Ok(response) => Verdict::of(
-                matches!(response.status, 401 | 403 | 404),
-                "401 without a password",
-                format!("{} without a password", response.status),
-            ),
-            // Nobody listens: nothing is shown to anybody.
-            Err(why) if why == "connection refused" => Verdict::Good("no statistics page".to_owned()),
-            Err(why) => Verdict::Unknown(why),
-        });
+        seen.judge_each(
+            findings,
+            &PRIVATE,
+            balancers,
+            "haproxy.open-page",
+            |_, reply| match http::response(reply) {
+                Ok(response) => Verdict::of(
+                    matches!(response.status, 401 | 403 | 404),
+                    "401 without a password",
+                    format!("{} without a password", response.status),
+                ),
+                // Nobody listens: nothing is shown to anybody.
+                Err(why) if why == "connection refused" => {
+                    Verdict::Good("no statistics page".to_owned())
+                }
+                Err(why) => Verdict::Unknown(why),
+            },
+        );
     }
 }
 
@@ -130,10 +172,17 @@ fn servers(seen: &Seen, host: &str) -> Result<Vec<Server>, Verdict> {
     let page = seen.reply(host, "haproxy.page").map(http::response);
     match page {
         Ok(Ok(page)) if page.status == 200 => parse::servers(&String::from_utf8_lossy(&page.body))
-            .ok_or_else(|| Verdict::Unknown("its statistics page is not the CSV that was asked for".to_owned())),
-        Ok(Ok(page)) => Err(Verdict::Unknown(format!("its statistics page answers {}", page.status))),
-        _ => Err(Verdict::bad("servers up, by its admin socket", last_words(socket))
-            .advise("start HAProxy; then look again")),
+            .ok_or_else(|| {
+                Verdict::Unknown("its statistics page is not the CSV that was asked for".to_owned())
+            }),
+        Ok(Ok(page)) => Err(Verdict::Unknown(format!(
+            "its statistics page answers {}",
+            page.status
+        ))),
+        _ => Err(
+            Verdict::bad("servers up, by its admin socket", last_words(socket))
+                .advise("start HAProxy; then look again"),
+        ),
     }
 }
 
@@ -150,9 +199,15 @@ fn up(view: &View<'_>, balancer: &str, servers: &[Server]) -> Verdict {
         .collect();
     for server in servers {
         if !server.is_up() {
-            wrong.push(format!("{}/{} is {} ({})", server.backend, server.name, server.status, server.check));
+            wrong.push(format!(
+                "{}/{} is {} ({})",
+                server.backend, server.name, server.status, server.check
+            ));
         } else if server.backend == group && !wanted.contains(&server.name) {
-            wrong.push(format!("{} is a server but not in the inventory", server.name));
+            wrong.push(format!(
+                "{} is a server but not in the inventory",
+                server.name
+            ));
         }
     }
     let names = list(servers.iter().map(|server| server.name.as_str()));
@@ -184,5 +239,9 @@ fn same(seen: &Seen, hosts: &[String], findings: &mut Findings) {
         ([], _) | (_, None) => "the same".to_owned(),
         (_, Some((first, _))) => format!("{} differs from {first}", list(differ.iter().copied())),
     };
-    findings.add(&SAME, "", Verdict::of(differ.is_empty(), "the same file on all of them", observed));
+    findings.add(
+        &SAME,
+        "",
+        Verdict::of(differ.is_empty(), "the same file on all of them", observed),
+    );
 }

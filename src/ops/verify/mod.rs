@@ -14,7 +14,7 @@ mod seen;
 mod tests;
 mod welcome_app;
 
-pub use check::{Check, Finding, Findings, Severity, Status};
+pub use check::{Check, Finding, Findings, Severity, Status, Verdict};
 pub use component::Component;
 
 use crate::base::{Diagnostic, Result, exit};
@@ -39,7 +39,11 @@ pub static COMPONENTS: &[&dyn Component] = &[
 
 /// The variables that checks read.
 pub fn variables() -> Vec<&'static str> {
-    COMPONENTS.iter().flat_map(|component| component.variables()).copied().collect()
+    COMPONENTS
+        .iter()
+        .flat_map(|component| component.variables())
+        .copied()
+        .collect()
 }
 
 /// What is to be checked, and for how long.
@@ -54,7 +58,11 @@ pub struct Wishes {
 impl Wishes {
     /// Whether a check is wanted.
     pub fn wants(&self, check: &Check) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == check.id || only == check.component())
+        self.only.is_empty()
+            || self
+                .only
+                .iter()
+                .any(|only| only == check.id || only == check.component())
     }
 
     /// Refuses what names no check.
@@ -64,17 +72,26 @@ impl Wishes {
     pub fn known(&self) -> Result<()> {
         for only in &self.only {
             let checks = || COMPONENTS.iter().flat_map(|component| component.checks());
-            if COMPONENTS.iter().any(|component| component.name() == only) || checks().any(|check| check.id == only) {
+            if COMPONENTS.iter().any(|component| component.name() == only)
+                || checks().any(|check| check.id == only)
+            {
                 continue;
             }
             let component = only.split('.').next().unwrap_or_default();
-            let near: Vec<&str> = checks().map(|check| check.id).filter(|id| id.starts_with(component)).collect();
+            let near: Vec<&str> = checks()
+                .map(|check| check.id)
+                .filter(|id| id.starts_with(component))
+                .collect();
             let near = if near.is_empty() {
-                COMPONENTS.iter().map(|component| component.name()).collect()
+                COMPONENTS
+                    .iter()
+                    .map(|component| component.name())
+                    .collect()
             } else {
                 near
             };
-            return Err(Diagnostic::new(format!("there is no check `{only}`")).help(format!("there are: {}", near.join(", "))));
+            return Err(Diagnostic::new(format!("there is no check `{only}`"))
+                .help(format!("there are: {}", near.join(", "))));
         }
         Ok(())
     }
@@ -91,11 +108,23 @@ pub struct Outcome {
     pub looks: usize,
     /// Seconds that it took.
     pub seconds: f64,
+    /// It was ended early.
+    pub stopped: bool,
 }
 
 impl Outcome {
-    /// The exit code: 0, or 6 for faults, or 5 when all that is wrong is that hosts could not be reached.
+    /// The exit code: 0, or 6 for faults, or 5 when all that is wrong is that hosts could not be reached, or 4 when it was
+    /// ended before anything wrong was found.
     pub fn exit_code(&self, strict: bool) -> u8 {
+        if self.stopped
+            && !self
+                .findings
+                .all()
+                .iter()
+                .any(|finding| finding.status == Status::Fail)
+        {
+            return exit::INCOMPLETE;
+        }
         let bad = |finding: &&Finding| match finding.status {
             Status::Pass => false,
             Status::Warn => strict,
@@ -111,13 +140,22 @@ impl Outcome {
 }
 
 /// Looks at the service. `stop` ends it early, but not before it has cleaned up; `again` is told before each further look.
-pub async fn run(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBool, again: &(dyn Fn(&Findings) + Sync)) -> Outcome {
+pub async fn run(
+    site: &Site,
+    crew: &mut Crew,
+    wishes: &Wishes,
+    stop: &AtomicBool,
+    again: &(dyn Fn(&Findings) + Sync),
+) -> Outcome {
     let started = Instant::now();
     let mut looks = 0;
     loop {
         looks += 1;
         let findings = look(site, crew, wishes, stop).await;
-        let whole = findings.all().iter().all(|finding| matches!(finding.status, Status::Pass | Status::Warn));
+        let whole = findings
+            .all()
+            .iter()
+            .all(|finding| matches!(finding.status, Status::Pass | Status::Warn));
         let over = started.elapsed() >= wishes.wait || stop.load(Ordering::Relaxed);
         if whole || over {
             return Outcome {
@@ -125,6 +163,7 @@ pub async fn run(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBoo
                 hosts: site.hosts.len(),
                 looks,
                 seconds: started.elapsed().as_secs_f64(),
+                stopped: stop.load(Ordering::Relaxed),
             };
         }
         again(&findings);
@@ -134,21 +173,30 @@ pub async fn run(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBoo
 }
 
 async fn look(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBool) -> Findings {
-    let components: Vec<&&dyn Component> = COMPONENTS.iter().filter(|component| component.applies(site)).collect();
+    let components: Vec<&&dyn Component> = COMPONENTS
+        .iter()
+        .filter(|component| component.applies(site))
+        .collect();
     let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
-    let view = View::new(site, &reached.iter().map(String::as_str).collect::<Vec<_>>());
+    let view = View::new(
+        site,
+        &reached.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     let seen = ask(&view, crew, &components).await;
     let mut findings = Findings::default();
     for component in &components {
         component.judge(&view, &seen, &mut findings);
-        let tried = component.checks().iter().any(|check| wishes.wants(check)) || wishes.wants(&postgresql::MARKER);
+        let tried = component.checks().iter().any(|check| wishes.wants(check))
+            || wishes.wants(&postgresql::MARKER);
         if let Some(mut trial) = component.trial(&view, &seen).filter(|_| tried) {
             let mut replies = Replies::new();
             loop {
                 if stop.load(Ordering::Relaxed) {
                     trial.stop();
                 }
-                let Some(round) = trial.next(&replies) else { break };
+                let Some(round) = trial.next(&replies) else {
+                    break;
+                };
                 replies = crew
                     .round(round)
                     .await
@@ -168,8 +216,12 @@ async fn ask(view: &View<'_>, crew: &mut Crew, components: &[&&dyn Component]) -
     let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut work = BTreeMap::new();
     for host in &view.site.hosts {
-        let asks: Vec<Ask> = components.iter().flat_map(|component| component.asks(view, host)).collect();
-        let (names, requests): (Vec<_>, Vec<_>) = asks.into_iter().map(|ask| (ask.key, ask.request)).unzip();
+        let asks: Vec<Ask> = components
+            .iter()
+            .flat_map(|component| component.asks(view, host))
+            .collect();
+        let (names, requests): (Vec<_>, Vec<_>) =
+            asks.into_iter().map(|ask| (ask.key, ask.request)).unzip();
         keys.insert(host.name.clone(), names);
         work.insert(host.name.clone(), requests);
     }
@@ -178,7 +230,8 @@ async fn ask(view: &View<'_>, crew: &mut Crew, components: &[&&dyn Component]) -
         let answers = match answer {
             Ok(answer) => {
                 let names = keys.remove(&host).unwrap_or_default();
-                let replies: BTreeMap<String, Reply> = names.into_iter().zip(answer.replies).collect();
+                let replies: BTreeMap<String, Reply> =
+                    names.into_iter().zip(answer.replies).collect();
                 Answers::Given(replies, answer.sent)
             }
             Err(error) => Answers::Lost(error),

@@ -132,13 +132,17 @@ mod tests {
 
     #[test]
     fn what_commands_print_is_read() {
-        let found = units("Id=a.service\nActiveState=active\nX=a=b\n\nId=b.service\nActiveState=failed\n");
+        let found =
+            units("Id=a.service\nActiveState=active\nX=a=b\n\nId=b.service\nActiveState=failed\n");
         assert_eq!(found["a.service"]["X"], "a=b");
         assert_eq!(found["b.service"]["ActiveState"], "failed");
 
         let df = "Filesystem 1024-blocks Used Available Capacity Mounted on\n\
                   overlay 100 81 19 81% /\noverlay 100 81 19 81% /\n/dev/sda1 9 0 9 0% /var/log\nnone 0 0 0 - /x\n";
-        let disk = |mount: &str, percent| Disk { mount: mount.into(), percent };
+        let disk = |mount: &str, percent| Disk {
+            mount: mount.into(),
+            percent,
+        };
         assert_eq!(disks(df), [disk("/", 81), disk("/var/log", 0)]);
 
         let addr = "1: lo    inet 127.0.0.1/8 scope host lo\\ valid_lft forever\n\
@@ -147,7 +151,11 @@ mod tests {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(
             addresses(addr),
-            [pair("lo", "127.0.0.1"), pair("eth0", "192.168.104.11"), pair("eth0", "fe80::1")]
+            [
+                pair("lo", "127.0.0.1"),
+                pair("eth0", "192.168.104.11"),
+                pair("eth0", "fe80::1")
+            ]
         );
 
         let link = "1: lo: <LOOPBACK> mtu 65536 state UNKNOWN \\    link/loopback 00:00:00:00:00:00 brd 00\n\
@@ -155,7 +163,10 @@ mod tests {
         assert_eq!(links(link), [pair("eth0", "5a:8e:09:2d:01:02")].into());
 
         for (text, mac) in [
-            ("192.168.104.10 dev eth0 lladdr 5a:8e:09:2d:01:02 REACHABLE\n", Some("5a:8e:09:2d:01:02")),
+            (
+                "192.168.104.10 dev eth0 lladdr 5a:8e:09:2d:01:02 REACHABLE\n",
+                Some("5a:8e:09:2d:01:02"),
+            ),
             ("192.168.104.10 dev eth0 FAILED\n", None),
             ("192.168.104.10 dev eth0 INCOMPLETE\n", None),
             ("", None),
@@ -169,10 +180,25 @@ mod tests {
         let csv = "# pxname,svname,status,type,check_status,\n\
                    www,FRONTEND,OPEN,0,,\nweb,app1,UP,2,L7OK,\nweb,app2,DOWN 1/2,2,L4CON,\nweb,BACKEND,UP,1,,\n";
         let servers = servers(csv).expect("csv");
-        let names: Vec<_> = servers.iter().map(|s| (s.name.as_str(), s.is_up())).collect();
+        let names: Vec<_> = servers
+            .iter()
+            .map(|s| (s.name.as_str(), s.is_up()))
+            .collect();
         assert_eq!(names, [("app1", true), ("app2", false)]);
         assert_eq!(super::servers("<html>"), None);
-        assert!(Server { status: "UP 1/3".into(), ..servers[1].clone() }.is_up());
-        assert!(!Server { status: "no check".into(), ..servers[1].clone() }.is_up());
+        assert!(
+            Server {
+                status: "UP 1/3".into(),
+                ..servers[1].clone()
+            }
+            .is_up()
+        );
+        assert!(
+            !Server {
+                status: "no check".into(),
+                ..servers[1].clone()
+            }
+            .is_up()
+        );
     }
 }

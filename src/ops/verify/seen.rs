@@ -3,6 +3,7 @@
 use super::check::{Check, Findings, Verdict};
 use crate::base::Diagnostic;
 use crate::modules::{Reply, Request};
+use crate::ops::http::{self, Response};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -84,6 +85,26 @@ impl Seen {
         }
     }
 
+    /// The answer to a question that was an HTTP request, or why it failed. No answer in time is an answer here: whoever was
+    /// asked did not give one.
+    pub fn web(&self, host: &str, key: &str) -> Result<Result<Response, String>, Verdict> {
+        match self.hosts.get(host) {
+            Some(Answers::Given(replies, _)) if replies.contains_key(key) => {
+                Ok(http::response(&replies[key]))
+            }
+            _ => self.reply(host, key).map(http::response),
+        }
+    }
+
+    /// Judges an HTTP answer that must be 200.
+    pub fn answers(&self, host: &str, key: &str) -> Verdict {
+        match self.web(host, key) {
+            Ok(Ok(response)) => Verdict::of(response.status == 200, "200", response.summary()),
+            Ok(Err(why)) => Verdict::bad("200", why),
+            Err(verdict) => verdict,
+        }
+    }
+
     /// When the answer to the *first* question of a round was given, as seconds since 1970 on this machine's clock, and how
     /// uncertain that is.
     pub fn moment(&self, host: &str, key: &str) -> Option<(f64, f64)> {
@@ -118,12 +139,25 @@ impl Seen {
     }
 }
 
-/// The last line that a failed command said, for messages.
+/// What a failed command said, in one line: the line that names the error, or else the last one.
 pub fn last_words(reply: &Reply) -> String {
     let (err, out) = (reply.err(), reply.out());
-    err.lines()
-        .chain(out.lines())
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .map_or_else(|| format!("exit code {}", reply.code), str::to_owned)
+    let lines = || {
+        err.lines()
+            .chain(out.lines())
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    let names = |line: &&str| {
+        ["ERROR:", "FATAL:", "error:", "[ALERT]"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    lines()
+        .find(names)
+        .or_else(|| lines().next_back())
+        .map_or_else(
+            || format!("exit code {}", reply.code),
+            |line| line.trim_start_matches("psql: error: ").to_owned(),
+        )
 }

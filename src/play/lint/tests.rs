@@ -1,3 +1,5 @@
+//! Each rule with what it must find and what it must pass over.
+
 use super::*;
 use crate::base::value::Map;
 use crate::source::{SourceFile, Yaml};

@@ -171,10 +171,12 @@ pub fn missing(name: &str) -> Option<Diagnostic> {
         return None;
     }
     let error = Diagnostic::new(format!("there is no filter `{name}`"));
-    Some(match nearest(name, ALL.keys().map(|known| (*known).to_owned())) {
-        Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error,
-    })
+    Some(
+        match nearest(name, ALL.keys().map(|known| (*known).to_owned())) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error,
+        },
+    )
 }
 
 /// Applies a filter. Undefined input passes through those that do not handle it; unknown input gives unknown.

@@ -11,6 +11,16 @@ fn is_url(path: &str) -> bool {
         .any(|scheme| path.starts_with(scheme))
 }
 
+/// Fetches an address into the file `$f`.
+pub(in crate::modules::system) fn fetch_to(url: &str) -> String {
+    let word = quote::sh(url);
+    format!(
+        "if command -v curl >/dev/null; then curl -fsSL -o \"$f\" -- {word} || exit\n\
+         elif command -v wget >/dev/null; then wget -q -O \"$f\" -- {word} || exit\n\
+         else echo 'neither curl nor wget is on this host' >&2; exit 1; fi"
+    )
+}
+
 /// `name_version_arch.deb`, as Debian names its files.
 fn named(path: &str) -> Option<(String, String)> {
     let file = path
@@ -74,9 +84,8 @@ pub(super) fn decide(args: &Args, path: &str, reply: &Reply) -> Result<Option<(D
     let word = quote::sh(path);
     let fetch = if is_url(path) {
         format!(
-            "f=\"$t/package.deb\"\nif command -v curl >/dev/null; then curl -fsSL -o \"$f\" -- {word} || exit\n\
-             elif command -v wget >/dev/null; then wget -q -O \"$f\" -- {word} || exit\n\
-             else echo 'neither curl nor wget is on this host' >&2; exit 1; fi\nchmod 755 \"$t\"\n"
+            "f=\"$t/package.deb\"\n{}\nchmod 755 \"$t\"\n",
+            fetch_to(path)
         )
     } else {
         format!("f={word}\n")

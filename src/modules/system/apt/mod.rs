@@ -11,12 +11,16 @@ mod wish;
 use super::support::{Simple, diff, failed, good_reply, outcome, reply};
 use crate::base::{Diagnostic, Result, quote};
 use crate::modules::{
-    Args, Change, Decision, Diff, Kind, Outcome, Package, Param, Probe, Request, Seen, Spec,
+    Args, Change, Decision, Diff, Kind, Package, Param, Probe, Request, Seen, Spec,
 };
-use script::{finish, install, remove, update};
+use script::{finish, install, remove};
+
 use serde_json::json;
 use std::collections::BTreeMap;
 use wish::Wish;
+
+pub(super) use deb::fetch_to;
+pub(super) use script::update;
 
 pub(super) static APT: Simple = Simple {
     spec: &Spec {

@@ -15,19 +15,26 @@ holder() {
 	[ -n "$p" ] && echo "hactl: lock held by process $p ($(cat "/proc/$p/comm" 2>/dev/null))"
 }
 
-# apt-get, once more as long as another process holds a lock, and after finishing what a crash interrupted.
+# apt-get, once more as long as another process holds a lock (its own waiting would not tell who that is), and after
+# finishing what a crash interrupted.
 apt() {
 	mended=
 	while :; do
 		left=$((deadline - $(date +%s)))
 		[ "$left" -gt 0 ] || left=0
-		apt-get -y -q -o Dpkg::Use-Pty=0 -o "DPkg::Lock::Timeout=$left" "$@" >"$t/out" 2>"$t/err" </dev/null
+		apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=0 "$@" >"$t/out" 2>"$t/err" </dev/null
 		rc=$?
 		[ "$rc" -eq 0 ] && break
 		if grep -q 'dpkg was interrupted' "$t/err" && [ -z "$mended" ]; then
 			mended=yes
 			dpkg --force-confdef --force-confold --configure -a >>"$t/mend" 2>&1 </dev/null
 			continue
+		fi
+		# What a crash left unpacked without its dependencies; nothing is removed to get out of it.
+		if grep -q 'fix-broken' "$t/err" && [ -z "$mended" ]; then
+			mended=yes
+			apt-get -y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+				--no-remove -f install >>"$t/mend" 2>&1 </dev/null && continue
 		fi
 		grep -Eq 'Could not get lock|Unable to (lock|acquire)' "$t/err" || break
 		grep -q 'held by process' "$t/err" || holder >>"$t/err"
@@ -37,7 +44,7 @@ apt() {
 	done
 	cat "$t/out"
 	cat "$t/err" >&2
-	[ "$rc" -ne 0 ] || cat "$t/waited" 2>/dev/null >&2
+	if [ "$rc" -eq 0 ] && [ -e "$t/waited" ]; then cat "$t/waited" >&2; fi
 	if [ "$rc" -ne 0 ] && ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then echo 'hactl: no package lists' >&2; fi
 	return "$rc"
 }

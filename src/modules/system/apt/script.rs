@@ -22,7 +22,7 @@ pub(super) fn request(args: &Args, body: &str) -> Request {
 }
 
 /// Fetches the package lists.
-pub(super) fn update(args: &Args) -> Request {
+pub(in crate::modules::system) fn update(args: &Args) -> Request {
     let retries = args.int("update_cache_retries").unwrap_or(5).max(1);
     let delay = args
         .int("update_cache_retry_max_delay")
@@ -191,6 +191,11 @@ fn failure(args: &Args, reply: &Reply) -> Diagnostic {
         15,
     );
     let no_lists = text.contains("hactl: no package lists");
+    if text.contains("is a virtual package provided by") {
+        return failed("apt knows several packages that can be this one, and does not choose")
+            .note(said)
+            .help("name one of them instead");
+    }
     let missing: Vec<&str> = text.lines().filter_map(missing).collect();
     if !missing.is_empty() {
         let names = missing.join("`, `");

@@ -257,7 +257,8 @@ fn errors_of_apt_are_explained() {
 #[test]
 fn who_was_waited_for_is_said() {
     let args = args(&APT, json!({"name": "a"}));
-    let waited = "Waiting for cache lock: Could not get lock /x. It is held by process 77 (other (x))...\n";
+    let waited =
+        "Waiting for cache lock: Could not get lock /x. It is held by process 77 (other (x))...\n";
     for (stderr, message) in [("", None), (waited, Some("process 77 (other (x)"))] {
         let reply = Reply {
             stdout: b"@hactl changed yes\n".to_vec(),

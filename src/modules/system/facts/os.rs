@@ -309,10 +309,9 @@ fn virtualization(seen: &Sections, facts: &mut Map<String, Value>) {
 fn user(seen: &Sections, facts: &mut Map<String, Value>) {
     let lines = seen.section("user");
     let numbers = |name: &str| -> i64 {
-        let words = lines.first().map_or("", |line| line).split_whitespace();
+        let mut words = lines.first().map_or("", |line| line).split_whitespace();
         let word = words
-            .filter_map(|word| word.strip_prefix(name))
-            .next()
+            .find_map(|word| word.strip_prefix(name))
             .unwrap_or_default();
         word.split('(')
             .next()
@@ -371,10 +370,10 @@ fn ini(text: &str) -> Value {
         {
             name.clone_into(&mut current);
             sections.entry(name).or_insert_with(|| json!({}));
-        } else if let Some((key, value)) = line.split_once(['=', ':']) {
-            if let Some(section) = sections.get_mut(&current).and_then(Value::as_object_mut) {
-                section.insert(key.trim().to_lowercase(), json!(value.trim()));
-            }
+        } else if let Some((key, value)) = line.split_once(['=', ':'])
+            && let Some(section) = sections.get_mut(&current).and_then(Value::as_object_mut)
+        {
+            section.insert(key.trim().to_lowercase(), json!(value.trim()));
         }
     }
     Value::Object(sections)

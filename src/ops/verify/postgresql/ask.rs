@@ -62,15 +62,14 @@ ROLLBACK;
 \endif
 ";
 
-/// Each cluster of the host: version, name, port, status, unit's state, whether it is enabled, start.conf.
+/// Each cluster of the host: version, name, port, status, unit's state, whether it is enabled, start.conf. At boot
+/// postgresql.service starts every cluster whose start.conf says auto.
 const LIST: &str = r#"command -v pg_lsclusters >/dev/null 2>&1 || { echo 'PostgreSQL is not installed' >&2; exit 127; }
 pg_lsclusters --no-header | while read -r v c p s r; do
 u=postgresql@$v-$c.service
 start=$(sed -n '/^[a-z]/{s/[[:space:]].*//;p;}' "/etc/postgresql/$v/$c/start.conf" 2>/dev/null)
-# Enabled by itself, or at boot by the umbrella unit, which takes the clusters whose start.conf says auto.
-e=$(systemctl is-enabled "$u" 2>/dev/null)
-[ "$e" = enabled ] || e=$(systemctl is-enabled postgresql.service 2>/dev/null)
-echo "$v $c $p $s $(systemctl is-active "$u") ${e:-missing} ${start:-auto}"
+if systemctl -q is-enabled postgresql.service 2>/dev/null || systemctl -q is-enabled "$u" 2>/dev/null; then e=enabled; else e=disabled; fi
+echo "$v $c $p $s $(systemctl is-active "$u") $e ${start:-auto}"
 done"#;
 
 /// SQL for the server of a host, as its owner; what it prints is unaligned, without headers.
@@ -85,7 +84,10 @@ exec psql -XAtqw -v ON_ERROR_STOP=1 -p \"${{p:-5432}}\" -d {}",
     .user("postgres");
     request.environment = vec![
         ("PGCONNECT_TIMEOUT".to_owned(), "5".to_owned()),
-        ("PGOPTIONS".to_owned(), "-c statement_timeout=8000 -c lock_timeout=4000".to_owned()),
+        (
+            "PGOPTIONS".to_owned(),
+            "-c statement_timeout=8000 -c lock_timeout=4000".to_owned(),
+        ),
     ];
     request.timeout_seconds = Some(12);
     request
@@ -109,7 +111,11 @@ pub fn asks(view: &View<'_>, host: &Host) -> Vec<Ask> {
             "host={} user={replicator} dbname=postgres replication=true connect_timeout=5 passfile={home}/.pgpass",
             view.address(peer)
         );
-        let mut request = Request::sh(format!("exec psql -XAtqw -d {} -c IDENTIFY_SYSTEM", sh(&parameters))).user("postgres");
+        let mut request = Request::sh(format!(
+            "exec psql -XAtqw -d {} -c IDENTIFY_SYSTEM",
+            sh(&parameters)
+        ))
+        .user("postgres");
         request.timeout_seconds = Some(8);
         asks.push(Ask::new(format!("postgresql.login.{peer}"), request));
     }

@@ -21,7 +21,11 @@ const LIMITS: &[&str] = &[
 pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Findings) {
     let primaries: Vec<&str> = servers
         .iter()
-        .filter(|(_, server)| server.up().is_some_and(|state| state["in_recovery"] == false))
+        .filter(|(_, server)| {
+            server
+                .up()
+                .is_some_and(|state| state["in_recovery"] == false)
+        })
         .map(|(host, _)| *host)
         .collect();
     let unclear = servers.iter().find_map(|(host, server)| match server {
@@ -35,15 +39,25 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
             Verdict::Unreached(_) => Verdict::Unreached((*host).to_owned()),
             _ => Verdict::Unknown(format!("{one} is a primary, and what {host} is cannot be told")),
         },
-        ([], _) => Verdict::bad("one primary", "none takes writes").advise("start the primary if it only stopped; promote the standby that has the most if it is lost"),
-        (many, _) => Verdict::bad("one primary", format!("{} all take writes", list(many.iter().copied())))
-            .advise("stop the one that was not promoted last, at once, before clients write to both; it must rejoin"),
+        ([], Some((host, _))) => Verdict::bad("one primary", format!("none that answers takes writes, and what {host} is cannot be told"))
+            .advise(format!("find out about {host} first: if it is a primary that comes back, promoting another makes two")),
+        ([], None) => Verdict::bad("one primary", "none takes writes").advise("start the primary if it only stopped; promote the standby that has the most if it is lost"),
+        (many, _) => {
+            let latest = latest(servers, many);
+            Verdict::bad("one primary", format!("{} all take writes", list(many.iter().copied()))).advise(format!(
+                "stop the wrong one at once, before clients write to both; {latest} has the latest timeline, which speaks for it. \
+                 The other one must rejoin"
+            ))
+        }
     });
     alike(servers, &primaries, findings);
 
     // With two primaries there is nobody to follow, and with none neither.
     let primary = match primaries.as_slice() {
-        [one] => servers.iter().find(|(host, _)| host == one).and_then(|(host, server)| Some((*host, server.up()?))),
+        [one] => servers
+            .iter()
+            .find(|(host, _)| host == one)
+            .and_then(|(host, server)| Some((*host, server.up()?))),
         _ => None,
     };
     for (host, server) in servers {
@@ -53,19 +67,35 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
         let verdicts = match (server, primary) {
             (Server::Unclear(verdict), _) => [verdict.clone(), verdict.clone(), verdict.clone()],
             (Server::Down(why), _) => {
-                let down = Verdict::bad("a standby that follows the primary", format!("it does not run: {why}")).advise("start it; see postgresql.running");
-                [down.clone(), Verdict::Unknown("it does not run".to_owned()), Verdict::Unknown("it does not run".to_owned())]
+                let down = Verdict::bad(
+                    "a standby that follows the primary",
+                    format!("it does not run: {why}"),
+                )
+                .advise("start it; see postgresql.running");
+                [
+                    down.clone(),
+                    Verdict::Unknown("it does not run".to_owned()),
+                    Verdict::Unknown("it does not run".to_owned()),
+                ]
             }
-            (Server::Up(state), Some(primary)) if state["in_recovery"] == true => {
-                [streaming(view, host, state, primary), lag(view, host, primary), limits(state, primary)]
-            }
+            (Server::Up(state), Some(primary)) if state["in_recovery"] == true => [
+                streaming(view, host, state, primary),
+                lag(view, host, primary),
+                limits(state, primary),
+            ],
             (Server::Up(state), _) if state["in_recovery"] == false => {
-                let second = Verdict::bad("a standby", "it is a primary itself").advise("see postgresql.one-primary");
+                let second = Verdict::bad("a standby", "it is a primary itself")
+                    .advise("see postgresql.one-primary");
                 [second.clone(), second.clone(), second]
             }
             (Server::Up(_), _) => {
-                let nobody = Verdict::bad("a primary to follow", "there is not exactly one").advise("see postgresql.one-primary");
-                [nobody.clone(), Verdict::Unknown("there is no primary to compare with".to_owned()), Verdict::Unknown("there is no primary to compare with".to_owned())]
+                let nobody = Verdict::bad("a primary to follow", "there is not exactly one")
+                    .advise("see postgresql.one-primary");
+                [
+                    nobody.clone(),
+                    Verdict::Unknown("there is no primary to compare with".to_owned()),
+                    Verdict::Unknown("there is no primary to compare with".to_owned()),
+                ]
             }
         };
         for (check, verdict) in [&STREAMING, &LAG, &SETTINGS].into_iter().zip(verdicts) {
@@ -79,26 +109,50 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
         }
         None => {
             for check in [&SLOTS, &SYNC] {
-                findings.add(check, "", Verdict::Unknown("there is not exactly one primary to ask".to_owned()));
+                findings.add(
+                    check,
+                    "",
+                    Verdict::Unknown("there is not exactly one primary to ask".to_owned()),
+                );
             }
         }
     }
 }
 
-/// Same cluster, same timeline: compared with the primary, or with the first server when there is not exactly one.
+/// Of these servers (of all that answer, when there are none) the one that was promoted last, as far as timelines tell.
+fn latest<'a>(servers: &[(&'a str, Server)], among: &[&str]) -> &'a str {
+    servers
+        .iter()
+        .filter(|(host, _)| among.is_empty() || among.contains(host))
+        .filter_map(|(host, server)| Some((*host, server.up()?["timeline"].as_i64())))
+        // Of equal ones the first.
+        .rev()
+        .max_by_key(|(_, timeline)| *timeline)
+        .map_or("", |(host, _)| host)
+}
+
+/// Same cluster, same timeline: compared with the primary, or with the server that was promoted last.
 fn alike(servers: &[(&str, Server)], primaries: &[&str], findings: &mut Findings) {
+    let model = latest(servers, primaries);
     let first = servers
         .iter()
-        .filter(|(host, _)| primaries.is_empty() || primaries.contains(host))
-        .find_map(|(host, server)| Some((*host, server.up()?)));
-    for (check, key, what) in [(&SYSTEM, "system", "system identifier"), (&TIMELINE, "timeline", "timeline")] {
+        .find(|(host, _)| *host == model)
+        .and_then(|(host, server)| Some((*host, server.up()?)));
+    for (check, key, what) in [
+        (&SYSTEM, "system", "system identifier"),
+        (&TIMELINE, "timeline", "timeline"),
+    ] {
         for (host, server) in servers {
             let verdict = match (server, first) {
                 (Server::Unclear(verdict), _) => verdict.clone(),
                 (Server::Down(_), _) | (_, None) => Verdict::Unknown("it does not run".to_owned()),
                 (Server::Up(state), Some((first, model))) => {
                     let (own, wanted) = (to_text(&state[key]), to_text(&model[key]));
-                    Verdict::of(own == wanted, format!("{what} {wanted} as on {first}"), format!("{what} {own}"))
+                    Verdict::of(
+                        own == wanted,
+                        format!("{what} {wanted} as on {first}"),
+                        format!("{what} {own}"),
+                    )
                 }
             };
             findings.add(check, *host, verdict);
@@ -115,7 +169,12 @@ fn sender<'a>(view: &View<'_>, host: &str, primary: &'a Value) -> Option<&'a Val
         .find(|sender| sender["address"] == address.as_str() || sender["application_name"] == host)
 }
 
-fn streaming(view: &View<'_>, host: &str, state: &Value, (primary, model): (&str, &Value)) -> Verdict {
+fn streaming(
+    view: &View<'_>,
+    host: &str,
+    state: &Value,
+    (primary, model): (&str, &Value),
+) -> Verdict {
     let expected = format!("streaming from {primary}, as both sides say");
     let receiver = &state["receiver"];
     if receiver["status"] != "streaming" {
@@ -124,20 +183,36 @@ fn streaming(view: &View<'_>, host: &str, state: &Value, (primary, model): (&str
     }
     let from = receiver["sender_host"].as_str().unwrap_or_default();
     if from != view.address(primary) && from != primary {
-        return Verdict::bad(expected, format!("{host} follows {from}, not {primary} ({})", view.address(primary)));
+        return Verdict::bad(
+            expected,
+            format!(
+                "{host} follows {from}, not {primary} ({})",
+                view.address(primary)
+            ),
+        );
     }
     match sender(view, host, model) {
         Some(sender) if sender["state"] == "streaming" => Verdict::Good(format!("from {primary}")),
-        Some(sender) => Verdict::bad(expected, format!("{primary} says: {}", to_text(&sender["state"]))),
+        Some(sender) => Verdict::bad(
+            expected,
+            format!("{primary} says: {}", to_text(&sender["state"])),
+        ),
         None => Verdict::bad(expected, format!("{primary} knows nothing of it")),
     }
 }
 
 fn lag(view: &View<'_>, host: &str, (primary, model): (&str, &Value)) -> Verdict {
     match sender(view, host, model).map(|sender| sender["behind"].as_i64()) {
-        Some(Some(behind)) => Verdict::of(behind <= BEHIND, format!("at most {BEHIND} bytes behind {primary}"), format!("{} bytes behind", behind.max(0))),
+        Some(Some(behind)) => Verdict::of(
+            behind <= BEHIND,
+            format!("at most {BEHIND} bytes behind {primary}"),
+            format!("{} bytes behind", behind.max(0)),
+        ),
         Some(None) => Verdict::Unknown(format!("{primary} does not say how far it is")),
-        None => Verdict::bad(format!("at most {BEHIND} bytes behind {primary}"), format!("{primary} sends it nothing")),
+        None => Verdict::bad(
+            format!("at most {BEHIND} bytes behind {primary}"),
+            format!("{primary} sends it nothing"),
+        ),
     }
 }
 
@@ -152,8 +227,16 @@ fn limits(state: &Value, (primary, model): (&str, &Value)) -> Verdict {
             lower.push(format!("{name} is {own}, on {primary} {wanted}"));
         }
     }
-    let observed = if lower.is_empty() { "as on the primary or higher".to_owned() } else { lower.join("; ") };
-    Verdict::of(lower.is_empty(), format!("at least the limits of {primary}"), observed)
+    let observed = if lower.is_empty() {
+        "as on the primary or higher".to_owned()
+    } else {
+        lower.join("; ")
+    };
+    Verdict::of(
+        lower.is_empty(),
+        format!("at least the limits of {primary}"),
+        observed,
+    )
 }
 
 fn slots(state: &Value, standbys: usize) -> Verdict {
@@ -172,7 +255,11 @@ fn slots(state: &Value, standbys: usize) -> Verdict {
         wrong.push(format!("{} slots for {standbys} standbys", slots.len()));
     }
     let expected = format!("{standbys} slots, each in use");
-    let observed = if wrong.is_empty() { format!("{} in use", slots.len()) } else { wrong.join("; ") };
+    let observed = if wrong.is_empty() {
+        format!("{} in use", slots.len())
+    } else {
+        wrong.join("; ")
+    };
     Verdict::of(wrong.is_empty(), expected, observed)
 }
 
@@ -192,8 +279,17 @@ fn synchronous(view: &View<'_>, host: &str, state: &Value) -> Verdict {
     match (wanted, names.is_empty(), waits) {
         (false, true, _) => Verdict::Good("asynchronous, as declared".to_owned()),
         (true, false, true) => Verdict::Good("synchronous, as declared".to_owned()),
-        (true, false, false) => Verdict::bad("a synchronous standby", "no standby confirms: commits wait").advise("bring the standby back, or set postgresql_synchronous: false and deploy"),
-        (true, true, _) => Verdict::bad("synchronous commits (postgresql_synchronous: true)", "asynchronous"),
-        (false, false, _) => Verdict::bad("asynchronous commits (postgresql_synchronous: false)", format!("commits wait for {names}")),
+        (true, false, false) => {
+            Verdict::bad("a synchronous standby", "no standby confirms: commits wait")
+                .advise("bring the standby back, or set postgresql_synchronous: false and deploy")
+        }
+        (true, true, _) => Verdict::bad(
+            "synchronous commits (postgresql_synchronous: true)",
+            "asynchronous",
+        ),
+        (false, false, _) => Verdict::bad(
+            "asynchronous commits (postgresql_synchronous: false)",
+            format!("commits wait for {names}"),
+        ),
     }
 }

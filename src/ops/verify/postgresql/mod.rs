@@ -5,8 +5,6 @@
 mod ask;
 mod cluster;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, View};
@@ -19,27 +17,107 @@ pub use ask::psql;
 /// The component.
 pub struct Postgresql;
 
-static RUNNING: Check = Check::fail("postgresql.running", "the server runs, answers and starts with the host", "pg_lsclusters; journalctl -u 'postgresql@*' says why");
-static ONE: Check = Check::fail("postgresql.one-primary", "exactly one server takes writes", "two primaries: stop the wrong one at once, before clients write to it; none: promote the standby that has the most");
-static SYSTEM: Check = Check::fail("postgresql.same-cluster", "all servers belong to the same cluster", "a server with another system identifier was initialised by itself: it must be cloned anew from the primary");
-static TIMELINE: Check = Check::fail("postgresql.timeline", "all servers are on the primary's timeline", "a server on another timeline has missed a promotion or made one: it must rejoin");
-static STREAMING: Check = Check::fail("postgresql.streaming", "every standby streams from the primary, as both say", "look at the standby's log; the replication password, pg_hba.conf and the slot on the primary are the usual reasons");
-static LAG: Check = Check::fail("postgresql.lag", "no standby is behind", "a standby that stays behind is too slow, cut off, or held up by a long query");
-static REPLAY: Check = Check::fail("postgresql.replay", "no standby has its replay paused", "SELECT pg_wal_replay_resume() on the standby");
-static SLOTS: Check = Check::fail("postgresql.slots", "every slot of the primary is in use and keeps its WAL", "a slot without its standby fills the disk: bring the standby back, or SELECT pg_drop_replication_slot('NAME')");
-static STALE: Check = Check::warn("postgresql.stale-slots", "no standby keeps a slot that nobody uses", "SELECT pg_drop_replication_slot('NAME') on the standby");
-static READ_ONLY: Check = Check::fail("postgresql.standby-refuses-writes", "a standby refuses to write", "a server that takes writes is no standby: compare it with the primary at once");
-static LOGINS: Check = Check::fail("postgresql.replication-login", "every server may replicate from every other, so that roles can swap", "deploy again: it sets the replication password and pg_hba.conf in both directions");
-static SYNC: Check = Check::fail("postgresql.synchronous", "commits wait for a standby as declared", "postgresql_synchronous says what is wanted; deploy again");
-static REWIND: Check = Check::fail("postgresql.rewind-ready", "a former primary could be rewound", "set wal_log_hints = on (deploy does) and restart the server");
-static SETTINGS: Check = Check::fail("postgresql.standby-settings", "no standby has lower limits than the primary", "raise the setting on the standby first, then restart it: replay stops otherwise");
-static RESTART: Check = Check::warn("postgresql.pending-restart", "no setting waits for a restart", "restart the standbys first, then switch over and restart the former primary");
-static FILES: Check = Check::fail("postgresql.config-files", "its configuration files have no error", "the next reload or restart would fail or ignore the line: mend it, or deploy again");
-static SCRAM: Check = Check::fail("postgresql.scram", "passwords are kept and asked for by SCRAM only", "set the password again with password_encryption = 'scram-sha-256'; no md5, password or trust for hosts in pg_hba.conf");
-static WRAP: Check = Check::warn("postgresql.transactions", "no transaction or old row holds up the clean-up", "end the oldest transaction or roll back the prepared one; let autovacuum finish");
-static CHECKSUMS: Check = Check::fail("postgresql.checksums", "no page had a wrong checksum", "the disk returns wrong data: fail over away from it and replace it");
+static RUNNING: Check = Check::fail(
+    "postgresql.running",
+    "the server runs, answers and starts with the host",
+    "pg_lsclusters; journalctl -u 'postgresql@*' says why",
+);
+static ONE: Check = Check::fail(
+    "postgresql.one-primary",
+    "exactly one server takes writes",
+    "two primaries: stop the wrong one at once, before clients write to it; none: promote the standby that has the most",
+);
+static SYSTEM: Check = Check::fail(
+    "postgresql.same-cluster",
+    "all servers belong to the same cluster",
+    "a server with another system identifier was initialised by itself: it must be cloned anew from the primary",
+);
+static TIMELINE: Check = Check::fail(
+    "postgresql.timeline",
+    "all servers are on the primary's timeline",
+    "a server on another timeline has missed a promotion or made one: it must rejoin",
+);
+static STREAMING: Check = Check::fail(
+    "postgresql.streaming",
+    "every standby streams from the primary, as both say",
+    "look at the standby's log; the replication password, pg_hba.conf and the slot on the primary are the usual reasons",
+);
+static LAG: Check = Check::fail(
+    "postgresql.lag",
+    "no standby is behind",
+    "a standby that stays behind is too slow, cut off, or held up by a long query",
+);
+static REPLAY: Check = Check::fail(
+    "postgresql.replay",
+    "no standby has its replay paused",
+    "SELECT pg_wal_replay_resume() on the standby",
+);
+static SLOTS: Check = Check::fail(
+    "postgresql.slots",
+    "every slot of the primary is in use and keeps its WAL",
+    "a slot without its standby fills the disk: bring the standby back, or SELECT pg_drop_replication_slot('NAME')",
+);
+static STALE: Check = Check::warn(
+    "postgresql.stale-slots",
+    "no standby keeps a slot that nobody uses",
+    "SELECT pg_drop_replication_slot('NAME') on the standby",
+);
+static READ_ONLY: Check = Check::fail(
+    "postgresql.standby-refuses-writes",
+    "a standby refuses to write",
+    "a server that takes writes is no standby: compare it with the primary at once",
+);
+static LOGINS: Check = Check::fail(
+    "postgresql.replication-login",
+    "every server may replicate from every other, so that roles can swap",
+    "deploy again: it sets the replication password and pg_hba.conf in both directions",
+);
+static SYNC: Check = Check::fail(
+    "postgresql.synchronous",
+    "commits wait for a standby as declared",
+    "postgresql_synchronous says what is wanted; deploy again",
+);
+static REWIND: Check = Check::fail(
+    "postgresql.rewind-ready",
+    "a former primary could be rewound",
+    "set wal_log_hints = on (deploy does) and restart the server",
+);
+static SETTINGS: Check = Check::fail(
+    "postgresql.standby-settings",
+    "no standby has lower limits than the primary",
+    "raise the setting on the standby first, then restart it: replay stops otherwise",
+);
+static RESTART: Check = Check::warn(
+    "postgresql.pending-restart",
+    "no setting waits for a restart",
+    "restart the standbys first, then switch over and restart the former primary",
+);
+static FILES: Check = Check::fail(
+    "postgresql.config-files",
+    "its configuration files have no error",
+    "the next reload or restart would fail or ignore the line: mend it, or deploy again",
+);
+static SCRAM: Check = Check::fail(
+    "postgresql.scram",
+    "passwords are kept and asked for by SCRAM only",
+    "set the password again with password_encryption = 'scram-sha-256'; no md5, password or trust for hosts in pg_hba.conf",
+);
+static WRAP: Check = Check::warn(
+    "postgresql.transactions",
+    "no transaction or old row holds up the clean-up",
+    "end the oldest transaction or roll back the prepared one; let autovacuum finish",
+);
+static CHECKSUMS: Check = Check::fail(
+    "postgresql.checksums",
+    "no page had a wrong checksum",
+    "the disk returns wrong data: fail over away from it and replace it",
+);
 /// A row written at the entrance arrives on every standby; judged by whoever writes one.
-pub static MARKER: Check = Check::fail("postgresql.marker", "a row written through the entrance arrives on every standby", "compare pg_stat_replication on the primary with pg_stat_wal_receiver on the standby");
+pub static MARKER: Check = Check::fail(
+    "postgresql.marker",
+    "a row written through the entrance arrives on every standby",
+    "compare pg_stat_replication on the primary with pg_stat_wal_receiver on the standby",
+);
 
 /// A server as it was seen.
 #[derive(Debug, Clone)]
@@ -61,7 +139,10 @@ impl Server {
     }
 }
 
-static CHECKS: &[&Check] = &[ &RUNNING, &ONE, &SYSTEM, &TIMELINE, &STREAMING, &LAG, &REPLAY, &SLOTS, &STALE, &READ_ONLY, &LOGINS, &SYNC, &REWIND, &SETTINGS, &RESTART, &FILES, &SCRAM, &WRAP, &CHECKSUMS, &MARKER, ];
+static CHECKS: &[&Check] = &[
+    &RUNNING, &ONE, &SYSTEM, &TIMELINE, &STREAMING, &LAG, &REPLAY, &SLOTS, &STALE, &READ_ONLY,
+    &LOGINS, &SYNC, &REWIND, &SETTINGS, &RESTART, &FILES, &SCRAM, &WRAP, &CHECKSUMS, &MARKER,
+];
 
 impl Component for Postgresql {
     fn name(&self) -> &'static str {
@@ -73,7 +154,12 @@ impl Component for Postgresql {
     }
 
     fn variables(&self) -> &'static [&'static str] {
-        &["postgresql_cluster", "postgresql_replicator", "postgresql_synchronous", "postgresql_data_root"]
+        &[
+            "postgresql_cluster",
+            "postgresql_replicator",
+            "postgresql_synchronous",
+            "postgresql_data_root",
+        ]
     }
 
     fn asks(&self, view: &View<'_>, host: &Host) -> Vec<Ask> {
@@ -86,12 +172,15 @@ impl Component for Postgresql {
 
     fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
         let hosts = view.site.members(self.name());
-        let servers: Vec<(&str, Server)> = hosts.iter().map(|host| (host.as_str(), look(seen, host))).collect();
+        let servers: Vec<(&str, Server)> = hosts
+            .iter()
+            .map(|host| (host.as_str(), look(seen, host)))
+            .collect();
         server::running(seen, &servers, findings);
         cluster::judge(view, &servers, findings);
         server::logins(view, seen, hosts, findings);
         for (host, server) in &servers {
-            server::judge(view, seen, host, server, findings);
+            server::judge(seen, host, server, findings);
         }
     }
 }
@@ -114,17 +203,26 @@ fn look(seen: &Seen, host: &str) -> Server {
     match seen.reply(host, ask::STATE) {
         Ok(reply) if reply.code == 0 => match serde_json::from_slice(&reply.stdout) {
             Ok(state) => Server::Up(state),
-            Err(error) => Server::Unclear(Verdict::Unknown(format!("its answer cannot be read: {error}"))),
+            Err(error) => Server::Unclear(Verdict::Unknown(format!(
+                "its answer cannot be read: {error}"
+            ))),
         },
         Ok(reply) => {
-            let words = last_words(reply);
-            // Only what proves that nothing listens there is taken for a stopped server.
-            let stopped = words.contains("No such file or directory")
-                || words.contains("Connection refused")
-                || words.contains("Is the server running")
-                || words.contains("psql: not found")
-                || words.contains("does not exist");
-            if stopped { Server::Down(words) } else { Server::Unclear(Verdict::Unknown(words)) }
+            let (words, talk) = (last_words(reply), reply.err());
+            // Only what proves that nothing listens there is taken for a stopped server; a frozen one times out.
+            let stopped = [
+                "No such file or directory",
+                "Connection refused",
+                "psql: not found",
+                "user postgres does not exist",
+            ]
+            .iter()
+            .any(|proof| talk.contains(proof));
+            if stopped {
+                Server::Down(words)
+            } else {
+                Server::Unclear(Verdict::Unknown(words))
+            }
         }
         Err(verdict) => Server::Unclear(verdict),
     }

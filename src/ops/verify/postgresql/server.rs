@@ -4,7 +4,8 @@ use super::super::check::{Check, Findings, Verdict};
 use super::super::component::{View, list};
 use super::super::seen::{Seen, last_words};
 use super::{
-    CHECKSUMS, FILES, LOGINS, READ_ONLY, REPLAY, RESTART, REWIND, RUNNING, SCRAM, STALE, Server, WRAP, ask,
+    CHECKSUMS, FILES, LOGINS, READ_ONLY, REPLAY, RESTART, REWIND, RUNNING, SCRAM, STALE, Server,
+    WRAP, ask,
 };
 use crate::base::value::{Value, to_text};
 
@@ -31,11 +32,16 @@ fn starts(text: &str) -> Verdict {
     let online: Vec<Vec<&str>> = text
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|words| words.get(3).is_some_and(|status| status.starts_with("online")))
+        .filter(|words| {
+            words
+                .get(3)
+                .is_some_and(|status| status.starts_with("online"))
+        })
         .collect();
     let [cluster] = online.as_slice() else {
-        return Verdict::bad(expected, format!("{} clusters online", online.len()))
-            .advise("pg_lsclusters names them; stop and disable the one that does not belong here");
+        return Verdict::bad(expected, format!("{} clusters online", online.len())).advise(
+            "pg_lsclusters names them; stop and disable the one that does not belong here",
+        );
     };
     let [version, name, port, _, active, enabled, start] = cluster.as_slice() else {
         return Verdict::Unknown("the list of clusters cannot be read".to_owned());
@@ -45,9 +51,9 @@ fn starts(text: &str) -> Verdict {
         return Verdict::bad(expected, format!("it runs, but {unit} is {active}"))
             .advise(format!("it was started by hand: pg_ctlcluster {version} {name} stop, then systemctl start {unit}"));
     }
-    if *start != "auto" || !matches!(*enabled, "enabled" | "enabled-runtime") {
+    if *start != "auto" || *enabled != "enabled" {
         return Verdict::bad(expected, format!("it runs, but is {enabled} with start.conf {start}"))
-            .advise(format!("write auto into /etc/postgresql/{version}/{name}/start.conf and run systemctl enable {unit}"));
+            .advise(format!("write auto into /etc/postgresql/{version}/{name}/start.conf and run systemctl enable postgresql"));
     }
     Verdict::Good(format!("{version}/{name} on port {port}"))
 }
@@ -58,7 +64,10 @@ pub fn logins(view: &View<'_>, seen: &Seen, hosts: &[String], findings: &mut Fin
         for peer in hosts.iter().filter(|peer| *peer != host) {
             let verdict = match seen.reply(host, &format!("postgresql.login.{peer}")) {
                 Ok(reply) if reply.code == 0 => Verdict::Good("accepted".to_owned()),
-                Ok(reply) => Verdict::bad(format!("a replication login at {}", view.address(peer)), last_words(reply)),
+                Ok(reply) => Verdict::bad(
+                    format!("a replication login at {}", view.address(peer)),
+                    last_words(reply),
+                ),
                 Err(verdict) => verdict,
             };
             findings.add(&LOGINS, format!("{host} at {peer}"), verdict);
@@ -67,7 +76,7 @@ pub fn logins(view: &View<'_>, seen: &Seen, hosts: &[String], findings: &mut Fin
 }
 
 /// Judges one server.
-pub fn judge(view: &View<'_>, seen: &Seen, host: &str, server: &Server, findings: &mut Findings) {
+pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) {
     const CHECKS: &[&Check] = &[&REWIND, &RESTART, &FILES, &SCRAM, &WRAP, &CHECKSUMS];
     let state = match server {
         Server::Up(state) => state,
@@ -85,44 +94,100 @@ pub fn judge(view: &View<'_>, seen: &Seen, host: &str, server: &Server, findings
         }
     };
     if state["in_recovery"] == true {
-        findings.add(&REPLAY, host, Verdict::of(state["replay_paused"] != true, "replay goes on", if state["replay_paused"] == true { "paused" } else { "goes on" }));
+        findings.add(
+            &REPLAY,
+            host,
+            Verdict::of(
+                state["replay_paused"] != true,
+                "replay goes on",
+                if state["replay_paused"] == true {
+                    "paused"
+                } else {
+                    "goes on"
+                },
+            ),
+        );
         findings.add(&READ_ONLY, host, refused(seen, host));
-        let stale = names(state, "slots", |slot| (slot["active"] != true).then(|| to_text(&slot["name"])));
-        findings.add(&STALE, host, none(stale, "no slot without a user"));
+        let stale = names(state, "slots", |slot| {
+            (slot["active"] != true).then(|| to_text(&slot["name"]))
+        });
+        findings.add(&STALE, host, none(&stale, "no slot without a user"));
     }
     let setting = |name: &str| to_text(&state["settings"][name]);
     let ready = setting("wal_log_hints") == "on" || setting("data_checksums") == "on";
     let whole = setting("full_page_writes") == "on";
-    findings.add(&REWIND, host, Verdict::of(
-        ready && whole,
-        "wal_log_hints or data checksums, and full_page_writes",
-        format!("wal_log_hints {}, data_checksums {}, full_page_writes {}", setting("wal_log_hints"), setting("data_checksums"), setting("full_page_writes")),
-    ));
-    findings.add(&RESTART, host, none(names(state, "pending_restart", |name| Some(to_text(name))), "no setting that waits"));
-    findings.add(&FILES, host, none(names(state, "file_errors", |error| Some(to_text(error))), "no error"));
+    findings.add(
+        &REWIND,
+        host,
+        Verdict::of(
+            ready && whole,
+            "wal_log_hints or data checksums, and full_page_writes",
+            format!(
+                "wal_log_hints {}, data_checksums {}, full_page_writes {}",
+                setting("wal_log_hints"),
+                setting("data_checksums"),
+                setting("full_page_writes")
+            ),
+        ),
+    );
+    findings.add(
+        &RESTART,
+        host,
+        none(
+            &names(state, "pending_restart", |name| Some(to_text(name))),
+            "no setting that waits",
+        ),
+    );
+    findings.add(
+        &FILES,
+        host,
+        none(
+            &names(state, "file_errors", |error| Some(to_text(error))),
+            "no error",
+        ),
+    );
     findings.add(&SCRAM, host, scram(state, &setting("password_encryption")));
     let mut old = Vec::new();
     let number = |name: &str| state[name].as_i64().unwrap_or_default();
     if number("prepared") > 0 {
-        old.push(format!("{} prepared transactions older than 10 minutes", number("prepared")));
+        old.push(format!(
+            "{} prepared transactions older than 10 minutes",
+            number("prepared")
+        ));
     }
     if number("oldest_transaction") > OLDEST_TRANSACTION {
-        old.push(format!("a transaction is open for {} s", number("oldest_transaction")));
+        old.push(format!(
+            "a transaction is open for {} s",
+            number("oldest_transaction")
+        ));
     }
     if number("oldest_row") > OLDEST_ROW {
-        old.push(format!("the oldest row is {} transactions old", number("oldest_row")));
+        old.push(format!(
+            "the oldest row is {} transactions old",
+            number("oldest_row")
+        ));
     }
-    findings.add(&WRAP, host, none(old, "nothing old"));
+    findings.add(&WRAP, host, none(&old, "nothing old"));
     let failures = state["checksum_failures"].as_i64().unwrap_or_default();
-    findings.add(&CHECKSUMS, host, Verdict::of(failures == 0, "0 wrong pages", format!("{failures} wrong pages")));
-    let _ = view;
+    findings.add(
+        &CHECKSUMS,
+        host,
+        Verdict::of(
+            failures == 0,
+            "0 wrong pages",
+            format!("{failures} wrong pages"),
+        ),
+    );
 }
 
 /// The standby's own answer to a write.
 fn refused(seen: &Seen, host: &str) -> Verdict {
     match seen.reply(host, ask::WRITE) {
         Ok(reply) if reply.err().contains("25006") => Verdict::Good("refused (25006)".to_owned()),
-        Ok(reply) if reply.out().contains("written") => Verdict::bad("refused with 25006", "the write was accepted (and rolled back)"),
+        Ok(reply) if reply.out().contains("written") => Verdict::bad(
+            "refused with 25006",
+            "the write was accepted (and rolled back)",
+        ),
         Ok(reply) => Verdict::Unknown(last_words(reply)),
         Err(verdict) => verdict,
     }
@@ -139,15 +204,20 @@ fn scram(state: &Value, encryption: &str) -> Verdict {
     for method in names(state, "weak_methods", |name| Some(to_text(name))) {
         weak.push(format!("pg_hba.conf allows {method} for hosts"));
     }
-    none(weak, "SCRAM only")
+    none(&weak, "SCRAM only")
 }
 
 fn names(state: &Value, key: &str, pick: impl Fn(&Value) -> Option<String>) -> Vec<String> {
-    state[key].as_array().into_iter().flatten().filter_map(pick).collect()
+    state[key]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(pick)
+        .collect()
 }
 
 /// Good when there is none.
-fn none(found: Vec<String>, expected: &str) -> Verdict {
+fn none(found: &[String], expected: &str) -> Verdict {
     if found.is_empty() {
         Verdict::Good(expected.to_owned())
     } else {

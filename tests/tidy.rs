@@ -1,0 +1,145 @@
+//! Rules that no compiler holds: the floors, the size of files, what is left open, who may print.
+
+use std::path::{Path, PathBuf};
+
+/// Lowest first. A floor names only floors before it.
+const FLOORS: &[&str] = &[
+    "base",
+    "source",
+    "assets",
+    "template",
+    "vault",
+    "inventory",
+    "modules",
+    "play",
+    "connection",
+    "engine",
+    "ops",
+    "lab",
+    "report",
+    "cli",
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        let mut entries: Vec<_> = std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                found.push((path, text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
+    found
+}
+
+fn floor(path: &Path) -> Option<usize> {
+    let below = path
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .ok()?;
+    let first = below.components().next()?.as_os_str().to_str()?;
+    FLOORS
+        .iter()
+        .position(|name| *name == first.trim_end_matches(".rs"))
+}
+
+#[test]
+fn floors_do_not_look_up() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Some(own) = floor(&path) else { continue };
+        // What follows the tests' module may use anything.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate() {
+            for (index, name) in FLOORS.iter().enumerate().skip(own + 1) {
+                let named = line.contains(&format!("crate::{name}::"))
+                    || line
+                        .trim_start()
+                        .starts_with(&format!("use crate::{name};"));
+                if named
+                    && !line.trim_start().starts_with("//")
+                    && !path.ends_with("tests.rs")
+                    && !path.to_string_lossy().contains("/testing")
+                {
+                    wrong.push(format!(
+                        "{}:{}: `{}` names `{}`",
+                        path.display(),
+                        number + 1,
+                        FLOORS[own],
+                        FLOORS[index]
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_is_two_files() {
+    let long: Vec<String> = sources()
+        .iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > 700)
+        .map(|(path, lines)| format!("{} has {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_open() {
+    let words = [
+        concat!("to", "do!("),
+        concat!("unimpl", "emented!("),
+        concat!("#[ig", "nore"),
+        concat!("FIX", "ME"),
+        concat!("TO", "DO"),
+    ];
+    let open: Vec<String> = sources()
+        .iter()
+        .flat_map(|(path, text)| {
+            text.lines()
+                .enumerate()
+                .map(move |(number, line)| (path, number, line))
+        })
+        .filter(|(_, _, line)| words.iter().any(|word| line.contains(word)))
+        .map(|(path, number, line)| format!("{}:{}: {line}", path.display(), number + 1))
+        .collect();
+    assert!(open.is_empty(), "{}", open.join("\n"));
+}
+
+#[test]
+fn only_reporters_print() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let printing =
+            floor(&path).is_some_and(|floor| FLOORS[floor] == "report" || FLOORS[floor] == "cli");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let test = path.to_string_lossy().contains("test");
+        if !printing && !test && (code.contains("println!(") || code.contains("eprint!(")) {
+            wrong.push(path.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<String> = sources()
+        .iter()
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+}
