@@ -38,7 +38,7 @@ pub struct Runner {
     pub(super) host: Arc<HostState>,
     pub(super) link: Arc<Mutex<Link>>,
     everybody: Arc<Vec<String>>,
-    owed: BTreeMap<String, Vec<String>>,
+    pub(super) owed: BTreeMap<String, Vec<String>>,
     processes: Option<u64>,
     connect_seconds: f64,
     pub(super) state: PlayState,
@@ -389,24 +389,6 @@ impl Runner {
         result
     }
 
-    /// The play is over: handlers that were notified after its last flush (by handlers defined after them, or before
-    /// `meta: end_host`) never run, as in Ansible, and are not owed.
-    fn forget(&mut self, play: &PlayRun) {
-        let left: Vec<String> = std::mem::take(&mut self.state.notified)
-            .iter()
-            .map(|index| super::notify::key(&self.state.handlers[*index].0))
-            .collect();
-        if !left.is_empty() && !self.shared.settings.check && !self.shared.settings.offline {
-            self.state
-                .bookkeeping
-                .push(greet::settle(&self.state_dir(), &play.play.name, &left));
-        }
-        let owed = std::mem::take(&mut self.state.owed);
-        if !owed.is_empty() {
-            self.owed.insert(play.play.name.clone(), owed);
-        }
-    }
-
     /// From a position to the end.
     async fn pass(&mut self, play: &PlayRun, mut cursor: Cursor) -> Result<()> {
         let mut due: Option<Due> = None;
@@ -565,62 +547,6 @@ impl Runner {
             });
         }
         (applies, due.change.requests.len())
-    }
-
-    /// What the handlers that a unit may notify are called where they are owed.
-    pub(super) fn handler_names(&self, unit: &Unit) -> Vec<String> {
-        self.handlers_of(unit)
-            .into_iter()
-            .map(|index| super::notify::key(&self.state.handlers[index].0))
-            .collect()
-    }
-
-    /// The handlers that a unit may notify.
-    pub(super) fn handlers_of(&self, unit: &Unit) -> Vec<usize> {
-        let context = self
-            .shared
-            .settings
-            .context(&unit.scope.settled(), &unit.task);
-        let mut found = Vec::new();
-        for node in &unit.task.keywords.notify {
-            for notification in super::notify::names(node, &context) {
-                for index in super::notify::positions(&self.state.handlers, &notification) {
-                    if !found.contains(&index) {
-                        found.push(index);
-                    }
-                }
-            }
-        }
-        found
-    }
-
-    /// A task is passed: what it notifies and is owed from an earlier run is due at the next flush. Not before: its
-    /// handlers may need what the tasks up to here have found out.
-    pub(super) fn recall(&mut self, unit: &Unit) {
-        if self.state.owed.is_empty() {
-            return;
-        }
-        for index in self.handlers_of(unit) {
-            let key = super::notify::key(&self.state.handlers[index].0);
-            if self.state.owed.contains(&key) {
-                self.state.owed.retain(|owed| *owed != key);
-                self.state.notified.push(index);
-            }
-        }
-    }
-
-    /// The play is through: what is owed and was notified by no task that was passed runs now. Whether there is any.
-    fn recall_rest(&mut self) -> bool {
-        let position = |key: &String| {
-            self.state
-                .handlers
-                .iter()
-                .rposition(|(handler, _)| super::notify::key(handler) == *key)
-        };
-        let found: Vec<usize> = self.state.owed.iter().filter_map(position).collect();
-        self.state.owed.retain(|key| position(key).is_none());
-        self.state.notified.extend(&found);
-        !found.is_empty()
     }
 
     /// Judges what was seen, entry by entry, up to the first change.

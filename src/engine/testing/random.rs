@@ -234,13 +234,13 @@ fn items() -> impl Strategy<Value = Vec<Value>> {
         .prop_map(|(tasks, rescue, always, when)| {
             let mut block = json!({"block": tasks});
             if let Some(rescue) = rescue {
-                block["rescue"] = json!(rescue)
+                block["rescue"] = json!(rescue);
             }
             if let Some(always) = always {
-                block["always"] = json!(always)
+                block["always"] = json!(always);
             }
             if let Some(when) = when {
-                block["when"] = json!(when)
+                block["when"] = json!(when);
             }
             block
         });
