@@ -44,7 +44,7 @@ pub(super) static APT_REPOSITORY: Simple = Simple {
                 "`{}` is not a source of packages",
                 quote::for_terminal(repo)
             ))
-            .help("a source looks like `deb http://deb.debian.org/debian bookworm main`"));
+            .help("a source looks like `deb http://mirror.example/debian bookworm main`"));
         }
         Ok(vec![Probe::Run(Request::sh(format!(
             "grep -asH '' /etc/apt/sources.list {LISTS}/*.list || true"
