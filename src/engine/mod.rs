@@ -21,6 +21,7 @@ mod settings;
 mod settle;
 mod state;
 mod unit;
+mod visit;
 mod window;
 
 #[cfg(test)]
