@@ -25,6 +25,20 @@ pub struct Statistics {
     pub waited_ms: u64,
 }
 
+impl Statistics {
+    /// What was added since an earlier reading.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            round_trips: self.round_trips - before.round_trips,
+            requests: self.requests - before.requests,
+            bytes_up: self.bytes_up - before.bytes_up,
+            bytes_down: self.bytes_down - before.bytes_down,
+            waited_ms: self.waited_ms - before.waited_ms,
+        }
+    }
+}
+
 impl std::ops::AddAssign for Statistics {
     fn add_assign(&mut self, other: Self) {
         self.round_trips += other.round_trips;

@@ -61,6 +61,13 @@ pub struct TaskEnd {
 pub enum Event {
     /// A play begins on a host.
     PlayBegin { host: String, play: String },
+    /// A play is over on a host, well or badly: what it has cost there.
+    PlayEnd {
+        host: String,
+        play: String,
+        statistics: Statistics,
+        seconds: f64,
+    },
     /// A host answers.
     Connected { host: String, seconds: f64 },
     /// A task begins that takes a round trip; for progress only.

@@ -4,6 +4,7 @@
 use super::testing::{Memory, Rig, Told, Wish, random};
 use crate::base::value::Value;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -63,8 +64,27 @@ fn difference(ahead: &Told, plain: &Told) -> String {
     text
 }
 
+/// CI sees the same playbooks every time, so that a red run is one's own; `PROPTEST_CASES=500 PROPTEST_RNG_SEED=N` looks for more.
+fn configuration() -> ProptestConfig {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
+    let cases = number("PROPTEST_CASES")
+        .and_then(|cases| u32::try_from(cases).ok())
+        .unwrap_or(40);
+    ProptestConfig {
+        cases,
+        max_shrink_time: 60_000,
+        rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(20_261_121)),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(40), max_shrink_time: 60_000, ..ProptestConfig::default() })]
+    #![proptest_config(configuration())]
 
     #[test]
     fn lookahead_equals_one_task_after_the_other((files, tags) in random::playbook()) {

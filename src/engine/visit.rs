@@ -201,7 +201,15 @@ impl Runner {
                 host: self.host.name.clone(),
                 play: play.play.name.clone(),
             });
+            let (began, before) = (Instant::now(), self.link.lock().await.statistics());
             let result = self.play(play).await;
+            let statistics = self.link.lock().await.statistics().since(before);
+            self.tell(Event::PlayEnd {
+                host: self.host.name.clone(),
+                play: play.play.name.clone(),
+                statistics,
+                seconds: began.elapsed().as_secs_f64(),
+            });
             coordinator.post(|board| {
                 let board = &mut board.plays[index];
                 board.done.insert(self.host.name.clone());

@@ -40,9 +40,19 @@ pub fn run(summary: &Summary, ending: &Ending) -> Value {
             })
         })
         .collect();
+    let plays: Vec<Value> = summary
+        .plays
+        .iter()
+        .map(|cost| {
+            json!({
+                "play": cost.play, "hosts": cost.hosts, "most_round_trips": cost.round_trips, "requests": cost.statistics.requests,
+                "bytes_up": cost.statistics.bytes_up, "bytes_down": cost.statistics.bytes_down, "slowest_seconds": cost.seconds,
+            })
+        })
+        .collect();
     let document = json!({
         "schema": "hactl.run/1", "check": summary.options.check, "seconds": summary.seconds, "hosts": hosts, "tasks": tasks,
-        "failed": ending.failed, "unreachable": ending.unreachable, "refused": ending.refused,
+        "plays": plays, "failed": ending.failed, "unreachable": ending.unreachable, "refused": ending.refused,
     });
     readable(&mask_value(&document))
 }

@@ -71,6 +71,21 @@ pub struct Reporter {
     summary: Summary,
 }
 
+/// What a play cost, all its hosts together.
+#[derive(Debug, Clone, Default)]
+pub struct PlayCost {
+    /// Its name.
+    pub play: String,
+    /// How many hosts took part.
+    pub hosts: usize,
+    /// The most round trips that a host of it needed.
+    pub round_trips: u64,
+    /// Counters, summed over the hosts.
+    pub statistics: crate::connection::Statistics,
+    /// Seconds of its slowest host.
+    pub seconds: f64,
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Summary {
@@ -80,6 +95,8 @@ pub struct Summary {
     pub hosts: BTreeMap<String, Counts>,
     /// All tasks that did more than nothing, in the order of their ends; all tasks for JSON.
     pub tasks: Vec<TaskEnd>,
+    /// The plays, in the order in which they ended first.
+    pub plays: Vec<PlayCost>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -111,6 +128,7 @@ impl Reporter {
             options: options.clone(),
             hosts,
             tasks: Vec::new(),
+            plays: Vec::new(),
             seconds: 0.0,
         };
         Self {
@@ -155,6 +173,12 @@ impl Reporter {
     fn show(&mut self, event: Event) {
         match event {
             Event::PlayBegin { host, play } => self.progress(&host, &play),
+            Event::PlayEnd {
+                play,
+                statistics,
+                seconds,
+                ..
+            } => self.summary.play_ended(&play, statistics, seconds),
             Event::Connected { host, seconds } => {
                 if self.options.verbose > 0 {
                     self.line(&format!("{host}: connected in {seconds:.2} s"));
@@ -355,6 +379,7 @@ impl Summary {
         }
         say_styled(&table.trim_fmt());
         if self.options.stats {
+            say_styled(&self.play_costs());
             say_styled(&self.costs());
         }
         let total = |name: &str| {
@@ -387,6 +412,53 @@ impl Summary {
                 ending.refused.join(", ")
             ));
         }
+    }
+
+    fn play_ended(&mut self, play: &str, statistics: crate::connection::Statistics, seconds: f64) {
+        let position = self.plays.iter().position(|known| known.play == play);
+        let position = position.unwrap_or_else(|| {
+            self.plays.push(PlayCost {
+                play: play.to_owned(),
+                ..PlayCost::default()
+            });
+            self.plays.len() - 1
+        });
+        let cost = &mut self.plays[position];
+        cost.hosts += 1;
+        cost.round_trips = cost.round_trips.max(statistics.round_trips);
+        cost.statistics += statistics;
+        cost.seconds = cost.seconds.max(seconds);
+    }
+
+    fn play_costs(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header([
+            "play",
+            "hosts",
+            "most round trips",
+            "requests",
+            "KiB up",
+            "KiB down",
+            "slowest s",
+        ]);
+        for index in 1..7 {
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        for cost in &self.plays {
+            table.add_row([
+                quote::for_terminal(&cost.play),
+                cost.hosts.to_string(),
+                cost.round_trips.to_string(),
+                cost.statistics.requests.to_string(),
+                cost.statistics.bytes_up.div_ceil(1024).to_string(),
+                cost.statistics.bytes_down.div_ceil(1024).to_string(),
+                format!("{:.2}", cost.seconds),
+            ]);
+        }
+        table.trim_fmt()
     }
 
     fn costs(&self) -> String {

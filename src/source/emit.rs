@@ -132,6 +132,19 @@ fn quoted(text: &str) -> String {
     if plain {
         text.to_owned()
     } else {
-        Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+        // JSON leaves these as they are; YAML does not take them bare.
+        let json = Value::from(text).to_string();
+        json.chars()
+            .fold(String::with_capacity(json.len()), |mut safe, c| {
+                if matches!(
+                    c,
+                    '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+                ) {
+                    let _ = write!(safe, "\\u{:04x}", c as u32);
+                } else {
+                    safe.push(c);
+                }
+                safe
+            })
     }
 }
