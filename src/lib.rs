@@ -1,7 +1,7 @@
 //! hactl builds highly available services on a handful of machines, proves that they are, and moves them safely.
 //!
 //! The floors, lowest first; a floor never names one above it:
-//! `base` → `source` → `template`, `vault` → `inventory` → `play` → `modules` → `connection` → `engine` → `ops`, `lab` → `report` → `cli`.
+//! `base` → `source` → `template`, `vault` → `inventory` → `modules` → `play` → `connection` → `engine` → `ops`, `lab` → `report` → `cli`.
 
 pub mod assets;
 pub mod base;

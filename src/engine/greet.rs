@@ -1,6 +1,7 @@
 //! The first round trip with a host: the run's lock, the facts, and the handlers that an interrupted run still owes.
 //!
-//! The lock is a descriptor of the root shell (`flock`): it cannot outlive the connection, so it is never stale.
+//! The lock is a descriptor of the root shell (`flock`): it ends with the connection, or with the last command that a
+//! killed run had under way. Nothing has to clean it up.
 
 use crate::base::quote::sh;
 use crate::base::value::{Map, Value};
