@@ -60,6 +60,8 @@ pub struct Shell {
     input: Box<dyn AsyncWrite + Send + Unpin>,
     output: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
     talk: Arc<Mutex<String>>,
+    /// Ends when the shell's stderr does.
+    listener: tokio::task::JoinHandle<()>,
     /// What it has cost so far.
     pub statistics: Statistics,
     keep: Vec<Box<dyn std::any::Any + Send>>,
@@ -81,7 +83,7 @@ impl Shell {
         stderr: impl AsyncRead + Send + Unpin + 'static,
     ) -> Self {
         let talk = Arc::new(Mutex::new(String::new()));
-        tokio::spawn(collect(stderr, Arc::clone(&talk)));
+        let listener = tokio::spawn(collect(stderr, Arc::clone(&talk)));
         Self {
             host: host.to_owned(),
             login: login.to_owned(),
@@ -92,6 +94,7 @@ impl Shell {
             input: Box::new(input),
             output: BufReader::new(Box::new(output)),
             talk,
+            listener,
             statistics: Statistics::default(),
             keep: Vec::new(),
         }
@@ -113,6 +116,13 @@ impl Shell {
             .lock()
             .map(|talk| talk.clone())
             .unwrap_or_default()
+    }
+
+    /// The same for a shell that has ended: waits until it has said all that it had to say, since its stderr may be
+    /// written in several pieces and arrive after the end of its stdout.
+    pub async fn last_words(&mut self) -> String {
+        let _ = tokio::time::timeout(PARTING, &mut self.listener).await;
+        self.talk()
     }
 
     /// The stderr of the shell, shared; for whoever answers sudo's prompt.

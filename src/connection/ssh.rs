@@ -227,18 +227,8 @@ async fn greet(target: &Target, shell: &mut Shell) -> Result<String> {
                     .map_err(|error| unreachable_host(target, &error.to_string()))?;
             }
             Some(Ok(line)) if line.is_empty() => {
-                // The shell ended without a greeting; its last words may still be on their way.
-                for _ in 0..20 {
-                    if !shell.talk().is_empty() {
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                return Err(sudo_failed(
-                    target,
-                    "the shell ended at once",
-                    &shell.talk(),
-                ));
+                let talk = shell.last_words().await;
+                return Err(sudo_failed(target, "the shell ended at once", &talk));
             }
             Some(Ok(line)) => {
                 if let Some(user) = line.strip_prefix(READY) {
@@ -350,10 +340,50 @@ fn unreachable_host(target: &Target, said: &str) -> Diagnostic {
     let error = Diagnostic::with_code(exit::UNREACHABLE, message)
         .on(&target.host)
         .help(help);
-    let said = said.trim();
+    // What ssh's parts say to each other when the master is gone tells a reader nothing.
+    let said: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("mm_") && !line.starts_with("mux_"))
+        .collect();
     if said.is_empty() {
         error
     } else {
-        error.note(said.to_owned())
+        error.note(said.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sudo that says why it refuses in pieces, the last of them after its stdout is closed.
+    #[tokio::test]
+    async fn the_reason_is_waited_for() {
+        let mut child = tokio::process::Command::new("sh")
+            .arg("-c")
+            .arg("printf sudo >&2; exec 1>&-; read -r _; printf ': a password is required' >&2")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh");
+        let (Some(mut input), Some(output), Some(talk)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            panic!("no pipes");
+        };
+        let mut shell = Shell::new("h", "root", tokio::io::sink(), output, talk);
+        let target = Target::default();
+        let (greeted, ()) = tokio::join!(greet(&target, &mut shell), async {
+            // Only when the greeting is known to be missing.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut input, b"\n").await;
+        });
+        let error = greeted.expect_err("refused");
+        assert!(
+            error.message.starts_with("sudo wants a password"),
+            "{error:?}"
+        );
     }
 }
