@@ -89,6 +89,8 @@ pub fn conditions(conditions: &Conditions) -> String {
 /// The plan: every step, and the commands that it runs.
 pub fn plan(steps: &[Step], scripts: bool) -> String {
     let mut text = String::new();
+    // What every script of a host begins with is shown once.
+    let mut shown = std::collections::BTreeSet::new();
     for (index, step) in steps.iter().enumerate() {
         let back = if step.no_return {
             "   (nothing can be taken back from here on)"
@@ -97,7 +99,12 @@ pub fn plan(steps: &[Step], scripts: bool) -> String {
         };
         text.push_str(&format!("{:>2}. {:<12} {}: {}{back}\n", index + 1, step.id, step.host, step.what));
         if scripts {
-            for line in (step.script)(&Notes::new()).lines() {
+            let script = (step.script)(&Notes::new());
+            for line in script.lines() {
+                let prelude = line.starts_with("set -eu;") || line.contains("() {");
+                if prelude && !shown.insert((step.host.clone(), line.to_owned())) {
+                    continue;
+                }
                 text.push_str(&format!("      {line}\n"));
             }
         }

@@ -259,8 +259,14 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", clean.replace('\'', "''"))
 }
 
+/// What stands in a plan for the position that only the stop tells.
+pub const AT_STOP: &str = "POSITION-OF-THE-STOP";
+
 /// A log position from a journal: nothing else comes through.
 fn position(text: &str) -> String {
+    if text == AT_STOP {
+        return text.to_owned();
+    }
     text.parse::<super::lsn::Lsn>()
         .map_or_else(|()| "FFFFFFFF/FFFFFFFF".to_owned(), |lsn| lsn.to_string())
 }

@@ -7,7 +7,7 @@
 use super::condition::Conditions;
 use super::node::{Answer, Node, PeerView};
 use super::operation::{Script, Step};
-use super::scripts::Server;
+use super::scripts::{AT_STOP, Server};
 use super::view::{Cluster, strangers};
 use crate::base::{Diagnostic, exit};
 use crate::ops::hosts::Site;
@@ -399,7 +399,7 @@ pub fn steps(cast: &Cast) -> Vec<Step> {
         },
         Step {
             script: Box::new(move |notes| {
-                let at = notes.get("stopped_at").map_or("LSN-OF-THE-STOP", String::as_str);
+                let at = notes.get("stopped_at").map_or(AT_STOP, String::as_str);
                 last_byte.has_last_byte(at, LAST_BYTE)
             }),
             ..step("last-byte", &new, "prove that it has the last byte".to_owned(), String::new())
