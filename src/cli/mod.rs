@@ -6,6 +6,7 @@ mod complete;
 mod deploy;
 mod diff;
 mod facts;
+mod failover;
 mod fleet;
 mod init;
 mod inventory;
@@ -13,6 +14,7 @@ mod lab;
 mod listing;
 mod operation;
 mod project;
+mod rejoin;
 mod render;
 mod run;
 mod ssh;
@@ -96,6 +98,10 @@ pub enum Command {
     Verify(verify::Args),
     /// The primary hands over to a replica, in order; nothing is lost
     Switchover(switchover::Args),
+    /// A replica becomes the primary, because the primary is dead
+    Failover(failover::Args),
+    /// A host that is out becomes a replica again
+    Rejoin(rejoin::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -140,6 +146,8 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
+        Command::Failover(args) => failover::run(&cli.global, args),
+        Command::Rejoin(args) => rejoin::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),
