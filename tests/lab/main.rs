@@ -13,6 +13,7 @@ mod command;
 mod deploy;
 mod faults;
 mod grow;
+mod guard;
 mod kill;
 mod operators;
 mod reach;
@@ -43,6 +44,7 @@ fn cases() -> Vec<Case> {
         faults::CASES,
         operators::CASES,
         kill::CASES,
+        guard::CASES,
         grow::CASES,
         ansible::CASES,
     ]
