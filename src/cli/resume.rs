@@ -50,6 +50,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                     discard_diverged: detail("discard_diverged") == "true",
                     clone: detail("clone") == "true",
                     keep_log_only: detail("keep_log_only") == "true",
+                    inspect: false,
                     common: args.common,
                 };
                 rejoin::execute(global, &site, &mut crew, &cluster, &args).await
