@@ -127,3 +127,39 @@ pub fn settle(state: &str, play: &str, handlers: &[String]) -> Request {
     ))
     .stdin(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unfinished_is_named() {
+        let judge = |line: Option<&str>| {
+            Greeting {
+                unfinished: line.map(str::to_owned),
+                ..Greeting::default()
+            }
+            .demand_no_operation()
+        };
+        assert!(judge(None).is_ok());
+        for (line, said, by) in [
+            (
+                r#"{"id":"1","kind":"failover","operator":"me@here, pid 1","started":1}"#,
+                "an unfinished failover",
+                "begun by me@here, pid 1",
+            ),
+            // A line that was cut off refuses as well.
+            (r#"{"id":"1","kind":"fail"#, "an unfinished operation", ""),
+            ("unreadable", "an unfinished operation", ""),
+        ] {
+            let error = judge(Some(line)).expect_err(line);
+            assert_eq!(error.code, exit::REFUSED, "{line}");
+            let text = error.to_string();
+            assert!(text.contains(said), "{text}");
+            assert!(
+                by.is_empty() || format!("{error:?}").contains(by),
+                "{error:?}"
+            );
+        }
+    }
+}
