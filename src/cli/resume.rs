@@ -131,7 +131,7 @@ async fn take_up(
         return Err(vec![refuse(format!("{old} is alive again, and nobody was promoted"))
             .help(format!("hactl resume --undo ends the failover; hactl switchover --to {new} moves the primary without loss"))]);
     }
-    if kind == "switchover" && alive && !promoted {
+    if kind == "switchover" && alive && !promoted && !args.undo {
         // Somebody started it again: what was done before is worth nothing.
         record.steps.clear();
     }
