@@ -95,7 +95,7 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<(Cast, Vec<St
         "switchover" => switchover::steps(&cast),
         "failover" => {
             let blockers: Vec<String> = detail("blockers").split_whitespace().map(str::to_owned).collect();
-            failover::steps(site, &cast, Fence::from_word(&detail("fence")), &blockers)
+            failover::steps(site, &cast, Fence::from_word(&detail("fence")), &blockers, detail("alone") == "true")
         }
         _ => return None,
     };
@@ -131,7 +131,7 @@ async fn take_up(
         return Err(vec![refuse(format!("{old} is alive again, and nobody was promoted"))
             .help(format!("hactl resume --undo ends the failover; hactl switchover --to {new} moves the primary without loss"))]);
     }
-    if kind == "switchover" && alive && !promoted {
+    if kind == "switchover" && alive && !promoted && !args.undo {
         // Somebody started it again: what was done before is worth nothing.
         record.steps.clear();
     }
