@@ -83,7 +83,7 @@ pub fn judge(view: &View<'_>, seen: &Seen, balancers: &[String], findings: &mut 
             .nth(1)
             .and_then(|mode| u32::from_str_radix(mode, 8).ok());
         match (reply.code, mode) {
-            (0, Some(mode)) => Verdict::of(mode & 0o007 == 0, "no access for others", text.trim()),
+            (0, Some(mode)) => Verdict::of(mode % 8 == 0, "no access for others", text.trim()),
             _ => Verdict::Unknown(last_words(reply)),
         }
     });

@@ -167,7 +167,8 @@ fn owned(text: &str) -> Verdict {
             wrong.push(format!("{path} is missing"));
             continue;
         }
-        let open = u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o022 != 0);
+        let open = u32::from_str_radix(mode, 8)
+            .is_ok_and(|mode| [mode >> 3, mode].iter().any(|bits| bits & 2 != 0));
         if user != "root" || open {
             wrong.push(format!("{path} is {user}'s, {mode}"));
         }

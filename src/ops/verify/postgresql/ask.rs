@@ -13,9 +13,6 @@ pub const CLUSTERS: &str = "postgresql.clusters";
 /// The write that a standby must refuse.
 pub const WRITE: &str = "postgresql.write";
 
-/// The end of the server's certificate.
-pub const ENDS: &str = "postgresql.certificate";
-
 /// Everything about a server as one JSON object.
 const QUERY: &str = r"SELECT json_build_object(
  'in_recovery', pg_is_in_recovery(),
@@ -44,6 +41,9 @@ const QUERY: &str = r"SELECT json_build_object(
    || coalesce(address, 'anywhere') || ')'), '[]') FROM pg_hba_file_rules WHERE type LIKE 'host%' AND auth_method <> 'reject'
    AND coalesce(address, '') NOT IN ('127.0.0.1', '::1', 'localhost') AND ('all' = ANY (user_name)
    OR user_name && (SELECT array_agg(rolname::text) FROM pg_roles WHERE rolsuper AND rolcanlogin))),
+ 'now', extract(epoch FROM now())::bigint,
+ 'certificate', CASE WHEN current_setting('ssl')::bool THEN json_build_object('file', current_setting('ssl_cert_file'),
+   'text', pg_read_file(current_setting('ssl_cert_file'), 0, 65536, true)) END,
  'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
  'pending_restart', (SELECT coalesce(json_agg(name), '[]') FROM pg_settings WHERE pending_restart),
  'file_errors', (SELECT coalesce(json_agg(e), '[]') FROM (
@@ -88,33 +88,16 @@ case $(systemctl is-enabled "$u" 2>/dev/null) in masked*) e=masked ;; esac
 echo "$v $c $p $s $(systemctl is-active "$u") $e ${start:-auto}"
 done"#;
 
-/// When the server's certificate ends, in seconds since 1970, and its file; nothing without TLS.
-const CERTIFICATE: &str = r#"[ -n "$f" ] || exit 0
-case $f in /*) ;; *) f=$(psql -XAtqw -p "$p" -d postgres -c 'SHOW data_directory')/$f ;; esac
-end=$(openssl x509 -noout -enddate -in "$f") || exit
-echo "$(date -d "${end#*=}" +%s) $(date +%s) $f""#;
-
-/// Sets `p` to the port of a cluster.
-fn port(cluster: &str) -> String {
-    format!(
-        "p=$(pg_lsclusters --no-header </dev/null 2>/dev/null | while read -r v c p s r; do if [ \"$c\" = {} ]; then echo \"$p\"; break; fi; done)
-p=${{p:-5432}}",
-        sh(cluster)
-    )
-}
-
 /// SQL for the server of a host, as its owner; what it prints is unaligned, without headers.
 pub fn psql(cluster: &str, database: &str, sql: &str) -> Request {
-    let script = format!(
-        "{}\nexec psql -XAtqw -v ON_ERROR_STOP=1 -p \"$p\" -d {}",
-        port(cluster),
+    let mut request = Request::sh(format!(
+        "p=$(pg_lsclusters --no-header </dev/null 2>/dev/null | while read -r v c p s r; do if [ \"$c\" = {} ]; then echo \"$p\"; break; fi; done)
+exec psql -XAtqw -v ON_ERROR_STOP=1 -p \"${{p:-5432}}\" -d {}",
+        sh(cluster),
         sh(database)
-    );
-    as_owner(script).stdin(sql)
-}
-
-fn as_owner(script: String) -> Request {
-    let mut request = Request::sh(script).user("postgres");
+    ))
+    .stdin(sql)
+    .user("postgres");
     request.environment = vec![
         ("PGCONNECT_TIMEOUT".to_owned(), "5".to_owned()),
         (
@@ -133,14 +116,6 @@ pub fn asks(view: &View<'_>, host: &Host) -> Vec<Ask> {
         Ask::sh(CLUSTERS, LIST),
         Ask::new(STATE, psql(&cluster, "postgres", QUERY)),
         Ask::new(WRITE, psql(&cluster, "postgres", REFUSED)),
-        Ask::new(
-            ENDS,
-            as_owner(format!(
-                "{}\nf=$(psql -XAtqw -p \"$p\" -d postgres -c \"SELECT CASE WHEN current_setting('ssl')::bool THEN \
-                 current_setting('ssl_cert_file') END\") || exit\n{CERTIFICATE}",
-                port(&cluster)
-            )),
-        ),
     ];
     let replicator = host.text("postgresql_replicator", "replicator");
     let home = host.text("postgresql_data_root", "/var/lib/postgresql");

@@ -3,6 +3,7 @@
 //! What the hosts say counts, never what the inventory wishes: it names no primary.
 
 mod ask;
+mod certificate;
 mod cluster;
 mod server;
 

@@ -5,7 +5,7 @@ use super::super::component::{View, list};
 use super::super::seen::{Seen, last_words};
 use super::{
     CERTIFICATE, CHECKSUMS, CONNECTIONS, FENCE, FILES, LOADED, LOGINS, READ_ONLY, REPLAY, RESTART,
-    REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask,
+    REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask, certificate,
 };
 use crate::base::value::{Value, to_text};
 
@@ -259,12 +259,7 @@ pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) 
             format!("{used} of {most}"),
         ),
     );
-    let ends = match seen.reply(host, ask::ENDS) {
-        Ok(reply) if reply.code == 0 => certificate(&reply.out()),
-        Ok(reply) => Verdict::Unknown(last_words(reply)),
-        Err(verdict) => verdict,
-    };
-    findings.add(&CERTIFICATE, host, ends);
+    findings.add(&CERTIFICATE, host, ends(state));
 }
 
 /// A restart makes of a server what the file says, not what it is now.
@@ -284,31 +279,32 @@ fn signal(state: &Value) -> Verdict {
     }
 }
 
-fn certificate(text: &str) -> Verdict {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let [end, now, file] = words.as_slice() else {
-        return if words.is_empty() {
-            Verdict::Good("it uses none".to_owned())
-        } else {
-            Verdict::Unknown(text.trim().to_owned())
-        };
-    };
-    match (end.parse::<i64>(), now.parse::<i64>()) {
-        (Ok(end), Ok(now)) => {
-            let days = (end - now).div_euclid(86_400);
-            let observed = if days < 0 {
-                format!("{file} ended {} days ago", -days)
-            } else {
-                format!("{file} ends in {days} days")
-            };
-            Verdict::of(
-                days >= CERTIFICATE_DAYS,
-                format!("{CERTIFICATE_DAYS} days at least"),
-                observed,
-            )
-        }
-        _ => Verdict::Unknown(text.trim().to_owned()),
+fn ends(state: &Value) -> Verdict {
+    let certificate = &state["certificate"];
+    if certificate.is_null() {
+        return Verdict::Good("it uses none".to_owned());
     }
+    let file = to_text(&certificate["file"]);
+    let (Some(text), Some(now)) = (certificate["text"].as_str(), state["now"].as_i64()) else {
+        return Verdict::bad(
+            "a file that the server can read",
+            format!("{file} is missing"),
+        );
+    };
+    let Some(end) = certificate::end(text) else {
+        return Verdict::Unknown(format!("what is in {file} cannot be read"));
+    };
+    let days = (end.as_second() - now).div_euclid(86_400);
+    let observed = if days < 0 {
+        format!("{file} ended {} days ago", -days)
+    } else {
+        format!("{file} ends in {days} days")
+    };
+    Verdict::of(
+        days >= CERTIFICATE_DAYS,
+        format!("{CERTIFICATE_DAYS} days at least"),
+        observed,
+    )
 }
 
 /// The standby's own answer to a write.

@@ -387,40 +387,32 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "a certificate near its end",
-        |s| {
-            s.out(
-                "db1",
-                "postgresql.certificate",
-                "1702000000 1700000000 /x.pem\n",
-            )
-        },
+        |s| s.state("db1", "/now", json!(1801408730_i64)),
         &["warn postgresql.certificate db1"],
     ),
     (
         "a certificate past its end",
-        |s| {
-            s.out(
-                "db1",
-                "postgresql.certificate",
-                "1699000000 1700000000 /x.pem\n",
-            )
-        },
+        |s| s.state("db1", "/now", json!(1804000730_i64)),
         &["warn postgresql.certificate db1"],
     ),
     (
-        "no TLS",
-        |s| s.out("db1", "postgresql.certificate", ""),
+        "a certificate with just enough time",
+        |s| s.state("db1", "/now", json!(1801322330_i64)),
         &[],
     ),
     (
+        "no TLS",
+        |s| s.state("db1", "/certificate", Value::Null),
+        &[],
+    ),
+    (
+        "a certificate that is missing",
+        |s| s.state("db1", "/certificate/text", Value::Null),
+        &["warn postgresql.certificate db1"],
+    ),
+    (
         "a certificate that cannot be read",
-        |s| {
-            s.set(
-                "db1",
-                "postgresql.certificate",
-                said(1, "", "Can't open /x.pem\n"),
-            )
-        },
+        |s| s.state("db1", "/certificate/text", json!("nonsense")),
         &["unknown postgresql.certificate db1"],
     ),
 ];

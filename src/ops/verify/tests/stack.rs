@@ -250,6 +250,18 @@ impl Names for &[(&'static str, &'static str, &'static [&'static str])] {
     }
 }
 
+/// It ends on 1 March 2027 (made for this test; nobody has its key).
+pub(super) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+MIIBMDCB46ADAgECAhRv/0QLaENU0yc9dNneJWu8C4kJizAFBgMrZXAwDjEMMAoG\n\
+A1UEAwwDZGIxMB4XDTI2MTEyMTE1MTg1MFoXDTI3MDMwMTE1MTg1MFowDjEMMAoG\n\
+A1UEAwwDZGIxMCowBQYDK2VwAyEAA0XMqjjlHzBqZevdXwpllsD2US+ScNdOKDcx\n\
+IW8BKxOjUzBRMB0GA1UdDgQWBBRHPI9dtuhtsh+pESsQ9K10FkSdizAfBgNVHSME\n\
+GDAWgBRHPI9dtuhtsh+pESsQ9K10FkSdizAPBgNVHRMBAf8EBTADAQH/MAUGAytl\n\
+cANBABJSeCgw2pLZpk/g9ZMOVWJIiMw4dsICCjkv/X0ls2dEtUwXIKcO0cWxA67c\n\
+bqlThtxy0URGMZiSYr9HWmX0IQM=\n\
+-----END CERTIFICATE-----\n\
+";
+
 /// Answers one after the other, as the script gives them.
 pub(super) fn turns(names: &[&str]) -> Reply {
     let answers = names.iter().map(|name| {
@@ -288,7 +300,8 @@ pub(super) fn server(standby: bool) -> Value {
             "synchronous_standby_names": "", "max_connections": "100", "max_worker_processes": "8", "max_wal_senders": "10",
             "max_prepared_transactions": "0", "max_locks_per_transaction": "64", "superuser_reserved_connections": "3",
         },
-        "standby_signal": standby, "not_loaded": [], "superuser_rules": [], "connections": 9,
+        "standby_signal": standby, "not_loaded": [], "superuser_rules": [], "connections": 9, "now": ASKED,
+        "certificate": {"file": "/x.pem", "text": CERTIFICATE},
         "archiver": {"mode": "on", "failed": null, "failing": false, "archived": "000000010000000000000003", "waiting": 0},
         "prepared": 0, "oldest_transaction": 0, "oldest_row": 700, "checksum_failures": 0,
     })
@@ -382,10 +395,6 @@ pub(super) fn good(view: &View<'_>, roles: Roles, of: &Host, key: &str) -> Optio
         )),
         ("welcome_app", "databases") => text("\"192.168.104.31,192.168.104.32\"\n"),
         ("welcome_app", "code") => text("abc  -\n"),
-        ("postgresql", "certificate") => text(&format!(
-            "{} {ASKED} /etc/ssl/certs/x.pem\n",
-            ASKED + 31 * 86_400
-        )),
         ("haproxy", "units") => Some(units(&["haproxy.service"])),
         ("haproxy", "digest") => text("abc  -\n"),
         ("haproxy", "socket") => text(CSV),
