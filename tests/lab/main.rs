@@ -18,6 +18,7 @@ mod operators;
 mod reach;
 mod scratch;
 mod secrets;
+mod verify;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -41,6 +42,7 @@ fn cases() -> Vec<Case> {
         secrets::CASES,
         reach::CASES,
         faults::CASES,
+        verify::CASES,
         operators::CASES,
         kill::CASES,
         grow::CASES,

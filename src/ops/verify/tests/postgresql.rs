@@ -387,17 +387,17 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "a certificate near its end",
-        |s| s.state("db1", "/now", json!(1801408730_i64)),
+        |s| s.state("db1", "/now", json!(1_801_408_730_i64)),
         &["warn postgresql.certificate db1"],
     ),
     (
         "a certificate past its end",
-        |s| s.state("db1", "/now", json!(1804000730_i64)),
+        |s| s.state("db1", "/now", json!(1_804_000_730_i64)),
         &["warn postgresql.certificate db1"],
     ),
     (
         "a certificate with just enough time",
-        |s| s.state("db1", "/now", json!(1801322330_i64)),
+        |s| s.state("db1", "/now", json!(1_801_322_330_i64)),
         &[],
     ),
     (
