@@ -49,6 +49,26 @@ pub enum Fence {
     Blocked,
 }
 
+impl Fence {
+    /// Its word in journals.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::Command => "command",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    /// From a journal; what is not known is the weakest.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "inside" => Self::Inside,
+            "command" => Self::Command,
+            _ => Self::Blocked,
+        }
+    }
+}
+
 /// What may be lost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
@@ -282,6 +302,16 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
         format!("{candidate} {}, {} {}", node.timeline(), newest.1, newest.0),
         format!("{candidate} follows an older history: hactl rejoin {candidate} once a primary answers"),
     );
+    // Positions on different timelines cannot be compared.
+    if let Some(old) = cluster.node(&cast.old.host).filter(|old| old.control.is_some()) {
+        list.add(
+            "one-history",
+            format!("{candidate} and {} are on the same timeline", cast.old.host),
+            old.timeline() == node.timeline(),
+            format!("{candidate} {}, {} {}", node.timeline(), cast.old.host, old.timeline()),
+            format!("{candidate} left the history of {} before: start {} again, or find out whose data counts", cast.old.host, cast.old.host),
+        );
+    }
     if let Some((ahead, other)) = cluster.most_advanced().filter(|(host, _)| *host != candidate) {
         let by = other.has_log_to().unwrap_or_default().ahead_of(node.has_log_to().unwrap_or_default());
         list.add(
@@ -310,7 +340,6 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
     if node.is_fenced() {
         list.add("not-fenced", format!("{candidate} is not fenced"), false, format!("start.conf says {}", node.place.start), format!("hactl rejoin {candidate}"));
     }
-    let _ = cast;
 }
 
 fn history(list: &mut Conditions, cluster: &Cluster, wishes: &Wishes) {
@@ -395,8 +424,8 @@ fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn>) -
 }
 
 /// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host.
-pub fn steps(site: &Site, assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
-    let Cast { old, new, others } = assessment.cast.clone();
+pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String]) -> Vec<Step> {
+    let Cast { old, new, others } = cast.clone();
     let step = |id: &'static str, host: &str, what: String, text: String| Step {
         id,
         what,
@@ -408,14 +437,14 @@ pub fn steps(site: &Site, assessment: &Assessment, blockers: &[String]) -> Vec<S
         limit: 60,
     };
     let mut steps = Vec::new();
-    match assessment.fence {
+    match fence {
         Fence::Inside => steps.push(Step {
             undo: Some(plain(old.unfence())),
             ..step("fence", &old.host, "fence: stop, disable, mask".to_owned(), old.fence("failover"))
         }),
         Fence::Command | Fence::Blocked => {
             let command = site.host(&old.host).map(|host| host.text("postgresql_fence_command", "")).unwrap_or_default();
-            if assessment.fence == Fence::Command {
+            if fence == Fence::Command {
                 steps.push(step(
                     "fence",
                     HERE,
