@@ -328,7 +328,7 @@ fn fenced_server(bench: &Bench) {
         ])
     );
     said.ends(6).says(&[
-        "fenced since 2026-11-21T15:00:00Z by ann: failover",
+        "it is fenced (since 2026-11-21T15:00:00Z by ann: failover)",
         "hactl rejoin db2",
     ]);
     assert_eq!(

@@ -3,7 +3,7 @@
 mod machine;
 mod operations;
 
-pub use operations::{fenced, maintenance};
+pub use operations::{blocks, fenced, maintenance};
 
 use super::check::{Check, Findings, Verdict, reason};
 use super::component::{Component, View, ask_units, judge_units, list};

@@ -55,20 +55,34 @@ pub struct Mark {
 impl Mark {
     /// What it is about, by whom and since when; what the file does not say is taken from when it was written.
     pub fn story(&self) -> String {
+        let at = |seconds: i64| {
+            let time = jiff::Timestamp::from_second(seconds);
+            time.map_or_else(|_| String::new(), |time| format!("since {time}"))
+        };
         let head: Value = serde_json::from_str(&self.first).unwrap_or_default();
+        if !head.is_object() {
+            // Words for people, with or without a time.
+            let words = self.first.trim();
+            return match (words.is_empty(), words.contains("since ")) {
+                (true, _) => at(self.written),
+                (false, true) => words.to_owned(),
+                (false, false) => format!("{words} {}", at(self.written)),
+            };
+        }
         let said = |key: &str| {
             let text = to_text(&head[key]);
             (!head[key].is_null() && !text.is_empty()).then_some(text)
         };
+        let since = match (said("since"), &head["started"]) {
+            (Some(since), _) => format!("since {since}"),
+            (None, Value::Null) => at(self.written),
+            (None, Value::Number(seconds)) => at(seconds.as_i64().unwrap_or(self.written)),
+            (None, text) => format!("since {}", to_text(text)),
+        };
         let mut story: Vec<String> = Vec::new();
         story.extend(said("kind"));
         story.extend(said("id"));
-        let since = said("since").or_else(|| said("started")).or_else(|| {
-            jiff::Timestamp::from_second(self.written)
-                .ok()
-                .map(|at| at.to_string())
-        });
-        story.extend(since.map(|since| format!("since {since}")));
+        story.push(since);
         story.extend(said("operator").map(|who| format!("by {who}")));
         story.extend(said("from").map(|place| format!("from {place}")));
         let mut story = story.join(" ");
@@ -108,6 +122,11 @@ fn read(text: &str) -> Vec<Mark> {
 /// Why a host is fenced; nothing when it is not, or when it could not be asked.
 pub fn fenced(seen: &Seen, host: &str) -> Option<String> {
     mark(seen, host, "fenced")
+}
+
+/// Whether a host blocks another one, as far as it could be asked.
+pub fn blocks(seen: &Seen, host: &str, other: &str) -> bool {
+    mark(seen, host, &format!("blocked/{other}")).is_some()
 }
 
 /// Why a host is in maintenance; nothing when it is not, or when it could not be asked.
@@ -159,7 +178,9 @@ fn operation(_: &str, marks: &[Mark]) -> Verdict {
     };
     let last: Value = serde_json::from_str(&mark.last).unwrap_or_default();
     let step = match last["step"].as_str() {
-        Some(step) if mark.last != mark.first => format!("; last step: {step}"),
+        Some(step) if mark.last != mark.first => {
+            format!("; last step: {step} {}", to_text(&last["state"]))
+        }
         _ => String::new(),
     };
     Verdict::bad("no unfinished operation", format!("{}{step}", mark.story()))
@@ -188,7 +209,7 @@ fn blocked(_: &str, marks: &[Mark]) -> Verdict {
         .iter()
         .filter_map(|mark| {
             let whom = mark.name.strip_prefix("blocked/")?;
-            Some(format!("it blocks {whom} {}", mark.story()))
+            Some(format!("it blocks {whom} ({})", mark.story()))
         })
         .collect();
     if found.is_empty() {
@@ -219,16 +240,31 @@ mod tests {
     #[test]
     fn a_mark_tells_its_story() {
         let text = "== 1795272669 operation\n{\"id\":\"7\",\"kind\":\"switchover\",\"operator\":\"ann\",\"from\":\"desk\",\
-                    \"started\":\"2026-11-21T15:00:00Z\",\"reason\":\"kernel\"}\n{\"step\":\"stop\"}\n== 1795272669 blocked/db1\n\n\n";
+                    \"started\":1795273200,\"reason\":\"kernel\"}\n{\"step\":\"stop\",\"state\":\"begun\"}\n";
         let marks = read(text);
-        assert_eq!(
-            marks[0].story(),
-            "switchover 7 since 2026-11-21T15:00:00Z by ann from desk: kernel"
-        );
-        assert_eq!(marks[1].story(), "since 2026-11-21T14:51:09Z");
         assert!(
-            matches!(operation("", &marks), Verdict::Bad { observed, .. } if observed.ends_with("last step: stop"))
+            matches!(operation("", &marks), Verdict::Bad { observed, .. } if observed
+            == "switchover 7 since 2026-11-21T15:00:00Z by ann from desk: kernel; last step: stop begun")
         );
+        for (line, story) in [
+            ("", "since 2026-11-21T14:51:09Z"),
+            ("192.0.2.1", "192.0.2.1 since 2026-11-21T14:51:09Z"),
+            (
+                "failover since 2026-11-21T15:00:00Z",
+                "failover since 2026-11-21T15:00:00Z",
+            ),
+            (
+                r#"{"operator":"ann","since":"2026-11-21T15:00:00Z"}"#,
+                "since 2026-11-21T15:00:00Z by ann",
+            ),
+            (
+                r#"{"operator":"ann","started":"2026-11-21T15:00:00Z"}"#,
+                "since 2026-11-21T15:00:00Z by ann",
+            ),
+        ] {
+            let marks = read(&format!("== 1795272669 blocked/db1\n{line}\n{line}\n"));
+            assert_eq!(marks[0].story(), story);
+        }
         assert_eq!(read("nonsense\n== \n"), []);
     }
 }

@@ -102,8 +102,10 @@ impl Component for Ports {
                 .reply(&host.name, KNOCKS)
                 .map(|reply| probe::heard(reply, &knocks));
             for (number, door) in doors.iter().enumerate() {
-                // It must not listen at all; see postgresql.fenced.
-                if common::fenced(seen, &door.server).is_some() {
+                // It must not listen at all (see postgresql.fence), or must not be reached from here (common.blocked).
+                if common::fenced(seen, &door.server).is_some()
+                    || common::blocks(seen, &host.name, &door.server)
+                {
                     continue;
                 }
                 let (check, verdict) = match (&heard, door.wanted) {

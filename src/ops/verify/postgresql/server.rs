@@ -23,7 +23,7 @@ pub fn running(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings)
             (_, Err(verdict)) => verdict,
             (Server::Down(why), _) => Verdict::bad("a server that answers", why.as_str()),
             (Server::Fenced(story), _) => {
-                Verdict::bad("a server that answers", format!("it is fenced {story}")).advise(
+                Verdict::bad("a server that answers", format!("it is fenced ({story})")).advise(
                     format!("hactl rejoin {host}: until then there is one standby less"),
                 )
             }
@@ -51,7 +51,7 @@ pub fn fences(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) 
                 let expected = "down, and start.conf disabled or the unit masked";
                 match (server, open.is_empty()) {
                     (Server::Up(_), _) => {
-                        Verdict::bad(expected, format!("it runs, although fenced {story}"))
+                        Verdict::bad(expected, format!("it runs, although fenced ({story})"))
                     }
                     (Server::Unclear(verdict), _) => verdict.clone(),
                     (_, false) => Verdict::bad(
@@ -61,7 +61,7 @@ pub fn fences(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) 
                     .advise(
                         "write disabled into its start.conf and mask its unit; then hactl rejoin",
                     ),
-                    (_, true) => Verdict::Good(format!("down and kept from starting {story}")),
+                    (_, true) => Verdict::Good(format!("down and kept from starting ({story})")),
                 }
             }
         };

@@ -132,4 +132,15 @@ pub(super) const CASES: &[Case] = &[
         },
         &["unknown postgresql.standby-refuses-writes db2"],
     ),
+    (
+        "a host that blocks a server does not miss it",
+        |s| {
+            s.mark("app1", "blocked/db2", "192.168.104.32");
+            s.door(
+                "db2:5432 (welcome) seen from app1",
+                "1 bash: connect: No route to host",
+            );
+        },
+        &["warn common.blocked app1"],
+    ),
 ];
