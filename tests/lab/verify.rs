@@ -254,7 +254,7 @@ fn finds_what_is_broken(bench: &Bench) {
                 mends: "cd /var/lib/hactl && rm -r operation maintenance blocked",
                 found: &[
                     "fail common.operation db2",
-                    "warn common.blocked db2",
+                    "warn common.blocked db9",
                     "warn common.maintenance db2",
                 ],
             },

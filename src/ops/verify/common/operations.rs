@@ -3,8 +3,10 @@
 //! Where each file lies and what it means is agreed with the operations that write them; they are read here, never written.
 
 use super::super::check::{Check, Findings, Verdict};
+use super::super::component::list;
 use super::super::seen::{Ask, Seen, last_words};
 use crate::base::value::{Value, to_text};
+use std::collections::BTreeMap;
 
 const KEY: &str = "common.own-state";
 
@@ -157,7 +159,6 @@ pub fn judge(seen: &Seen, hosts: &[String], findings: &mut Findings) {
                     &format!("hactl rejoin {host} brings it back as a standby"),
                 )
             }),
-            (&BLOCKED, blocked),
             (&MAINTENANCE, |_, marks| {
                 flag(marks, "maintenance", MAINTENANCE.remedy)
             }),
@@ -170,6 +171,7 @@ pub fn judge(seen: &Seen, hosts: &[String], findings: &mut Findings) {
             findings.add(check, host, verdict);
         }
     }
+    blocked(seen, hosts, findings);
 }
 
 fn operation(_: &str, marks: &[Mark]) -> Verdict {
@@ -204,18 +206,49 @@ fn flag(marks: &[Mark], name: &str, advice: &str) -> Verdict {
     }
 }
 
-fn blocked(_: &str, marks: &[Mark]) -> Verdict {
-    let found: Vec<String> = marks
-        .iter()
-        .filter_map(|mark| {
-            let whom = mark.name.strip_prefix("blocked/")?;
-            Some(format!("it blocks {whom} ({})", mark.story()))
-        })
-        .collect();
-    if found.is_empty() {
-        Verdict::Good("none".to_owned())
-    } else {
-        Verdict::bad("traffic with every host of the inventory", found.join("; "))
+/// One finding for each host that is blocked, whoever blocks it.
+fn blocked(seen: &Seen, hosts: &[String], findings: &mut Findings) {
+    let mut blocks: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for host in hosts {
+        let marks = match seen.reply(host, KEY) {
+            Ok(reply) => read(&reply.out()),
+            Err(verdict) => {
+                findings.add(&BLOCKED, host, verdict);
+                continue;
+            }
+        };
+        let mut some = false;
+        for mark in &marks {
+            if let Some(whom) = mark.name.strip_prefix("blocked/") {
+                some = true;
+                let by = (host.as_str(), mark.story());
+                blocks.entry(whom.to_owned()).or_default().push(by);
+            }
+        }
+        if !some {
+            findings.add(&BLOCKED, host, Verdict::Good("none".to_owned()));
+            others.push(host.as_str());
+        }
+    }
+    for (whom, by) in blocks {
+        let story = by.first().map_or("", |(_, story)| story);
+        let mut observed = format!(
+            "blocked by {} ({story})",
+            list(by.iter().map(|(host, _)| *host))
+        );
+        let open: Vec<&str> = others
+            .iter()
+            .copied()
+            .filter(|host| *host != whom)
+            .collect();
+        if !open.is_empty() {
+            observed.push_str("; not by ");
+            observed.push_str(&list(open));
+        }
+        let verdict = Verdict::bad("traffic with every other host", observed)
+            .advise(format!("hactl rejoin {whom}, once it can be reached again"));
+        findings.add(&BLOCKED, whom, verdict);
     }
 }
 

@@ -105,13 +105,14 @@ impl Component for Ports {
                 // It must not listen at all (see postgresql.fence), or must not be reached from here (common.blocked).
                 if common::fenced(seen, &door.server).is_some()
                     || common::blocks(seen, &host.name, &door.server)
+                    || common::blocks(seen, &door.server, &host.name)
                 {
                     continue;
                 }
                 let (check, verdict) = match (&heard, door.wanted) {
                     (Err(verdict), Wanted::Open) => (&OPEN, verdict.clone()),
                     (Err(verdict), Wanted::Closed) => (&CLOSED, verdict.clone()),
-                    (Ok(heard), Wanted::Open) => (&OPEN, open(door, &heard[number])),
+                    (Ok(heard), Wanted::Open) => (&OPEN, open(seen, door, &heard[number])),
                     (Ok(heard), Wanted::Closed) => (&CLOSED, closed(seen, door, &heard[number])),
                 };
                 findings.add(check, &door.place, verdict);
@@ -310,8 +311,12 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
     doors
 }
 
-fn open(door: &Door, heard: &Heard) -> Verdict {
+fn open(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
     match (heard, &door.knock.greeting) {
+        // That its host is gone is said once, not from each side.
+        (Heard::Silent, _) if seen.lost(&door.server).is_some() => {
+            Verdict::Unreached(door.server.clone())
+        }
         (Heard::Open, _) => Verdict::Good("open".to_owned()),
         (Heard::Asked("SCRAM"), Greeting::Postgresql { .. }) => Verdict::Good(heard.words()),
         (Heard::Unclear(why), _) => Verdict::Unknown(why.clone()),

@@ -1,6 +1,7 @@
 //! What is judged of each server by itself.
 
 use super::super::check::{Check, Findings, Verdict};
+use super::super::common::blocks;
 use super::super::component::{View, list};
 use super::super::seen::{Seen, last_words};
 use super::{
@@ -104,11 +105,13 @@ fn starts(text: &str) -> Verdict {
 pub fn logins(view: &View<'_>, seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
     for (host, _) in servers {
         for (peer, server) in servers {
-            if peer == host || matches!(server, Server::Fenced(_)) {
+            let blocked = blocks(seen, host, peer) || blocks(seen, peer, host);
+            if peer == host || blocked || matches!(server, Server::Fenced(_)) {
                 continue;
             }
             let verdict = match seen.reply(host, &format!("postgresql.login.{peer}")) {
                 Ok(reply) if reply.code == 0 => Verdict::Good("accepted".to_owned()),
+                Ok(_) if seen.lost(peer).is_some() => Verdict::Unreached((*peer).to_owned()),
                 Ok(reply) => Verdict::bad(
                     format!("a replication login at {}", view.address(peer)),
                     last_words(reply),

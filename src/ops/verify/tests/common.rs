@@ -140,7 +140,7 @@ pub(super) const CASES: &[Case] = &[
                 r#"{"operator":"ann","since":"2026-11-21T15:00:00Z"}"#,
             )
         },
-        &["warn common.blocked app1"],
+        &["warn common.blocked db1"],
     ),
     (
         "maintenance",

@@ -133,14 +133,27 @@ pub(super) const CASES: &[Case] = &[
         &["unknown postgresql.standby-refuses-writes db2"],
     ),
     (
-        "a host that blocks a server does not miss it",
+        "a host that blocks a server does not miss it, and the server does not miss the host",
         |s| {
+            s.mark("lb1", "blocked/db2", "192.168.104.32");
+            s.door("lb1:80 seen from db2", "124 ");
+            s.mark("db1", "blocked/db2", "192.168.104.32");
+            s.set(
+                "db1",
+                "postgresql.login.db2",
+                said(2, "", "No route to host\n"),
+            );
+            s.set(
+                "db2",
+                "postgresql.login.db1",
+                said(2, "", "timeout expired\n"),
+            );
             s.mark("app1", "blocked/db2", "192.168.104.32");
             s.door(
                 "db2:5432 (welcome) seen from app1",
                 "1 bash: connect: No route to host",
             );
         },
-        &["warn common.blocked app1"],
+        &["warn common.blocked db2"],
     ),
 ];
