@@ -37,7 +37,7 @@ const USUAL: &[&str] = &[
 /// What anybody can read and holds one of the lines of the input; big files are no settings. The environment of root's own
 /// processes is root's alone.
 const SEARCH: &str = r#"P=$(cat); [ -n "$P" ] || exit 0; export P
-find /etc /opt /srv /usr/local /tmp /var/tmp /var/log /var/lib/hactl /var/spool /run /home /root -xdev \
+find /etc /opt /usr/local /tmp /var/tmp /var/log /var/lib/hactl /var/spool /run /home /root -xdev \
  \( -type d ! -perm -o=x -prune \) -o \( -type f -perm -o=r -size -4096k -print0 \) 2>/dev/null |
 xargs -0r sh -c 'printf "%s\n" "$P" | grep -alsF -f - -- "$@"; :' grep"#;
 /// The processes with one of the lines of the input among their arguments.
