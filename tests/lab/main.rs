@@ -21,6 +21,7 @@ mod reach;
 mod refusals;
 mod scratch;
 mod secrets;
+mod verify;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -44,6 +45,7 @@ fn cases() -> Vec<Case> {
         secrets::CASES,
         reach::CASES,
         faults::CASES,
+        verify::CASES,
         operators::CASES,
         kill::CASES,
         guard::CASES,

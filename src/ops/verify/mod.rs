@@ -8,7 +8,9 @@ mod component;
 mod haproxy;
 mod keepalived;
 mod parse;
+mod ports;
 mod postgresql;
+mod security;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,8 @@ pub static COMPONENTS: &[&dyn Component] = &[
     &welcome_app::WelcomeApp,
     &haproxy::Haproxy,
     &keepalived::Keepalived,
+    &ports::Ports,
+    &security::Security,
 ];
 
 /// The variables that checks read.
