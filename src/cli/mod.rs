@@ -16,6 +16,7 @@ mod project;
 mod render;
 mod run;
 mod ssh;
+mod status;
 mod switchover;
 mod vault;
 mod verify;
@@ -94,6 +95,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Whether the service is whole, as its own hosts see it
     Verify(verify::Args),
+    /// What the service is right now, on one screen: roles, lag, address, health, what is unfinished
+    Status(status::Args),
     /// The primary hands over to a replica, in order; nothing is lost
     Switchover(switchover::Args),
     /// What hosts are: system, hardware, network, as JSON
@@ -139,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Status(args) => status::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),

@@ -1,0 +1,1 @@
+//! Scenes made by hand, for tests here and of the screen.

@@ -1,0 +1,1 @@
+//! Scenes and what is said of them.
