@@ -6,6 +6,7 @@ mod complete;
 mod deploy;
 mod diff;
 mod facts;
+mod failover;
 mod fleet;
 mod init;
 mod inventory;
@@ -13,7 +14,9 @@ mod lab;
 mod listing;
 mod operation;
 mod project;
+mod rejoin;
 mod render;
+mod resume;
 mod run;
 mod ssh;
 mod status;
@@ -99,6 +102,12 @@ pub enum Command {
     Status(status::Args),
     /// The primary hands over to a replica, in order; nothing is lost
     Switchover(switchover::Args),
+    /// A replica becomes the primary, because the primary is dead
+    Failover(failover::Args),
+    /// A host that is out becomes a replica again
+    Rejoin(rejoin::Args),
+    /// Take up an operation that was broken off
+    Resume(resume::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -144,6 +153,9 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
+        Command::Failover(args) => failover::run(&cli.global, args),
+        Command::Rejoin(args) => rejoin::run(&cli.global, args),
+        Command::Resume(args) => resume::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),
