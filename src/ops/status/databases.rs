@@ -3,16 +3,14 @@
 use super::board::{Database, Databases, Finding, Severity, SlotLine};
 use super::{Scene, loss, reason};
 use crate::base::value::to_bool;
-use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::{Answer, Live, Node, PeerView, Sender};
 use crate::ops::cluster::view::{Member, strangers};
+use crate::ops::cluster::{death, failover};
 
 /// A replica that has not replayed so many bytes is behind: one segment of the log.
 pub const BEHIND_BYTES: u64 = 16 << 20;
 /// A replica that is behind by so many seconds is.
 pub const BEHIND_SECONDS: f64 = 10.0;
-/// A primary that sent something to a replica within so many seconds is alive: `wal_receiver_status_interval` is 10 s.
-pub const FRESH: f64 = 11.0;
 /// A slot that nobody uses may keep so many bytes before it is worth a word of its own.
 const SLOT_BYTES: u64 = 1 << 30;
 
@@ -132,23 +130,19 @@ impl Scene<'_> {
 
     /// Nobody says that it takes writes, and nobody is seen to.
     fn no_writer(&self, findings: &mut Vec<Finding>) {
-        // A replica that still hears from a host that cannot be asked proves that host alive.
-        let heard = self.cluster.members.iter().filter(|member| member.seen.is_err()).find_map(|member| {
-            let by = self.hears(&member.host)?;
-            Some((member.host.as_str(), by))
-        });
-        if let Some((host, by)) = heard {
+        // Whoever still hears from a host that cannot be asked proves it alive.
+        if let Some((host, proof)) = self.alive_unasked() {
             findings.push(Finding::new(
                 Severity::Unknown,
-                format!("{host} could not be asked, and {by} still receives from it: it is alive"),
-                format!("mend the way from here to {host}"),
+                format!("{host} could not be asked, and it is alive ({proof})"),
+                format!("mend the way from here to {host}; do not fail over"),
             ));
             return;
         }
         if self.cluster.nodes().next().is_none() && !self.applications_fail() {
             findings.push(Finding::new(
                 Severity::Unknown,
-                "no database host could be asked",
+                "it cannot be seen who takes writes: no database host could be asked",
                 "mend the way from here to the databases; then look again",
             ));
             return;
@@ -164,7 +158,7 @@ impl Scene<'_> {
             (_, Some(_)) => "an operation is under way: wait for its end".to_owned(),
             _ if self.has_unfinished() => "hactl resume".to_owned(),
             (Some(command), None) => command.clone(),
-            (None, None) => format!("no failover is possible: {}", failover.why_not.join("; ")),
+            (None, None) => format!("a failover would be refused: {}", failover.why_not.join("; ")),
         };
         findings.push(Finding::new(
             Severity::Down,
@@ -173,24 +167,19 @@ impl Scene<'_> {
         ));
     }
 
-    /// A replica that has heard from this host a moment ago.
-    pub(super) fn hears(&self, host: &str) -> Option<&str> {
-        self.cluster
-            .standbys()
-            .into_iter()
-            .find(|(_, node)| {
-                let receiver = node.answer().and_then(|answer| answer.receiver.as_ref());
-                self.cluster.followed_by(node) == Some(host)
-                    && receiver.is_some_and(|receiver| {
-                        receiver.status == "streaming" && receiver.silent.is_some_and(|silent| silent < FRESH)
-                    })
-                    // An answer on the port proves life; a closed port or one from which nothing comes proves the contrary.
-                    && !matches!(
-                        node.peers.get(host),
-                        Some(PeerView::Closed(_) | PeerView::Unreachable(_) | PeerView::Silent)
-                    )
-            })
-            .map(|(name, _)| name)
+    /// The host that was the primary, when it cannot be asked and others see that it lives.
+    fn alive_unasked(&self) -> Option<(String, String)> {
+        let old = failover::old_primary(&self.cluster).ok()?;
+        let unasked = self.cluster.member(&old).is_some_and(|member| member.seen.is_err());
+        let proof = death::judge(&self.cluster, &old, &self.outsiders(&old));
+        (unasked && proof.verdict == death::Verdict::Alive).then(|| (old, proof.to_string()))
+    }
+
+    /// What hosts that are no databases see of a database's port.
+    pub(super) fn outsiders(&self, database: &str) -> Vec<(String, PeerView)> {
+        self.answered()
+            .filter_map(|(from, seen)| Some((from.to_owned(), seen.databases.get(database)?.clone())))
+            .collect()
     }
 
     /// At least one application server answers, and none of those has a database.
@@ -247,7 +236,8 @@ impl Scene<'_> {
                     .views_of(host)
                     .map(|(from, view)| format!("{from} sees: {}", view_word(view)))
                     .collect();
-                line.note = [vec![reason(error)], views].concat().join("; ");
+                // Why it could not be asked is among the findings.
+                line.note = if views.is_empty() { reason(error) } else { views.join("; ") };
                 if let Some(sender) = self.sender(primary, member) {
                     line.streaming = sender.state == "streaming";
                     lag(&mut line, sender, None);
@@ -293,14 +283,18 @@ impl Scene<'_> {
                 let written = primary.and_then(|primary| self.cluster.node(primary)?.answer()?.written);
                 line.lag_bytes = written.map(|written| written.ahead_of(answer.replayed.unwrap_or_default()));
                 line.unflushed_bytes = written.map(|written| written.ahead_of(node.has_log_to().unwrap_or_default()));
-                // The primary could not be asked: the replica's own word has to do.
-                line.streaming = receives && primary.is_none_or(|primary| self.cluster.node(primary).is_none());
+                // The primary could not be asked: the replica's own word has to do. Of a dead one it may not know yet.
+                line.streaming = receives && primary.is_some_and(|primary| self.cluster.node(primary).is_none());
                 line.lag_seconds = answer.replay_delay;
             }
         }
         let mut notes = Vec::new();
         if line.streaming {
             notes.push(format!("streams from {}", line.follows.as_deref().unwrap_or("an unknown host")));
+        } else if primary.is_none() {
+            let silent = answer.receiver.as_ref().and_then(|receiver| receiver.silent);
+            let silent = silent.map_or_else(String::new, |silent| format!(", last heard of {silent:.0} s ago"));
+            notes.push(format!("set to follow {}{silent}", line.follows.as_deref().unwrap_or("nobody")));
         } else if let Some(sender) = sender {
             notes.push(format!("{} from {}", sender.state, line.follows.as_deref().unwrap_or("an unknown host")));
         } else {
@@ -482,9 +476,4 @@ pub fn size(bytes: u64) -> String {
         1_048_576..1_073_741_824 => format!("{:.1} MB", number / 1_048_576.0),
         _ => format!("{:.1} GB", number / 1_073_741_824.0),
     }
-}
-
-/// The furthest position that is known of a primary that is gone: what it last told a replica.
-pub fn last_told(node: &Node) -> Option<Lsn> {
-    node.answer()?.receiver.as_ref()?.primary_end
 }

@@ -201,6 +201,7 @@ mod tests {
             answer
                 .as_ref()
                 .map(|answer| answer.replies[0].out().trim().to_owned())
+                .map_err(Clone::clone)
         };
         let pid = "read -r _ _ _ shell _ </proc/$PPID/stat; echo $shell";
         let first = lines.round(work(pid)).await;

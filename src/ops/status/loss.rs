@@ -3,13 +3,12 @@
 
 use super::Scene;
 use super::board::{Amount, Databases, Failover, Loss};
-use super::databases::{is_synchronous, last_told, size};
+use super::databases::{is_synchronous, size};
+use crate::base::Diagnostic;
+use crate::ops::cluster::failover::{self, Assessment, FLAP, Wishes};
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::Node;
 use crate::ops::cluster::view::strangers;
-
-/// A second failover within so many seconds has to be asked for twice.
-const FLAP: u64 = 3600;
 
 /// What would be lost.
 pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases) -> Loss {
@@ -72,40 +71,94 @@ fn without_primary(scene: &Scene<'_>) -> Loss {
     let Some((host, node)) = scene.cluster.most_advanced() else {
         return unknown("not known: no replica answers".to_owned());
     };
-    let has = node.has_log_to().unwrap_or_default();
-    // A server that was stopped in order says where its log ends; the shutdown record begins there.
-    let stopped = scene
-        .cluster
-        .nodes()
-        .filter(|(name, _)| *name != host)
-        .filter_map(|(name, node)| Some((name, node.control.as_ref()?)))
-        .find(|(_, control)| control.state == "shut down" && control.newest_timeline() >= node.timeline());
-    if let Some((old, control)) = stopped {
-        if has > control.checkpoint {
-            return Loss {
-                amount: Amount::None,
-                bytes: Some(0),
-                seconds: Some(0.0),
-                sentence: format!("nothing: {old} was stopped in order, and {host} has its last byte"),
-            };
-        }
-        let bytes = control.checkpoint.ahead_of(has);
+    if let Some((old, end)) = stopped(scene, host, node) {
+        let has = node.has_log_to().unwrap_or_default();
+        // The record of the shutdown begins where the log is said to end.
+        let bytes = if has > end { 0 } else { end.ahead_of(has).max(1) };
         return Loss {
-            amount: Amount::Some,
+            amount: if bytes == 0 { Amount::None } else { Amount::Some },
             bytes: Some(bytes),
             seconds: None,
-            sentence: format!("{} that {old} wrote before it stopped: {host} has the log up to {has}", size(bytes)),
+            sentence: if bytes == 0 {
+                format!("nothing: {old} was stopped in order, and {host} has its last byte")
+            } else {
+                format!("{} that {old} wrote before it was stopped: {host} has the log up to {has}", size(bytes))
+            },
         };
     }
-    let told: Option<Lsn> = last_told(node);
-    match told.map(|told| told.ahead_of(has)) {
-        Some(bytes) if bytes > 0 => Loss {
-            amount: Amount::Unknown,
-            bytes: Some(bytes),
-            seconds: None,
-            sentence: format!("at least {}: {host} has the log up to {has}, and was told of more", size(bytes)),
+    match assess(scene) {
+        Ok(assessment) => Loss {
+            amount: match assessment.loss.bytes {
+                Some(0) => Amount::None,
+                Some(_) => Amount::Some,
+                None => Amount::Unknown,
+            },
+            bytes: assessment.loss.bytes,
+            seconds: assessment.loss.seconds,
+            sentence: assessment.loss.said,
         },
-        _ => unknown(format!("what came after {has}, the last that {host} has received")),
+        Err(why) => unknown(format!("not known: {why}")),
+    }
+}
+
+/// What `failover` would find, from what this look has seen.
+fn assess(scene: &Scene<'_>) -> Result<Assessment, String> {
+    let first = |errors: Vec<Diagnostic>| {
+        errors.first().map_or_else(String::new, |error| {
+            let note = error.notes.first().map_or_else(String::new, |note| format!(" ({note})"));
+            error.message.clone() + &note
+        })
+    };
+    let old = failover::old_primary(&scene.cluster).map_err(|error| first(vec![error]))?;
+    let outsiders = scene.outsiders(&old);
+    failover::assess(scene.site, &scene.cluster, &old, &outsiders, None, &Wishes::default()).map_err(first)
+}
+
+/// A server that was stopped in order, and where its log ends.
+fn stopped<'a>(scene: &'a Scene<'_>, host: &str, node: &Node) -> Option<(&'a str, Lsn)> {
+    scene
+        .cluster
+        .nodes()
+        .filter(|(name, node)| *name != host && node.answer().is_none())
+        .filter_map(|(name, node)| Some((name, node.control.as_ref()?)))
+        .find(|(_, control)| control.state == "shut down" && control.newest_timeline() >= node.timeline())
+        .map(|(name, control)| (name, control.checkpoint))
+}
+
+/// There is no primary: what `failover` would say.
+fn without(scene: &Scene<'_>) -> Failover {
+    if scene.running_operation().is_some() {
+        return Failover {
+            why_not: vec!["an operation is under way".to_owned()],
+            ..Failover::default()
+        };
+    }
+    let assessment = match assess(scene) {
+        Ok(assessment) => assessment,
+        Err(why) => {
+            return Failover {
+                why_not: vec![why],
+                ..Failover::default()
+            };
+        }
+    };
+    let to = assessment.cast.new.host.clone();
+    let clean = without_primary(scene).amount == Amount::None;
+    let (mut why_not, mut consent) = (Vec::new(), "");
+    for condition in assessment.conditions.failed() {
+        match condition.flag {
+            Some("--allow-data-loss") if clean => {}
+            Some("--allow-data-loss") => consent = " --allow-data-loss",
+            Some(flag) => why_not.push(format!("{}: {} ({flag} goes on without)", condition.what, condition.observed)),
+            None => why_not.push(format!("{}: {}", condition.what, condition.observed)),
+        }
+    }
+    let possible = why_not.is_empty();
+    Failover {
+        possible,
+        command: possible.then(|| format!("hactl failover --promote {to}{consent}")),
+        to: Some(to),
+        why_not,
     }
 }
 
@@ -117,6 +170,9 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
             why_not: vec!["more than one database takes writes".to_owned()],
             ..Failover::default()
         };
+    }
+    if primary.is_none() {
+        return without(scene);
     }
     if let Some(error) = strangers(&scene.cluster) {
         why_not.push(error.message);
@@ -152,10 +208,7 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
     Failover {
         possible,
         to: Some(host.to_owned()),
-        command: possible.then(|| match primary {
-            Some(_) => format!("hactl switchover --to {host}"),
-            None => format!("hactl failover --promote {host}"),
-        }),
+        command: possible.then(|| format!("hactl switchover --to {host}")),
         why_not,
     }
 }

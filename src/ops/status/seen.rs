@@ -5,7 +5,7 @@ use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Reply, Request};
 use crate::ops::cluster::look as database;
-use crate::ops::cluster::node::Node;
+use crate::ops::cluster::node::{Node, PeerView};
 use crate::ops::hosts::{Host, Site};
 use crate::ops::http::{self, Call};
 use crate::ops::journal::{self, ReadFile};
@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 /// The variables that `status` reads besides those of operations on databases.
 pub const VARIABLES: &[&str] = &[
     "postgresql_initial_primary",
+    "postgresql_port",
     "keepalived_vip",
     "haproxy_port",
     "haproxy_health_path",
@@ -60,6 +61,8 @@ pub struct HostSeen {
     pub neighbour: Option<String>,
     /// What it gets of each load balancer.
     pub balancers: BTreeMap<String, Result<u16, String>>,
+    /// How it sees the port of each database, when it is none itself.
+    pub databases: BTreeMap<String, PeerView>,
 }
 
 /// What an application says of itself.
@@ -148,35 +151,43 @@ s blocks; ls "$d/blocked" 2>/dev/null
     if is(site, "keepalived", &host.name) {
         script.push_str("s flag; cat /etc/keepalived/maintenance 2>/dev/null\n");
     }
-    if looks(site, &host.name) {
-        script.push_str(&outside(site));
-    }
+    script.push_str(&outside(site, &host.name));
     script + ":"
 }
 
-/// Looks at the load balancers and at the virtual address as a client would, all at once; then where the address is.
-fn outside(site: &Site) -> String {
+/// Looks at the ports of the databases, at the load balancers and at the virtual address as a client would, all at once; then
+/// where the address is.
+fn outside(site: &Site, from: &str) -> String {
     // One short line each: what is written to a pipe in one piece comes out in one piece.
     let mut script = String::from(
         r#"s calls
-p() { r=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\n\r\n" "$2" >&3 && IFS= read -r l <&3 && printf %s "$l"' "$2" "$3" "$4" 2>&1)
-e=$?; printf '%s %s %.200s\n' "$1" "$e" "$(printf %s "$r" | tr '\r\n' '  ')"; }
+say() { printf '%s %s %.200s\n' "$1" "$2" "$(printf %s "$3" | tr '\r\n' '  ')"; }
+p() { r=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET %s HTTP/1.0\r\n\r\n" "$2" >&3 && IFS= read -r l <&3 && printf %s "$l"' "$2" "$3" "$4" 2>&1); say "$1" $? "$r"; }
+q() { r=$(timeout 1.5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1); say "$1" $? "$r"; }
 "#,
     );
-    let mut call = |name: &str, address: &str, balancer: &Host| {
-        let (port, path) = (balancer.number("haproxy_port", 80_u16), balancer.text("haproxy_health_path", "/"));
-        let _ = writeln!(script, "p {} {} {port} {} &", sh(name), sh(address), sh(&path));
-    };
-    let balancers: Vec<&Host> = site.members("haproxy").iter().filter_map(|name| site.host(name)).collect();
-    for balancer in &balancers {
-        call(&format!("at:{}", balancer.name), &database::address(site, &balancer.name), balancer);
-    }
     let address = virtual_address(site);
-    if let (Some(address), Some(balancer)) = (&address, balancers.first()) {
-        call("vip", address, balancer);
+    if !is(site, "postgresql", from) {
+        for host in site.members("postgresql").iter().filter_map(|name| site.host(name)) {
+            let (name, port) = (format!("db:{}", host.name), host.number("postgresql_port", 5432_u16));
+            let _ = writeln!(script, "q {} {} {port} &", sh(&name), sh(&database::address(site, &host.name)));
+        }
+    }
+    if looks(site, from) {
+        let mut call = |name: &str, address: &str, balancer: &Host| {
+            let (port, path) = (balancer.number("haproxy_port", 80_u16), balancer.text("haproxy_health_path", "/"));
+            let _ = writeln!(script, "p {} {} {port} {} &", sh(name), sh(address), sh(&path));
+        };
+        let balancers: Vec<&Host> = site.members("haproxy").iter().filter_map(|name| site.host(name)).collect();
+        for balancer in &balancers {
+            call(&format!("at:{}", balancer.name), &database::address(site, &balancer.name), balancer);
+        }
+        if let (Some(address), Some(balancer)) = (&address, balancers.first()) {
+            call("vip", address, balancer);
+        }
     }
     script.push_str("wait\n");
-    if let Some(address) = address {
+    if let Some(address) = address.filter(|_| looks(site, from)) {
         let _ = writeln!(script, "s neighbour; ip -o neigh show to {} 2>/dev/null", sh(&address));
     }
     script
@@ -249,10 +260,11 @@ fn read_census(text: &str, seen: &mut HostSeen) {
                     .collect();
             }
             "calls" => {
-                for (name, result) in body.lines().filter_map(read_call) {
-                    match name.strip_prefix("at:") {
-                        Some(balancer) => drop(seen.balancers.insert(balancer.to_owned(), result)),
-                        None => seen.entrance = Some(result),
+                for (name, code, said) in body.lines().filter_map(words) {
+                    match name.split_once(':') {
+                        Some(("at", balancer)) => drop(seen.balancers.insert(balancer.to_owned(), read_call(code, said))),
+                        Some(("db", host)) => drop(seen.databases.insert(host.to_owned(), read_port(code, said))),
+                        _ => seen.entrance = Some(read_call(code, said)),
                     }
                 }
             }
@@ -262,26 +274,48 @@ fn read_census(text: &str, seen: &mut HostSeen) {
     }
 }
 
-/// `NAME CODE LINE`: an HTTP status, or why there is none.
-fn read_call(line: &str) -> Option<(&str, Result<u16, String>)> {
+/// `NAME CODE WHAT WAS SAID`
+fn words(line: &str) -> Option<(&str, &str, &str)> {
     let mut words = line.splitn(3, ' ');
-    let (name, code, said) = (words.next()?, words.next()?, words.next().unwrap_or_default());
+    Some((words.next()?, words.next()?, words.next().unwrap_or_default()))
+}
+
+/// An HTTP status, or why there is none.
+fn read_call(code: &str, said: &str) -> Result<u16, String> {
     let status = said
         .strip_prefix("HTTP/")
         .and_then(|rest| rest.split(' ').nth(1))
         .and_then(|word| word.parse().ok());
-    let low = said.to_lowercase();
-    Some((
-        name,
-        match status {
-            Some(status) => Ok(status),
-            None if code == "124" => Err("no answer within 2 s".to_owned()),
-            None if low.contains("refused") => Err("connection refused".to_owned()),
-            None if low.contains("no route") || low.contains("unreachable") => Err("no route to it".to_owned()),
-            None if low.contains("timed out") => Err("nothing comes back".to_owned()),
-            None => Err("it closed the connection without an answer".to_owned()),
+    match status {
+        Some(status) => Ok(status),
+        None if code == "124" => Err("no answer within 2 s".to_owned()),
+        None => Err(no_way(said).unwrap_or("it closed the connection without an answer").to_owned()),
+    }
+}
+
+/// What a port looks like: that something listens says no more than that, a frozen server's port does too.
+fn read_port(code: &str, said: &str) -> PeerView {
+    match code {
+        "0" => PeerView::Silent,
+        "124" => PeerView::Unreachable("nothing comes back".to_owned()),
+        _ => match no_way(said) {
+            Some(why) if why.ends_with("refused") => PeerView::Closed(why.to_owned()),
+            why => PeerView::Unreachable(why.unwrap_or("no connection").to_owned()),
         },
-    ))
+    }
+}
+
+fn no_way(said: &str) -> Option<&'static str> {
+    let low = said.to_lowercase();
+    [
+        ("refused", "connection refused"),
+        ("no route", "no route to it"),
+        ("unreachable", "no route to it"),
+        ("timed out", "nothing comes back"),
+    ]
+    .into_iter()
+    .find(|(word, _)| low.contains(word))
+    .map(|(_, why)| why)
 }
 
 fn read_health(reply: &Reply) -> Result<Health, String> {
@@ -320,6 +354,7 @@ mod tests {
             2: eth0: <UP> mtu 1500 link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n\u{1}busy\nann@desk, `hactl deploy`, pid 7\n\
             \u{1}fenced\n{\"operator\":\"ann\",\n\"since\":5}.\n\u{1}maintenance\n\u{1}blocks\ndb1\n\u{1}units\nId=haproxy.service\nActiveState=failed\n\
             \u{1}flag\n0\n\u{1}calls\nat:lb1 0 HTTP/1.1 200 OK \nat:lb2 124 \nvip 1 bash: connect: Connection refused\n\
+            db:db1 1 bash: line 1: /dev/tcp/192.0.2.31/5432: No route to host \ndb:db2 0 \ndb:db3 1 Connection refused\n\
             \u{1}neighbour\n192.0.2.1 dev eth0 lladdr 02:00:00:00:00:02 STALE\n\u{1}unheard-of\nx\n";
         let mut seen = HostSeen::default();
         read_census(text, &mut seen);
@@ -334,6 +369,9 @@ mod tests {
         assert_eq!(seen.balancers["lb1"], Ok(200));
         assert_eq!(seen.balancers["lb2"], Err("no answer within 2 s".to_owned()));
         assert_eq!(seen.entrance, Some(Err("connection refused".to_owned())));
+        assert_eq!(seen.databases["db1"], PeerView::Unreachable("no route to it".to_owned()));
+        assert_eq!(seen.databases["db2"], PeerView::Silent);
+        assert_eq!(seen.databases["db3"], PeerView::Closed("connection refused".to_owned()));
         assert_eq!(seen.neighbour.as_deref(), Some("02:00:00:00:00:02"));
     }
 }
