@@ -9,6 +9,7 @@
 
 mod ansible;
 mod bench;
+mod cluster;
 mod command;
 mod deploy;
 mod faults;
@@ -16,6 +17,7 @@ mod grow;
 mod kill;
 mod operators;
 mod reach;
+mod refusals;
 mod scratch;
 mod secrets;
 
@@ -43,6 +45,8 @@ fn cases() -> Vec<Case> {
         faults::CASES,
         operators::CASES,
         kill::CASES,
+        cluster::CASES,
+        refusals::CASES,
         grow::CASES,
         ansible::CASES,
     ]
