@@ -142,7 +142,7 @@ impl Page {
     fn databases(mut self, databases: &Databases) -> Self {
         self.title("PostgreSQL");
         let rows = databases.members.iter().map(database).collect();
-        self.rows(&["host", "role", "inventory", "timeline", "log", "lag", ""], rows);
+        self.rows(&["host", "role", "inventory", "timeline", "log", "lag", "details"], rows);
         if !databases.slots.is_empty() {
             let slots = databases
                 .slots
@@ -159,7 +159,7 @@ impl Page {
             self.rows(&[], slots);
         }
         let when = databases.primary.as_ref().map_or_else(
-            || "lost with the primary".to_owned(),
+            || "lost by a failover now".to_owned(),
             |primary| format!("lost if {primary} died now"),
         );
         let failover = &databases.failover;
@@ -242,7 +242,7 @@ impl Page {
                 ]
             })
             .collect();
-        self.rows(&["host", "service", "health", "database", ""], rows);
+        self.rows(&["host", "service", "health", "database", "details"], rows);
         self
     }
 
@@ -261,7 +261,8 @@ impl Page {
                 ("keepalived_flag", _) => format!("{}: keepalived's flag", mark.host),
                 (kind, _) => format!("{}: {kind}", mark.host),
             };
-            rows.push(vec![what, mark.text.clone()]);
+            let text = if mark.text.is_empty() { "all traffic to it".to_owned() } else { mark.text.clone() };
+            rows.push(vec![what, text]);
         }
         self.rows(&[], rows);
         self

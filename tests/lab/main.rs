@@ -20,6 +20,7 @@ mod reach;
 mod refusals;
 mod scratch;
 mod secrets;
+mod status;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -47,6 +48,7 @@ fn cases() -> Vec<Case> {
         kill::CASES,
         cluster::CASES,
         refusals::CASES,
+        status::CASES,
         grow::CASES,
         ansible::CASES,
     ]

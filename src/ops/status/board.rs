@@ -383,7 +383,10 @@ impl Board {
         if let Some(databases) = &self.databases {
             let replicas = databases.members.iter().filter(|member| member.streaming).count();
             parts.extend(databases.primary.as_ref().map(|primary| format!("{primary} takes writes")));
-            parts.push(count(replicas, "replica follows", "replicas follow"));
+            parts.push(match replicas {
+                0 => "no replica".to_owned(),
+                replicas => count(replicas, "replica follows", "replicas follow"),
+            });
         }
         if !self.applications.is_empty() {
             parts.push(count(self.applications.len(), "application server", "application servers"));

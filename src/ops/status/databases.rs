@@ -234,7 +234,7 @@ impl Scene<'_> {
                 let views: Vec<String> = self
                     .cluster
                     .views_of(host)
-                    .map(|(from, view)| format!("{from} sees: {}", view_word(view)))
+                    .map(|(from, view)| format!("{from} sees {}", view_word(view)))
                     .collect();
                 // Why it could not be asked is among the findings.
                 line.note = if views.is_empty() { reason(error) } else { views.join("; ") };
@@ -314,6 +314,11 @@ impl Scene<'_> {
             .senders
             .iter()
             .find(|sender| sender.name == member.host || sender.address.as_deref() == Some(&member.address))
+    }
+
+    /// How old the oldest byte is that a replica has not on its disk, as the primary says.
+    pub(super) fn flush_delay(&self, primary: &str, replica: &str) -> Option<f64> {
+        self.sender(Some(primary), self.cluster.member(replica)?)?.flush_delay
     }
 
     fn judge_replica(&self, member: &Member, line: &Database, primary: Option<&str>, findings: &mut Vec<Finding>) {

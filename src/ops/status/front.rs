@@ -76,6 +76,7 @@ impl Scene<'_> {
         for balancer in &balancers {
             self.judge_balancer(balancer, findings);
         }
+        judge_servers(&balancers, findings);
         // What every one of them says that can say anything.
         let speaking: Vec<&Balancer> = balancers.iter().filter(|balancer| !balancer.servers.is_empty()).collect();
         if !speaking.is_empty() && speaking.iter().all(|balancer| balancer.servers.iter().all(|server| !server.up)) {
@@ -158,17 +159,6 @@ impl Scene<'_> {
                 format!("from another host: does its port take connections? hactl ssh {host}"),
             );
         }
-        for server in balancer.servers.iter().filter(|server| !server.up) {
-            let remedy = if server.status.starts_with("MAINT") || server.status.starts_with("DRAIN") {
-                format!("it was taken out on purpose; hactl maintenance off {} puts it back", server.name)
-            } else {
-                format!("hactl run -l {} -- systemctl status welcome_app", server.name)
-            };
-            wrong(
-                format!("{host} sends nothing to {}: {}", server.name, [&*server.status, &*server.check].join(" ").trim()),
-                remedy,
-            );
-        }
     }
 
     /// The application servers.
@@ -177,13 +167,23 @@ impl Scene<'_> {
         let lines: Vec<Application> = names.iter().map(|host| self.application(host)).collect();
         let mut serving = 0;
         let mut doubtful = 0;
+        // The servers of which the same is to be said are named together.
+        let mut wrong: Vec<(Trouble, Vec<&str>)> = Vec::new();
         for line in &lines {
-            match self.judge_application(line, primary, findings) {
+            let (serves, trouble) = self.judge_application(line, primary);
+            match serves {
                 Some(true) => serving += 1,
                 Some(false) => {}
                 None => doubtful += 1,
             }
+            if let Some(trouble) = trouble {
+                match wrong.iter_mut().find(|(other, _)| *other == trouble) {
+                    Some((_, hosts)) => hosts.push(&line.host),
+                    None => wrong.push((trouble, vec![&line.host])),
+                }
+            }
         }
+        findings.extend(wrong.into_iter().map(|(trouble, hosts)| trouble.finding(&hosts)));
         if serving == 0 && doubtful == 0 && !lines.is_empty() {
             findings.push(Finding::new(
                 Severity::Down,
@@ -219,11 +219,10 @@ impl Scene<'_> {
         line
     }
 
-    /// What is wrong with an application server, and whether it serves; none when that is not known.
-    fn judge_application(&self, line: &Application, primary: Option<&str>, findings: &mut Vec<Finding>) -> Option<bool> {
+    /// Whether an application server serves (none when that is not known), and what is wrong with it.
+    fn judge_application(&self, line: &Application, primary: Option<&str>) -> (Option<bool>, Option<Trouble>) {
         let host = &line.host;
-        let mut wrong = |what: String, remedy: String| findings.push(Finding::new(Severity::Degraded, what, remedy));
-        let why = line.why.as_deref().unwrap_or_default();
+        let why = line.why.clone().unwrap_or_default();
         if !self.reached(host) {
             // The load balancers look at it all the time.
             let states: Vec<bool> = self
@@ -234,44 +233,84 @@ impl Scene<'_> {
                 .map(crate::ops::verify::parse::Server::is_up)
                 .collect();
             if states.is_empty() || states.contains(&true) {
-                return None;
+                return (None, None);
             }
-            wrong(
-                format!("the application server {host} is down for every load balancer, and could not be asked"),
-                "start the host or mend its network".to_owned(),
-            );
-            return Some(false);
+            return (Some(false), Some(Trouble::Lost));
         }
         if let Some(state) = line.service.as_ref().filter(|state| *state != "active") {
-            wrong(
-                format!("the application on {host} is {state}"),
-                format!("hactl run -l {host} -- journalctl -u welcome_app says why"),
-            );
-            return Some(false);
+            return (Some(false), Some(Trouble::Stopped(state.clone())));
         }
         match line.status {
             Some(200) => {}
-            Some(status) => {
-                wrong(format!("the application on {host} is not healthy ({status}: {why})"), "mend what it names".to_owned());
-                return Some(false);
-            }
-            None => {
-                wrong(
-                    format!("the application on {host} gives no answer: {why}"),
-                    format!("hactl run -l {host} -- journalctl -u welcome_app says why"),
-                );
-                return Some(false);
+            Some(status) => return (Some(false), Some(Trouble::Ill(status, why))),
+            None => return (Some(false), Some(Trouble::Silent(why))),
+        }
+        let elsewhere = line.database.clone().filter(|used| primary.is_some_and(|primary| used != primary));
+        (Some(true), elsewhere.map(Trouble::Elsewhere))
+    }
+}
+
+/// What can be wrong with an application server.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It cannot be asked, and is down for all load balancers.
+    Lost,
+    /// The state of its unit.
+    Stopped(String),
+    /// The status of its health, and what it says.
+    Ill(u16, String),
+    /// Why it gives no answer.
+    Silent(String),
+    /// The database that it uses, which is not the primary.
+    Elsewhere(String),
+}
+
+impl Trouble {
+    fn finding(self, hosts: &[&str]) -> Finding {
+        let (names, one) = (hosts.join(" and "), hosts.len() == 1);
+        let word = |single: &'static str, several: &'static str| if one { single } else { several };
+        let app = format!("the {} on {names}", word("application", "applications"));
+        let log = format!("hactl run -l {} -- journalctl -u welcome_app says why", hosts.join(","));
+        let (what, remedy) = match self {
+            Self::Lost => (
+                format!("{names}: down for every load balancer, and could not be asked"),
+                "start the host or mend its network".to_owned(),
+            ),
+            Self::Stopped(state) => (format!("{app} {} {state}", word("is", "are")), log),
+            Self::Ill(status, why) => (
+                format!("{app} {} not healthy ({status}: {why})", word("is", "are")),
+                "mend what it names; it recovers by itself".to_owned(),
+            ),
+            Self::Silent(why) => (format!("{app} {} no answer: {why}", word("gives", "give")), log),
+            Self::Elsewhere(used) => (
+                format!("{app} {} {used}, which is not the primary", word("uses", "use")),
+                format!("hactl run -l {} -- systemctl restart welcome_app", hosts.join(",")),
+            ),
+        };
+        Finding::new(Severity::Degraded, what, remedy)
+    }
+}
+
+/// What the load balancers say of a server that gets nothing: once, when they say the same.
+fn judge_servers(balancers: &[Balancer], findings: &mut Vec<Finding>) {
+    let mut seen: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    for balancer in balancers {
+        for server in balancer.servers.iter().filter(|server| !server.up) {
+            let state = [&*server.status, &*server.check].join(" ").trim().to_owned();
+            match seen.iter_mut().find(|(name, other, _)| *name == server.name && *other == state) {
+                Some((.., by)) => by.push(&balancer.host),
+                None => seen.push((&server.name, state, vec![&balancer.host])),
             }
         }
-        if let (Some(used), Some(primary)) = (line.database.as_deref(), primary)
-            && used != primary
-        {
-            wrong(
-                format!("the application on {host} uses {used}, which is not the primary"),
-                format!("hactl run -l {host} -- systemctl restart welcome_app"),
-            );
-        }
-        Some(true)
+    }
+    for (server, state, by) in seen {
+        let remedy = if state.starts_with("MAINT") || state.starts_with("DRAIN") {
+            format!("it was taken out on purpose; hactl maintenance off {server} puts it back")
+        } else {
+            format!("hactl run -l {server} -- systemctl status welcome_app")
+        };
+        let send = if by.len() == 1 { "sends" } else { "send" };
+        findings.push(Finding::new(Severity::Degraded, format!("{} {send} nothing to {server}: {state}", by.join(" and ")), remedy));
     }
 }
 
@@ -348,7 +387,12 @@ pub fn single_points(scene: &Scene<'_>, board: &Board) -> Vec<String> {
         }
     };
     if let Some(databases) = &board.databases {
-        let serving = databases.members.iter().filter(|member| member.role == "primary" || member.streaming);
+        // Without a primary nobody streams, and a replica that answers has the data all the same.
+        let alone_too = databases.primary.is_none();
+        let serving = databases
+            .members
+            .iter()
+            .filter(|member| member.role == "primary" || member.streaming || (alone_too && member.role == "replica"));
         alone(serving.map(|member| member.host.as_str()).collect(), "database that holds the data");
     }
     let balancing: Vec<&str> = board

@@ -40,7 +40,7 @@ pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases)
             format!("nothing at this moment: {} has everything; it is asynchronous, so the last commits may be lost", member.host),
         ),
         Some((member, bytes)) => {
-            let age = member.lag_seconds;
+            let age = scene.flush_delay(primary, &member.host);
             let since = age.map_or_else(String::new, |age| format!(", the last {age:.1} s"));
             let stream = if member.streaming { "" } else { ", and it does not stream" };
             let sentence = format!("up to {}{since}: {} has not got them yet{stream}", size(bytes), member.host);
@@ -156,7 +156,11 @@ fn without(scene: &Scene<'_>) -> Failover {
     let possible = why_not.is_empty();
     Failover {
         possible,
-        command: possible.then(|| format!("hactl failover --promote {to}{consent}")),
+        // What was begun is taken up rather than overtaken.
+        command: possible.then(|| match scene.has_unfinished() {
+            true => "hactl resume".to_owned(),
+            false => format!("hactl failover --promote {to}{consent}"),
+        }),
         to: Some(to),
         why_not,
     }
@@ -185,7 +189,7 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
     if let Some(last) = scene.last().change.filter(|last| last.kind == "failover")
         && scene.now.saturating_sub(last.ended) < FLAP
     {
-        why_not.push(format!("the last one was {} ago: it takes --again", super::past::ago(scene.now, last.ended)));
+        why_not.push(format!("the last failover was {} ago: another one takes --again", super::past::ago(scene.now, last.ended)));
     }
     let Some((host, node)) = candidate(scene, primary) else {
         why_not.insert(0, "no replica answers".to_owned());

@@ -76,6 +76,7 @@ fn primary(follower: &str, address: &str) -> Answer {
             unflushed: Some(0),
             behind: Some(0),
             delay: None,
+            flush_delay: None,
         }],
         slots: vec![Slot {
             name: follower.to_owned(),
@@ -334,7 +335,7 @@ pub fn replica_paused(site: &Site) -> Scene<'_> {
     let mut scene = healthy(site);
     scene.change_answer("db1", |answer| {
         (answer.senders[0].behind, answer.senders[0].delay) = (Some(48 << 20), Some(95.0));
-        answer.senders[0].unflushed = Some(4096);
+        (answer.senders[0].unflushed, answer.senders[0].flush_delay) = (Some(4096), Some(0.3));
     });
     scene.change_answer("db2", |answer| {
         answer.paused = true;

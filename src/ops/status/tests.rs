@@ -250,7 +250,7 @@ const CASES: &[Case] = &[
         },
         state: State::Down,
         begins: "down: no application server is healthy",
-        says: &["the application on app1 gives no answer: connection refused"],
+        says: &["the applications on app1 and app2 give no answer: connection refused"],
     },
     Case {
         name: "an operation that goes on",
@@ -329,7 +329,8 @@ fn what_would_be_lost_and_who_could_take_over() {
 
     let mut scene = scenes::healthy(&site);
     scene.change_answer("db1", |answer| {
-        (answer.senders[0].unflushed, answer.senders[0].behind, answer.senders[0].delay) = (Some(2048), Some(4096), Some(1.5));
+        (answer.senders[0].unflushed, answer.senders[0].behind) = (Some(2048), Some(4096));
+        (answer.senders[0].flush_delay, answer.senders[0].delay) = (Some(1.5), Some(9.0));
     });
     let behind = of(scene);
     assert_eq!((behind.loss.amount, behind.loss.bytes, behind.loss.seconds), (Amount::Some, Some(2048), Some(1.5)));
@@ -349,6 +350,7 @@ fn what_would_be_lost_and_who_could_take_over() {
     // Stopped in order, and the replica has the last byte: nothing would be lost.
     let stopped = of(scenes::unfinished_switchover(&site));
     assert_eq!(stopped.loss.amount, Amount::None);
+    assert_eq!(stopped.failover.command.as_deref(), Some("hactl resume"));
 
     let mut site = scenes::site();
     let lonely = of(scenes::lonely(&mut site));
@@ -362,6 +364,7 @@ fn what_nothing_can_stand_in_for() {
     let mut site = scenes::site();
     assert_eq!(scenes::lonely(&mut site).board().single_points, ["db1 is the only database that holds the data"]);
     let site = scenes::site();
+    assert_eq!(scenes::primary_dead(&site).board().single_points, ["db2 is the only database that holds the data"]);
     let mut scene = scenes::healthy(&site);
     scene.change("lb2", |seen| drop(seen.units.insert("haproxy.service".to_owned(), "failed".to_owned())));
     scene.change("app1", |seen| seen.health = Some(Err("connection refused".to_owned())));
