@@ -1,10 +1,11 @@
 //! `hactl status`: one screen that tells the truth about the service.
 
 use super::{Global, Outcome, deploy, fleet};
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, exit};
 use crate::ops::status::{self, Lines};
 use crate::report::{self, status as reporter};
 use console::Term;
+use tokio::signal::unix::{SignalKind, signal};
 use std::time::{Duration, Instant};
 
 /// The arguments.
@@ -30,28 +31,31 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = fleet::site(global, &args.reach, "all", &status::variables())?;
     let runtime = deploy::runtime().map_err(one)?;
     let code = runtime.block_on(async {
+        // One listener for all looks: none of its signals is missed between two of them.
+        let mut ended = signal(SignalKind::interrupt())
+            .map_err(|error| Diagnostic::with_code(exit::FAILED, format!("cannot listen for Ctrl-C: {error}")))?;
         let mut lines = Lines::new(site.targets(), args.reach.forks);
         let mut screen = Screen::new(global.json, args.watch.is_some());
         loop {
             let began = Instant::now();
             let board = tokio::select! {
                 scene = status::look(&site, &mut lines) => scene.board(),
-                _ = tokio::signal::ctrl_c() => break screen.code,
+                _ = ended.recv() => break Ok(screen.code),
             };
             screen.show(&board, began.elapsed());
             let Some(seconds) = args.watch else {
-                break screen.code;
+                break Ok(screen.code);
             };
             let rest = Duration::from_secs(seconds).saturating_sub(began.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
-                _ = tokio::signal::ctrl_c() => break screen.code,
+                _ = ended.recv() => break Ok(screen.code),
             }
         }
     });
     // An attempt to reach a dead host must not be waited for.
     runtime.shutdown_background();
-    Ok(code)
+    code.map_err(one)
 }
 
 /// Where the looks are shown.
@@ -71,13 +75,16 @@ impl Screen {
             term: (watch && !json && term.is_term()).then_some(term),
             blocks: 0,
             // Nothing was seen yet.
-            code: crate::base::exit::UNREACHABLE,
+            code: exit::UNREACHABLE,
         }
     }
 
     fn show(&mut self, board: &status::Board, took: Duration) {
         self.code = board.exit_code();
         self.blocks += 1;
+        if let (Some(term), 1) = (&self.term, self.blocks) {
+            let _ = term.clear_screen();
+        }
         if self.json {
             return report::json::document("status", &reporter::json(board, took));
         }
@@ -88,8 +95,10 @@ impl Screen {
                 let rows = usize::from(term.size().0).max(4) - 1;
                 let fitting: Vec<&str> = text.lines().take(rows).collect();
                 let _ = term.hide_cursor();
-                let _ = term.clear_screen();
-                report::out(&(fitting.join("\n") + "\n"));
+                // Written over what is there, so that nothing flickers.
+                let _ = term.move_cursor_to(0, 0);
+                report::out(&(fitting.join("\x1b[K\n") + "\x1b[K\n"));
+                let _ = term.clear_to_end_of_screen();
                 let _ = term.show_cursor();
             }
             None => {
