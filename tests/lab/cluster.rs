@@ -22,6 +22,10 @@ pub const CASES: &[Case] = &[
         run: dead_host,
     },
     Case {
+        name: "failover_loses_nothing_when_synchronous",
+        run: synchronous,
+    },
+    Case {
         name: "failover_killed_after_each_step",
         run: killed_failover,
     },
@@ -212,6 +216,35 @@ fn dead_host(bench: &Bench) {
     bench.whole();
 }
 
+fn synchronous(bench: &Bench) {
+    bench.deployed();
+    let (old, new) = sound(bench);
+    bench.hactl(&["deploy", "-e", "postgresql_synchronous=true"]).ends(0);
+    sql(bench, old, "CREATE TABLE counted (n int)").expect("a table");
+    eventually("commits wait for the replica", 10, || {
+        sql(bench, old, "SELECT sync_state FROM pg_stat_replication").as_deref() == Some("quorum")
+    });
+    for n in 0..20 {
+        sql(bench, old, &format!("INSERT INTO counted VALUES ({n})")).expect("acknowledged");
+    }
+    bench.lab(&["kill", old]);
+    // Nothing can be lost, so no consent is asked for; and the writes go on although the replica is gone.
+    let done = bench.hactl(&["failover", "--promote", "replica", "--again", "-e", "postgresql_synchronous=true"]);
+    done.ends(0).says(&["every acknowledged one", "commits no longer wait"]);
+    assert_eq!(sql(bench, new, "SELECT count(*) FROM counted").as_deref(), Some("20"));
+    sql(bench, new, "INSERT INTO counted VALUES (20)").expect("it takes writes");
+    bench.lab(&["start", old]);
+    bench.hactl(&["rejoin", old, "--discard-diverged"]).ends(0);
+    eventually("commits wait for the replica again", 10, || {
+        sql(bench, new, "SELECT sync_state FROM pg_stat_replication").as_deref() == Some("quorum")
+    });
+    bench.hactl(&["switchover", "-e", "postgresql_synchronous=true"]).ends(0);
+    assert_eq!(sql(bench, old, "SELECT count(*) FROM counted").as_deref(), Some("21"));
+    bench.hactl(&["deploy"]).ends(0);
+    sql(bench, old, "DROP TABLE counted").expect("dropped");
+    assert_eq!(sound(bench), (old, new));
+}
+
 /// The server of the primary is killed; its host lives.
 fn kill_server(bench: &Bench, host: &str) {
     bench.on(
@@ -234,7 +267,7 @@ fn killed_failover(bench: &Bench) {
         bench.hactl(&["resume"]).ends(0);
         assert_eq!(roles(bench), (new, old), "after {step}");
         // Fenced: nobody starts it by mistake.
-        let start = bench.try_on(old, "systemctl start postgresql@*-main || pg_ctlcluster $(ls /etc/postgresql) main start");
+        let start = bench.try_on(old, "systemctl start postgresql@$(ls /etc/postgresql)-main || pg_ctlcluster $(ls /etc/postgresql) main start");
         assert!(start.code != 0 && primaries(bench) == [new], "{}", start.told());
         bench.hactl(&["rejoin", old, "--discard-diverged"]).ends(0);
         assert_eq!(sound(bench), (new, old), "after {step}");
@@ -289,7 +322,11 @@ fn diverged(bench: &Bench) {
         .hactl(&["rejoin", old])
         .ends(2)
         .says(&["refused (diverged)", "1 transactions were committed", "--discard-diverged"]);
-    bench.on(old, "test ! -e /var/lib/postgresql/*/main.diverged-*");
+    bench
+        .hactl(&["rejoin", old, "--inspect"])
+        .ends(0)
+        .says(&["postgres.public.kept {\"n\":1}", "postgres.public.kept {\"n\":2}", "2 rows written by committed transactions"]);
+    bench.on(old, "test ! -e /var/lib/postgresql/*/main.diverged-* && test ! -e /var/lib/postgresql/*/main.inspect");
     let rejoined = bench.hactl(&["rejoin", old, "--discard-diverged"]);
     rejoined.ends(0).says(&["what was given up is kept"]);
     assert_eq!(sound(bench), (new, old));
