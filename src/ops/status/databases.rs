@@ -325,18 +325,15 @@ impl Scene<'_> {
         let host = &member.host;
         let mut wrong = |what: String, remedy: String| findings.push(Finding::new(Severity::Degraded, what, remedy));
         let rejoin = format!("hactl rejoin {host}");
-        let node = match &member.seen {
-            Ok(node) => node,
-            Err(_) => {
-                let asked = primary.and_then(|primary| Some((primary, self.cluster.node(primary)?)));
-                if let (Some((primary, _)), false) = (asked, line.streaming) {
-                    wrong(
-                        format!("the replica {host} is missing: it could not be asked, and {primary} sends it nothing"),
-                        format!("start the host or mend its network; then: {rejoin}"),
-                    );
-                }
-                return;
+        let Ok(node) = &member.seen else {
+            let asked = primary.and_then(|primary| Some((primary, self.cluster.node(primary)?)));
+            if let (Some((primary, _)), false) = (asked, line.streaming) {
+                wrong(
+                    format!("the replica {host} is missing: it could not be asked, and {primary} sends it nothing"),
+                    format!("start the host or mend its network; then: {rejoin}"),
+                );
             }
+            return;
         };
         match &node.live {
             Live::Answers(answer) => {

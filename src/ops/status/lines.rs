@@ -40,7 +40,7 @@ enum State {
 /// The connections to all hosts.
 pub struct Lines {
     targets: BTreeMap<String, Target>,
-    lines: Vec<Line>,
+    all: Vec<Line>,
     gate: Arc<Semaphore>,
     looked: bool,
 }
@@ -56,7 +56,7 @@ impl Lines {
                 (target.host.clone(), target)
             })
             .collect();
-        let lines = targets
+        let all = targets
             .values()
             .map(|target| Line {
                 host: target.host.clone(),
@@ -66,7 +66,7 @@ impl Lines {
             .collect();
         Self {
             targets,
-            lines,
+            all,
             gate,
             looked: false,
         }
@@ -80,7 +80,7 @@ impl Lines {
         let patience = if self.looked { AGAIN } else { FIRST };
         self.looked = true;
         let (gate, targets) = (&self.gate, &self.targets);
-        let asked = self.lines.iter_mut().filter_map(|line| {
+        let asked = self.all.iter_mut().filter_map(|line| {
             let requests = work.remove(&line.host)?;
             let target = targets.get(&line.host)?;
             Some(async move {
@@ -93,7 +93,7 @@ impl Lines {
 
     /// Round trips that a host has cost on the connection that is open now.
     pub fn round_trips(&self, host: &str) -> u64 {
-        self.lines
+        self.all
             .iter()
             .find_map(|line| match &line.state {
                 State::Open(crew) if line.host == host => Some(crew.statistics(host).round_trips),

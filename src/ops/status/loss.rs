@@ -157,9 +157,12 @@ fn without(scene: &Scene<'_>) -> Failover {
     Failover {
         possible,
         // What was begun is taken up rather than overtaken.
-        command: possible.then(|| match scene.has_unfinished() {
-            true => "hactl resume".to_owned(),
-            false => format!("hactl failover --promote {to}{consent}"),
+        command: possible.then(|| {
+            if scene.has_unfinished() {
+                "hactl resume".to_owned()
+            } else {
+                format!("hactl failover --promote {to}{consent}")
+            }
         }),
         to: Some(to),
         why_not,
