@@ -19,6 +19,7 @@ mod render;
 mod resume;
 mod run;
 mod ssh;
+mod status;
 mod switchover;
 mod vault;
 mod verify;
@@ -97,6 +98,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Whether the service is whole, as its own hosts see it
     Verify(verify::Args),
+    /// What the service is right now, on one screen: roles, lag, address, health, what is unfinished
+    Status(status::Args),
     /// The primary hands over to a replica, in order; nothing is lost
     Switchover(switchover::Args),
     /// A replica becomes the primary, because the primary is dead
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Status(args) => status::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Failover(args) => failover::run(&cli.global, args),
         Command::Rejoin(args) => rejoin::run(&cli.global, args),

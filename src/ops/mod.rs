@@ -8,4 +8,5 @@ pub mod crew;
 pub mod hosts;
 pub mod http;
 pub mod journal;
+pub mod status;
 pub mod verify;

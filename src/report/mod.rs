@@ -7,6 +7,7 @@ pub mod json;
 pub mod junit;
 pub mod operation;
 pub mod run;
+pub mod status;
 pub mod verify;
 
 pub use diagnostics::diagnostics;

@@ -21,6 +21,7 @@ mod reach;
 mod refusals;
 mod scratch;
 mod secrets;
+mod status;
 mod verify;
 
 use bench::Bench;
@@ -51,6 +52,7 @@ fn cases() -> Vec<Case> {
         guard::CASES,
         cluster::CASES,
         refusals::CASES,
+        status::CASES,
         grow::CASES,
         ansible::CASES,
     ]

@@ -5,9 +5,9 @@
 mod check;
 mod common;
 mod component;
-mod haproxy;
+pub(in crate::ops) mod haproxy;
 mod keepalived;
-mod parse;
+pub(in crate::ops) mod parse;
 mod ports;
 mod postgresql;
 mod security;

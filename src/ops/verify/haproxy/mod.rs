@@ -48,7 +48,7 @@ static PRIVATE: Check = Check::warn(
 );
 
 /// The admin socket, by whatever can talk to one.
-const SOCKET: &str = r#"s=/run/haproxy/admin.sock
+pub(in crate::ops) const SOCKET: &str = r#"s=/run/haproxy/admin.sock
 if command -v socat >/dev/null 2>&1; then echo 'show info;show stat' | socat -t 5 - "UNIX-CONNECT:$s"
 elif command -v perl >/dev/null 2>&1; then
 exec perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$ARGV[0]: $!\n"; print $s "show info;show stat\n"; $s->flush; print while <$s>' "$s"
