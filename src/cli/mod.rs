@@ -11,12 +11,15 @@ mod init;
 mod inventory;
 mod lab;
 mod listing;
+mod maintenance;
+mod operation;
 mod project;
 mod render;
 mod run;
 mod ssh;
 mod vault;
 mod verify;
+mod vip;
 
 use crate::base::{Diagnostic, exit};
 use crate::report;
@@ -92,6 +95,10 @@ pub enum Command {
     Diff(diff::Args),
     /// Whether the service is whole, as its own hosts see it
     Verify(verify::Args),
+    /// The virtual address: who has it, and moving it
+    Vip(vip::Args),
+    /// Take hosts out of service safely, and put them back
+    Maintenance(maintenance::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -135,6 +142,8 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Vip(args) => vip::run(&cli.global, args),
+        Command::Maintenance(args) => maintenance::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

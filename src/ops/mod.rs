@@ -4,6 +4,9 @@
 //! Nothing here prints.
 
 pub mod crew;
+pub mod desk;
 pub mod hosts;
 pub mod http;
+pub mod maintenance;
 pub mod verify;
+pub mod vip;

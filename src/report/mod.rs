@@ -5,8 +5,10 @@ pub mod diff;
 pub mod findings;
 pub mod json;
 pub mod junit;
+pub mod maintenance;
 pub mod run;
 pub mod verify;
+pub mod vip;
 
 pub use diagnostics::diagnostics;
 
