@@ -1,12 +1,12 @@
 //! `hactl maintenance`: takes hosts out of service and puts them back, or marks the whole service.
 
-use super::{Global, Outcome, deploy, fleet, operation, project};
+use super::{Global, Outcome, deploy, desk, fleet, project};
 use crate::base::{Diagnostic, exit};
-use crate::ops::desk::{Desk, Record};
+use crate::ops::desk::{Desk, Log};
 use crate::ops::hosts::Site;
+use crate::ops::journal::Header;
 use crate::ops::maintenance::{self, Done, KIND, Scene, Wish};
 use crate::report;
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The arguments.
@@ -88,7 +88,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 last_one: on.last_one,
                 limit: Duration::from_secs(on.wait),
                 cut: on.cut,
-                who: operation::who(),
+                who: desk::who(),
             };
             turn(global, &on.common, &wish, true)
         }
@@ -99,7 +99,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 last_one: false,
                 limit: Duration::from_secs(off.wait),
                 cut: false,
-                who: operation::who(),
+                who: desk::who(),
             };
             turn(global, &off.common, &wish, false)
         }
@@ -138,7 +138,7 @@ fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
     let site = site(global, reach)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     let scene = runtime.block_on(async {
-        let mut crew = operation::open(&site, reach, None).await?;
+        let mut crew = desk::open(&site, reach, None).await?;
         Ok::<_, Vec<Diagnostic>>(maintenance::scene(&site, &mut crew).await)
     })?;
     report::out(&if global.json {
@@ -160,22 +160,31 @@ fn turn(global: &Global, common: &Common, wish: &Wish, on: bool) -> Outcome {
     runtime.block_on(async {
         let command = format!("maintenance {word}");
         let lock = Some((command.as_str(), common.break_lock));
-        let mut crew = operation::open(&site, &common.reach, lock).await?;
-        let stop = operation::stop();
+        let mut crew = desk::open(&site, &common.reach, lock).await?;
+        let stop = desk::stop();
         let scene = maintenance::scene(&site, &mut crew).await;
-        let header = json!({ "turn": word, "of": wish.hosts });
+        let mut log = Log::new(Header::new(KIND, &deploy::operator(&command), &wish.reason));
+        log.detail("turn", word);
+        log.detail(
+            "of",
+            &if wish.hosts.is_empty() {
+                "the service".to_owned()
+            } else {
+                wish.hosts.join(", ")
+            },
+        );
         let mut desk = Desk {
             crew: &mut crew,
             stop: &stop,
             say: &report::say,
-            record: Record::new(KIND, &wish.who, &wish.reason, header),
+            log,
         };
         let result = match (wish.hosts.is_empty(), on) {
             (true, _) => maintenance::service(&scene, wish, on, &mut desk).await,
             (false, true) => maintenance::on(&scene, wish, &mut desk).await,
             (false, false) => maintenance::off(&scene, wish, &mut desk).await,
         };
-        keep(&scene, wish, &result, &mut desk).await;
+        keep(&scene, wish, on, &result, &mut desk).await;
         let done = result?;
         report::out(&if global.json {
             report::maintenance::done_json(on, &done)
@@ -190,16 +199,30 @@ fn turn(global: &Global, common: &Common, wish: &Wish, on: bool) -> Outcome {
 async fn keep(
     scene: &Scene,
     wish: &Wish,
+    on: bool,
     result: &Result<Done, Vec<Diagnostic>>,
     desk: &mut Desk<'_>,
 ) {
-    let (word, more) = match result {
+    let (word, message) = match result {
         Ok(done) if done.changed.is_empty() => return,
-        Ok(done) => ("done", json!({ "changed": done.changed, "said": done.said })),
-        Err(errors) if errors.iter().all(|e| matches!(e.code, exit::REFUSED | exit::UNREACHABLE)) => return,
+        Ok(done) => (
+            "done",
+            report::maintenance::done(on, wish.hosts.is_empty(), done),
+        ),
+        Err(errors)
+            if errors
+                .iter()
+                .all(|e| matches!(e.code, exit::REFUSED | exit::UNREACHABLE)) =>
+        {
+            return;
+        }
         Err(errors) => {
-            let said: Vec<Value> = errors.iter().map(|e| Value::from(e.to_string())).collect();
-            ("failed", json!({ "errors": said }))
+            let undone = errors.iter().all(|error| error.code == exit::FAILED);
+            let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            (
+                if undone { "undone" } else { "incomplete" },
+                said.join("; "),
+            )
         }
     };
     let hosts: Vec<&str> = scene
@@ -213,5 +236,5 @@ async fn keep(
                 || scene.proxies.contains_key(*host)
         })
         .collect();
-    desk.close(hosts, word, &more).await;
+    desk.close(hosts, word, message.trim_end()).await;
 }

@@ -4,6 +4,7 @@
 mod check;
 mod complete;
 mod deploy;
+mod desk;
 mod diff;
 mod facts;
 mod fleet;
@@ -17,6 +18,7 @@ mod project;
 mod render;
 mod run;
 mod ssh;
+mod switchover;
 mod vault;
 mod verify;
 mod vip;
@@ -99,6 +101,8 @@ pub enum Command {
     Vip(vip::Args),
     /// Take hosts out of service safely, and put them back
     Maintenance(maintenance::Args),
+    /// The primary hands over to a replica, in order; nothing is lost
+    Switchover(switchover::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -144,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Vip(args) => vip::run(&cli.global, args),
         Command::Maintenance(args) => maintenance::run(&cli.global, args),
+        Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

@@ -1,12 +1,12 @@
 //! `hactl vip`: where the virtual address is, and moving it.
 
-use super::{Global, Outcome, deploy, fleet, operation};
+use super::{Global, Outcome, deploy, desk, fleet};
 use crate::base::{Diagnostic, exit};
-use crate::ops::desk::{Desk, Record};
+use crate::ops::desk::{Desk, Log};
 use crate::ops::hosts::Site;
+use crate::ops::journal::Header;
 use crate::ops::vip::{self, Ended, Place, Plan, Wish};
 use crate::report;
-use serde_json::{Value, json};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,7 @@ fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
     let (site, place) = site(global, reach)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     let seen = runtime.block_on(async {
-        let mut crew = operation::open(&site, reach, None).await?;
+        let mut crew = desk::open(&site, reach, None).await?;
         Ok::<_, Vec<Diagnostic>>(vip::look(&place, &mut crew).await)
     })?;
     report::out(&if global.json {
@@ -93,23 +93,27 @@ fn shift(global: &Global, args: &Move) -> Outcome {
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
         let lock = (!args.dry_run).then_some(("vip move", args.break_lock));
-        let mut crew = operation::open(&site, &args.reach, lock).await?;
+        let mut crew = desk::open(&site, &args.reach, lock).await?;
         if args.dry_run {
             let seen = vip::look(&place, &mut crew).await;
             return dry(global, &seen, &wish);
         }
-        let stop = operation::stop();
+        let stop = desk::stop();
         let mut desk = Desk {
             crew: &mut crew,
             stop: &stop,
             say: &report::say,
-            record: Record::new(vip::KIND, &operation::who(), &args.reason, Value::Null),
+            log: Log::new(Header::new(
+                vip::KIND,
+                &deploy::operator("vip move"),
+                &args.reason,
+            )),
         };
         let ended = vip::run(&place, &wish, &mut desk).await;
-        let (code, result, more) = tell(global, &place.address, ended);
-        if let Some(result) = result {
+        let (code, kept) = tell(global, &place.address, ended);
+        if let Some((result, message)) = kept {
             let hosts: Vec<&str> = place.balancers.iter().map(String::as_str).collect();
-            desk.close(hosts, result, &more).await;
+            desk.close(hosts, result, &message).await;
         }
         Ok(code)
     })
@@ -146,7 +150,7 @@ fn dry(global: &Global, seen: &vip::Look, wish: &Wish) -> Outcome {
 }
 
 /// Tells how it ended: exit code, and what the history keeps; nothing when nothing was changed.
-fn tell(global: &Global, address: &str, ended: Ended) -> (u8, Option<&'static str>, Value) {
+fn tell(global: &Global, address: &str, ended: Ended) -> (u8, Option<(&'static str, String)>) {
     let (word, holder, moved) = match &ended {
         Ended::Refused(_) => ("refused", None, None),
         Ended::Failed(_) => ("failed", None, None),
@@ -161,30 +165,35 @@ fn tell(global: &Global, address: &str, ended: Ended) -> (u8, Option<&'static st
         Ended::Refused(errors) => {
             report::diagnostics(&errors);
             let code = errors.iter().map(|error| error.code).max();
-            (code.unwrap_or(exit::REFUSED), None, Value::Null)
+            (code.unwrap_or(exit::REFUSED), None)
         }
         Ended::Failed(error) => {
-            let more = json!({ "error": error.to_string(), "notes": error.notes });
+            let message = format!("{error}; {}", error.notes.join("; "));
             let code = error.code;
             report::diagnostics(&[error]);
-            (code, Some("failed"), more)
+            let result = if code == exit::FAILED {
+                "undone"
+            } else {
+                "incomplete"
+            };
+            (code, Some((result, message)))
         }
         Ended::Nothing(holder) => {
             report::say(&format!("{address} is on {holder} already"));
-            (exit::DONE, None, Value::Null)
+            (exit::DONE, None)
         }
         Ended::Finished(holder) => {
-            report::say(&format!(
-                "the move that was broken off is at its end: {address} is on {holder}"
-            ));
-            (exit::DONE, Some("done"), json!({ "finished": true, "holder": holder }))
+            let message =
+                format!("the move that was broken off is at its end: {address} is on {holder}");
+            report::say(&message);
+            (exit::DONE, Some(("done", message)))
         }
         Ended::Done(moved) => {
+            let message = report::vip::moved(address, &moved);
             if !global.json {
-                report::out(&report::vip::moved(address, &moved));
+                report::out(&message);
             }
-            let more = json!({ "gaps": report::vip::gaps(&moved.gaps), "moved_ms": moved.milliseconds });
-            (exit::DONE, Some("done"), more)
+            (exit::DONE, Some(("done", message.trim_end().to_owned())))
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Every step is told and recorded before it is sent. Nothing here decides.
 
 use super::crew::Crew;
+use super::journal::{self, End, Header, Notes, Record, StepLine, StepState};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
-use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,96 +22,72 @@ pub struct Who {
     pub from: String,
 }
 
-/// What was done, as the history keeps it: a header, a line for each step, a last line.
+/// What was done, for the history.
 #[derive(Debug)]
-pub struct Record {
-    /// Its name, unique and in the order of time.
-    pub id: String,
-    lines: Vec<Value>,
+pub struct Log {
+    record: Record,
     begun: Instant,
 }
 
-impl Record {
-    /// Begins one. `more` stands in the header besides what all of them have.
-    pub fn new(kind: &str, who: &Who, reason: &str, more: Value) -> Self {
-        let now = jiff::Timestamp::now();
-        let id = format!(
-            "{}-{kind}-{:04x}",
-            now.strftime("%Y%m%dT%H%M%S"),
-            rand::random::<u16>()
-        );
-        let mut header = Map::new();
-        for (key, value) in [
-            ("id", id.as_str()),
-            ("kind", kind),
-            ("operator", &who.operator),
-            ("from", &who.from),
-            ("started", &moment()),
-            ("reason", reason),
-        ] {
-            header.insert(key.to_owned(), Value::from(value));
-        }
-        if let Value::Object(more) = more {
-            header.extend(more);
-        }
+impl Log {
+    /// Begins one.
+    pub fn new(header: Header) -> Self {
         Self {
-            id,
-            lines: vec![Value::Object(header)],
+            record: Record {
+                header,
+                steps: Vec::new(),
+                end: None,
+            },
             begun: Instant::now(),
         }
     }
 
-    /// Adds to the header.
-    pub fn tell(&mut self, key: &str, value: impl Into<Value>) {
-        if let Some(Value::Object(header)) = self.lines.first_mut() {
-            header.insert(key.to_owned(), value.into());
-        }
+    /// The operation's name.
+    pub fn id(&self) -> &str {
+        &self.record.header.id
     }
 
-    /// The header as a line, as that of another kind of operation: a part of this one.
-    pub fn header_of(&self, kind: &str) -> String {
-        let mut header = self.lines.first().cloned().unwrap_or_default();
-        header["kind"] = Value::from(kind);
-        format!("{header}\n")
+    /// Adds a detail to the header.
+    pub fn detail(&mut self, key: &str, value: &str) {
+        let details = &mut self.record.header.details;
+        details.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// The header as that of another kind of operation, which is a part of this one.
+    pub fn header_of(&self, kind: &str) -> Header {
+        Header {
+            kind: kind.to_owned(),
+            ..self.record.header.clone()
+        }
     }
 
     /// Notes a step.
     pub fn step(&mut self, hosts: &[&str], what: &str) {
-        let number = self.lines.len();
-        self.lines.push(
-            json!({ "step": number, "hosts": hosts, "what": what, "at": moment(), "after_ms": milliseconds(self.begun.elapsed()) }),
-        );
+        let mut notes: Notes = [(
+            "after_ms".to_owned(),
+            milliseconds(self.begun.elapsed()).to_string(),
+        )]
+        .into();
+        if !hosts.is_empty() {
+            notes.insert("hosts".to_owned(), hosts.join(", "));
+        }
+        self.record.steps.push(StepLine {
+            step: what.to_owned(),
+            state: StepState::Begun,
+            at: journal::seconds(),
+            notes,
+        });
     }
 
-    /// The whole as a request that writes it into the history of a host, with its end.
-    pub fn ended(&self, result: &str, more: &Value) -> Request {
-        let mut last = Map::new();
-        last.insert("result".to_owned(), Value::from(result));
-        last.insert("ended".to_owned(), Value::from(moment()));
-        last.insert(
-            "took_ms".to_owned(),
-            Value::from(milliseconds(self.begun.elapsed())),
-        );
-        if let Value::Object(more) = more {
-            last.extend(more.clone());
+    /// The step that was noted last has come to its end.
+    fn done(&mut self) {
+        if let Some(last) = self.record.steps.last_mut() {
+            last.state = StepState::Done;
         }
-        let text: String = self
-            .lines
-            .iter()
-            .cloned()
-            .chain([Value::Object(last)])
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let file = format!("{}/history/{}.jsonl", crate::engine::STATE, self.id);
-        Request::sh(format!(
-            "umask 077; mkdir -p {0}/history && cat >{file}.new && sync {file}.new && mv {file}.new {file}",
-            crate::engine::STATE
-        ))
-        .stdin(text)
     }
 }
 
-/// Now, as hosts keep it.
+/// Now, as notes on hosts keep it.
 pub fn moment() -> String {
     jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -132,7 +108,7 @@ pub struct Desk<'a> {
     /// Who is told about steps.
     pub say: &'a (dyn Fn(&str) + Send + Sync),
     /// What is kept of it.
-    pub record: Record,
+    pub log: Log,
 }
 
 /// What each host is to do.
@@ -146,7 +122,7 @@ impl Desk<'_> {
     pub async fn step(&mut self, what: &str, work: Work) -> Result<BTreeMap<String, Vec<Reply>>> {
         let hosts: Vec<&str> = work.keys().map(String::as_str).collect();
         (self.say)(&format!("{}: {what}", hosts.join(", ")));
-        self.record.step(&hosts, what);
+        self.log.step(&hosts, what);
         let mut replies = BTreeMap::new();
         for (host, answer) in self.crew.round(work).await {
             let answer = answer.map_err(|error| {
@@ -166,6 +142,7 @@ impl Desk<'_> {
             }
             replies.insert(host, answer.replies);
         }
+        self.log.done();
         Ok(replies)
     }
 
@@ -204,17 +181,25 @@ impl Desk<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Writes the record into the history of these hosts. What cannot be written is told; it undoes nothing.
+    /// Ends the operation and writes it into the history of these hosts. What cannot be written is told; it undoes nothing.
     pub async fn close<'h>(
         &mut self,
         hosts: impl IntoIterator<Item = &'h str>,
         result: &str,
-        more: &Value,
+        message: &str,
     ) {
-        let request = self.record.ended(result, more);
+        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        let mut record = self.log.record.clone();
+        record.header.hosts.clone_from(&hosts);
+        record.end = Some(End {
+            result: result.to_owned(),
+            ended: journal::seconds(),
+            message: message.to_owned(),
+        });
+        let request = journal::record(&record);
         let work: Work = hosts
             .into_iter()
-            .map(|host| (host.to_owned(), vec![request.clone()]))
+            .map(|host| (host, vec![request.clone()]))
             .collect();
         for (host, answer) in self.ask(work).await {
             match answer {
@@ -252,32 +237,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_lines_of_json_with_a_header_and_an_end() {
-        let who = Who {
-            operator: "ann".to_owned(),
-            from: "desk1".to_owned(),
-        };
-        let mut record = Record::new("vip-move", &who, "a test", json!({ "to": "lb2" }));
-        record.step(&["lb1"], "set the flag");
-        let request = record.ended("done", &json!({ "gap_ms": 40 }));
-        let text = String::from_utf8(request.stdin).expect("text");
-        let lines: Vec<Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
-        assert_eq!(lines.len(), 3);
-        for (key, value) in [
-            ("kind", "vip-move"),
-            ("operator", "ann"),
-            ("from", "desk1"),
-            ("reason", "a test"),
-            ("to", "lb2"),
-        ] {
-            assert_eq!(lines[0][key], value);
-        }
-        assert_eq!(lines[1]["what"], "set the flag");
-        assert_eq!(lines[2]["result"], "done");
-        assert_eq!(lines[2]["gap_ms"], 40);
-        assert!(request.script.contains(&record.id), "{}", request.script);
+    fn a_log_tells_which_steps_came_to_their_end() {
+        let mut log = Log::new(Header::new("maintenance", "ann@desk1", "a test"));
+        log.detail("to", "lb2");
+        log.step(&["lb1"], "set the flag");
+        log.done();
+        log.step(&[], "wait");
+        assert_eq!(log.record.state("set the flag"), Some(StepState::Done));
+        assert_eq!(log.record.state("wait"), Some(StepState::Begun));
+        assert_eq!(log.record.notes()["hosts"], "lb1");
+        let part = log.header_of("vip-move");
+        assert_eq!(
+            (part.kind.as_str(), part.id.as_str()),
+            ("vip-move", log.id())
+        );
+        assert_eq!(part.details["to"], "lb2");
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! Nothing here prints.
 
+pub mod cluster;
 pub mod crew;
 pub mod desk;
 pub mod hosts;
 pub mod http;
 pub mod maintenance;
+pub mod journal;
 pub mod verify;
 pub mod vip;

@@ -56,7 +56,9 @@ pub fn json(scene: &Scene) -> String {
             (entry.host, value)
         })
         .collect();
-    document(&json!({ "schema": "hactl.maintenance/1", "service": scene.notes.service(), "hosts": hosts }))
+    document(
+        &json!({ "schema": "hactl.maintenance/1", "service": scene.notes.service(), "hosts": hosts }),
+    )
 }
 
 /// What `on` or `off` did.

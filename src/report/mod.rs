@@ -6,6 +6,7 @@ pub mod findings;
 pub mod json;
 pub mod junit;
 pub mod maintenance;
+pub mod operation;
 pub mod run;
 pub mod verify;
 pub mod vip;

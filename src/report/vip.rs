@@ -13,11 +13,25 @@ pub fn text(seen: &Look) -> String {
     let mut text = match holders.as_slice() {
         [] => format!("{} is on no host\n", seen.address),
         [one] => format!("{} is on {one}\n", seen.address),
-        many => format!("{} is on {} hosts: {}\n", seen.address, many.len(), many.join(", ")),
+        many => format!(
+            "{} is on {} hosts: {}\n",
+            seen.address,
+            many.len(),
+            many.join(", ")
+        ),
     };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["host", "address", "priority", "flag", "keepalived", "HAProxy", "noted", "can take it"]);
+    table.set_header([
+        "host",
+        "address",
+        "priority",
+        "flag",
+        "keepalived",
+        "HAProxy",
+        "noted",
+        "can take it",
+    ]);
     for one in &seen.balancers {
         let noted = match (&one.state, &one.since) {
             (Some(state), Some(since)) => format!("{state} since {since}"),
@@ -29,8 +43,13 @@ pub fn text(seen: &Look) -> String {
             [
                 one.host.clone(),
                 if one.holds { "here" } else { "-" }.to_owned(),
-                one.priority.map_or_else(|| "?".to_owned(), |p| p.to_string()),
-                if one.flag.is_empty() { "no file".to_owned() } else { one.flag.clone() },
+                one.priority
+                    .map_or_else(|| "?".to_owned(), |p| p.to_string()),
+                if one.flag.is_empty() {
+                    "no file".to_owned()
+                } else {
+                    one.flag.clone()
+                },
                 one.keepalived.clone(),
                 one.haproxy.clone(),
                 noted,

@@ -111,7 +111,8 @@ fn named(line: &str) -> Option<(&str, &str)> {
 
 /// Whether a server is kept out by the text of [`FILE`].
 pub fn keeps(file: &str, backend: &str, server: &str) -> bool {
-    file.lines().any(|line| named(line) == Some((backend, server)))
+    file.lines()
+        .any(|line| named(line) == Some((backend, server)))
 }
 
 /// Where a server listens, from `show servers state`.
@@ -174,7 +175,15 @@ mod tests {
         let rows = rows(csv).expect("CSV");
         let seen: Vec<_> = rows
             .iter()
-            .map(|r| (r.server.as_str(), r.sessions, r.serves(), r.is_up(), r.is_out()))
+            .map(|r| {
+                (
+                    r.server.as_str(),
+                    r.sessions,
+                    r.serves(),
+                    r.is_up(),
+                    r.is_out(),
+                )
+            })
             .collect();
         assert_eq!(
             seen,
@@ -190,16 +199,26 @@ mod tests {
     #[test]
     fn the_file_holds_the_servers_in_maintenance_and_no_others() {
         let one = file("1\n", STATE, "web", "app1", true);
-        let header = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_port";
-        assert_eq!(one, format!("1\n{header}\n3 web 1 app1 192.0.2.21 0 1 5000\n"));
+        let header =
+            "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_port";
+        assert_eq!(
+            one,
+            format!("1\n{header}\n3 web 1 app1 192.0.2.21 0 1 5000\n")
+        );
         let two = file(&one, STATE, "web", "app2", true);
         assert!(keeps(&two, "web", "app1") && keeps(&two, "web", "app2"));
         // Again is the same; a server of that name in another backend is another one.
         assert_eq!(file(&two, STATE, "web", "app2", true), two);
         assert!(!keeps(&two, "other", "app1"));
         let rest = file(&two, "", "web", "app1", false);
-        assert_eq!(rest, format!("1\n{header}\n3 web 2 app2 192.0.2.22 2 0 5000\n"));
-        assert_eq!(file(&rest, "", "web", "app2", false), format!("1\n{header}\n"));
+        assert_eq!(
+            rest,
+            format!("1\n{header}\n3 web 2 app2 192.0.2.22 2 0 5000\n")
+        );
+        assert_eq!(
+            file(&rest, "", "web", "app2", false),
+            format!("1\n{header}\n")
+        );
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Note {
             from: who.from.clone(),
             since: moment(),
             reason: reason.to_owned(),
-            id: desk.record.id.clone(),
+            id: desk.log.id().to_owned(),
             done: false,
             did: Did::default(),
         }
@@ -234,10 +234,13 @@ impl Notes {
     pub fn refusal_of_host(&self, host: &str, what: &str) -> Option<Diagnostic> {
         let note = self.host(host)?;
         Some(
-            Diagnostic::with_code(exit::REFUSED, format!("no {what}: the host is in maintenance"))
-                .on(host)
-                .note(format!("by {note}"))
-                .help(format!("hactl maintenance off {host}")),
+            Diagnostic::with_code(
+                exit::REFUSED,
+                format!("no {what}: the host is in maintenance"),
+            )
+            .on(host)
+            .note(format!("by {note}"))
+            .help(format!("hactl maintenance off {host}")),
         )
     }
 }
@@ -302,7 +305,10 @@ pub async fn service(
         match line {
             Some(_) => {
                 // What cannot be read is replaced.
-                work.insert(host.clone(), vec![write(&[], Scope::Service, note.as_ref())]);
+                work.insert(
+                    host.clone(),
+                    vec![write(&[], Scope::Service, note.as_ref())],
+                );
             }
             None => done.said.push((
                 host.clone(),
@@ -349,15 +355,26 @@ mod tests {
         let text = |request: Request| String::from_utf8(request.stdin).expect("text");
         let one = text(write(&[], Scope::Host, Some(&host)));
         assert_eq!(parse(&one), Ok(vec![host.clone()]));
-        let two = text(write(&[host.clone()], Scope::Service, Some(&service)));
+        let two = text(write(
+            std::slice::from_ref(&host),
+            Scope::Service,
+            Some(&service),
+        ));
         assert_eq!(parse(&two), Ok(vec![host.clone(), service.clone()]));
         let rest = text(write(&[host.clone(), service.clone()], Scope::Host, None));
         assert_eq!(parse(&rest), Ok(vec![service]));
-        assert!(write(&[host], Scope::Host, None).script.starts_with("rm -f"));
+        assert!(
+            write(&[host], Scope::Host, None)
+                .script
+                .starts_with("rm -f")
+        );
         assert_eq!(parse("{\n"), Err("{".to_owned()));
         // The least that others write.
         let least = r#"{"scope":"service","operator":"bob","since":"now"}"#;
-        assert_eq!(parse(least).expect("a note")[0].to_string(), "bob, since now");
+        assert_eq!(
+            parse(least).expect("a note")[0].to_string(),
+            "bob, since now"
+        );
     }
 
     #[test]
@@ -368,14 +385,28 @@ mod tests {
         notes.add("db1", Some(""));
         notes.add("db2", None);
         assert_eq!(notes.refusal("switchover"), None);
-        let refused = notes.refusal_of_host("app1", "failover to it").expect("one");
+        let refused = notes
+            .refusal_of_host("app1", "failover to it")
+            .expect("one");
         assert_eq!(refused.code, exit::REFUSED);
-        assert_eq!(refused.notes, ["by ann from desk1, since 2026-11-21T15:00:00Z: a new disk"]);
+        assert_eq!(
+            refused.notes,
+            ["by ann from desk1, since 2026-11-21T15:00:00Z: a new disk"]
+        );
         assert_eq!(notes.refusal_of_host("db1", "failover to it"), None);
         notes.add("lb1", Some("garbled"));
-        assert!(notes.refusal("switchover").expect("one").message.contains("cannot be read"));
+        assert!(
+            notes
+                .refusal("switchover")
+                .expect("one")
+                .message
+                .contains("cannot be read")
+        );
         notes.add("db1", Some(&line(Scope::Service)));
         let refused = notes.refusal("switchover").expect("one");
-        assert_eq!(refused.message, "no switchover now: the service is in maintenance");
+        assert_eq!(
+            refused.message,
+            "no switchover now: the service is in maintenance"
+        );
     }
 }

@@ -103,7 +103,9 @@ fn what(scene: &Scene, host: &str) -> Result<Option<Did>> {
             };
             return Err(Diagnostic::with_code(
                 code,
-                format!("it keeps {host} out and cannot be told otherwise: HAProxy does not answer"),
+                format!(
+                    "it keeps {host} out and cannot be told otherwise: HAProxy does not answer"
+                ),
             )
             .on(balancer)
             .note(why.clone())
@@ -156,8 +158,10 @@ async fn healthy(
     if calls.is_empty() {
         return Ok(());
     }
-    (desk.say)(&format!("{host}: wait until it is healthy, as the load balancers see it"));
-    desk.record.step(&[host], "wait until it is healthy");
+    (desk.say)(&format!(
+        "{host}: wait until it is healthy, as the load balancers see it"
+    ));
+    desk.log.step(&[host], "wait until it is healthy");
     let begun = Instant::now();
     loop {
         let mut bad = None;
@@ -231,8 +235,10 @@ async fn ready(scene: &Scene, host: &str, did: &Did, desk: &mut Desk<'_>) -> Res
 }
 
 async fn up(host: &str, did: &Did, limit: Duration, desk: &mut Desk<'_>) -> Result<()> {
-    (desk.say)(&format!("{host}: wait until it is up in every load balancer"));
-    desk.record
+    (desk.say)(&format!(
+        "{host}: wait until it is up in every load balancer"
+    ));
+    desk.log
         .step(&[host], "wait until it is up in every load balancer");
     let begun = Instant::now();
     loop {
@@ -258,7 +264,10 @@ async fn up(host: &str, did: &Did, limit: Duration, desk: &mut Desk<'_>) -> Resu
         if begun.elapsed() > limit {
             return Err(Diagnostic::with_code(
                 exit::INCOMPLETE,
-                format!("it was put back, but after {} s it is {why}", limit.as_secs()),
+                format!(
+                    "it was put back, but after {} s it is {why}",
+                    limit.as_secs()
+                ),
             )
             .on(host)
             .help("look at its health; `hactl maintenance off` again waits for it"));
@@ -272,19 +281,15 @@ async fn unflag(scene: &Scene, host: &str, desk: &mut Desk<'_>) -> Result<()> {
     let Some(place) = &scene.place else {
         return Ok(());
     };
-    let request = Request::sh(format!(
-        "printf '0\\n' >{} && {}",
-        vip::FLAG,
-        vip::forget()
-    ));
+    let request = Request::sh(format!("printf '0\\n' >{} && {}", vip::FLAG, vip::forget()));
     desk.each("clear its flag", [host], &request).await?;
     let begun = Instant::now();
     loop {
         let now = vip::glance(place, desk.crew).await;
         let held = now.iter().any(|balancer| balancer.holds);
-        let able = now.iter().any(|balancer| {
-            balancer.host == host && balancer.state.as_deref() != Some("FAULT")
-        });
+        let able = now
+            .iter()
+            .any(|balancer| balancer.host == host && balancer.state.as_deref() != Some("FAULT"));
         if held && able {
             return Ok(());
         }

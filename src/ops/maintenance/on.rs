@@ -71,14 +71,21 @@ fn balancer(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
     if look.balancer(host).is_none() {
         return;
     }
-    let others = look.balancers.iter().filter(|b| !wish.hosts.contains(&b.host));
+    let others = look
+        .balancers
+        .iter()
+        .filter(|b| !wish.hosts.contains(&b.host));
     let mut why = Vec::new();
     for other in others {
         let obstacles = other.obstacles();
         if obstacles.is_empty() {
             return;
         }
-        why.extend(obstacles.into_iter().map(|o| format!("{}: {o}", other.host)));
+        why.extend(
+            obstacles
+                .into_iter()
+                .map(|o| format!("{}: {o}", other.host)),
+        );
     }
     if wish.last_one {
         return;
@@ -114,7 +121,10 @@ fn server(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
             errors.push(
                 refused(
                     balancer,
-                    format!("its HAProxy does not read {}: a reload would put {host} back", haproxy::FILE),
+                    format!(
+                        "its HAProxy does not read {}: a reload would put {host} back",
+                        haproxy::FILE
+                    ),
                 )
                 .help("hactl deploy --tags haproxy, then again"),
             );
@@ -127,11 +137,17 @@ fn server(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
                     .help("what was done by hand must be undone by hand: set its state to ready at the socket, or ask who did it"),
             );
         }
-        let another = scene.proxies.get(balancer).and_then(|p| p.rows.as_ref().ok()).is_some_and(|rows| {
-            rows.iter().any(|other| {
-                other.backend == row.backend && !wish.hosts.contains(&other.server) && other.serves()
-            })
-        });
+        let another = scene
+            .proxies
+            .get(balancer)
+            .and_then(|p| p.rows.as_ref().ok())
+            .is_some_and(|rows| {
+                rows.iter().any(|other| {
+                    other.backend == row.backend
+                        && !wish.hosts.contains(&other.server)
+                        && other.serves()
+                })
+            });
         if !another && !wish.last_one {
             errors.push(
                 refused(host, format!("it is the last one that serves {} in {balancer}", row.backend))
@@ -153,7 +169,10 @@ pub async fn on(scene: &Scene, wish: &Wish, desk: &mut Desk<'_>) -> Result<Done,
     hosts.sort_by_key(|host| holds(scene, host));
     for host in &hosts {
         let there = scene.notes.host(host);
-        let left_out = scene.entries().iter().any(|e| e.host == *host && e.wrong.is_empty());
+        let left_out = scene
+            .entries()
+            .iter()
+            .any(|e| e.host == *host && e.wrong.is_empty());
         if let Some(note) = there.filter(|_| left_out) {
             done.said
                 .push((host.clone(), format!("in maintenance already ({note})")));
@@ -181,9 +200,11 @@ async fn one(
 ) -> Result<()> {
     let empty = Vec::new();
     let notes = scene.notes.of.get(host).unwrap_or(&empty);
-    let mut note = scene.notes.host(host).cloned().unwrap_or_else(|| {
-        Note::of(Scope::Host, desk, &wish.who, &wish.reason)
-    });
+    let mut note = scene
+        .notes
+        .host(host)
+        .cloned()
+        .unwrap_or_else(|| Note::of(Scope::Host, desk, &wish.who, &wish.reason));
     note.done = false;
     note.did.servers = scene
         .servers(host)
@@ -287,8 +308,11 @@ async fn drain(wish: &Wish, host: &str, did: &Did, desk: &mut Desk<'_>) -> Resul
                 .help("--wait SECONDS gives them longer, --cut ends them"));
             }
             let work = everywhere(did, |backend| vec![haproxy::shutdown(backend, host)]);
-            desk.step(&format!("end the {left} sessions that {host} still has"), work)
-                .await?;
+            desk.step(
+                &format!("end the {left} sessions that {host} still has"),
+                work,
+            )
+            .await?;
             return Ok(());
         }
         pace().await;
@@ -306,7 +330,10 @@ async fn keep_out(scene: &Scene, host: &str, did: &Did, desk: &mut Desk<'_>) -> 
     let replies = desk.step(&format!("put {host} into MAINT"), work).await?;
     let mut work = Work::new();
     for (balancer, replies) in &replies {
-        let state: String = replies.iter().map(|reply| reply.out().into_owned()).collect();
+        let state: String = replies
+            .iter()
+            .map(|reply| reply.out().into_owned())
+            .collect();
         let mut file = scene
             .proxies
             .get(balancer)
@@ -316,9 +343,12 @@ async fn keep_out(scene: &Scene, host: &str, did: &Did, desk: &mut Desk<'_>) -> 
         }
         work.insert(balancer.clone(), vec![haproxy::write(file)]);
     }
-    desk.step(&format!("keep {host} out across reloads and restarts"), work)
-        .await
-        .map(drop)
+    desk.step(
+        &format!("keep {host} out across reloads and restarts"),
+        work,
+    )
+    .await
+    .map(drop)
 }
 
 /// The address leaves, and does not come back while the flag is set.
@@ -362,10 +392,8 @@ async fn leave(
         };
     }
     if !able && wish.last_one {
-        done.said.push((
-            host.to_owned(),
-            format!("nobody has {} now", place.address),
-        ));
+        done.said
+            .push((host.to_owned(), format!("nobody has {} now", place.address)));
     }
     flag(host, desk).await
 }
@@ -373,8 +401,12 @@ async fn leave(
 async fn flag(host: &str, desk: &mut Desk<'_>) -> Result<()> {
     // A move that was broken off here is taken up by this.
     let request = Request::sh(format!("printf '1\\n' >{} && {}", vip::FLAG, vip::forget()));
-    desk.each("set its flag: it does not take the address", [host], &request)
-        .await
+    desk.each(
+        "set its flag: it does not take the address",
+        [host],
+        &request,
+    )
+    .await
 }
 
 /// Puts everything back that was begun.
@@ -404,99 +436,4 @@ async fn undo(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::scene::tests::{noted, put, whole};
-    use super::*;
-    use crate::ops::desk::Who;
-    use std::time::Duration;
-
-    fn wish(hosts: &[&str]) -> Wish {
-        Wish {
-            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            reason: String::new(),
-            last_one: false,
-            limit: Duration::from_secs(1),
-            cut: false,
-            who: Who::default(),
-        }
-    }
-
-    fn said(scene: &Scene, wish: &Wish) -> Vec<String> {
-        refusals(scene, wish)
-            .err()
-            .unwrap_or_default()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    #[test]
-    fn the_last_one_of_its_kind_stays() {
-        for hosts in [&["app1"][..], &["lb1"], &["lb2"], &["db2"], &["app1", "lb1", "db2"]] {
-            assert_eq!(said(&whole(), &wish(hosts)), [""; 0], "{hosts:?}");
-        }
-        let mut scene = whole();
-        put(&mut scene, "lb2", "app2", "DOWN");
-        let last = "app1: it is the last one that serves web in lb2";
-        assert_eq!(said(&scene, &wish(&["app1"])), [last]);
-        let forced = Wish {
-            last_one: true,
-            ..wish(&["app1"])
-        };
-        assert_eq!(said(&scene, &forced), [""; 0]);
-        let both = said(&whole(), &wish(&["app1", "app2"]));
-        assert_eq!(both.len(), 4, "{both:?}");
-        let both = said(&whole(), &wish(&["lb1", "lb2"]));
-        assert_eq!(
-            both,
-            [
-                "lb1: no other load balancer could take 192.0.2.10",
-                "lb2: no other load balancer could take 192.0.2.10"
-            ]
-        );
-        let mut scene = whole();
-        scene.vip.as_mut().expect("an address").balancers[1].check = Some(1);
-        let errors = refusals(&scene, &wish(&["lb1"])).expect_err("refused");
-        assert_eq!(errors[0].code, exit::REFUSED);
-        assert_eq!(errors[0].notes, ["lb2: keepalived's check of HAProxy fails there (exit code 1)"]);
-    }
-
-    #[test]
-    fn a_primary_is_switched_over_first() {
-        let errors = refusals(&whole(), &wish(&["db1"])).expect_err("refused");
-        assert_eq!(errors[0].to_string(), "db1: it is the primary database: all writes go there");
-        assert_eq!(
-            errors[0].help.as_deref(),
-            Some("hactl switchover --to db2, then hactl maintenance on db1")
-        );
-        let mut scene = whole();
-        scene
-            .databases
-            .insert("db2".to_owned(), Database::Silent("no answer".to_owned()));
-        assert!(said(&scene, &wish(&["db2"]))[0].contains("is not known"));
-    }
-
-    #[test]
-    fn every_load_balancer_must_hear_it_and_remember_it() {
-        let mut scene = whole();
-        scene.proxies.get_mut("lb2").expect("lb2").configured = false;
-        scene.proxies.get_mut("lb1").expect("lb1").rows = Err("no socket".to_owned());
-        let all = said(&scene, &wish(&["app1"]));
-        assert_eq!(
-            all,
-            [
-                "lb1: it cannot be told to leave app1 out: HAProxy does not answer",
-                "lb2: its HAProxy does not read /etc/haproxy/maintenance.state: a reload would put app1 back"
-            ]
-        );
-        let mut scene = whole();
-        put(&mut scene, "lb1", "app1", "MAINT");
-        assert_eq!(
-            said(&scene, &wish(&["app1"])),
-            ["app1: it is MAINT in lb1 already, and not by hactl"]
-        );
-        // By hactl, and broken off: it may be taken up.
-        noted(&mut scene, "app1", false, Did::default());
-        assert_eq!(said(&scene, &wish(&["app1"])), [""; 0]);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use crate::modules::{Reply, Request};
 use crate::ops::crew::Crew;
 use crate::ops::desk::said;
 use crate::ops::hosts::Site;
+use crate::ops::journal::OPERATION;
 use crate::ops::vip::{self, Look, Place};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -77,7 +78,7 @@ pub async fn scene(site: &Site, crew: &mut Crew) -> Scene {
     for host in &site.hosts {
         let mut asks = vec![
             ask(),
-            Request::sh(format!("head -n 1 {} 2>/dev/null; :", vip::OPERATION)),
+            Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :")),
         ];
         if site.members("haproxy").contains(&host.name) {
             asks.push(haproxy::command("show stat"));
@@ -248,7 +249,11 @@ impl Scene {
                 });
             }
             if self.kept(host).is_empty() {
-                for (balancer, row) in self.servers(host).into_iter().filter(|(_, row)| row.is_out()) {
+                for (balancer, row) in self
+                    .servers(host)
+                    .into_iter()
+                    .filter(|(_, row)| row.is_out())
+                {
                     entry.wrong.push(format!(
                         "{} in {balancer} by hand, until the next reload",
                         row.status
@@ -303,12 +308,14 @@ pub mod tests {
                 })
                 .collect())
         };
-        let proxy = || Proxy {
+        let proxy = || {
+            Proxy {
             rows: rows(["UP", "UP"]),
             state: "1\n# be_id be_name srv_id srv_name srv_addr srv_port\n3 web 1 app1 192.0.2.21 5000\n3 web 2 app2 192.0.2.22 5000\n".to_owned(),
             file: "1\n".to_owned(),
             configured: true,
             path: "/health".to_owned(),
+        }
         };
         let mut scene = Scene {
             proxies: [("lb1".to_owned(), proxy()), ("lb2".to_owned(), proxy())].into(),
@@ -373,11 +380,19 @@ pub mod tests {
             let entries = scene.entries();
             entries
                 .into_iter()
-                .flat_map(|entry| entry.wrong.into_iter().map(move |w| format!("{}: {w}", entry.host)))
+                .flat_map(|entry| {
+                    entry
+                        .wrong
+                        .into_iter()
+                        .map(move |w| format!("{}: {w}", entry.host))
+                })
                 .collect()
         };
         let servers = |names: &[&str]| Did {
-            servers: names.iter().map(|n| ((*n).to_owned(), "web".to_owned())).collect(),
+            servers: names
+                .iter()
+                .map(|n| ((*n).to_owned(), "web".to_owned()))
+                .collect(),
             flag: false,
         };
         assert_eq!(whole().entries(), []);
@@ -389,13 +404,22 @@ pub mod tests {
         assert_eq!(wrong(&scene), [""; 0]);
         assert_eq!(scene.entries()[0].now, ["MAINT in lb1", "MAINT in lb2"]);
         put(&mut scene, "lb2", "app1", "UP");
-        assert_eq!(wrong(&scene), ["app1: UP in lb2 in spite of it: `hactl maintenance on app1` again takes it out"]);
+        assert_eq!(
+            wrong(&scene),
+            ["app1: UP in lb2 in spite of it: `hactl maintenance on app1` again takes it out"]
+        );
         noted(&mut scene, "app1", false, servers(&["lb1", "lb2"]));
-        assert_eq!(wrong(&scene), ["app1: it was broken off: `hactl maintenance on app1` finishes it, `off` undoes it"]);
+        assert_eq!(
+            wrong(&scene),
+            ["app1: it was broken off: `hactl maintenance on app1` finishes it, `off` undoes it"]
+        );
 
         let mut scene = whole();
         put(&mut scene, "lb1", "app1", "MAINT");
-        assert_eq!(wrong(&scene), ["app1: MAINT in lb1 by hand, until the next reload"]);
+        assert_eq!(
+            wrong(&scene),
+            ["app1: MAINT in lb1 by hand, until the next reload"]
+        );
         let file = scene.proxies["lb1"].state.clone();
         scene.proxies.get_mut("lb1").expect("lb1").file = file;
         assert_eq!(scene.kept("app1"), [("lb1".to_owned(), "web".to_owned())]);
@@ -404,11 +428,30 @@ pub mod tests {
         let mut scene = whole();
         let look = scene.vip.as_mut().expect("an address");
         look.balancers[1].flag = "1".to_owned();
-        assert_eq!(wrong(&scene), ["lb2: its flag was set by hand: `hactl maintenance off lb2` clears it"]);
-        let header = serde_json::json!({"kind": vip::KIND, "operator": "ann", "from": "desk", "started": "then"});
-        scene.vip.as_mut().expect("an address").operations.push(("lb2".to_owned(), header));
-        assert!(wrong(&scene)[0].contains("left by a `vip move` that was broken off (ann from desk, since then)"));
-        noted(&mut scene, "lb2", true, Did { flag: true, ..Did::default() });
+        assert_eq!(
+            wrong(&scene),
+            ["lb2: its flag was set by hand: `hactl maintenance off lb2` clears it"]
+        );
+        let header = serde_json::json!({"kind": vip::KIND, "operator": "ann@desk, since then"});
+        scene
+            .vip
+            .as_mut()
+            .expect("an address")
+            .operations
+            .push(("lb2".to_owned(), header));
+        assert!(
+            wrong(&scene)[0]
+                .contains("left by a `vip move` that was broken off (ann@desk, since then)")
+        );
+        noted(
+            &mut scene,
+            "lb2",
+            true,
+            Did {
+                flag: true,
+                ..Did::default()
+            },
+        );
         assert_eq!(wrong(&scene), [""; 0]);
     }
 }

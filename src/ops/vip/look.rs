@@ -1,6 +1,6 @@
 //! One look at the virtual address: who has it, who could have it, and where two other hosts find it.
 
-use super::{FLAG, OPERATION};
+use super::FLAG;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Reply, Request};
@@ -8,6 +8,7 @@ use crate::ops::crew::Crew;
 use crate::ops::desk::reason;
 use crate::ops::hosts::Site;
 use crate::ops::http::{self, Call};
+use crate::ops::journal::OPERATION;
 use crate::ops::maintenance::{self, Note};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -46,8 +47,10 @@ impl Place {
             .first()
             .and_then(|name| site.host(name))
             .ok_or_else(|| {
-                Diagnostic::new("this service has no virtual address: no host is in the group `keepalived`")
-                    .help("hactl inventory graph shows the groups; -i names the inventory")
+                Diagnostic::new(
+                    "this service has no virtual address: no host is in the group `keepalived`",
+                )
+                .help("hactl inventory graph shows the groups; -i names the inventory")
             })?;
         let address = first.text("keepalived_vip", "");
         let address = address.split('/').next().unwrap_or_default().to_owned();
@@ -112,7 +115,7 @@ pub struct Balancer {
 impl Balancer {
     /// Whether its flag keeps the address away.
     pub fn is_flagged(&self) -> bool {
-        !self.flag.is_empty() && self.flag.trim_start_matches('0') != ""
+        !self.flag.trim_start_matches('0').is_empty()
     }
 
     /// The note of a maintenance of this host.
@@ -132,10 +135,13 @@ impl Balancer {
             }
         }
         if self.check != Some(0) {
-            let code = self
-                .check
-                .map_or_else(|| "it did not run".to_owned(), |code| format!("exit code {code}"));
-            wrong.push(format!("keepalived's check of HAProxy fails there ({code})"));
+            let code = self.check.map_or_else(
+                || "it did not run".to_owned(),
+                |code| format!("exit code {code}"),
+            );
+            wrong.push(format!(
+                "keepalived's check of HAProxy fails there ({code})"
+            ));
         }
         if self.is_flagged() {
             wrong.push(match self.maintenance() {
@@ -282,16 +288,27 @@ pub async fn look(place: &Place, crew: &mut Crew) -> Look {
             None => continue,
         };
         let last = match replies.as_slice() {
-            [addresses, flag, state, units, check, priority, notes, operation]
-                if place.balancers.contains(host) =>
-            {
+            [
+                addresses,
+                flag,
+                state,
+                units,
+                check,
+                priority,
+                notes,
+                operation,
+            ] if place.balancers.contains(host) => {
                 let mut one = balancer(host, &place.address, [addresses, flag, state]);
                 let text = units.out();
                 let mut units = text.lines().map(str::to_owned);
                 one.keepalived = units.next().unwrap_or_default();
                 one.haproxy = units.next().unwrap_or_default();
                 one.check = Some(check.code);
-                one.priority = priority.out().lines().next().and_then(|p| p.trim().parse().ok());
+                one.priority = priority
+                    .out()
+                    .lines()
+                    .next()
+                    .and_then(|p| p.trim().parse().ok());
                 one.notes = maintenance::parse(&notes.out()).unwrap_or_default();
                 seen.balancers.push(one);
                 Some(operation)
@@ -411,70 +428,4 @@ fn unfinished(reply: &Reply) -> Option<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(text: &str) -> Reply {
-        Reply {
-            stdout: text.as_bytes().to_vec(),
-            ..Reply::default()
-        }
-    }
-
-    #[test]
-    fn a_host_says_whether_it_has_the_address() {
-        let text = r#"[{"ifname":"lo","address":"00:00:00:00:00:00","addr_info":[{"local":"127.0.0.1"}]},
-            {"ifname":"eth0","address":"5a:00:00:00:00:01","addr_info":[{"local":"192.0.2.11"},{"local":"192.0.2.10"}]}]"#;
-        for (address, mac) in [
-            ("192.0.2.10", Some("5a:00:00:00:00:01")),
-            ("192.0.2.1", None),
-            ("192.0.2.100", None),
-        ] {
-            assert_eq!(holds(text, address).as_deref(), mac, "{address}");
-        }
-        assert_eq!(holds("not JSON", "192.0.2.10"), None);
-        let one = balancer(
-            "lb1",
-            "192.0.2.10",
-            [
-                &reply(text),
-                &reply("0\n"),
-                &reply("2026-11-21T14:49:41Z lb1 vip MASTER priority 254\n"),
-            ],
-        );
-        assert!(one.holds && !one.is_flagged());
-        assert_eq!(one.state.as_deref(), Some("MASTER"));
-        assert_eq!(one.since.as_deref(), Some("2026-11-21T14:49:41Z"));
-    }
-
-    #[test]
-    fn a_flag_is_set_by_anything_but_zero() {
-        for (flag, set) in [("", false), ("0", false), ("00", false), ("1", true), ("10", true), ("x", true)] {
-            let one = Balancer {
-                flag: flag.to_owned(),
-                ..Balancer::default()
-            };
-            assert_eq!(one.is_flagged(), set, "{flag}");
-        }
-    }
-
-    #[test]
-    fn neighbours_and_operations_are_read() {
-        for (text, mac) in [
-            ("192.0.2.10 dev eth0 lladdr 5a:01 REACHABLE", Some("5a:01")),
-            ("192.0.2.10 dev eth0 FAILED", None),
-            ("", None),
-        ] {
-            assert_eq!(lladdr(text).as_deref(), mac);
-        }
-        assert_eq!(unfinished(&reply("")), None);
-        assert_eq!(
-            unfinished(&reply("{\"kind\":\"failover\"}\n")).expect("one")["kind"],
-            "failover"
-        );
-        assert_eq!(
-            unfinished(&reply("half a li")).expect("one")["kind"],
-            "unreadable"
-        );
-    }
-}
+mod tests;

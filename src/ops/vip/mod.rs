@@ -18,9 +18,7 @@ pub(super) use plan::forget;
 
 /// The flag that keepalived tracks: anything but 0 sends the address away. The role `keepalived` makes it.
 pub const FLAG: &str = "/etc/keepalived/maintenance";
-/// Exists while an operation on this host is unfinished.
-pub const OPERATION: &str = "/var/lib/hactl/operation";
-/// This operation's kind, in [`OPERATION`] and in the history.
+/// This operation's kind, while it is unfinished and in the history.
 pub const KIND: &str = "vip-move";
 
 /// The variables that are read.

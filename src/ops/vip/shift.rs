@@ -1,13 +1,12 @@
 //! Moving the address: flag, wait, flag back, see that it stays; undone when anything goes wrong on the way.
 
-use super::look::{Balancer, Look, Place, glance, list, look};
 use super::KIND;
+use super::look::{Balancer, Look, Place, glance, list, look};
 use super::plan::{Interrupted, Moving, Plan, Wish, clear, forget, plan, set};
 use super::prober::{self, Gap};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Request;
 use crate::ops::desk::{Desk, Work, milliseconds, pace};
-use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// So long the address may take to move. A graceful move takes less than a second; this covers a holder that gives it up
@@ -67,8 +66,8 @@ pub async fn run(place: &Place, wish: &Wish, desk: &mut Desk<'_>) -> Ended {
         Ok(Plan::Nothing(holder)) if interrupted.is_some() => Ended::Finished(holder),
         Ok(Plan::Nothing(holder)) => Ended::Nothing(holder),
         Ok(Plan::Move(moving)) => {
-            desk.record.tell("to", moving.to.clone());
-            desk.record.tell("from_host", moving.from.clone());
+            desk.log.detail("to", &moving.to);
+            desk.log.detail("from", &moving.from);
             match carry(place, &moving, &wish, &seen, desk).await {
                 Ok(moved) => Ended::Done(moved),
                 Err(error) => Ended::Failed(error),
@@ -159,7 +158,7 @@ async fn carry(
 
 /// Starts the probers and waits until each has had answers, so that the last one before the gap is known.
 async fn watch(place: &Place, viewers: &[String], desk: &mut Desk<'_>) -> Result<()> {
-    let (id, begun) = (desk.record.id.clone(), Instant::now());
+    let (id, begun) = (desk.log.id().to_owned(), Instant::now());
     let each = |request: Request| -> Work {
         viewers
             .iter()
@@ -178,7 +177,10 @@ async fn watch(place: &Place, viewers: &[String], desk: &mut Desk<'_>) -> Result
         if begun.elapsed() > Duration::from_secs(8) || desk.stopped() {
             return Err(Diagnostic::with_code(
                 exit::FAILED,
-                format!("requests to {} from there are not answered steadily", place.address),
+                format!(
+                    "requests to {} from there are not answered steadily",
+                    place.address
+                ),
             )
             .on(host));
         }
@@ -187,7 +189,7 @@ async fn watch(place: &Place, viewers: &[String], desk: &mut Desk<'_>) -> Result
 }
 
 async fn unwatch(viewers: &[String], desk: &mut Desk<'_>) -> Vec<Gap> {
-    let id = desk.record.id.clone();
+    let id = desk.log.id().to_owned();
     let work = viewers
         .iter()
         .map(|host| (host.clone(), vec![prober::stop(&id)]))
@@ -208,7 +210,7 @@ async fn shift(
     seen: &Look,
     desk: &mut Desk<'_>,
 ) -> Result<Instant> {
-    let request = set(&desk.record.header_of(KIND));
+    let request = set(&desk.log.header_of(KIND));
     let aside = moving.aside.iter().map(String::as_str);
     desk.each("set the flag, so that it stays aside", aside, &request)
         .await?;
@@ -249,7 +251,7 @@ async fn shift(
 async fn arrive(place: &Place, to: &str, desk: &mut Desk<'_>) -> Result<()> {
     let begun = Instant::now();
     (desk.say)(&format!("{to}: wait until it has {}", place.address));
-    desk.record.step(&[to], "wait until it has the address");
+    desk.log.step(&[to], "wait until it has the address");
     loop {
         let holders: Vec<String> = glance(place, desk.crew)
             .await
@@ -297,8 +299,8 @@ async fn undo(
     // Only where this move is noted: nobody else's flag is touched.
     let request = Request::sh(format!(
         "if grep -q {} {} 2>/dev/null; then printf '0\\n' >{} && {}; fi",
-        crate::base::quote::sh(&desk.record.id),
-        super::OPERATION,
+        crate::base::quote::sh(desk.log.id()),
+        crate::ops::journal::OPERATION,
         super::FLAG,
         forget()
     ));
@@ -317,9 +319,9 @@ async fn undo(
             .map(|b| b.host.as_str())
             .collect();
         if holders.len() == 1 || begun.elapsed() > LIMIT {
-            desk.record.step(
+            desk.log.step(
                 &holders,
-                &json!(format!("undone; the address is on {}", list(&holders))).to_string(),
+                &format!("undone; the address is on {}", list(&holders)),
             );
             if holders.len() != 1 {
                 error.code = exit::INCOMPLETE;
