@@ -14,10 +14,12 @@ mod deploy;
 mod faults;
 mod grow;
 mod kill;
+mod maintenance;
 mod operators;
 mod reach;
 mod scratch;
 mod secrets;
+mod vip;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -43,6 +45,8 @@ fn cases() -> Vec<Case> {
         faults::CASES,
         operators::CASES,
         kill::CASES,
+        vip::CASES,
+        maintenance::CASES,
         grow::CASES,
         ansible::CASES,
     ]
