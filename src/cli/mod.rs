@@ -7,6 +7,7 @@ mod deploy;
 mod desk;
 mod diff;
 mod facts;
+mod failover;
 mod fleet;
 mod init;
 mod inventory;
@@ -15,6 +16,7 @@ mod listing;
 mod maintenance;
 mod operation;
 mod project;
+mod rejoin;
 mod render;
 mod run;
 mod ssh;
@@ -103,6 +105,10 @@ pub enum Command {
     Maintenance(maintenance::Args),
     /// The primary hands over to a replica, in order; nothing is lost
     Switchover(switchover::Args),
+    /// A replica becomes the primary, because the primary is dead
+    Failover(failover::Args),
+    /// A host that is out becomes a replica again
+    Rejoin(rejoin::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -149,6 +155,8 @@ pub fn main() -> ExitCode {
         Command::Vip(args) => vip::run(&cli.global, args),
         Command::Maintenance(args) => maintenance::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
+        Command::Failover(args) => failover::run(&cli.global, args),
+        Command::Rejoin(args) => rejoin::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

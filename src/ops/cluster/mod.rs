@@ -4,10 +4,13 @@
 //! is not empty, and nothing promotes a server while another one may take writes.
 
 pub mod condition;
+pub mod death;
+pub mod failover;
 pub mod lsn;
 pub mod node;
 pub mod look;
 pub mod operation;
+pub mod rejoin;
 pub mod scripts;
 pub mod switchover;
 pub mod view;
