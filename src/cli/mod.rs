@@ -9,6 +9,7 @@ mod diff;
 mod facts;
 mod failover;
 mod fleet;
+mod history;
 mod init;
 mod inventory;
 mod lab;
@@ -109,6 +110,8 @@ pub enum Command {
     Failover(failover::Args),
     /// A host that is out becomes a replica again
     Rejoin(rejoin::Args),
+    /// What was done to the service: who, when, from where, why, with which result
+    History(history::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Failover(args) => failover::run(&cli.global, args),
         Command::Rejoin(args) => rejoin::run(&cli.global, args),
+        Command::History(args) => history::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

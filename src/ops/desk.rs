@@ -190,6 +190,11 @@ impl Desk<'_> {
     ) {
         let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
         let mut record = self.log.record.clone();
+        if result == "done" {
+            for step in &mut record.steps {
+                step.state = StepState::Done;
+            }
+        }
         record.header.hosts.clone_from(&hosts);
         record.end = Some(End {
             result: result.to_owned(),

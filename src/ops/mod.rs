@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod crew;
 pub mod desk;
+pub mod history;
 pub mod hosts;
 pub mod http;
 pub mod maintenance;

@@ -1,4 +1,4 @@
-//! What is out of service, for people and as JSON (`hactl.maintenance/1`).
+//! What is out of service, for people and as JSON (`hactl.maintenance/1`; the schema is in `docs/schema`).
 
 use crate::base::mask::{mask, mask_value};
 use crate::base::quote::for_terminal;

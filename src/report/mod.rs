@@ -3,6 +3,7 @@
 pub mod diagnostics;
 pub mod diff;
 pub mod findings;
+pub mod history;
 pub mod json;
 pub mod junit;
 pub mod maintenance;

@@ -1,4 +1,4 @@
-//! The virtual address for people and as JSON (`hactl.vip/1`).
+//! The virtual address for people and as JSON (`hactl.vip/1`, `hactl.vip-move/1`; the schemas are in `docs/schema`).
 
 use crate::base::mask::{mask, mask_value};
 use crate::base::quote::for_terminal;

@@ -96,10 +96,8 @@ fn application(bench: &Bench) {
         .filter(|line| line.0 > out + 0.5 && line.0 < back)
         .collect();
     assert!(meanwhile.len() > 20, "{}", meanwhile.len());
-    assert!(
-        meanwhile.iter().all(|line| line.2 == "app2"),
-        "{meanwhile:?}"
-    );
+    let other = meanwhile.iter().find(|line| line.2 != "app2");
+    assert!(other.is_none(), "{other:?}");
     eprintln!(
         "lab:   {} requests while app1 went and came: none failed, {} of them while it was out, all served by app2",
         lines.len(),

@@ -3,7 +3,7 @@
 use crate::Case;
 use crate::bench::{Bench, VIP, eventually};
 use crate::command::{Run, Running};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub const CASES: &[Case] = &[
 const READER: &str = r#"f=/run/reader; : >$f; export LC_ALL=C
 while [ -e $f ] && [ $SECONDS -lt 120 ]; do
   timeout 1 bash -c 'exec 3<>/dev/tcp/ADDRESS/80 && printf "GET /api/health HTTP/1.0\r\n\r\n" >&3 && IFS=" " read -r _ s _ <&3 || exit
-    while IFS=$": \r" read -r k v && [ "$k" ]; do [ "$k" = x-served-by ] && by=$v; done <&3; echo "$EPOCHREALTIME $s $by"' 2>/dev/null || echo "$EPOCHREALTIME failed -"
+    by=$(sed -n "s/^x-served-by: \([a-z0-9]*\).*/\1/p" <&3); echo "$EPOCHREALTIME $s $by"' 2>/dev/null || echo "$EPOCHREALTIME failed -"
   sleep 0.01
 done"#;
 
@@ -232,7 +232,12 @@ fn holder_by_hand(bench: &Bench) -> &'static str {
 /// Begins a move to a host whose keepalived hears nothing, and waits until the flag is set.
 fn begun<'a>(bench: &'a Bench, from: &str, to: &str) -> Running {
     bench.on(to, "pkill -STOP -x keepalived");
+    // This harness has blocked the signal, and a child would inherit that.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.thread_unblock().expect("unblocked");
     let running = bench.start(&["vip", "move", "--to", to]);
+    signals.thread_block().expect("blocked");
     eventually("the flag is set", 20, || {
         bench.on(from, "cat /etc/keepalived/maintenance") == "1"
     });
