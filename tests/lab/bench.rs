@@ -221,6 +221,8 @@ impl Bench {
         quietly(&[&["thaw"], HOSTS.as_slice()].concat());
         quietly(&["up", "pg-ha"]);
         if self.first.get().is_some() {
+            self.hactl(&["maintenance", "off", "all"]);
+            self.hactl(&["maintenance", "off"]);
             self.hactl(&["deploy"]);
         }
     }

@@ -113,7 +113,7 @@ fn application(bench: &Bench) {
 /// Uploads that do not come to their end, several, so that each server has some.
 fn slow(bench: &Bench) -> Vec<Running> {
     let script = format!(
-        "exec 3<>/dev/tcp/{VIP}/80; printf 'POST /api/quotes HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 9\\r\\n\\r\\n12' >&3; timeout 25 cat <&3"
+        "exec 3<>/dev/tcp/{VIP}/80; printf 'POST /api/quotes HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 9\\r\\n\\r\\n12' >&3; timeout 100 cat <&3"
     );
     (0..2)
         .map(|_| bench.start_on("db2", &format!("exec bash -c {}", quoted(&script))))
@@ -149,6 +149,9 @@ fn sessions(bench: &Bench) {
         .ends(0)
         .says(&["nothing is in maintenance"]);
     assert_eq!(sessions_of(bench, "app1"), 1, "it was cut all the same");
+    drop(clients);
+    let clients = slow(bench);
+    eventually("app1 has a session", 10, || sessions_of(bench, "app1") > 0);
     bench
         .hactl(&["maintenance", "on", "app1", "--wait", "1", "--cut"])
         .ends(0)
@@ -261,6 +264,10 @@ fn refusals(bench: &Bench) {
     bench
         .hactl(&["maintenance", "on", "app1", "app2", "--last-one"])
         .ends(0);
+    for host in ["lb1", "lb2"] {
+        let kept = bench.on(host, "grep -c 'app[12]' /etc/haproxy/maintenance.state");
+        assert_eq!(kept, "2", "one has pushed the other out");
+    }
     let down = bench.get(VIP, 80, "/api/health").0;
     assert_eq!(down, 503);
     bench.hactl(&["maintenance", "off", "app1", "app2"]).ends(0);

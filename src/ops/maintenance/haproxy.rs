@@ -153,6 +153,11 @@ pub fn file(old: &str, state: &str, backend: &str, server: &str, out: bool) -> S
     lines.join("\n") + "\n"
 }
 
+/// Reads [`FILE`].
+pub fn read() -> Request {
+    Request::sh(format!("cat {FILE} 2>/dev/null; :"))
+}
+
 /// Replaces [`FILE`].
 pub fn write(text: String) -> Request {
     Request::sh(format!(

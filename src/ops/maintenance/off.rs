@@ -8,6 +8,7 @@ use crate::modules::Request;
 use crate::ops::desk::{Desk, Work, pace};
 use crate::ops::http::{self, Call};
 use crate::ops::vip;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// So long undoing may wait for a server that was up a moment ago.
@@ -198,7 +199,7 @@ async fn restore(
     desk: &mut Desk<'_>,
 ) -> Result<()> {
     if !did.servers.is_empty() {
-        ready(scene, host, did, desk).await?;
+        ready(host, did, desk).await?;
         up(host, did, limit, desk).await?;
     }
     if did.flag {
@@ -211,25 +212,24 @@ async fn restore(
 }
 
 /// Out of the file first: if this is broken off in between, the note still stands and `off` is made again.
-async fn ready(scene: &Scene, host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
+async fn ready(host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
+    let balancers: BTreeSet<&String> = did.servers.iter().map(|(balancer, _)| balancer).collect();
+    let read: Work = balancers
+        .iter()
+        .map(|balancer| ((*balancer).clone(), vec![haproxy::read()]))
+        .collect();
     let mut work = Work::new();
-    for (balancer, proxy) in &scene.proxies {
-        let backends: Vec<&String> = did
-            .servers
-            .iter()
-            .filter(|(one, _)| one == balancer)
-            .map(|(_, backend)| backend)
-            .collect();
-        if backends.is_empty() {
-            continue;
+    for (balancer, answer) in desk.ask(read).await {
+        let mut file = answer?
+            .first()
+            .map_or_else(String::new, |reply| reply.out().into_owned());
+        let mut set = Vec::new();
+        for (_, backend) in did.servers.iter().filter(|(one, _)| *one == balancer) {
+            file = haproxy::file(&file, "", backend, host, false);
+            set.push(haproxy::set(backend, host, "ready"));
         }
-        let mut file = proxy.file.clone();
-        for backend in &backends {
-            file = haproxy::file(&file, &proxy.state, backend, host, false);
-        }
-        let mut requests = vec![haproxy::write(file)];
-        requests.extend(backends.iter().map(|b| haproxy::set(b, host, "ready")));
-        work.insert(balancer.clone(), requests);
+        set.insert(0, haproxy::write(file));
+        work.insert(balancer, set);
     }
     desk.step(&format!("put {host} back"), work).await.map(drop)
 }

@@ -218,7 +218,7 @@ async fn one(
         .await?;
     let mut result = drain(wish, host, &note.did, desk).await;
     if result.is_ok() && !note.did.servers.is_empty() {
-        result = keep_out(scene, host, &note.did, desk).await;
+        result = keep_out(host, &note.did, desk).await;
     }
     if result.is_ok() && note.did.flag {
         result = leave(scene, wish, host, desk, done).await;
@@ -320,26 +320,22 @@ async fn drain(wish: &Wish, host: &str, did: &Did, desk: &mut Desk<'_>) -> Resul
 }
 
 /// MAINT now, and after every reload.
-async fn keep_out(scene: &Scene, host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
-    let work = everywhere(did, |backend| {
-        vec![
-            haproxy::set(backend, host, "maint"),
-            haproxy::command("show servers state"),
-        ]
-    });
+async fn keep_out(host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
+    let mut work = everywhere(did, |backend| vec![haproxy::set(backend, host, "maint")]);
+    for requests in work.values_mut() {
+        requests.push(haproxy::command("show servers state"));
+        // As it is now: another host may have been taken out since the first look.
+        requests.push(haproxy::read());
+    }
     let replies = desk.step(&format!("put {host} into MAINT"), work).await?;
     let mut work = Work::new();
     for (balancer, replies) in &replies {
-        let state: String = replies
-            .iter()
-            .map(|reply| reply.out().into_owned())
-            .collect();
-        let mut file = scene
-            .proxies
-            .get(balancer)
-            .map_or_else(String::new, |proxy| proxy.file.clone());
+        let [.., state, file] = replies.as_slice() else {
+            continue;
+        };
+        let mut file = file.out().into_owned();
         for (_, backend) in did.servers.iter().filter(|(one, _)| one == balancer) {
-            file = haproxy::file(&file, &state, backend, host, true);
+            file = haproxy::file(&file, &state.out(), backend, host, true);
         }
         work.insert(balancer.clone(), vec![haproxy::write(file)]);
     }

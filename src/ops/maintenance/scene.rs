@@ -83,7 +83,7 @@ pub async fn scene(site: &Site, crew: &mut Crew) -> Scene {
         if site.members("haproxy").contains(&host.name) {
             asks.push(haproxy::command("show stat"));
             asks.push(haproxy::command("show servers state"));
-            asks.push(Request::sh(format!("cat {} 2>/dev/null; :", haproxy::FILE)));
+            asks.push(haproxy::read());
             asks.push(haproxy::configured());
         }
         if site.members("postgresql").contains(&host.name) {
