@@ -19,6 +19,7 @@ mod operation;
 mod project;
 mod rejoin;
 mod render;
+mod resume;
 mod run;
 mod ssh;
 mod switchover;
@@ -112,6 +113,8 @@ pub enum Command {
     Rejoin(rejoin::Args),
     /// What was done to the service: who, when, from where, why, with which result
     History(history::Args),
+    /// Take up an operation that was broken off
+    Resume(resume::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Failover(args) => failover::run(&cli.global, args),
         Command::Rejoin(args) => rejoin::run(&cli.global, args),
         Command::History(args) => history::run(&cli.global, args),
+        Command::Resume(args) => resume::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

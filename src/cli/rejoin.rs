@@ -101,6 +101,9 @@ pub async fn execute(
         ("method", assessment.method.word().to_owned()),
         ("why", assessment.why.clone()),
         ("kept", assessment.kept.clone().unwrap_or_default()),
+        ("discard_diverged", args.discard_diverged.to_string()),
+        ("clone", args.clone.to_string()),
+        ("keep_log_only", args.keep_log_only.to_string()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
@@ -214,11 +217,22 @@ async fn teach(crew: &mut Crew, cluster: &Cluster, host: &str) {
             .filter_map(|(_, record)| Some(record.as_ref().ok()?.header.id.clone()))
             .collect()
     });
-    let missed = cluster
-        .history()
+    let history = cluster.history();
+    let mut missed: Vec<_> = history
         .iter()
         .filter(|record| !known.contains(&record.header.id))
         .map(journal::record)
         .collect();
+    // What it took for unfinished, and the others know the end of.
+    let stale = cluster.node(host).into_iter().flat_map(|node| &node.journal);
+    for (file, record) in stale {
+        let (true, Ok(record)) = (file == journal::OPERATION, record) else {
+            continue;
+        };
+        if let Some(ended) = history.iter().find(|known| known.header.id == record.header.id) {
+            missed.push(journal::forget(&record.header.id));
+            missed.push(journal::record(ended));
+        }
+    }
     crew.round([(host.to_owned(), missed)].into()).await;
 }
