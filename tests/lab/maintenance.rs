@@ -140,7 +140,7 @@ fn sessions(bench: &Bench) {
     eventually("app1 has a session", 10, || sessions_of(bench, "app1") > 0);
     let run = bench.hactl(&["maintenance", "on", "app1", "--wait", "2"]);
     run.ends(3).says(&[
-        "app1: 1 sessions are left after 2 s",
+        "app1: after 2 s it still has sessions: ",
         "undone: app1 is in service",
         "--cut ends them",
     ]);
@@ -148,14 +148,14 @@ fn sessions(bench: &Bench) {
         .hactl(&["maintenance", "status"])
         .ends(0)
         .says(&["nothing is in maintenance"]);
-    assert_eq!(sessions_of(bench, "app1"), 1, "it was cut all the same");
+    assert!(sessions_of(bench, "app1") > 0, "it was cut all the same");
     drop(clients);
     let clients = slow(bench);
     eventually("app1 has a session", 10, || sessions_of(bench, "app1") > 0);
     bench
         .hactl(&["maintenance", "on", "app1", "--wait", "1", "--cut"])
         .ends(0)
-        .says(&["end the 1 sessions that app1 still has"]);
+        .says(&["end the sessions that app1 still has: "]);
     assert_eq!(sessions_of(bench, "app1"), 0);
     drop(clients);
     bench.hactl(&["maintenance", "off", "app1"]).ends(0);

@@ -302,14 +302,17 @@ async fn drain(wish: &Wish, host: &str, did: &Did, desk: &mut Desk<'_>) -> Resul
             if !wish.cut {
                 return Err(Diagnostic::with_code(
                     exit::FAILED,
-                    format!("{left} sessions are left after {} s", wish.limit.as_secs()),
+                    format!(
+                        "after {} s it still has sessions: {left}",
+                        wish.limit.as_secs()
+                    ),
                 )
                 .on(host)
                 .help("--wait SECONDS gives them longer, --cut ends them"));
             }
             let work = everywhere(did, |backend| vec![haproxy::shutdown(backend, host)]);
             desk.step(
-                &format!("end the {left} sessions that {host} still has"),
+                &format!("end the sessions that {host} still has: {left}"),
                 work,
             )
             .await?;
