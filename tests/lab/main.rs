@@ -13,6 +13,7 @@ mod command;
 mod deploy;
 mod faults;
 mod grow;
+mod history;
 mod kill;
 mod maintenance;
 mod operators;
@@ -47,6 +48,7 @@ fn cases() -> Vec<Case> {
         kill::CASES,
         vip::CASES,
         maintenance::CASES,
+        history::CASES,
         grow::CASES,
         ansible::CASES,
     ]
