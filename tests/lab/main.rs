@@ -9,6 +9,7 @@
 
 mod ansible;
 mod bench;
+mod cluster;
 mod command;
 mod deploy;
 mod faults;
@@ -18,6 +19,7 @@ mod kill;
 mod maintenance;
 mod operators;
 mod reach;
+mod refusals;
 mod scratch;
 mod secrets;
 mod vip;
@@ -49,6 +51,8 @@ fn cases() -> Vec<Case> {
         vip::CASES,
         maintenance::CASES,
         history::CASES,
+        cluster::CASES,
+        refusals::CASES,
         grow::CASES,
         ansible::CASES,
     ]

@@ -302,6 +302,16 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
         format!("{candidate} {}, {} {}", node.timeline(), newest.1, newest.0),
         format!("{candidate} follows an older history: hactl rejoin {candidate} once a primary answers"),
     );
+    // Positions on different timelines cannot be compared.
+    if let Some(old) = cluster.node(&cast.old.host).filter(|old| old.control.is_some()) {
+        list.add(
+            "one-history",
+            format!("{candidate} and {} are on the same timeline", cast.old.host),
+            old.timeline() == node.timeline(),
+            format!("{candidate} {}, {} {}", node.timeline(), cast.old.host, old.timeline()),
+            format!("{candidate} left the history of {} before: start {} again, or find out whose data counts", cast.old.host, cast.old.host),
+        );
+    }
     if let Some((ahead, other)) = cluster.most_advanced().filter(|(host, _)| *host != candidate) {
         let by = other.has_log_to().unwrap_or_default().ahead_of(node.has_log_to().unwrap_or_default());
         list.add(
@@ -330,7 +340,6 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
     if node.is_fenced() {
         list.add("not-fenced", format!("{candidate} is not fenced"), false, format!("start.conf says {}", node.place.start), format!("hactl rejoin {candidate}"));
     }
-    let _ = cast;
 }
 
 fn history(list: &mut Conditions, cluster: &Cluster, wishes: &Wishes) {
@@ -414,8 +423,18 @@ fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn>) -
     }
 }
 
-/// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host.
-pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String]) -> Vec<Step> {
+/// Whether the new primary would wait for a replica that is not there.
+pub fn is_alone(cluster: &Cluster, cast: &Cast) -> bool {
+    cast.others.is_empty()
+        && cluster
+            .node(&cast.new.host)
+            .and_then(Node::answer)
+            .is_some_and(|answer| !answer.synchronous.is_empty())
+}
+
+/// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host;
+/// `alone`: commits would wait for a replica, and there will be none.
+pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String], alone: bool) -> Vec<Step> {
     let Cast { old, new, others } = cast.clone();
     let step = |id: &'static str, host: &str, what: String, text: String| Step {
         id,
@@ -461,6 +480,13 @@ pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String]) -> Vec
         undo: Some(plain(new.drop_slots(&followers))),
         ..step("slots", &new.host, "keep the log for the others from here on".to_owned(), new.make_slots(&followers))
     });
+    if alone {
+        // Strictly synchronous, it would lead and take no write. `rejoin` takes this back.
+        steps.push(Step {
+            undo: Some(plain(new.wait_for_replicas())),
+            ..step("alone", &new.host, "commits no longer wait for a replica, until one is back".to_owned(), new.wait_for_nobody())
+        });
+    }
     steps.push(Step {
         no_return: true,
         limit: 90,

@@ -182,6 +182,22 @@ echo \"it has the log up to $(echo 'SELECT greatest(pg_last_wal_receive_lsn(), p
         )
     }
 
+    /// Commits no longer wait for a standby.
+    pub fn wait_for_nobody(&self) -> String {
+        format!(
+            "{}ask <<'END' >/dev/null\nALTER SYSTEM SET synchronous_standby_names = '';\nSELECT pg_reload_conf();\nEND\n",
+            self.prelude()
+        )
+    }
+
+    /// Takes [`Self::wait_for_nobody`] back: what the configuration says counts again.
+    pub fn wait_for_replicas(&self) -> String {
+        format!(
+            "{}ask <<'END' >/dev/null\nALTER SYSTEM RESET synchronous_standby_names;\nSELECT pg_reload_conf();\nEND\n",
+            self.prelude()
+        )
+    }
+
     /// Makes a standby the primary, and waits until it takes writes.
     pub fn promote(&self) -> String {
         format!(
@@ -251,7 +267,7 @@ systemctl mask \"$unit\" 2>/dev/null
     /// Takes [`Self::fence`] back; starts nothing.
     pub fn unfence(&self) -> String {
         format!(
-            "{}systemctl unmask \"$unit\" 2>/dev/null
+            "{}systemctl unmask --runtime \"$unit\" 2>/dev/null; systemctl unmask \"$unit\" 2>/dev/null
 [ ! -f \"$conf/start.conf\" ] || sed -i 's/^disabled$/auto/' \"$conf/start.conf\"
 rm -f /var/lib/hactl/fenced
 ",
@@ -271,10 +287,11 @@ echo \"note log_end ${{e#at }}\"
         )
     }
 
-    /// Stops the server, in whatever state it is.
+    /// Stops the server, in whatever state it is, and keeps others from starting it until [`Self::unfence`]: a host that
+    /// has just come back may still be on the way of doing so.
     pub fn stop(&self) -> String {
         format!(
-            "{}timeout 60 systemctl stop \"$unit\" || systemctl kill -s KILL \"$unit\"; systemctl stop \"$unit\"\n",
+            "{}timeout 60 systemctl stop \"$unit\" || systemctl kill -s KILL \"$unit\"; systemctl mask --runtime \"$unit\" 2>/dev/null; systemctl stop \"$unit\"\n",
             self.prelude()
         )
     }
