@@ -229,6 +229,8 @@ impl Bench {
             self.hactl(&["resume"]);
             self.hactl(&["rejoin", "db1", "--discard-diverged"]);
             self.hactl(&["rejoin", "db2", "--discard-diverged"]);
+            self.hactl(&["maintenance", "off", "all"]);
+            self.hactl(&["maintenance", "off"]);
             self.hactl(&["deploy"]);
         }
     }

@@ -15,7 +15,9 @@ mod deploy;
 mod faults;
 mod grow;
 mod guard;
+mod history;
 mod kill;
+mod maintenance;
 mod operators;
 mod reach;
 mod refusals;
@@ -23,6 +25,7 @@ mod scratch;
 mod secrets;
 mod status;
 mod verify;
+mod vip;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -50,6 +53,9 @@ fn cases() -> Vec<Case> {
         operators::CASES,
         kill::CASES,
         guard::CASES,
+        vip::CASES,
+        maintenance::CASES,
+        history::CASES,
         cluster::CASES,
         refusals::CASES,
         status::CASES,
