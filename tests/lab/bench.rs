@@ -46,7 +46,11 @@ pub fn program() -> Command {
             command.env_remove(name);
         }
     }
-    command.env("NO_COLOR", "1").current_dir("/");
+    // ssh starts its ProxyCommand by this shell; bash would read the user's startup files first, which may take any time.
+    command
+        .env("NO_COLOR", "1")
+        .env("SHELL", "/bin/sh")
+        .current_dir("/");
     command
 }
 
