@@ -376,6 +376,11 @@ impl Scene<'_> {
                 let note = note.map_or_else(String::new, |note| format!(" ({note})"));
                 wrong(format!("{host} is fenced{note}: it is no replica"), rejoin);
             }
+            Live::Down(_) if node.place.version.is_empty() => findings.push(Finding::new(
+                Severity::Unknown,
+                format!("the server on {host} does not run, and what it holds could not be seen"),
+                format!("look again; hactl ssh {host}"),
+            )),
             Live::Down(_) => {
                 let stands = node.place.standby_signal;
                 // A server without the signal would come up as a primary.

@@ -132,6 +132,18 @@ const CASES: &[Case] = &[
         says: &["do not start it; hactl rejoin db2"],
     },
     Case {
+        name: "a server that is down, on a host too slow to say what it holds",
+        change: |scene| {
+            scene.change_node("db2", |node| {
+                node.live = Live::Down("no server".to_owned());
+                (node.place, node.control) = Default::default();
+            });
+        },
+        state: State::Unknown,
+        begins: "unknown: the server on db2 does not run, and what it holds could not be seen",
+        says: &[],
+    },
+    Case {
         name: "the replica follows somebody else",
         change: |scene| {
             scene.change_answer("db2", |answer| answer.conninfo = "host=198.51.100.1".to_owned());
