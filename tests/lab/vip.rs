@@ -229,7 +229,7 @@ fn holder_by_hand(bench: &Bench) -> &'static str {
 }
 
 /// Begins a move to a host whose keepalived hears nothing, and waits until the flag is set.
-fn begun<'a>(bench: &'a Bench, from: &str, to: &str) -> Running {
+fn begun(bench: &Bench, from: &str, to: &str) -> Running {
     bench.on(to, "pkill -STOP -x keepalived");
     // This harness has blocked the signal, and a child would inherit that.
     let mut signals = SigSet::empty();
