@@ -22,6 +22,7 @@ mod render;
 mod resume;
 mod run;
 mod ssh;
+mod status;
 mod switchover;
 mod vault;
 mod verify;
@@ -101,6 +102,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Whether the service is whole, as its own hosts see it
     Verify(verify::Args),
+    /// What the service is right now, on one screen: roles, lag, address, health, what is unfinished
+    Status(status::Args),
     /// The virtual address: who has it, and moving it
     Vip(vip::Args),
     /// Take hosts out of service safely, and put them back
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Status(args) => status::run(&cli.global, args),
         Command::Vip(args) => vip::run(&cli.global, args),
         Command::Maintenance(args) => maintenance::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),

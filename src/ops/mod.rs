@@ -11,5 +11,6 @@ pub mod hosts;
 pub mod http;
 pub mod maintenance;
 pub mod journal;
+pub mod status;
 pub mod verify;
 pub mod vip;

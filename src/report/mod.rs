@@ -9,6 +9,7 @@ pub mod junit;
 pub mod maintenance;
 pub mod operation;
 pub mod run;
+pub mod status;
 pub mod verify;
 pub mod vip;
 

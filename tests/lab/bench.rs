@@ -46,11 +46,9 @@ pub fn program() -> Command {
             command.env_remove(name);
         }
     }
-    // ssh runs its ProxyCommand by this shell; bash would read the user's ~/.bashrc first, whatever that does.
-    command
-        .env("NO_COLOR", "1")
-        .env("SHELL", "/bin/sh")
-        .current_dir("/");
+    command.env("NO_COLOR", "1").current_dir("/");
+    // ssh runs its ProxyCommand in it; bash would read the user's .bashrc first, as its stdin is a socket.
+    command.env("SHELL", "/bin/sh");
     command
 }
 

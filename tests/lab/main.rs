@@ -14,6 +14,7 @@ mod command;
 mod deploy;
 mod faults;
 mod grow;
+mod guard;
 mod history;
 mod kill;
 mod maintenance;
@@ -22,6 +23,8 @@ mod reach;
 mod refusals;
 mod scratch;
 mod secrets;
+mod status;
+mod verify;
 mod vip;
 
 use bench::Bench;
@@ -46,13 +49,16 @@ fn cases() -> Vec<Case> {
         secrets::CASES,
         reach::CASES,
         faults::CASES,
+        verify::CASES,
         operators::CASES,
         kill::CASES,
+        guard::CASES,
         vip::CASES,
         maintenance::CASES,
         history::CASES,
         cluster::CASES,
         refusals::CASES,
+        status::CASES,
         grow::CASES,
         ansible::CASES,
     ]
