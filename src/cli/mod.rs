@@ -6,15 +6,18 @@ mod complete;
 mod deploy;
 mod diff;
 mod facts;
+mod failover;
 mod fleet;
 mod init;
 mod inventory;
 mod lab;
 mod listing;
+mod operation;
 mod project;
 mod render;
 mod run;
 mod ssh;
+mod switchover;
 mod vault;
 mod verify;
 
@@ -92,6 +95,10 @@ pub enum Command {
     Diff(diff::Args),
     /// Whether the service is whole, as its own hosts see it
     Verify(verify::Args),
+    /// The primary hands over to a replica, in order; nothing is lost
+    Switchover(switchover::Args),
+    /// A replica becomes the primary, because the primary is dead
+    Failover(failover::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -135,6 +142,8 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Switchover(args) => switchover::run(&cli.global, args),
+        Command::Failover(args) => failover::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

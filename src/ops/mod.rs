@@ -3,7 +3,9 @@
 //!
 //! Nothing here prints.
 
+pub mod cluster;
 pub mod crew;
 pub mod hosts;
 pub mod http;
+pub mod journal;
 pub mod verify;

@@ -5,6 +5,7 @@ pub mod diff;
 pub mod findings;
 pub mod json;
 pub mod junit;
+pub mod operation;
 pub mod run;
 pub mod verify;
 
