@@ -1,6 +1,7 @@
 //! The command line: one verb, one file. Turns flags into values, calls the floors below, and turns results into
 //! exit codes. Only here and in `report` is anything printed.
 
+mod backup;
 mod check;
 mod complete;
 mod deploy;
@@ -15,6 +16,7 @@ mod listing;
 mod operation;
 mod project;
 mod render;
+mod restore;
 mod run;
 mod ssh;
 mod switchover;
@@ -99,6 +101,10 @@ pub enum Command {
     Switchover(switchover::Args),
     /// A replica becomes the primary, because the primary is dead
     Failover(failover::Args),
+    /// Backups of the databases: make one, list them, prove that they can be restored
+    Backup(backup::Args),
+    /// The databases as they were at a time, in a new directory; the running cluster is not touched
+    Restore(restore::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -144,6 +150,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Failover(args) => failover::run(&cli.global, args),
+        Command::Backup(args) => backup::run(&cli.global, args),
+        Command::Restore(args) => restore::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),
