@@ -15,8 +15,10 @@ mod lab;
 mod listing;
 mod operation;
 mod project;
+mod rejoin;
 mod render;
 mod restore;
+mod resume;
 mod run;
 mod ssh;
 mod switchover;
@@ -105,6 +107,10 @@ pub enum Command {
     Backup(backup::Args),
     /// The databases as they were at a time, in a new directory; the running cluster is not touched
     Restore(restore::Args),
+    /// A host that is out becomes a replica again
+    Rejoin(rejoin::Args),
+    /// Take up an operation that was broken off
+    Resume(resume::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -152,6 +158,8 @@ pub fn main() -> ExitCode {
         Command::Failover(args) => failover::run(&cli.global, args),
         Command::Backup(args) => backup::run(&cli.global, args),
         Command::Restore(args) => restore::run(&cli.global, args),
+        Command::Rejoin(args) => rejoin::run(&cli.global, args),
+        Command::Resume(args) => resume::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

@@ -141,7 +141,7 @@ ask() {{ psql -XAtqw -v ON_ERROR_STOP=1 -h "$d" -p {port} "$@" </dev/null; }}
 echo "replayed=$(($(date +%s) - began))"
 echo "timeline=$(ask -d postgres -c 'SELECT timeline_id FROM pg_control_checkpoint()')"
 sed -n 's/.*last completed transaction was at log time /until=/p' "$d/restore.log" | tail -n 1
-"$bin/pg_amcheck" -h "$d" -p {port} -w --all --install-missing --no-progress >"$d/amcheck.log" 2>&1 </dev/null || {{ echo 'ERROR: pg_amcheck found damage' >&2; tail -n 20 "$d/amcheck.log" >&2; exit 1; }}
+"$bin/pg_amcheck" -h "$d" -p {port} -w --all --install-missing >"$d/amcheck.log" 2>&1 </dev/null || {{ echo 'ERROR: pg_amcheck found damage' >&2; tail -n 20 "$d/amcheck.log" >&2; exit 1; }}
 ask -d postgres -c 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1' | while IFS= read -r b; do
 printf 'database=%s\t' "$b"
 ask -d "$b" -F ' ' -c "SELECT count(*), coalesce(sum((xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM %I.%I', schemaname, tablename), false, true, '')))[1]::text::bigint), 0), pg_database_size(current_database()) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"

@@ -2,6 +2,7 @@
 //!
 //! Two rounds of questions at most, then a trial that leaves no trace. What cannot be found out is never counted as good.
 
+mod backup;
 mod check;
 mod common;
 mod component;
@@ -35,6 +36,7 @@ pub static COMPONENTS: &[&dyn Component] = &[
     &welcome_app::WelcomeApp,
     &haproxy::Haproxy,
     &keepalived::Keepalived,
+    &backup::Backup,
 ];
 
 /// The variables that checks read.
