@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod ansible;
+mod backup;
 mod bench;
 mod cluster;
 mod command;
@@ -47,6 +48,7 @@ fn cases() -> Vec<Case> {
         kill::CASES,
         cluster::CASES,
         refusals::CASES,
+        backup::CASES,
         grow::CASES,
         ansible::CASES,
     ]
