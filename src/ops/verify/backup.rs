@@ -176,7 +176,7 @@ impl Component for Backup {
         findings.add(&NONE, "", Verdict::Good(format!("on {}", repository.host)));
         findings.add(
             &ELSEWHERE,
-            repository.host.as_str(),
+            "",
             Verdict::of(
                 !databases.contains(&repository.host),
                 format!("a host that is not in {}", databases.join(", ")),
@@ -438,7 +438,7 @@ mod tests {
         };
         assert_eq!(with(&|i| i.now += AGE - 60), [false, true, true, true, true]);
         assert_eq!(with(&|i| i.backups[2].size = 49), [true, false, true, true, true]);
-        assert_eq!(with(&|i| i.backups[2].size = 151), [true, false, true, true, true]);
+        assert_eq!(with(&|i| i.backups[2].size = 211), [true, false, true, true, true]);
         assert_eq!(with(&|i| i.backups[0].damaged = true), [true, true, false, true, true]);
         assert_eq!(with(&|i| i.status = (2, "broken".into())), [true, true, false, true, true]);
         assert_eq!(with(&|i| i.backups[1].kind = "full".into()), [true, true, true, false, true]);
@@ -459,6 +459,21 @@ mod tests {
         over.backups[0].wal.0 = "0000000100000000000000FF".to_owned();
         assert!(good(&gaps(&over, &files(&["0000000100000000000000FF", "000000010000000100000000"]))));
         assert!(!good(&gaps(&over, &files(&["0000000100000000000000FF", "000000010000000100000001"]))));
+    }
+
+    #[test]
+    fn an_inventory_without_a_repository_has_one_warning() {
+        let site = crate::ops::hosts::Site {
+            groups: [("postgresql".to_owned(), vec!["db1".to_owned()])].into(),
+            ..Default::default()
+        };
+        let view = View { site: &site, viewers: Vec::new() };
+        let mut findings = Findings::default();
+        assert!(Backup.applies(&site));
+        Backup.judge(&view, &Seen::default(), &mut findings);
+        let seen: Vec<&str> = findings.all().iter().map(|finding| finding.check.id).collect();
+        assert_eq!(seen, ["backup.none"]);
+        assert_eq!(findings.of("backup.none"), [("", super::super::check::Status::Warn)]);
     }
 
     #[test]
