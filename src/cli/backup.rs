@@ -72,7 +72,9 @@ pub fn site(global: &Global, reach: &fleet::Reach) -> Result<(Site, Repository),
 pub fn targets(site: &Site, repository: &Repository) -> Vec<Target> {
     site.hosts
         .iter()
-        .filter(|host| host.name == repository.host || site.members("postgresql").contains(&host.name))
+        .filter(|host| {
+            host.name == repository.host || site.members("postgresql").contains(&host.name)
+        })
         .map(|host| host.target.clone())
         .collect()
 }
@@ -81,7 +83,9 @@ pub fn targets(site: &Site, repository: &Repository) -> Vec<Target> {
 pub fn run(global: &Global, args: Args) -> Outcome {
     let one = |error: Diagnostic| vec![error];
     let reach = match &args.command {
-        Command::Now { reach, .. } | Command::List { reach } | Command::Verify { reach, .. } => reach.clone(),
+        Command::Now { reach, .. } | Command::List { reach } | Command::Verify { reach, .. } => {
+            reach.clone()
+        }
     };
     let (site, repository) = site(global, &reach)?;
     let runtime = deploy::runtime().map_err(one)?;
@@ -95,13 +99,19 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         };
         let mut crew = Crew::open(targets, reach.forks).await;
         match args.command {
-            Command::Now { full, reason, .. } => now(global, &site, &repository, &mut crew, full, &reason).await,
+            Command::Now { full, reason, .. } => {
+                now(global, &site, &repository, &mut crew, full, &reason).await
+            }
             Command::List { .. } => {
-                let info = make::info(&site, &repository, &mut crew).await.map_err(one)?;
+                let info = make::info(&site, &repository, &mut crew)
+                    .await
+                    .map_err(one)?;
                 show(global, &repository, &info);
                 Ok(exit::DONE)
             }
-            Command::Verify { on, .. } => verify(global, &site, &repository, &mut crew, on.as_deref()).await,
+            Command::Verify { on, .. } => {
+                verify(global, &site, &repository, &mut crew, on.as_deref()).await
+            }
         }
     })
 }
@@ -114,7 +124,14 @@ fn show(global: &Global, repository: &Repository, info: &Info) {
     }
 }
 
-async fn now(global: &Global, site: &Site, repository: &Repository, crew: &mut Crew, full: bool, reason: &str) -> Outcome {
+async fn now(
+    global: &Global,
+    site: &Site,
+    repository: &Repository,
+    crew: &mut Crew,
+    full: bool,
+    reason: &str,
+) -> Outcome {
     let header = Header::new("backup", &deploy::operator("backup now"), reason);
     report::say(&format!(
         "{}: making {} backup; it goes on there if this is ended",
@@ -126,9 +143,21 @@ async fn now(global: &Global, site: &Site, repository: &Repository, crew: &mut C
             for warning in &made.warnings {
                 report::say(&format!("{}: {warning}", repository.host));
             }
-            let label = made.info.last().map(|backup| backup.label.clone()).unwrap_or_default();
+            let label = made
+                .info
+                .last()
+                .map(|backup| backup.label.clone())
+                .unwrap_or_default();
             let details = Notes::from([("backup".to_owned(), label.clone())]);
-            make::record(site, crew, header, "done", &format!("{label} on {}", repository.host), details).await;
+            make::record(
+                site,
+                crew,
+                header,
+                "done",
+                &format!("{label} on {}", repository.host),
+                details,
+            )
+            .await;
             show(global, repository, &made.info);
             Ok(exit::DONE)
         }
@@ -139,18 +168,32 @@ async fn now(global: &Global, site: &Site, repository: &Repository, crew: &mut C
     }
 }
 
-async fn verify(global: &Global, site: &Site, repository: &Repository, crew: &mut Crew, on: Option<&str>) -> Outcome {
+async fn verify(
+    global: &Global,
+    site: &Site,
+    repository: &Repository,
+    crew: &mut Crew,
+    on: Option<&str>,
+) -> Outcome {
     let one = |error: Diagnostic| vec![error];
     let header = Header::new("backup", &deploy::operator("backup verify"), "restore test");
-    report::say(&format!("{}: reading every file of the repository", repository.host));
+    report::say(&format!(
+        "{}: reading every file of the repository",
+        repository.host
+    ));
     if let Err(error) = prove::files(site, repository, crew).await {
         make::record(site, crew, header, "failed", &error.message, Notes::new()).await;
         return Err(vec![error]);
     }
     let target = prove::choose(site, crew, on).await.map_err(one)?;
-    let assessed = prove::assess(site, repository, crew, &target).await.map_err(one)?;
+    let assessed = prove::assess(site, repository, crew, &target)
+        .await
+        .map_err(one)?;
     assessed.conditions.demand()?;
-    report::say(&format!("{target}: restoring into {}, to be removed afterwards", assessed.plan.directory));
+    report::say(&format!(
+        "{target}: restoring into {}, to be removed afterwards",
+        assessed.plan.directory
+    ));
     match prove::restored(site, repository, crew, &target, &assessed).await {
         Ok(restored) => {
             let set = assessed.plan.set.clone().unwrap_or_default();
@@ -159,14 +202,24 @@ async fn verify(global: &Global, site: &Site, repository: &Repository, crew: &mu
                 ("target".to_owned(), target.clone()),
                 ("rows".to_owned(), restored.rows().to_string()),
             ]);
-            make::record(site, crew, header, "done", &format!("{set} can be restored"), details).await;
+            make::record(
+                site,
+                crew,
+                header,
+                "done",
+                &format!("{set} can be restored"),
+                details,
+            )
+            .await;
             if global.json {
                 let mut document = reporter::restored_json(&target, &assessed, Some(&restored));
                 document["good"] = json!(true);
                 report::json::document("backup", &document);
             } else {
                 report::out(&reporter::restored(&target, &assessed, &restored));
-                report::out("the repository is whole, and what is in it can be restored; the trial was removed\n");
+                report::out(
+                    "the repository is whole, and what is in it can be restored; the trial was removed\n",
+                );
             }
             Ok(exit::DONE)
         }

@@ -37,7 +37,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
     let one = |error: Diagnostic| vec![error];
-    let time = args.to_time.as_deref().map(restore::time).transpose().map_err(one)?;
+    let time = args
+        .to_time
+        .as_deref()
+        .map(restore::time)
+        .transpose()
+        .map_err(one)?;
     let (site, repository) = backup::site(global, &args.reach)?;
     let wish = Wish {
         time,
@@ -48,7 +53,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let runtime = deploy::runtime().map_err(one)?;
     runtime.block_on(async {
         let mut crew = Crew::open(backup::targets(&site, &repository), args.reach.forks).await;
-        let assessed = restore::assess(&site, &repository, &mut crew, &wish).await.map_err(one)?;
+        let assessed = restore::assess(&site, &repository, &mut crew, &wish)
+            .await
+            .map_err(one)?;
         if args.dry_run {
             let failed = assessed.conditions.failed().len();
             if global.json {
@@ -60,23 +67,40 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 report::out(&operation::conditions(&assessed.conditions));
                 report::out(&reporter::plan(&wish.target, &assessed));
             }
-            return Ok(if failed == 0 { exit::DONE } else { exit::REFUSED });
+            return Ok(if failed == 0 {
+                exit::DONE
+            } else {
+                exit::REFUSED
+            });
         }
         assessed.conditions.demand()?;
         if let Some(warning) = restore::archive_now(&site, &mut crew).await {
             report::say(&warning);
         }
-        report::say(&format!("{}: restoring into {}", wish.target, assessed.plan.directory));
+        report::say(&format!(
+            "{}: restoring into {}",
+            wish.target, assessed.plan.directory
+        ));
         let header = Header::new("restore", &deploy::operator("restore"), &args.reason);
         let details = Notes::from([
             ("target".to_owned(), wish.target.clone()),
             ("directory".to_owned(), assessed.plan.directory.clone()),
-            ("backup".to_owned(), assessed.plan.set.clone().unwrap_or_default()),
-            ("time".to_owned(), assessed.plan.target.clone().unwrap_or_default()),
+            (
+                "backup".to_owned(),
+                assessed.plan.set.clone().unwrap_or_default(),
+            ),
+            (
+                "time".to_owned(),
+                assessed.plan.target.clone().unwrap_or_default(),
+            ),
         ]);
-        let result = restore::carry_out(&site, &repository, &mut crew, &wish.target, &assessed.plan).await;
+        let result =
+            restore::carry_out(&site, &repository, &mut crew, &wish.target, &assessed.plan).await;
         let (word, message) = match &result {
-            Ok(restored) => ("done", format!("{} rows in {}", restored.rows(), assessed.plan.directory)),
+            Ok(restored) => (
+                "done",
+                format!("{} rows in {}", restored.rows(), assessed.plan.directory),
+            ),
             Err(error) => ("failed", error.message.clone()),
         };
         make::record(&site, &mut crew, header, word, &message, details).await;
@@ -87,7 +111,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             report::json::document("restore", &document);
         } else {
             report::out(&reporter::restored(&wish.target, &assessed, &restored));
-            report::out(&format!("\n{}", reporter::next_steps(&wish.target, &assessed)));
+            report::out(&format!(
+                "\n{}",
+                reporter::next_steps(&wish.target, &assessed)
+            ));
         }
         Ok(exit::DONE)
     })

@@ -35,10 +35,22 @@ pub fn list(repository: &Repository, info: &Info) -> String {
     let mut text = String::new();
     let place = format!("{}:{}", repository.host, repository.path);
     if info.backups.is_empty() {
-        let _ = writeln!(text, "{place}: no backup yet{}", if info.running { "; the first one is being made" } else { "" });
+        let _ = writeln!(
+            text,
+            "{place}: no backup yet{}",
+            if info.running {
+                "; the first one is being made"
+            } else {
+                ""
+            }
+        );
         return for_terminal(&text);
     }
-    let _ = writeln!(text, "{:<34} {:<5} {:<24} {:>10} {:>10}", "backup", "kind", "complete", "databases", "stored");
+    let _ = writeln!(
+        text,
+        "{:<34} {:<5} {:<24} {:>10} {:>10}",
+        "backup", "kind", "complete", "databases", "stored"
+    );
     for backup in &info.backups {
         let _ = writeln!(
             text,
@@ -48,7 +60,11 @@ pub fn list(repository: &Repository, info: &Info) -> String {
             shown(backup.ended),
             bytes(backup.size),
             bytes(backup.stored),
-            if backup.damaged { "  pages with a wrong checksum" } else { "" }
+            if backup.damaged {
+                "  pages with a wrong checksum"
+            } else {
+                ""
+            }
         );
     }
     let first = info.backups.first().map_or(0, |backup| backup.ended);
@@ -62,7 +78,11 @@ pub fn list(repository: &Repository, info: &Info) -> String {
         text,
         "last one {} ago{}; restore test {}; {} free in {place}",
         ago(info.age().unwrap_or_default()),
-        if info.running { ", another one is being made" } else { "" },
+        if info.running {
+            ", another one is being made"
+        } else {
+            ""
+        },
         info.tested.map_or_else(
             || "never (hactl backup verify)".to_owned(),
             |tested| format!("{} ago", ago((info.now - tested).max(0)))
@@ -94,9 +114,16 @@ pub fn plan(target: &str, assessed: &Assessed) -> String {
         "on {target}: backup {} into {}, then the log {}",
         plan.set.as_deref().unwrap_or("?"),
         plan.directory,
-        plan.target.as_ref().map_or_else(|| "to its end".to_owned(), |time| format!("until {time}"))
+        plan.target
+            .as_ref()
+            .map_or_else(|| "to its end".to_owned(), |time| format!("until {time}"))
     );
-    let _ = writeln!(text, "it needs {} with room for the log, {} are free", bytes(assessed.room.0), bytes(assessed.room.1));
+    let _ = writeln!(
+        text,
+        "it needs {} with room for the log, {} are free",
+        bytes(assessed.room.0),
+        bytes(assessed.room.1)
+    );
     let _ = writeln!(text, "no cluster that is there is touched");
     for_terminal(&text)
 }
@@ -173,10 +200,21 @@ mod tests {
 
     #[test]
     fn sizes_and_ages() {
-        for (count, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (30_837_616, "29 MiB"), (5 << 40, "5.0 TiB")] {
+        for (count, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (30_837_616, "29 MiB"),
+            (5 << 40, "5.0 TiB"),
+        ] {
             assert_eq!(bytes(count), text);
         }
-        for (seconds, text) in [(5, "5 s"), (7199, "119 min"), (93_600, "26 h"), (172_800, "2 days")] {
+        for (seconds, text) in [
+            (5, "5 s"),
+            (7199, "119 min"),
+            (93_600, "26 h"),
+            (172_800, "2 days"),
+        ] {
             assert_eq!(ago(seconds), text);
         }
     }

@@ -135,7 +135,11 @@ impl Info {
     /// When pgBackRest failed, or said what cannot be read.
     pub fn read(host: &Host, reply: &Reply) -> Result<Self> {
         if reply.code != 0 {
-            return Err(failed(host, "the repository does not tell what is in it", reply));
+            return Err(failed(
+                host,
+                "the repository does not tell what is in it",
+                reply,
+            ));
         }
         Self::parse(&reply.out()).map_err(|error| error.on(&host.name))
     }
@@ -150,15 +154,23 @@ impl Info {
             match key {
                 "now" => info.now = value.parse().unwrap_or_default(),
                 "free" => info.free = value.parse::<u64>().unwrap_or_default() * 1024,
-                "arrived" => info.log_arrived = value.split('.').next().and_then(|number| number.parse().ok()),
+                "arrived" => {
+                    info.log_arrived = value
+                        .split('.')
+                        .next()
+                        .and_then(|number| number.parse().ok())
+                }
                 "tested" => info.tested = value.parse().ok(),
                 "info" => document = value,
                 _ => {}
             }
         }
         let stanzas: Vec<Stanza> = serde_json::from_str(document).map_err(|error| {
-            Diagnostic::with_code(exit::FAILED, "what pgBackRest says of the repository cannot be read")
-                .note(error.to_string())
+            Diagnostic::with_code(
+                exit::FAILED,
+                "what pgBackRest says of the repository cannot be read",
+            )
+            .note(error.to_string())
         })?;
         let Some(stanza) = stanzas.into_iter().next() else {
             return Ok(info);
@@ -212,7 +224,10 @@ impl Info {
 
     /// How many full ones there are.
     pub fn full(&self) -> usize {
-        self.backups.iter().filter(|backup| backup.kind == "full").count()
+        self.backups
+            .iter()
+            .filter(|backup| backup.kind == "full")
+            .count()
     }
 }
 
@@ -233,8 +248,14 @@ mod tests {
         assert_eq!(info.backups.len(), 2);
         assert_eq!((info.full(), info.running, info.age()), (1, true, Some(40)));
         assert_eq!(info.system, "7710639205719837369");
-        assert_eq!(info.log.as_ref().map(|log| log.1.as_str()), Some("000000010000000000000009"));
-        assert_eq!((info.log_arrived, info.tested, info.free), (Some(1_000_090), Some(999_000), 1 << 30));
+        assert_eq!(
+            info.log.as_ref().map(|log| log.1.as_str()),
+            Some("000000010000000000000009")
+        );
+        assert_eq!(
+            (info.log_arrived, info.tested, info.free),
+            (Some(1_000_090), Some(999_000), 1 << 30)
+        );
         let last = info.last().expect("a backup");
         assert!(last.damaged && last.kind == "incr" && last.stored == 2);
     }
@@ -248,7 +269,11 @@ mod tests {
             (1_000_060, Some("20261121-145831F")),
             (1_000_061, Some("20261121-145831F_20261121-145931I")),
         ] {
-            assert_eq!(info.before(time).map(|backup| backup.label.as_str()), label, "{time}");
+            assert_eq!(
+                info.before(time).map(|backup| backup.label.as_str()),
+                label,
+                "{time}"
+            );
         }
     }
 

@@ -68,17 +68,24 @@ pub struct Made {
 ///
 /// # Errors
 /// When the repository is not reached, or the backup failed.
-pub async fn run(site: &Site, repository: &Repository, crew: &mut Crew, full: bool) -> Result<Made> {
+pub async fn run(
+    site: &Site,
+    repository: &Repository,
+    crew: &mut Crew,
+    full: bool,
+) -> Result<Made> {
     let before = info(site, repository, crew).await?;
     let kind = if full { "full" } else { "incr" };
     let mut request = Request::sh(scripts::make(kind));
     request.timeout_seconds = Some(scripts::LONG);
-    let reply = one(crew, &repository.host, request).await.map_err(|error| {
-        Diagnostic::with_code(exit::INCOMPLETE, "whether the backup was made is not known")
-            .on(&repository.host)
-            .note(error.message)
-            .help("it goes on there by itself: hactl backup list")
-    })?;
+    let reply = one(crew, &repository.host, request)
+        .await
+        .map_err(|error| {
+            Diagnostic::with_code(exit::INCOMPLETE, "whether the backup was made is not known")
+                .on(&repository.host)
+                .note(error.message)
+                .help("it goes on there by itself: hactl backup list")
+        })?;
     let on = host(site, &repository.host)?;
     if reply.code != 0 {
         return Err(failed(on, "the backup failed", &reply));
@@ -97,7 +104,14 @@ pub async fn run(site: &Site, repository: &Repository, crew: &mut Crew, full: bo
 }
 
 /// Writes into the history of every database host that was reached what was done.
-pub async fn record(site: &Site, crew: &mut Crew, header: Header, result: &str, message: &str, details: Notes) {
+pub async fn record(
+    site: &Site,
+    crew: &mut Crew,
+    header: Header,
+    result: &str,
+    message: &str,
+    details: Notes,
+) {
     let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
     let keepers: Vec<String> = site
         .members("postgresql")

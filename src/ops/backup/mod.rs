@@ -77,14 +77,18 @@ impl Repository {
     /// When the inventory names none.
     pub fn demand(site: &Site) -> Result<Self> {
         Self::of(site).ok_or_else(|| {
-            Diagnostic::new(format!("the inventory has no group `{GROUP}`, so there are no backups"))
-                .help(format!("put one host that holds no database into the group `{GROUP}`, then: hactl deploy"))
+            Diagnostic::new(format!(
+                "the inventory has no group `{GROUP}`, so there are no backups"
+            ))
+            .help(format!(
+                "put one host that holds no database into the group `{GROUP}`, then: hactl deploy"
+            ))
         })
     }
 
     /// Asks the repository host what there is; read with [`Info::read`]. One command, about 0.1 s.
     pub fn ask(&self) -> Request {
-        let mut request = Request::sh(scripts::info(self)).user("postgres");
+        let mut request = Request::sh(scripts::info(self));
         request.timeout_seconds = Some(20);
         request
     }
@@ -114,7 +118,11 @@ pub fn failed(host: &Host, what: &str, reply: &Reply) -> Diagnostic {
     let telling: Vec<&str> = lines
         .iter()
         .copied()
-        .filter(|line| ["ERROR", "FATAL", "HINT", "error:"].iter().any(|word| line.contains(word)))
+        .filter(|line| {
+            ["ERROR", "FATAL", "HINT", "error:"]
+                .iter()
+                .any(|word| line.contains(word))
+        })
         .collect();
     let chosen = if telling.is_empty() { lines } else { telling };
     for line in chosen.iter().rev().take(8).rev() {
@@ -125,22 +133,49 @@ pub fn failed(host: &Host, what: &str, reply: &Reply) -> Diagnostic {
     }
     match remedy(&said) {
         Some(help) => error.help(help),
-        None => error.help(format!("hactl ssh {}; the log is in /var/log/pgbackrest", host.name)),
+        None => error.help(format!(
+            "hactl ssh {}; the log is in /var/log/pgbackrest",
+            host.name
+        )),
     }
 }
 
 /// What to do about what pgBackRest said; by its error codes, which are stable.
 fn remedy(said: &str) -> Option<&'static str> {
     const KNOWN: &[(&str, &str)] = &[
-        ("[050]", "another backup is running: wait for it (hactl backup list shows it)"),
-        ("[056]", "no database host was seen as the primary from the repository host: hactl status; is pgbackrest.service running on the database hosts?"),
-        ("[082]", "the log does not arrive in the repository: hactl verify --only backup; the primary's log says why archiving fails"),
-        ("[049]", "the hosts cannot reach each other: is pgbackrest.service running on both, and its port open?"),
-        ("[055]", "there is no such file in the repository: hactl backup list"),
-        ("[028]", "the repository belongs to another cluster than the one that runs: is this the right inventory?"),
+        (
+            "[050]",
+            "another backup is running: wait for it (hactl backup list shows it)",
+        ),
+        (
+            "[056]",
+            "no database host was seen as the primary from the repository host: hactl status; is pgbackrest.service running on the database hosts?",
+        ),
+        (
+            "[082]",
+            "the log does not arrive in the repository: hactl verify --only backup; the primary's log says why archiving fails",
+        ),
+        (
+            "[049]",
+            "the hosts cannot reach each other: is pgbackrest.service running on both, and its port open?",
+        ),
+        (
+            "[055]",
+            "there is no such file in the repository: hactl backup list",
+        ),
+        (
+            "[028]",
+            "the repository belongs to another cluster than the one that runs: is this the right inventory?",
+        ),
         ("No space left", "make room on that file system"),
-        ("before configured recovery target was reached", "the log in the repository ends before that time: choose an earlier one, or --to-latest"),
-        ("requested timeline", "that time is on another branch of the history than the newest one: choose a time after the last failover"),
+        (
+            "before configured recovery target was reached",
+            "the log in the repository ends before that time: choose an earlier one, or --to-latest",
+        ),
+        (
+            "requested timeline",
+            "that time is on another branch of the history than the newest one: choose a time after the last failover",
+        ),
     ];
     KNOWN
         .iter()
@@ -163,11 +198,17 @@ mod tests {
                 .collect(),
         };
         Site {
-            hosts: groups.iter().flat_map(|(_, hosts)| hosts.iter().map(host)).collect(),
+            hosts: groups
+                .iter()
+                .flat_map(|(_, hosts)| hosts.iter().map(host))
+                .collect(),
             groups: groups
                 .iter()
                 .map(|(group, hosts)| {
-                    ((*group).to_owned(), hosts.iter().map(|host| (*host).to_owned()).collect())
+                    (
+                        (*group).to_owned(),
+                        hosts.iter().map(|host| (*host).to_owned()).collect(),
+                    )
                 })
                 .collect(),
         }
@@ -179,10 +220,17 @@ mod tests {
         assert!(probe(&none).is_none());
         let error = Repository::demand(&none).expect_err("no repository");
         assert_eq!(error.code, exit::USAGE);
-        assert!(error.help.is_some_and(|help| help.contains("postgresql_backup")));
+        assert!(
+            error
+                .help
+                .is_some_and(|help| help.contains("postgresql_backup"))
+        );
         let one = site(&[("postgresql", &["db1"]), (GROUP, &["app2"])]);
         let repository = Repository::demand(&one).expect("a repository");
-        assert_eq!((repository.host.as_str(), repository.keep_full), ("app2", 3));
+        assert_eq!(
+            (repository.host.as_str(), repository.keep_full),
+            ("app2", 3)
+        );
         assert_eq!(probe(&one).expect("a probe").0, "app2");
     }
 
@@ -190,8 +238,14 @@ mod tests {
     fn what_pgbackrest_says_becomes_advice() {
         let host = &site(&[(GROUP, &["app2"])]).hosts[0];
         for (said, help) in [
-            ("P00  ERROR: [050]: unable to acquire lock", "another backup"),
-            ("FATAL:  recovery ended before configured recovery target was reached", "earlier"),
+            (
+                "P00  ERROR: [050]: unable to acquire lock",
+                "another backup",
+            ),
+            (
+                "FATAL:  recovery ended before configured recovery target was reached",
+                "earlier",
+            ),
             ("something else", "/var/log/pgbackrest"),
         ] {
             let reply = Reply {
@@ -200,8 +254,14 @@ mod tests {
                 ..Reply::default()
             };
             let error = failed(host, "it failed", &reply);
-            assert!(error.help.clone().is_some_and(|text| text.contains(help)), "{error:?}");
-            assert!(error.notes.iter().any(|note| note.contains(said.trim())), "{error:?}");
+            assert!(
+                error.help.clone().is_some_and(|text| text.contains(help)),
+                "{error:?}"
+            );
+            assert!(
+                error.notes.iter().any(|note| note.contains(said.trim())),
+                "{error:?}"
+            );
         }
     }
 }

@@ -28,9 +28,20 @@ pub async fn files(site: &Site, repository: &Repository, crew: &mut Crew) -> Res
         found => Err(found
             .iter()
             .take(10)
-            .fold(failed(host, "files of the repository are missing or damaged", &reply), |error, line| {
-                if error.notes.contains(line) { error } else { error.note(line.clone()) }
-            })
+            .fold(
+                failed(
+                    host,
+                    "files of the repository are missing or damaged",
+                    &reply,
+                ),
+                |error, line| {
+                    if error.notes.contains(line) {
+                        error
+                    } else {
+                        error.note(line.clone())
+                    }
+                },
+            )
             .help("hactl backup now --full makes a new whole one; look at the disk of that host")),
     }
 }
@@ -39,12 +50,25 @@ pub async fn files(site: &Site, repository: &Repository, crew: &mut Crew) -> Res
 fn complaints(said: &str) -> Vec<String> {
     said.lines()
         .filter(|line| {
-            let bad_count = ["missing: ", "checksum invalid: ", "size invalid: ", "other: "].iter().any(|word| {
+            let bad_count = [
+                "missing: ",
+                "checksum invalid: ",
+                "size invalid: ",
+                "other: ",
+            ]
+            .iter()
+            .any(|word| {
                 line.split(word)
                     .skip(1)
                     .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit() && c != '0'))
             });
-            let bad = ["ERROR", "WARN", "invalid checksum", "invalid size", "status: invalid"];
+            let bad = [
+                "ERROR",
+                "WARN",
+                "invalid checksum",
+                "invalid size",
+                "status: invalid",
+            ];
             bad_count || bad.iter().any(|word| line.contains(word))
         })
         .map(|line| line.trim().to_owned())
@@ -64,7 +88,14 @@ pub async fn choose(site: &Site, crew: &mut Crew, wished: Option<&str>) -> Resul
         .members("postgresql")
         .iter()
         .filter(|name| reached.contains(name))
-        .filter_map(|name| Some((name.clone(), vec![scripts::is_standby(&site.host(name)?.text("postgresql_cluster", "main"))])))
+        .filter_map(|name| {
+            Some((
+                name.clone(),
+                vec![scripts::is_standby(
+                    &site.host(name)?.text("postgresql_cluster", "main"),
+                )],
+            ))
+        })
         .collect();
     let answers = crew.round(work).await;
     let says = |word: &str| {
@@ -74,7 +105,10 @@ pub async fn choose(site: &Site, crew: &mut Crew, wished: Option<&str>) -> Resul
         })
     };
     says("t").or_else(|| says("")).ok_or_else(|| {
-        Diagnostic::with_code(exit::UNREACHABLE, "no database host can be reached to try a restore on")
+        Diagnostic::with_code(
+            exit::UNREACHABLE,
+            "no database host can be reached to try a restore on",
+        )
     })
 }
 
@@ -82,7 +116,12 @@ pub async fn choose(site: &Site, crew: &mut Crew, wished: Option<&str>) -> Resul
 ///
 /// # Errors
 /// As [`restore::assess`].
-pub async fn assess(site: &Site, repository: &Repository, crew: &mut Crew, target: &str) -> Result<Assessed> {
+pub async fn assess(
+    site: &Site,
+    repository: &Repository,
+    crew: &mut Crew,
+    target: &str,
+) -> Result<Assessed> {
     let wish = Wish {
         time: None,
         target: target.to_owned(),
@@ -96,12 +135,24 @@ pub async fn assess(site: &Site, repository: &Repository, crew: &mut Crew, targe
 ///
 /// # Errors
 /// When it cannot be restored, or what was restored is not what was backed up.
-pub async fn restored(site: &Site, repository: &Repository, crew: &mut Crew, target: &str, assessed: &Assessed) -> Result<Restored> {
+pub async fn restored(
+    site: &Site,
+    repository: &Repository,
+    crew: &mut Crew,
+    target: &str,
+    assessed: &Assessed,
+) -> Result<Restored> {
     let restored = restore::carry_out(site, repository, crew, target, &assessed.plan).await?;
     if restored.system != assessed.info.system {
-        return Err(Diagnostic::with_code(exit::FAILED, "what was restored is another cluster than the repository names")
-            .on(target)
-            .note(format!("{} instead of {}", restored.system, assessed.info.system)));
+        return Err(Diagnostic::with_code(
+            exit::FAILED,
+            "what was restored is another cluster than the repository names",
+        )
+        .on(target)
+        .note(format!(
+            "{} instead of {}",
+            restored.system, assessed.info.system
+        )));
     }
     one(crew, &repository.host, Request::sh(scripts::note_test())).await?;
     Ok(restored)
@@ -114,12 +165,27 @@ mod tests {
     #[test]
     fn what_is_wrong_is_seen_whatever_the_exit_code() {
         for (said, bad) in [
-            ("P00   INFO: verify command begin 2.45: --stanza=main\nP00   INFO: verify command end: completed successfully (4ms)", false),
-            ("P00   INFO: Results:\n archiveId: 15-1, total WAL checked: 9, total valid WAL: 9\n missing: 0, checksum invalid: 0, size invalid: 0, other: 0", false),
-            (" missing: 0, checksum invalid: 1, size invalid: 0, other: 0", true),
+            (
+                "P00   INFO: verify command begin 2.45: --stanza=main\nP00   INFO: verify command end: completed successfully (4ms)",
+                false,
+            ),
+            (
+                "P00   INFO: Results:\n archiveId: 15-1, total WAL checked: 9, total valid WAL: 9\n missing: 0, checksum invalid: 0, size invalid: 0, other: 0",
+                false,
+            ),
+            (
+                " missing: 0, checksum invalid: 1, size invalid: 0, other: 0",
+                true,
+            ),
             (" missing: 12, checksum invalid: 0", true),
-            ("P01   INFO: invalid checksum 'main/15-1/0000000100000000/x'", true),
-            ("backup: 20261121-145831F, status: invalid, total files checked: 3", true),
+            (
+                "P01   INFO: invalid checksum 'main/15-1/0000000100000000/x'",
+                true,
+            ),
+            (
+                "backup: 20261121-145831F, status: invalid, total files checked: 3",
+                true,
+            ),
             ("P00  ERROR: [055]: no such file", true),
         ] {
             assert_eq!(!complaints(said).is_empty(), bad, "{said}");

@@ -40,7 +40,10 @@ pub fn time(text: &str) -> Result<Timestamp> {
         .ok()
         .or_else(|| {
             let civil: jiff::civil::DateTime = text.parse().ok()?;
-            civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+            civil
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .ok()
+                .map(|zoned| zoned.timestamp())
         })
         .ok_or_else(|| {
             Diagnostic::new(format!("`{text}` is no point in time"))
@@ -93,7 +96,12 @@ impl Room {
 
     /// The cluster that owns a directory, if one does.
     fn owner(&self, directory: &str) -> Option<&str> {
-        let inside = |dir: &str, of: &str| dir == of || dir.strip_prefix(of).is_some_and(|rest| rest.starts_with('/'));
+        let inside = |dir: &str, of: &str| {
+            dir == of
+                || dir
+                    .strip_prefix(of)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
         self.clusters
             .iter()
             .map(String::as_str)
@@ -120,9 +128,18 @@ pub struct Assessed {
 ///
 /// # Errors
 /// When one of them cannot be asked, or the target is no database host.
-pub async fn assess(site: &Site, repository: &Repository, crew: &mut Crew, wish: &Wish) -> Result<Assessed> {
+pub async fn assess(
+    site: &Site,
+    repository: &Repository,
+    crew: &mut Crew,
+    wish: &Wish,
+) -> Result<Assessed> {
     if !site.members("postgresql").contains(&wish.target) {
-        return Err(Diagnostic::new(format!("`{}` is no host of the group postgresql", wish.target)).help(format!(
+        return Err(Diagnostic::new(format!(
+            "`{}` is no host of the group postgresql",
+            wish.target
+        ))
+        .help(format!(
             "only they have PostgreSQL: {}",
             site.members("postgresql").join(", ")
         )));
@@ -131,8 +148,15 @@ pub async fn assess(site: &Site, repository: &Repository, crew: &mut Crew, wish:
     let info = make::info(site, repository, crew).await?;
     let root = target.text("postgresql_data_root", "/var/lib/postgresql");
     let directory = wish.directory.clone().unwrap_or_else(|| {
-        let kind = if wish.scratch { "restore-test" } else { "restored" };
-        format!("{root}/{kind}-{}", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"))
+        let kind = if wish.scratch {
+            "restore-test"
+        } else {
+            "restored"
+        };
+        format!(
+            "{root}/{kind}-{}",
+            Timestamp::now().strftime("%Y%m%dT%H%M%SZ")
+        )
     });
     let directory = directory.trim_end_matches('/').to_owned();
     let reply = one(crew, &wish.target, Request::sh(scripts::room(&directory))).await?;
@@ -152,7 +176,9 @@ pub async fn assess(site: &Site, repository: &Repository, crew: &mut Crew, wish:
         set: backup.as_ref().map(|backup| backup.label.clone()),
         scratch: wish.scratch,
     };
-    let needs = backup.as_ref().map_or(0, |backup| backup.size + backup.size / 10 + SPARE);
+    let needs = backup
+        .as_ref()
+        .map_or(0, |backup| backup.size + backup.size / 10 + SPARE);
     let conditions = conditions(&info, &room, wish, &plan, needs);
     Ok(Assessed {
         plan,
@@ -220,7 +246,10 @@ fn conditions(info: &Info, room: &Room, wish: &Wish, plan: &Plan, needs: u64) ->
         "apart",
         "no cluster uses the directory",
         owner.is_none(),
-        owner.map_or_else(|| "none does".to_owned(), |cluster| format!("a cluster lives in {cluster}")),
+        owner.map_or_else(
+            || "none does".to_owned(),
+            |cluster| format!("a cluster lives in {cluster}"),
+        ),
         "choose another --directory: a restore never touches a cluster that is there",
     );
     conditions.add(
@@ -244,7 +273,11 @@ fn conditions(info: &Info, room: &Room, wish: &Wish, plan: &Plan, needs: u64) ->
         format!(
             "PostgreSQL {}{}",
             room.versions.join(", "),
-            if room.pgbackrest { "" } else { ", no pgBackRest" }
+            if room.pgbackrest {
+                ""
+            } else {
+                ", no pgBackRest"
+            }
         ),
         "hactl deploy installs them; a backup is restored with its own major version only",
     );
@@ -346,25 +379,40 @@ pub async fn archive_now(site: &Site, crew: &mut Crew) -> Option<String> {
 ///
 /// # Errors
 /// When it failed; what is left behind is named.
-pub async fn carry_out(site: &Site, repository: &Repository, crew: &mut Crew, target: &str, plan: &Plan) -> Result<Restored> {
+pub async fn carry_out(
+    site: &Site,
+    repository: &Repository,
+    crew: &mut Crew,
+    target: &str,
+    plan: &Plan,
+) -> Result<Restored> {
     let on: &Host = make::host(site, target)?;
     let mut request = Request::sh(scripts::restore(repository, plan)).user("postgres");
     request.timeout_seconds = Some(scripts::LONG);
     let left = if plan.scratch {
         "its directory was removed again".to_owned()
     } else {
-        format!("what was restored so far is in {}; remove it yourself", plan.directory)
+        format!(
+            "what was restored so far is in {}; remove it yourself",
+            plan.directory
+        )
     };
     let reply = one(crew, target, request).await.map_err(|error| {
-        Diagnostic::with_code(exit::INCOMPLETE, "whether the restore came to its end is not known")
-            .on(target)
-            .note(error.message)
-            .help(format!("look at {} there", plan.directory))
+        Diagnostic::with_code(
+            exit::INCOMPLETE,
+            "whether the restore came to its end is not known",
+        )
+        .on(target)
+        .note(error.message)
+        .help(format!("look at {} there", plan.directory))
     })?;
     if reply.code == scripts::NOT_NEW {
-        return Err(Diagnostic::with_code(exit::REFUSED, format!("{} is not empty", plan.directory))
-            .on(target)
-            .help("nothing is ever restored over data: choose another --directory"));
+        return Err(Diagnostic::with_code(
+            exit::REFUSED,
+            format!("{} is not empty", plan.directory),
+        )
+        .on(target)
+        .help("nothing is ever restored over data: choose another --directory"));
     }
     if reply.code != 0 {
         return Err(failed(on, "the restore failed", &reply).note(left));
@@ -374,89 +422,4 @@ pub async fn carry_out(site: &Site, repository: &Repository, crew: &mut Crew, ta
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::backup::info::SAMPLE;
-    use crate::modules::Reply;
-
-    fn info() -> Info {
-        let host = Host {
-            name: "app2".to_owned(),
-            groups: Vec::new(),
-            target: crate::connection::Target::default(),
-            variables: crate::base::value::Map::new(),
-        };
-        let reply = Reply {
-            stdout: SAMPLE.as_bytes().to_vec(),
-            ..Reply::default()
-        };
-        Info::read(&host, &reply).expect("read")
-    }
-
-    const ROOM: &str = "free=4194304\nreal=/var/lib/postgresql\nstate=new\nwritable=yes\ncluster=/var/lib/postgresql/15/main\nversion=15\npgbackrest=yes\n";
-
-    #[test]
-    fn everything_that_forbids_a_restore_is_seen() {
-        let dir = "/var/lib/postgresql/r";
-        for (text, directory, time, failed) in [
-            (ROOM.to_owned(), dir, 1_000_010, &[][..]),
-            (ROOM.to_owned(), dir, 1_000_003, &["backup"]),
-            (ROOM.to_owned(), dir, 1_000_101, &["past"]),
-            (ROOM.replace("state=new", "state=full"), dir, 1_000_010, &["new"]),
-            (ROOM.replace("state=new", "state=file"), dir, 1_000_010, &["new"]),
-            (ROOM.to_owned(), "/var/lib/postgresql/15/main", 1_000_010, &["apart"]),
-            (ROOM.to_owned(), "/var/lib/postgresql/15/main/base/x", 1_000_010, &["apart"]),
-            (ROOM.replace("real=/var/lib/postgresql", "real=/var/lib/postgresql/15/main/base"), "/tmp/link/x", 1_000_010, &["apart"]),
-            (ROOM.replace("4194304", "1000"), dir, 1_000_010, &["space"]),
-            (ROOM.replace("version=15", "version=16"), dir, 1_000_010, &["version"]),
-            (ROOM.replace("pgbackrest=yes", ""), dir, 1_000_010, &["version"]),
-            (ROOM.replace("writable=yes", "writable=no"), dir, 1_000_010, &["owner"]),
-            (ROOM.to_owned(), "relative", 1_000_010, &["path"]),
-            (ROOM.to_owned(), "/a/../b", 1_000_010, &["path"]),
-        ] {
-            let time = Timestamp::from_second(time).expect("a time");
-            let info = info();
-            let wish = Wish {
-                time: Some(time),
-                target: "db2".to_owned(),
-                directory: Some(directory.to_owned()),
-                scratch: false,
-            };
-            let plan = Plan {
-                directory: directory.to_owned(),
-                version: "15".to_owned(),
-                port: 5433,
-                target: None,
-                set: info.before(time.as_second()).map(|backup| backup.label.clone()),
-                scratch: false,
-            };
-            let conditions = conditions(&info, &Room::read(&text), &wish, &plan, 2 << 30);
-            let seen: Vec<&str> = conditions.failed().iter().map(|condition| condition.id).collect();
-            assert_eq!(seen, failed, "{text} {directory} {time}");
-        }
-    }
-
-    #[test]
-    fn times() {
-        for (text, expected) in [
-            ("2026-01-02 03:04:05", Some("2026-01-02 03:04:05.000000+00")),
-            ("2026-01-02 03:04:05.25+02", Some("2026-01-02 01:04:05.250000+00")),
-            ("2026-01-02T03:04:05Z", Some("2026-01-02 03:04:05.000000+00")),
-            ("2026-01-02 03:04:05.123456+00", Some("2026-01-02 03:04:05.123456+00")),
-            ("yesterday", None),
-            ("", None),
-        ] {
-            assert_eq!(time(text).ok().map(postgres_time).as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn only_a_complete_answer_counts() {
-        let text = "copied=1\nreplayed=2\ntimeline=3\nuntil=2026-01-01 00:00:00.5+00\ndatabase=postgres\t0 0 7\ndatabase=a=b c\t2 10 99\nsystem=1\ndone\n";
-        let restored = Restored::read(text).expect("read");
-        assert_eq!((restored.timeline, restored.rows(), restored.seconds), (3, 10, (1, 2)));
-        assert_eq!(restored.databases[1].name, "a=b c");
-        assert_eq!(Restored::read(&text.replace("done\n", "")), None);
-        assert_eq!(Restored::read(&text.replace("10", "x")), None);
-    }
-}
+mod tests;

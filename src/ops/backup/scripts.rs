@@ -7,14 +7,14 @@ use crate::modules::Request;
 /// A script ends with this code when its directory is not new.
 pub const NOT_NEW: i32 = 72;
 
-/// What is in the repository, `key=value` a line.
+/// What is in the repository, `key=value` a line. As root, who alone may read hactl's notes.
 pub fn info(repository: &Repository) -> String {
     format!(
         "export LC_ALL=C; cd /; p={path}; echo \"now=$(date +%s)\"
 set -- $(df -Pk \"$p\" 2>/dev/null | tail -n 1); echo \"free=${{4:-0}}\"
 echo \"arrived=$(find \"$p/archive/\"{stanza} -type f -name '0*' -printf '%T@\\n' 2>/dev/null | sort -n | tail -n 1)\"
 echo \"tested=$(cat {TESTED} 2>/dev/null)\"
-i=$({command} --log-level-console=error --output=json info) || exit
+i=$(runuser -u postgres -- {command} --log-level-console=error --output=json info) || exit
 echo \"info=$i\"",
         path = sh(&repository.path),
         stanza = sh(&repository.stanza),
@@ -108,7 +108,10 @@ pub fn restore(repository: &Repository, plan: &Plan) -> String {
     let target = plan.target.as_ref().map_or_else(String::new, |time| {
         format!(" --type=time --target-action=promote --target={}", sh(time))
     });
-    let set = plan.set.as_ref().map_or_else(String::new, |set| format!(" --set={}", sh(set)));
+    let set = plan
+        .set
+        .as_ref()
+        .map_or_else(String::new, |set| format!(" --set={}", sh(set)));
     let clean = if plan.scratch {
         "trap 'c=$?; down; rm -rf -- \"$d\"; exit $c' EXIT; trap 'exit 143' HUP INT TERM"
     } else {
@@ -181,7 +184,9 @@ for b in /usr/lib/postgresql/*/bin/postgres; do b=${{b%/bin/postgres}}; echo "ve
 
 /// Notes on the repository host that a restore was proven now.
 pub fn note_test() -> String {
-    format!("set -eu; umask 022; mkdir -p /var/lib/hactl; date +%s >{TESTED}.new; mv -f {TESTED}.new {TESTED}")
+    format!(
+        "set -eu; umask 022; mkdir -p /var/lib/hactl; date +%s >{TESTED}.new; mv -f {TESTED}.new {TESTED}"
+    )
 }
 
 #[cfg(test)]
@@ -223,7 +228,10 @@ mod tests {
             // After the check that it is new: nothing else is ever removed.
             assert_eq!(script.contains("rm -rf"), scratch);
             assert!(script.find("rm -rf").is_none_or(|at| Some(at) > checked));
-            assert!(script.contains("archive_mode = off") && script.contains("listen_addresses = "), "{script}");
+            assert!(
+                script.contains("archive_mode = off") && script.contains("listen_addresses = "),
+                "{script}"
+            );
         }
     }
 
@@ -241,7 +249,11 @@ mod tests {
                 .args(["-n", "-c", &script])
                 .output()
                 .expect("sh");
-            assert!(checked.status.success(), "{}\n{script}", String::from_utf8_lossy(&checked.stderr));
+            assert!(
+                checked.status.success(),
+                "{}\n{script}",
+                String::from_utf8_lossy(&checked.stderr)
+            );
         }
     }
 }

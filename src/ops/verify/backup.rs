@@ -94,7 +94,10 @@ const PING: &str = "backup.ping";
 const KEY: &str = "backup.key";
 const ARCHIVER: &str = "backup.archiver";
 
-const TIMER_UNITS: [&str; 2] = ["postgresql-backup-full.timer", "postgresql-backup-incr.timer"];
+const TIMER_UNITS: [&str; 2] = [
+    "postgresql-backup-full.timer",
+    "postgresql-backup-incr.timer",
+];
 
 /// Seconds since the last file was archived matter only when one waits.
 const QUERY: &str = "SELECT json_build_object('standby', pg_is_in_recovery(), 'mode', current_setting('archive_mode'),
@@ -104,7 +107,19 @@ const QUERY: &str = "SELECT json_build_object('standby', pg_is_in_recovery(), 'm
  'last', last_archived_wal, 'failed', failed_count) FROM pg_stat_archiver;";
 
 static CHECKS: &[&Check] = &[
-    &NONE, &RECENT, &SIZE, &WHOLE, &ELSEWHERE, &ARCHIVING, &GAPS, &REACH, &SERVER, &TIMER, &RETENTION, &TESTED, &CERTIFICATE,
+    &NONE,
+    &RECENT,
+    &SIZE,
+    &WHOLE,
+    &ELSEWHERE,
+    &ARCHIVING,
+    &GAPS,
+    &REACH,
+    &SERVER,
+    &TIMER,
+    &RETENTION,
+    &TESTED,
+    &CERTIFICATE,
 ];
 
 impl Component for Backup {
@@ -154,7 +169,10 @@ impl Component for Backup {
             ));
         }
         if database {
-            asks.push(Ask::new(ARCHIVER, psql(&host.text("postgresql_cluster", "main"), "postgres", QUERY)));
+            asks.push(Ask::new(
+                ARCHIVER,
+                psql(&host.text("postgresql_cluster", "main"), "postgres", QUERY),
+            ));
             asks.push(Ask::sh(
                 PING,
                 format!(
@@ -169,7 +187,14 @@ impl Component for Backup {
 
     fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
         let Some(repository) = Repository::of(view.site) else {
-            findings.add(&NONE, "", Verdict::bad("a repository", "the inventory has no group postgresql_backup"));
+            findings.add(
+                &NONE,
+                "",
+                Verdict::bad(
+                    "a repository",
+                    "the inventory has no group postgresql_backup",
+                ),
+            );
             return;
         };
         let databases = view.site.members("postgresql");
@@ -186,7 +211,10 @@ impl Component for Backup {
         let info = match seen.reply(&repository.host, INFO) {
             Ok(reply) => view.site.host(&repository.host).map_or_else(
                 || Err(Verdict::Unknown("it is not among the hosts".to_owned())),
-                |host| Info::read(host, reply).map_err(|error| Verdict::Unknown(super::check::reason(&error))),
+                |host| {
+                    Info::read(host, reply)
+                        .map_err(|error| Verdict::Unknown(super::check::reason(&error)))
+                },
             ),
             Err(verdict) => Err(verdict),
         };
@@ -212,20 +240,42 @@ impl Component for Backup {
         };
         findings.add(&GAPS, repository.host.as_str(), verdict);
         archiving(seen, databases, findings);
-        let members: Vec<String> = databases.iter().chain([&repository.host]).cloned().collect();
+        let members: Vec<String> = databases
+            .iter()
+            .chain([&repository.host])
+            .cloned()
+            .collect();
         seen.judge_each(findings, &REACH, databases, PING, |_, reply| {
-            Verdict::of(reply.code == 0, format!("{} answers", repository.host), if reply.code == 0 { "it answers".to_owned() } else { last_words(reply) })
+            Verdict::of(
+                reply.code == 0,
+                format!("{} answers", repository.host),
+                if reply.code == 0 {
+                    "it answers".to_owned()
+                } else {
+                    last_words(reply)
+                },
+            )
         });
-        seen.judge_each(findings, &SERVER, &members, UNITS, |_, reply| judge_units(reply, &["pgbackrest.service"]));
+        seen.judge_each(findings, &SERVER, &members, UNITS, |_, reply| {
+            judge_units(reply, &["pgbackrest.service"])
+        });
         seen.judge_each(findings, &CERTIFICATE, &members, KEY, |_, reply| {
             let said = reply.out();
-            let end = said.lines().find_map(|line| line.strip_prefix("notAfter=")).unwrap_or("");
+            let end = said
+                .lines()
+                .find_map(|line| line.strip_prefix("notAfter="))
+                .unwrap_or("");
             match (reply.code, end) {
                 (_, "") => Verdict::bad("a certificate", last_words(reply)),
                 (code, end) => Verdict::of(code == 0, "30 days or more", format!("until {end}")),
             }
         });
-        let everybody: Vec<String> = view.site.hosts.iter().map(|host| host.name.clone()).collect();
+        let everybody: Vec<String> = view
+            .site
+            .hosts
+            .iter()
+            .map(|host| host.name.clone())
+            .collect();
         seen.judge_each(findings, &TIMER, &everybody, TIMERS, |host, reply| {
             if host == repository.host {
                 judge_units(reply, &TIMER_UNITS)
@@ -241,7 +291,15 @@ fn recent(info: &Info, _: &Repository) -> Verdict {
         (Some(last), Some(age)) => Verdict::of(
             age < AGE,
             "at most 26 h",
-            format!("{}, {}", last.label, if age < 7200 { format!("{} min ago", age / 60) } else { format!("{} h ago", age / 3600) }),
+            format!(
+                "{}, {}",
+                last.label,
+                if age < 7200 {
+                    format!("{} min ago", age / 60)
+                } else {
+                    format!("{} h ago", age / 3600)
+                }
+            ),
         ),
         _ if info.running => Verdict::bad("a backup", "none yet; the first one is being made"),
         _ => Verdict::bad("a backup", "there is none"),
@@ -275,7 +333,11 @@ fn whole(info: &Info, _: &Repository) -> Verdict {
     Verdict::of(
         damaged.is_empty(),
         "no damaged page",
-        if damaged.is_empty() { "ok".to_owned() } else { format!("damaged pages in {}", damaged.join(", ")) },
+        if damaged.is_empty() {
+            "ok".to_owned()
+        } else {
+            format!("damaged pages in {}", damaged.join(", "))
+        },
     )
 }
 
@@ -311,19 +373,29 @@ fn gaps(info: &Info, files: &str) -> Verdict {
     let Some(start) = info.last().and_then(|backup| number(&backup.wal.0)) else {
         return Verdict::Good("there is no backup to go on from".to_owned());
     };
-    let there: BTreeSet<u64> = files.lines().filter_map(number).filter(|number| *number >= start).collect();
+    let there: BTreeSet<u64> = files
+        .lines()
+        .filter_map(number)
+        .filter(|number| *number >= start)
+        .collect();
     let Some(end) = there.last().copied() else {
         return Verdict::bad("the log of the last backup", "no file of it");
     };
     // More than were listed: only what was listed is judged.
     let start = start.max(there.first().copied().unwrap_or(start)).min(end);
-    let missing = (start..=end).filter(|number| !there.contains(number)).count();
+    let missing = (start..=end)
+        .filter(|number| !there.contains(number))
+        .count();
     let first_missing = (start..=end).find(|number| !there.contains(number));
     match first_missing {
         None => Verdict::Good(format!("{} files without a gap", there.len())),
         Some(number) => Verdict::bad(
             "every file of the log",
-            format!("{missing} are missing, the first is …{:08X}{:08X}", number / 256, number % 256),
+            format!(
+                "{missing} are missing, the first is …{:08X}{:08X}",
+                number / 256,
+                number % 256
+            ),
         ),
     }
 }
@@ -345,12 +417,20 @@ fn archiving(seen: &Seen, databases: &[String], findings: &mut Findings) {
         if state["standby"] == true {
             continue;
         }
-        let (waiting, oldest) = (state["waiting"].as_i64().unwrap_or(0), state["oldest"].as_i64().unwrap_or(0));
+        let (waiting, oldest) = (
+            state["waiting"].as_i64().unwrap_or(0),
+            state["oldest"].as_i64().unwrap_or(0),
+        );
         let last = state["last"].as_str().unwrap_or("nothing yet");
         let verdict = if state["mode"] == "off" {
             Verdict::bad("archive_mode on", "off").advise("deploy again")
         } else if state["failing"] == true && waiting > 0 {
-            Verdict::bad("every file arrives", format!("{waiting} wait, the oldest for {oldest} s; the last that arrived is {last}"))
+            Verdict::bad(
+                "every file arrives",
+                format!(
+                    "{waiting} wait, the oldest for {oldest} s; the last that arrived is {last}"
+                ),
+            )
         } else {
             Verdict::of(
                 waiting <= WAITING,
@@ -376,116 +456,13 @@ fn no_timers(text: &str) -> Verdict {
     Verdict::of(
         wrong.is_empty(),
         "no timer of backups",
-        if wrong.is_empty() { "none".to_owned() } else { wrong.join(", ") },
+        if wrong.is_empty() {
+            "none".to_owned()
+        } else {
+            wrong.join(", ")
+        },
     )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::backup::Backup as Made;
-
-    fn backup(age: i64, size: u64, kind: &str) -> Made {
-        Made {
-            label: format!("b{age}"),
-            kind: kind.to_owned(),
-            started: 0,
-            ended: 1_000_000 - age,
-            size,
-            stored: 1,
-            wal: ("00000001000000000000000A".to_owned(), "00000001000000000000000A".to_owned()),
-            damaged: false,
-        }
-    }
-
-    fn info(backups: Vec<Made>) -> Info {
-        Info {
-            now: 1_000_000,
-            backups,
-            tested: Some(1_000_000 - 5 * DAY),
-            ..Info::default()
-        }
-    }
-
-    fn repository() -> Repository {
-        Repository {
-            host: "app2".to_owned(),
-            stanza: "main".to_owned(),
-            path: "/b".to_owned(),
-            keep_full: 2,
-            test_days: 31,
-            port: 8432,
-            tls: "/t".to_owned(),
-        }
-    }
-
-    fn good(verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Good(_))
-    }
-
-    #[test]
-    fn every_fault_of_the_repository_is_seen() {
-        let fine = info(vec![backup(90_000, 100, "full"), backup(3600, 140, "incr"), backup(60, 100, "full")]);
-        let judge = |info: &Info| {
-            let r = repository();
-            [recent(info, &r), size(info, &r), whole(info, &r), retention(info, &r), tested(info, &r)].map(|verdict| good(&verdict))
-        };
-        assert_eq!(judge(&fine), [true; 5]);
-        let with = |change: &dyn Fn(&mut Info)| {
-            let mut info = fine.clone();
-            change(&mut info);
-            judge(&info)
-        };
-        assert_eq!(with(&|i| i.now += AGE - 60), [false, true, true, true, true]);
-        assert_eq!(with(&|i| i.backups[2].size = 49), [true, false, true, true, true]);
-        assert_eq!(with(&|i| i.backups[2].size = 211), [true, false, true, true, true]);
-        assert_eq!(with(&|i| i.backups[0].damaged = true), [true, true, false, true, true]);
-        assert_eq!(with(&|i| i.status = (2, "broken".into())), [true, true, false, true, true]);
-        assert_eq!(with(&|i| i.backups[1].kind = "full".into()), [true, true, true, false, true]);
-        assert_eq!(with(&|i| i.tested = None), [true, true, true, true, false]);
-        assert_eq!(with(&|i| i.tested = Some(1_000_000 - 31 * DAY)), [true, true, true, true, false]);
-        assert!(!judge(&info(Vec::new()))[0]);
-    }
-
-    #[test]
-    fn a_gap_in_the_log_is_seen_over_the_end_of_a_log_and_a_timeline() {
-        let info = info(vec![backup(60, 1, "full")]);
-        let files = |names: &[&str]| names.iter().map(|name| format!("{name}\n")).collect::<String>();
-        let whole = ["00000001000000000000000A", "00000001000000000000000B", "00000002000000000000000B", "00000002000000000000000C"];
-        assert!(good(&gaps(&info, &files(&whole))));
-        assert!(!good(&gaps(&info, &files(&[whole[0], whole[3]]))));
-        assert!(!good(&gaps(&info, "")));
-        let mut over = info.clone();
-        over.backups[0].wal.0 = "0000000100000000000000FF".to_owned();
-        assert!(good(&gaps(&over, &files(&["0000000100000000000000FF", "000000010000000100000000"]))));
-        assert!(!good(&gaps(&over, &files(&["0000000100000000000000FF", "000000010000000100000001"]))));
-    }
-
-    #[test]
-    fn an_inventory_without_a_repository_has_one_warning() {
-        let site = crate::ops::hosts::Site {
-            groups: [("postgresql".to_owned(), vec!["db1".to_owned()])].into(),
-            ..Default::default()
-        };
-        let view = View { site: &site, viewers: Vec::new() };
-        let mut findings = Findings::default();
-        assert!(Backup.applies(&site));
-        Backup.judge(&view, &Seen::default(), &mut findings);
-        let seen: Vec<&str> = findings.all().iter().map(|finding| finding.check.id).collect();
-        assert_eq!(seen, ["backup.none"]);
-        assert_eq!(findings.of("backup.none"), [("", super::super::check::Status::Warn)]);
-    }
-
-    #[test]
-    fn timers_elsewhere_are_seen() {
-        let unit = |active: &str, file: &str| format!("Id=postgresql-backup-full.timer\nLoadState=loaded\nActiveState={active}\nSubState=x\nUnitFileState={file}\n");
-        for (text, fine) in [
-            (unit("inactive", ""), true),
-            (unit("inactive", "disabled"), true),
-            (unit("active", "disabled"), false),
-            (unit("inactive", "enabled"), false),
-        ] {
-            assert_eq!(good(&no_timers(&text)), fine, "{text}");
-        }
-    }
-}
+mod tests;

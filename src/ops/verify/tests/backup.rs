@@ -16,7 +16,13 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "the repository cannot be read",
-        |s| s.set("app2", "backup.info", said(37, "", "ERROR: [037]: no stanza\n")),
+        |s| {
+            s.set(
+                "app2",
+                "backup.info",
+                said(37, "", "ERROR: [037]: no stanza\n"),
+            )
+        },
         &[
             "unknown backup.recent app2",
             "unknown backup.size app2",
@@ -28,7 +34,13 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "a file of the log was dropped",
-        |s| s.out("app2", "backup.log", "000000010000000000000004\n000000010000000000000006\n"),
+        |s| {
+            s.out(
+                "app2",
+                "backup.log",
+                "000000010000000000000004\n000000010000000000000006\n",
+            )
+        },
         &["fail backup.gaps app2"],
     ),
     (
@@ -39,13 +51,23 @@ pub(super) const CASES: &[Case] = &[
                 "backup.archiver",
                 r#"{"standby": false, "mode": "on", "waiting": 3, "oldest": 90, "failing": true, "last": "000000010000000000000004"}"#,
             );
-            s.set("db1", "backup.ping", said(49, "", "ERROR: [049]: unable to connect\n"));
+            s.set(
+                "db1",
+                "backup.ping",
+                said(49, "", "ERROR: [049]: unable to connect\n"),
+            );
         },
         &["fail backup.archiving db1", "fail backup.reach db1"],
     ),
     (
         "nothing is archived",
-        |s| s.out("db1", "backup.archiver", r#"{"standby": false, "mode": "off", "waiting": 0}"#),
+        |s| {
+            s.out(
+                "db1",
+                "backup.archiver",
+                r#"{"standby": false, "mode": "off", "waiting": 0}"#,
+            )
+        },
         &["fail backup.archiving db1"],
     ),
     (
@@ -61,9 +83,15 @@ pub(super) const CASES: &[Case] = &[
     (
         "pgBackRest is stopped, a certificate ends",
         |s| {
-            let text = stack::units(&["pgbackrest.service"]).out().replace("active", "failed");
+            let text = stack::units(&["pgbackrest.service"])
+                .out()
+                .replace("active", "failed");
             s.out("db2", "backup.units", &text);
-            s.set("db2", "backup.key", said(1, "notAfter=Jan 1 00:00:00 2026 GMT\n", ""));
+            s.set(
+                "db2",
+                "backup.key",
+                said(1, "notAfter=Jan 1 00:00:00 2026 GMT\n", ""),
+            );
         },
         &["fail backup.server db2", "warn backup.certificate db2"],
     ),
@@ -71,7 +99,9 @@ pub(super) const CASES: &[Case] = &[
 
 fn timers(active: &str, file: &str) -> Reply {
     let block = |kind: &str| {
-        format!("Id=postgresql-backup-{kind}.timer\nLoadState=loaded\nActiveState={active}\nSubState=waiting\nUnitFileState={file}\n")
+        format!(
+            "Id=postgresql-backup-{kind}.timer\nLoadState=loaded\nActiveState={active}\nSubState=waiting\nUnitFileState={file}\n"
+        )
     };
     said(0, &format!("{}\n{}", block("full"), block("incr")), "")
 }
