@@ -214,7 +214,7 @@ async fn verify(
             if global.json {
                 let mut document = reporter::restored_json(&target, &assessed, Some(&restored));
                 document["good"] = json!(true);
-                report::json::document("backup", &document);
+                report::json::document("restore", &document);
             } else {
                 report::out(&reporter::restored(&target, &assessed, &restored));
                 report::out(

@@ -1,4 +1,5 @@
-//! Backups and restores as a person reads them.
+//! Backups and restores as a person reads them, and as JSON (`hactl.backup/1`, `hactl.restore/1`; the schemas are in
+//! `docs/schema`).
 
 use crate::base::quote::for_terminal;
 use crate::ops::backup::restore::{Assessed, Restored, shown};
