@@ -1,6 +1,7 @@
 //! The command line: one verb, one file. Turns flags into values, calls the floors below, and turns results into
 //! exit codes. Only here and in `report` is anything printed.
 
+mod backup;
 mod check;
 mod complete;
 mod deploy;
@@ -19,6 +20,7 @@ mod operation;
 mod project;
 mod rejoin;
 mod render;
+mod restore;
 mod resume;
 mod run;
 mod ssh;
@@ -112,6 +114,10 @@ pub enum Command {
     Switchover(switchover::Args),
     /// A replica becomes the primary, because the primary is dead
     Failover(failover::Args),
+    /// Backups of the databases: make one, list them, prove that they can be restored
+    Backup(backup::Args),
+    /// The databases as they were at a time, in a new directory; the running cluster is not touched
+    Restore(restore::Args),
     /// A host that is out becomes a replica again
     Rejoin(rejoin::Args),
     /// What was done to the service: who, when, from where, why, with which result
@@ -166,6 +172,8 @@ pub fn main() -> ExitCode {
         Command::Maintenance(args) => maintenance::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Failover(args) => failover::run(&cli.global, args),
+        Command::Backup(args) => backup::run(&cli.global, args),
+        Command::Restore(args) => restore::run(&cli.global, args),
         Command::Rejoin(args) => rejoin::run(&cli.global, args),
         Command::History(args) => history::run(&cli.global, args),
         Command::Resume(args) => resume::run(&cli.global, args),

@@ -4,6 +4,7 @@
 //! Nothing here prints.
 
 pub mod cluster;
+pub mod backup;
 pub mod crew;
 pub mod desk;
 pub mod history;

@@ -1,5 +1,6 @@
 //! Reporters: the only floor, with `cli`, that prints. stdout is data, stderr is talk.
 
+pub mod backup;
 pub mod diagnostics;
 pub mod diff;
 pub mod findings;

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod ansible;
+mod backup;
 mod bench;
 mod cluster;
 mod command;
@@ -59,6 +60,7 @@ fn cases() -> Vec<Case> {
         cluster::CASES,
         refusals::CASES,
         status::CASES,
+        backup::CASES,
         grow::CASES,
         ansible::CASES,
     ]

@@ -80,7 +80,9 @@ impl<'a> View<'a> {
             .iter()
             .skip(1)
             .find(|host| {
-                !holders.contains(&host.name) && viewers.iter().all(|v| v.groups != host.groups)
+                // A host that keeps the backups besides is of no other kind.
+                let alike = |a: &Host, b: &Host| a.groups.iter().any(|group| group != "all" && b.groups.contains(group));
+                !holders.contains(&host.name) && !viewers.iter().any(|viewer| alike(viewer, host))
             })
             .or_else(|| candidates.get(1));
         viewers.extend(second);

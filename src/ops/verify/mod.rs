@@ -2,6 +2,7 @@
 //!
 //! Two rounds of questions at most, then a trial that leaves no trace. What cannot be found out is never counted as good.
 
+mod backup;
 mod check;
 mod common;
 mod component;
@@ -39,6 +40,7 @@ pub static COMPONENTS: &[&dyn Component] = &[
     &keepalived::Keepalived,
     &ports::Ports,
     &security::Security,
+    &backup::Backup,
 ];
 
 /// The variables that checks read.

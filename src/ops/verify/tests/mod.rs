@@ -1,5 +1,6 @@
 //! A whole stack as the hosts describe it, one fault after the other put into it, and what the checks make of each.
 
+mod backup;
 mod common;
 mod haproxy;
 mod keepalived;
@@ -98,6 +99,7 @@ fn every_fault_is_named() {
         haproxy::CASES,
         keepalived::CASES,
         ports::CASES,
+        backup::CASES,
     ];
     let mut wrong = Vec::new();
     for (name, fault, expected) in cases.into_iter().flatten() {
@@ -160,8 +162,10 @@ fn an_unreachable_host_never_passes() {
         }
         // Each component of the host alone says so too.
         for component in groups.iter().chain(&["common"]) {
+            // The one component that is not named as its group.
+            let component = component.strip_prefix("postgresql_").unwrap_or(component);
             let wishes = Wishes {
-                only: vec![(*component).to_owned()],
+                only: vec![component.to_owned()],
                 ..Wishes::default()
             };
             let mut only = findings.clone();

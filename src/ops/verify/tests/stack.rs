@@ -18,7 +18,7 @@ pub(super) const HOSTS: &[(&str, &str, &[&str])] = &[
     ("lb1", "192.168.104.11", &["haproxy", "keepalived"]),
     ("lb2", "192.168.104.12", &["haproxy", "keepalived"]),
     ("app1", "192.168.104.21", &["welcome_app"]),
-    ("app2", "192.168.104.22", &["welcome_app"]),
+    ("app2", "192.168.104.22", &["welcome_app", "postgresql_backup"]),
     ("db1", "192.168.104.31", &["postgresql"]),
     ("db2", "192.168.104.32", &["postgresql"]),
 ];
@@ -441,6 +441,7 @@ pub(super) fn good(view: &View<'_>, roles: Roles, of: &Host, key: &str) -> Optio
         ("postgresql", "write") if host == roles.standby => Some(said(3, "", "ERROR:  25006\n")),
         ("postgresql", "write") => text("primary\n"),
         ("postgresql", "login") => text("7300000000000000001|1|0/3000000|\n"),
+        ("backup", _) => super::backup::good(host, what),
         _ => None,
     }
 }
