@@ -5,6 +5,7 @@ mod check;
 mod complete;
 mod deploy;
 mod diff;
+mod drill;
 mod facts;
 mod fleet;
 mod init;
@@ -92,6 +93,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Whether the service is whole, as its own hosts see it
     Verify(verify::Args),
+    /// Break something for real, measure what clients see of it, and mend it
+    Drill(drill::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Drill(args) => drill::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

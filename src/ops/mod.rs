@@ -4,6 +4,7 @@
 //! Nothing here prints.
 
 pub mod crew;
+pub mod drill;
 pub mod hosts;
 pub mod http;
 pub mod verify;

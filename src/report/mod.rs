@@ -2,6 +2,7 @@
 
 pub mod diagnostics;
 pub mod diff;
+pub mod drill;
 pub mod findings;
 pub mod json;
 pub mod junit;

@@ -1,0 +1,86 @@
+//! A connection to one host that may die at any moment: opened when it is needed, given up when it does not answer.
+//!
+//! Nothing is sent twice. What was asked of a host that is then lost may have been done.
+
+use crate::base::{Diagnostic, Result, exit};
+use crate::connection::{Connection, Item, Target};
+use crate::modules::{Reply, Request};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long opening may take.
+const OPENING: Duration = Duration::from_secs(6);
+/// What an exchange may take beyond the limit of its request.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The connection.
+pub struct Line {
+    target: Target,
+    open: Option<Connection>,
+}
+
+impl Line {
+    /// To a host; connects at the first question.
+    pub fn new(target: &Target) -> Self {
+        let mut target = target.clone();
+        // A host that is down is the usual case here.
+        target.timeout_seconds = target.timeout_seconds.min(3);
+        Self { target, open: None }
+    }
+
+    /// Asks; connects first when there is no connection.
+    ///
+    /// # Errors
+    /// The host was not reached, or was lost.
+    pub async fn ask(&mut self, mut request: Request) -> Result<Reply> {
+        let limit = Duration::from_secs(*request.timeout_seconds.get_or_insert(15)) + GRACE;
+        let mut connection = match self.open.take() {
+            Some(connection) => connection,
+            None => timeout(OPENING, Connection::open(&self.target))
+                .await
+                .map_err(|_| self.gone("no connection in time"))??,
+        };
+        let item = Item {
+            request: &request,
+            chained: false,
+            holds_lock: false,
+            looks: false,
+        };
+        let replies = timeout(limit, connection.shell.batch(&[item]))
+            .await
+            .map_err(|_| self.gone("no answer in time"))??;
+        self.open = Some(connection);
+        replies
+            .into_iter()
+            .next()
+            .ok_or_else(|| self.gone("an empty answer"))
+    }
+
+    fn gone(&self, why: &str) -> Diagnostic {
+        Diagnostic::with_code(exit::UNREACHABLE, format!("it was not reached: {why}"))
+            .on(&self.target.host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lost_line_is_opened_again() {
+        let mut line = Line::new(&Target {
+            host: "here".to_owned(),
+            local: true,
+            ..Target::default()
+        });
+        let shell = line.ask(Request::sh("echo $PPID")).await.expect("asked");
+        assert_eq!(shell.code, 0);
+        let kill = Request::sh("read -r _ _ _ shell _ </proc/$PPID/stat; kill -9 \"$shell\"");
+        assert_eq!(
+            line.ask(kill).await.expect_err("lost").code,
+            exit::UNREACHABLE
+        );
+        let again = line.ask(Request::sh("echo back")).await.expect("asked");
+        assert_eq!(again.out(), "back\n");
+    }
+}

@@ -1,0 +1,554 @@
+//! Runs one drill: makes ready, starts clients and watcher, breaks, heals, verifies, reckons, tidies up.
+//!
+//! Whatever a step does, healing and tidying are tried. Nothing is reckoned as good because it could not be seen.
+
+use super::breaker::Breaker;
+use super::field::{Cast, Field, done, listed};
+use super::hactl::Hactl;
+use super::load::{Load, Plan};
+use super::plan::{Drill, Step, fill};
+use super::reckon::{Figures, reckon};
+use super::record::{Clock, Event, Expectation, Look, Moment, Ran, Sample, What};
+use super::verdict::judge;
+use super::watch::Watch;
+use crate::base::quote::sh;
+use crate::base::{Diagnostic, Result, exit};
+use crate::connection::Tunnel;
+use crate::modules::Request;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// How long writes may need to come back, or the address to move.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one run of hactl may take.
+const COMMAND: Duration = Duration::from_secs(120);
+/// Seconds that `verify` may need to be content.
+const WHOLE: &str = "60";
+
+/// What a drill needs besides the service.
+pub struct Tools<'a> {
+    /// Power and cables, where there is somebody for them.
+    pub breaker: Option<Arc<dyn Breaker>>,
+    /// hactl itself.
+    pub hactl: Hactl,
+    /// Writes a second.
+    pub rate: u32,
+    /// How long a client waits.
+    pub limit: Duration,
+    /// Ends the drill early; it heals all the same.
+    pub stop: &'a AtomicBool,
+    /// Is told what happens.
+    pub tell: &'a (dyn Fn(&str) + Sync),
+}
+
+/// A drill that was run.
+pub struct Record {
+    /// Which.
+    pub drill: &'static Drill,
+    /// What marked its rows.
+    pub mark: String,
+    /// When it began, by this machine's clock.
+    pub started: SystemTime,
+    /// How long all of it took.
+    pub seconds: f64,
+    /// Who was what.
+    pub cast: Cast,
+    /// Writes a second.
+    pub rate: u32,
+    /// Every request.
+    pub samples: Vec<Sample>,
+    /// Every look at the databases.
+    pub looks: Vec<Look>,
+    /// Everything that happened.
+    pub events: Vec<Event>,
+    /// Every run of hactl.
+    pub ran: Vec<Ran>,
+    /// What it amounts to.
+    pub figures: Figures,
+    /// Everything that had to hold.
+    pub expectations: Vec<Expectation>,
+    /// The service was whole at the end.
+    pub whole: bool,
+}
+
+impl Record {
+    /// Whether everything held.
+    pub fn passed(&self) -> bool {
+        self.whole
+            && self
+                .expectations
+                .iter()
+                .all(|expectation| expectation.holds)
+    }
+}
+
+/// Runs a drill with these parts.
+///
+/// # Errors
+/// Nothing was broken: the service was not whole, or the clients got no write through.
+pub async fn run(
+    drill: &'static Drill,
+    field: &Field,
+    cast: Cast,
+    tools: &Tools<'_>,
+) -> Result<Record> {
+    let clock = Clock::start();
+    let mut stage = Stage {
+        drill,
+        field,
+        tools,
+        cast,
+        clock,
+        load: None,
+        events: Vec::new(),
+        ran: Vec::new(),
+        expectations: Vec::new(),
+    };
+    let mark = format!("{:08x}", rand::random::<u32>());
+    let started = SystemTime::now();
+    for step in drill.prepare {
+        if let Err(error) = stage.step(step).await {
+            stage.heal().await;
+            return Err(error);
+        }
+    }
+    let viewer = field.target(&stage.cast.viewer).ok_or_else(|| {
+        Diagnostic::with_code(exit::REFUSED, "no host is left for the clients to come through")
+    })?;
+    let way = Tunnel::open(viewer, &field.address, field.port).await?;
+    let plan = Plan {
+        way: way.socket.clone(),
+        address: field.address.clone(),
+        port: field.port,
+        rate: tools.rate,
+        limit: tools.limit,
+        mark: mark.clone(),
+    };
+    let watch = Watch::start(
+        stage.cast.servers.iter().filter_map(|(host, server)| {
+            Some((field.target(host)?.clone(), server.clone()))
+        }),
+        clock,
+    );
+    stage.load = Some(Load::start(plan, clock));
+    let begun = stage.steady(Duration::ZERO).await;
+    if begun {
+        stage.play().await;
+        stage.heal().await;
+        let now = clock.now();
+        let after = stage.steady(now).await;
+        stage.expect(
+            after,
+            "the service takes writes at the end",
+            "yes",
+            if after { "yes" } else { "no" },
+        );
+    }
+    let samples = match stage.load.take() {
+        Some(load) => load.stop().await,
+        None => Vec::new(),
+    };
+    let looks = watch.stop().await;
+    drop(way);
+    let whole = begun && stage.verify().await;
+    let stored = stage.tidy(&mark).await;
+    if !begun {
+        let seen = samples
+            .last()
+            .map_or_else(|| "no answer".to_owned(), |sample| sample.note.clone());
+        return Err(Diagnostic::with_code(
+            exit::REFUSED,
+            "no steady writes come through to the service, so nothing was broken",
+        )
+        .on(&stage.cast.viewer)
+        .note(seen)
+        .help("see `hactl verify`"));
+    }
+    let figures = reckon(&samples, &looks, &stage.events, stored.as_ref());
+    let mut expectations = stage.expectations;
+    expectations.extend(judge(&figures, &drill.limits, field.synchronous()));
+    Ok(Record {
+        drill,
+        mark,
+        started,
+        seconds: clock.now().as_secs_f64(),
+        cast: stage.cast,
+        rate: tools.rate,
+        samples,
+        looks,
+        events: stage.events,
+        ran: stage.ran,
+        figures,
+        expectations,
+        whole,
+    })
+}
+
+/// A drill under way.
+struct Stage<'a> {
+    drill: &'static Drill,
+    field: &'a Field,
+    tools: &'a Tools<'a>,
+    cast: Cast,
+    clock: Clock,
+    load: Option<Load>,
+    events: Vec<Event>,
+    ran: Vec<Ran>,
+    expectations: Vec<Expectation>,
+}
+
+impl Stage<'_> {
+    /// The steps, up to the first that fails.
+    async fn play(&mut self) {
+        for step in self.drill.steps {
+            if self.tools.stop.load(Ordering::Relaxed) {
+                self.expect(false, "the drill was run to its end", "yes", "interrupted");
+                return;
+            }
+            if let Err(error) = self.step(step).await {
+                self.failed("a step of the drill", &error);
+                return;
+            }
+        }
+    }
+
+    /// Everything that heals, whatever becomes of each.
+    async fn heal(&mut self) {
+        for step in self.drill.heal {
+            if let Err(error) = self.step(step).await {
+                self.failed("a step that heals", &error);
+            }
+        }
+    }
+
+    /// Waits for a second's worth of acknowledged writes.
+    async fn steady(&self, after: Moment) -> bool {
+        match &self.load {
+            Some(load) => {
+                let wanted = usize::try_from(self.tools.rate).unwrap_or(usize::MAX);
+                load.acknowledged(after, wanted, PATIENCE).await
+            }
+            // Before the clients begin there is nothing to wait for.
+            None => true,
+        }
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<()> {
+        match *step {
+            Step::Power(who, on) => {
+                for host in who.hosts(&self.cast) {
+                    let (what, text) = if on {
+                        (What::Mend, format!("power for {host}"))
+                    } else {
+                        (What::Break, format!("no power for {host}"))
+                    };
+                    self.outside(what, text, move |breaker| {
+                        if on {
+                            breaker.start(&host)
+                        } else {
+                            breaker.kill(&host)
+                        }
+                    })
+                    .await?;
+                }
+                Ok(())
+            }
+            Step::Cut(who, from) => {
+                let others: Vec<Option<String>> = if from.is_empty() {
+                    vec![None]
+                } else {
+                    let names = from.iter().flat_map(|who| who.hosts(&self.cast));
+                    names.map(Some).collect()
+                };
+                for host in who.hosts(&self.cast) {
+                    let names: Vec<String> = others.iter().flatten().cloned().collect();
+                    let far = if names.is_empty() {
+                        "everyone".to_owned()
+                    } else {
+                        listed(&names)
+                    };
+                    let others = others.clone();
+                    let text = format!("cut {host} off from {far}");
+                    self.outside(What::Break, text, move |breaker| {
+                        others
+                            .iter()
+                            .try_for_each(|other| breaker.cut(&host, other.as_deref()))
+                    })
+                    .await?;
+                }
+                Ok(())
+            }
+            Step::Join(who) => {
+                for host in who.hosts(&self.cast) {
+                    let text = format!("mend the cables of {host}");
+                    self.outside(What::Mend, text, move |breaker| breaker.heal(&host))
+                        .await?;
+                }
+                Ok(())
+            }
+            Step::Script {
+                on,
+                what,
+                text,
+                script,
+            } => {
+                for host in on.hosts(&self.cast) {
+                    self.script(&host, what, fill(text, &self.cast), script)
+                        .await?;
+                }
+                Ok(())
+            }
+            Step::Hactl { words, code, says } => {
+                let words = self.words(words);
+                let ran = self.hactl(&words).await?;
+                self.check(&ran, code, says)
+            }
+            Step::Killed { words, steps } => self.killed(words, steps).await,
+            Step::Writes => {
+                let now = self.clock.now();
+                if self.steady(now).await {
+                    return Ok(());
+                }
+                Err(failure(format!(
+                    "no steady writes within {} s",
+                    PATIENCE.as_secs()
+                )))
+            }
+            Step::Pause(time) => {
+                // The clients' time, not a wait for a condition: what must not happen is given the chance to.
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Step::PrimaryIs(who) => {
+                let (wanted, found) = (who.hosts(&self.cast), self.field.primaries().await);
+                self.seen("the primary", &wanted, &found)
+            }
+            Step::HolderIs(who) => {
+                let (wanted, found) = (who.hosts(&self.cast), self.field.holders().await);
+                self.seen("the holder of the virtual address", &wanted, &found)
+            }
+            Step::AwaitHolder(who) => {
+                let wanted = who.hosts(&self.cast);
+                let begun = self.clock.now();
+                let mut look = tokio::time::interval(Duration::from_millis(200));
+                loop {
+                    look.tick().await;
+                    let found = self.field.holders().await;
+                    if found == wanted || self.clock.now() - begun > PATIENCE {
+                        return self.seen("the holder of the virtual address", &wanted, &found);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Something that is done from outside of the host.
+    async fn outside(
+        &mut self,
+        what: What,
+        text: String,
+        deed: impl FnOnce(&dyn Breaker) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let breaker = self.tools.breaker.clone().ok_or_else(|| {
+            Diagnostic::with_code(
+                exit::REFUSED,
+                format!("nobody here can do that: {text}"),
+            )
+        })?;
+        (self.tools.tell)(&text);
+        let at = self.clock.now();
+        let done = tokio::task::spawn_blocking(move || deed(&*breaker)).await;
+        self.event(at, what, text);
+        done.map_err(|error| failure(error.to_string()))?
+    }
+
+    async fn script(&mut self, host: &str, what: What, text: String, script: &str) -> Result<()> {
+        (self.tools.tell)(&text);
+        let set = self.cast.servers.get(host).map_or_else(String::new, |server| {
+            format!(
+                "unit={} port={} data={} version={}\n",
+                sh(&server.unit),
+                server.port,
+                sh(&server.data),
+                sh(&server.version)
+            )
+        });
+        let mut request = Request::sh(set + script);
+        request.timeout_seconds = Some(60);
+        let at = self.clock.now();
+        let reply = self.field.ask(host, request).await;
+        self.event(at, what, text.clone());
+        done(host, &reply?, &format!("`{text}` failed")).map(drop)
+    }
+
+    fn words(&self, words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| fill(word, &self.cast)).collect()
+    }
+
+    async fn hactl(&mut self, words: &[String]) -> Result<Ran> {
+        (self.tools.tell)(&format!("$ hactl {}", words.join(" ")));
+        let running = self.tools.hactl.start(words, self.clock)?;
+        let ran = running.end(COMMAND).await?;
+        self.note(&ran);
+        Ok(ran)
+    }
+
+    fn note(&mut self, ran: &Ran) {
+        (self.tools.tell)(&format!(
+            "  exit code {} after {:.1} s",
+            ran.code,
+            (ran.until - ran.at).as_secs_f64()
+        ));
+        self.events.push(Event {
+            at: ran.at,
+            until: ran.until,
+            what: What::Command,
+            text: format!("{} → {}", ran.line, ran.code),
+        });
+        self.ran.push(ran.clone());
+    }
+
+    /// Whether a run of hactl ended as it had to.
+    fn check(&mut self, ran: &Ran, code: u8, says: &[&str]) -> Result<()> {
+        let all = format!("{}\n{}", ran.stdout, ran.stderr);
+        let missing: Vec<&str> = says
+            .iter()
+            .copied()
+            .filter(|text| !all.contains(text))
+            .collect();
+        let good = ran.code == i32::from(code) && missing.is_empty();
+        let expected = if says.is_empty() {
+            format!("exit code {code}")
+        } else {
+            format!("exit code {code}, saying `{}`", says.join("`, `"))
+        };
+        let observed = if missing.is_empty() {
+            format!("exit code {}", ran.code)
+        } else {
+            format!("exit code {}, without `{}`", ran.code, missing.join("`, `"))
+        };
+        self.expect(good, &ran.line, &expected, &observed);
+        if good {
+            return Ok(());
+        }
+        let said = ran.stderr.trim().lines().take(30).collect::<Vec<_>>();
+        Err(failure(format!("`{}` ended with {observed}", ran.line)).note(said.join("\n")))
+    }
+
+    async fn killed(&mut self, words: &[&str], steps: usize) -> Result<()> {
+        let words = self.words(words);
+        (self.tools.tell)(&format!(
+            "$ hactl {} (to be killed after {steps} steps)",
+            words.join(" ")
+        ));
+        let mut running = self.tools.hactl.start(&words, self.clock)?;
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        let begun = self.clock.now();
+        while running.runs() && self.clock.now() - begun < COMMAND {
+            look.tick().await;
+            if self.journaled().await > steps {
+                break;
+            }
+        }
+        let ran = running.kill().await;
+        self.note(&ran);
+        let killed = ran.code == 128 + 9;
+        let observed = format!("exit code {}", ran.code);
+        self.expect(killed, &format!("{} is killed", ran.line), "exit code 137", &observed);
+        Ok(())
+    }
+
+    /// The most lines that any host's journal of an unfinished operation holds.
+    async fn journaled(&self) -> usize {
+        let mut most = 0;
+        for host in [&self.cast.standby, &self.cast.primary] {
+            let request = Request::sh("cat /var/lib/hactl/operation 2>/dev/null | wc -l");
+            if let Ok(reply) = self.field.ask(host, request).await {
+                most = most.max(reply.out().trim().parse().unwrap_or(0));
+            }
+        }
+        most
+    }
+
+    async fn verify(&mut self) -> bool {
+        let words = ["verify", "--wait", WHOLE].map(str::to_owned);
+        let outcome = match self.hactl(&words).await {
+            Ok(ran) => self.check(&ran, exit::DONE, &[]),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome {
+            self.failed("the service is whole again", error);
+        }
+        outcome.is_ok()
+    }
+
+    /// Counts the drill's rows, and deletes them.
+    async fn tidy(&mut self, mark: &str) -> Option<super::reckon::Stored> {
+        let primaries = self.field.primaries().await;
+        let [primary] = primaries.as_slice() else {
+            let observed = listed(&primaries);
+            self.expect(false, "one primary has the rows", "one", &observed);
+            return None;
+        };
+        let server = self.cast.servers.get(primary)?.clone();
+        let stored = match self.field.stored(primary, &server, mark).await {
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                self.failed("the rows are read", &error);
+                None
+            }
+        };
+        if let Err(error) = self.field.sweep(primary, &server, mark).await {
+            self.failed("the drill's rows are deleted", &error);
+        }
+        stored
+    }
+
+    fn seen(&mut self, what: &str, wanted: &[String], found: &[String]) -> Result<()> {
+        let good = wanted == found;
+        self.expect(good, what, &listed(wanted), &listed(found));
+        let now = self.clock.now();
+        self.event(now, What::Seen, format!("{what}: {}", listed(found)));
+        if good {
+            return Ok(());
+        }
+        Err(failure(format!(
+            "{what} is {}, not {}",
+            listed(found),
+            listed(wanted)
+        )))
+    }
+
+    fn event(&mut self, at: Moment, what: What, text: String) {
+        self.events.push(Event {
+            at,
+            until: self.clock.now(),
+            what,
+            text,
+        });
+    }
+
+    fn expect(&mut self, holds: bool, what: &str, expected: &str, observed: &str) {
+        self.expectations
+            .push(Expectation::of(holds, what, expected, observed));
+    }
+
+    fn failed(&mut self, what: &str, error: &Diagnostic) {
+        let host = error
+            .host
+            .as_ref()
+            .map(|host| format!("{host}: "))
+            .unwrap_or_default();
+        (self.tools.tell)(&format!("{what} failed: {host}{}", error.message));
+        for note in &error.notes {
+            (self.tools.tell)(note);
+        }
+        let observed = format!("{host}{}", error.message);
+        self.expect(false, what, "done", &observed);
+    }
+}
+
+fn failure(message: String) -> Diagnostic {
+    Diagnostic::with_code(exit::FAILED, message)
+}
