@@ -12,10 +12,12 @@ mod init;
 mod inventory;
 mod lab;
 mod listing;
+mod operation;
 mod project;
 mod render;
 mod run;
 mod ssh;
+mod switchover;
 mod vault;
 mod verify;
 
@@ -95,6 +97,8 @@ pub enum Command {
     Verify(verify::Args),
     /// Break something for real, measure what clients see of it, and mend it
     Drill(drill::Args),
+    /// The primary hands over to a replica, in order; nothing is lost
+    Switchover(switchover::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -139,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Drill(args) => drill::run(&cli.global, args),
+        Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

@@ -11,6 +11,7 @@ pub mod event;
 mod fetch;
 pub mod greet;
 mod link;
+pub mod lock;
 mod looping;
 mod notify;
 mod offline;
@@ -30,7 +31,8 @@ mod testing;
 mod tests;
 
 pub use event::{Event, Status, TaskEnd};
-pub use greet::{Operator, STATE};
+pub use greet::STATE;
+pub use lock::Operator;
 pub use run::{Ending, Plan, Start, target};
 pub use scope::{Globals, PlayLayers, Scope};
 pub use settings::{Decrypt, Settings};

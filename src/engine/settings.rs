@@ -42,7 +42,7 @@ pub struct Settings {
     /// Opens vaulted values.
     pub decrypt: Decrypt,
     /// Who runs this, for the lock.
-    pub operator: super::greet::Operator,
+    pub operator: super::lock::Operator,
     /// Where hactl keeps its own state (lock, owed handlers) on a host: [`super::STATE`] but for tests,
     /// which run several hosts on one machine. `%h` is the host's name.
     pub state: String,

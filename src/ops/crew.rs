@@ -4,7 +4,8 @@
 //! given up. Nothing is sent twice.
 
 use crate::base::{Diagnostic, Result, exit};
-use crate::connection::{Connection, Item, Target};
+use crate::connection::{Connection, Item, Statistics, Target};
+use crate::engine::{Operator, STATE, lock};
 use crate::modules::{Reply, Request};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,6 +65,54 @@ impl Crew {
             if let Ok((host, opened)) = done {
                 self.members.insert(host, opened);
             }
+        }
+    }
+
+    /// Takes the lock of every reached host; called before anything else is asked of them. A host whose lock is not given
+    /// is kept as lost, so that nothing is done on it.
+    ///
+    /// # Errors
+    /// One for each host that is locked by another operator or whose lock cannot be taken.
+    pub async fn lock(
+        &mut self,
+        operator: &Operator,
+        say: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(), Vec<Diagnostic>> {
+        let open = std::mem::take(&mut self.members);
+        let mut errors = Vec::new();
+        let taken = futures_util::future::join_all(open.into_iter().map(|(host, member)| async move {
+            let mut connection = match member {
+                Ok(connection) => connection,
+                Err(error) => return (host, Err(error), false),
+            };
+            let tell = |text: String| say(format!("{host}: {text}"));
+            match lock::take(&mut connection, STATE, operator, &tell).await {
+                Ok(()) => (host, Ok(connection), false),
+                Err(error) => {
+                    let error = error.on(&host);
+                    (host, Err(error), true)
+                }
+            }
+        }))
+        .await;
+        for (host, member, refused) in taken {
+            if let (Err(error), true) = (&member, refused) {
+                errors.push(error.clone());
+            }
+            self.members.insert(host, member);
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// What the connection to a host has cost so far.
+    pub fn statistics(&self, host: &str) -> Statistics {
+        match self.members.get(host) {
+            Some(Ok(connection)) => connection.shell.statistics,
+            _ => Statistics::default(),
         }
     }
 

@@ -3,8 +3,10 @@
 //!
 //! Nothing here prints.
 
+pub mod cluster;
 pub mod crew;
 pub mod drill;
 pub mod hosts;
 pub mod http;
+pub mod journal;
 pub mod verify;

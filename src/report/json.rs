@@ -71,3 +71,13 @@ fn readable(value: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+/// Prints a document of one of the other commands on stdout: `hactl.KIND/1`, masked.
+pub fn document(kind: &str, value: &Value) {
+    let mut whole = json!({ "schema": format!("hactl.{kind}/1") });
+    if let (Some(whole), Value::Object(value)) = (whole.as_object_mut(), mask_value(value)) {
+        whole.extend(value);
+    }
+    let text = serde_json::to_string_pretty(&whole).unwrap_or_default();
+    super::out(&(text + "\n"));
+}

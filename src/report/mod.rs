@@ -6,6 +6,7 @@ pub mod drill;
 pub mod findings;
 pub mod json;
 pub mod junit;
+pub mod operation;
 pub mod run;
 pub mod verify;
 

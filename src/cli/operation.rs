@@ -1,0 +1,186 @@
+//! What the commands have in common that change who is the primary: how hosts are entered and locked, how it is looked at
+//! them, how an operation is begun, followed and ended.
+
+use super::{Global, Outcome, deploy, fleet};
+use crate::base::{Diagnostic, exit};
+use crate::engine::Operator;
+use crate::ops::cluster::condition::Conditions;
+use crate::ops::cluster::operation::{self, Ending, Event, Operation, Step};
+use crate::ops::cluster::{Cluster, VARIABLES};
+use crate::ops::crew::Crew;
+use crate::ops::hosts::Site;
+use crate::ops::journal::{Header, Record};
+use crate::report::{self, operation as reporter};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Flags of every operation.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Look, judge and print the plan with every command; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Take the lock of a run that is certainly dead
+    #[arg(long)]
+    pub break_lock: bool,
+    #[command(flatten)]
+    pub reach: fleet::Reach,
+}
+
+/// The database hosts (or all hosts) of the service.
+///
+/// # Errors
+/// Configuration errors; no group postgresql.
+pub fn site(global: &Global, reach: &fleet::Reach) -> Result<Site, Vec<Diagnostic>> {
+    if global.limit.is_some() {
+        return Err(vec![Diagnostic::new(
+            "this command looks at the whole service, and --limit would hide parts of it",
+        )]);
+    }
+    let site = fleet::site(global, reach, "all", VARIABLES)?;
+    if site.members("postgresql").is_empty() {
+        return Err(vec![
+            Diagnostic::new("the inventory has no group `postgresql`")
+                .help("hactl inventory graph; which inventory is meant by -i?"),
+        ]);
+    }
+    Ok(site)
+}
+
+/// The database hosts only.
+pub fn databases(site: &Site) -> Vec<crate::connection::Target> {
+    site.hosts
+        .iter()
+        .filter(|host| site.members("postgresql").contains(&host.name))
+        .map(|host| host.target.clone())
+        .collect()
+}
+
+/// Takes the locks of the hosts that could be reached.
+///
+/// # Errors
+/// Another operator is at work.
+pub async fn lock(crew: &mut Crew, common: &Common, command: &str) -> Result<(), Vec<Diagnostic>> {
+    let operator = Operator {
+        name: deploy::operator(command),
+        break_lock: common.break_lock,
+    };
+    crew.lock(&operator, &|text| report::say(&text)).await
+}
+
+/// A flag that Ctrl-C raises.
+pub fn stop_flag() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&stop);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            heard.store(true, Ordering::Relaxed);
+            report::say("ending: what can be taken back is taken back after this step; from the promotion on it goes on to the end");
+        }
+    });
+    stop
+}
+
+/// Prints what would be done.
+pub fn dry_run(global: &Global, kind: &str, conditions: &Conditions, steps: &[Step]) -> Outcome {
+    let failed = conditions.failed().len();
+    if global.json {
+        report::json::document(
+            kind,
+            &json!({"dry_run": true, "conditions": conditions, "steps": reporter::plan_json(steps), "possible": failed == 0}),
+        );
+    } else {
+        report::out(&format!(
+            "{}\n{}",
+            reporter::conditions(conditions),
+            reporter::plan(steps, true)
+        ));
+    }
+    Ok(if failed == 0 { exit::DONE } else { exit::REFUSED })
+}
+
+/// An operation that is to be run.
+pub struct Planned {
+    /// What the journal says first.
+    pub header: Header,
+    /// The hosts that keep the journal.
+    pub keepers: Vec<String>,
+    /// What must hold; already looked at.
+    pub conditions: Conditions,
+    /// What is done.
+    pub steps: Vec<Step>,
+}
+
+/// Demands the conditions, writes the journal, makes the steps, and says how it ended.
+pub async fn carry_out(global: &Global, crew: &mut Crew, planned: Planned) -> Outcome {
+    let Planned { header, keepers, conditions, steps } = planned;
+    conditions.demand()?;
+    operation::begin(crew, &header, &keepers)
+        .await
+        .map_err(|error| vec![error])?;
+    let record = Record {
+        header,
+        steps: Vec::new(),
+        end: None,
+    };
+    follow(global, crew, record, keepers, steps, &conditions).await
+}
+
+/// Makes the steps that a record lacks.
+pub async fn follow(
+    global: &Global,
+    crew: &mut Crew,
+    record: Record,
+    keepers: Vec<String>,
+    steps: Vec<Step>,
+    conditions: &Conditions,
+) -> Outcome {
+    let stop = stop_flag();
+    let teller = reporter::Teller::new(global.json);
+    let (id, kind) = (record.header.id.clone(), record.header.kind.clone());
+    let details = record.header.details.clone();
+    let began = std::time::Instant::now();
+    let ending = Operation {
+        record,
+        keepers,
+        steps,
+        stop: &stop,
+        tell: &|event: Event| teller.tell(&event),
+    }
+    .run(crew)
+    .await;
+    let (result, sentence) = match &ending {
+        Ending::Done => ("done", said(&kind, &details)),
+        Ending::Undone(_) => ("undone", String::new()),
+        Ending::Incomplete(_) => ("incomplete", String::new()),
+    };
+    if global.json {
+        report::json::document(
+            &kind,
+            &json!({"dry_run": false, "id": id, "result": result, "details": details, "conditions": conditions,
+                "steps": teller.steps(), "seconds": began.elapsed().as_secs_f64()}),
+        );
+    } else if !sentence.is_empty() {
+        report::out(&format!("{sentence} ({:.1} s)\n", began.elapsed().as_secs_f64()));
+    }
+    ending.result().map(|()| exit::DONE)
+}
+
+fn said(kind: &str, details: &crate::ops::journal::Notes) -> String {
+    let name = |key: &str| details.get(key).cloned().unwrap_or_default();
+    match kind {
+        "switchover" => format!("{} is the primary now, {} follows it", name("new"), name("old")),
+        "failover" => format!("{} is the primary now; {} is out until: hactl rejoin {}", name("new"), name("old"), name("old")),
+        "rejoin" => format!("{} follows {}", name("host"), name("primary")),
+        _ => format!("{kind} done"),
+    }
+}
+
+/// Looks at the databases again when a host could not be reached at first.
+pub async fn look(site: &Site, crew: &mut Crew) -> Cluster {
+    Cluster::look(site, crew).await
+}

@@ -1,0 +1,16 @@
+//! Operations on a PostgreSQL cluster: who is the primary, and how that is changed without losing data.
+//!
+//! What is observed beats what the inventory says. Nothing here initialises, clones over or deletes a data directory that
+//! is not empty, and nothing promotes a server while another one may take writes.
+
+pub mod condition;
+pub mod lsn;
+pub mod node;
+pub mod look;
+pub mod operation;
+pub mod scripts;
+pub mod switchover;
+pub mod view;
+
+pub use look::VARIABLES;
+pub use view::Cluster;

@@ -1,0 +1,351 @@
+//! Steps with a journal: each is written down on the hosts before it is made, and can be taken up or taken back by
+//! anybody later.
+//!
+//! A step's script may run twice: who takes up an operation cannot know whether the last step happened. Up to the point of
+//! no return a failure takes everything back in reverse order; from it on, what could not be done is reported as incomplete.
+
+use crate::base::{Diagnostic, Result, exit};
+use crate::modules::{Reply, Request};
+use crate::ops::crew::Crew;
+use crate::ops::journal::{self, End, Header, Notes, Record, StepLine, StepState};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// What runs on a host, once the notes of earlier steps are known.
+pub type Script = Box<dyn Fn(&Notes) -> String + Send + Sync>;
+
+/// A step.
+pub struct Step {
+    /// A stable name; unique in its operation.
+    pub id: &'static str,
+    /// What it does, for people.
+    pub what: String,
+    /// Where.
+    pub host: String,
+    /// How. What it prints as `note KEY VALUE` is noted for the steps after it. It may run twice.
+    pub script: Script,
+    /// How it is taken back: on the same host.
+    pub undo: Option<Script>,
+    /// Nothing can be taken back from here on.
+    pub no_return: bool,
+    /// It is tried, and what fails is mended later by `resume`: the steps after it still make sense.
+    pub tail: bool,
+    /// How long it may take, in seconds.
+    pub limit: u64,
+}
+
+/// What happens, for whoever reports.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A step begins.
+    Begun { id: &'static str, host: String, what: String },
+    /// A step is done.
+    Done { id: &'static str, host: String, seconds: f64, at: f64 },
+    /// A step failed.
+    Failed { id: &'static str, error: Diagnostic },
+    /// A step is taken back.
+    Undoing { id: &'static str, host: String },
+    /// Something to know.
+    Says(String),
+}
+
+/// Told of everything, as it happens.
+pub type Tell<'a> = &'a (dyn Fn(Event) + Send + Sync);
+
+/// An operation that is under way.
+pub struct Operation<'a> {
+    /// Which one.
+    pub record: Record,
+    /// The hosts that keep the journal.
+    pub keepers: Vec<String>,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// The operator wants it to end: before the point of no return it is taken back.
+    pub stop: &'a AtomicBool,
+    /// Who is told.
+    pub tell: Tell<'a>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// All done.
+    Done,
+    /// Taken back: all is as it was before; why.
+    Undone(Diagnostic),
+    /// It cannot be known, or could not be ended; `resume` takes it up. Why.
+    Incomplete(Vec<Diagnostic>),
+}
+
+impl Ending {
+    /// The errors to show and the exit code.
+    ///
+    /// # Errors
+    /// When it was taken back (3) or is incomplete (4).
+    pub fn result(self) -> Result<(), Vec<Diagnostic>> {
+        match self {
+            Self::Done => Ok(()),
+            Self::Undone(mut error) => {
+                error.code = exit::FAILED;
+                Err(vec![error.note("everything was taken back: the service is as it was before")])
+            }
+            Self::Incomplete(mut errors) => {
+                for error in &mut errors {
+                    error.code = exit::INCOMPLETE;
+                }
+                if let Some(last) = errors.pop() {
+                    errors.push(last.help("when the cause is mended: hactl resume (hactl status shows how things are)"));
+                }
+                Err(errors)
+            }
+        }
+    }
+}
+
+/// Writes an operation down on its keepers before anything is done.
+///
+/// # Errors
+/// When another one is unfinished, or no keeper can write.
+pub async fn begin(crew: &mut Crew, header: &Header, keepers: &[String]) -> Result<()> {
+    let work = keepers
+        .iter()
+        .map(|host| (host.clone(), vec![journal::begin(header)]))
+        .collect();
+    let mut written = Vec::new();
+    let mut error = None;
+    for (host, answer) in crew.round(work).await {
+        match answer.map(|answer| answer.replies[0].clone()) {
+            Ok(reply) if reply.code == 0 => written.push(host),
+            Ok(reply) if reply.code == journal::UNFINISHED => {
+                let what = Record::parse(&reply.out()).map_or_else(
+                    |_| "a journal that cannot be read".to_owned(),
+                    |record| format!("{} of {}", record.header.kind, record.header.operator),
+                );
+                error = Some(
+                    Diagnostic::with_code(exit::REFUSED, "an operation is unfinished on this host")
+                        .on(&host)
+                        .note(what)
+                        .help("hactl status shows how things are; hactl resume takes it up"),
+                );
+            }
+            Ok(reply) => {
+                error = Some(
+                    Diagnostic::with_code(exit::FAILED, "the journal cannot be written")
+                        .on(&host)
+                        .note(reply.err().trim().to_owned()),
+                );
+            }
+            Err(lost) => error = Some(lost.on(&host)),
+        }
+    }
+    let Some(error) = error else {
+        return Ok(());
+    };
+    let end = End {
+        result: "refused".to_owned(),
+        ended: journal::seconds(),
+        message: error.to_string(),
+    };
+    let work = written
+        .into_iter()
+        .map(|host| (host, vec![journal::finish(&header.id, &end)]))
+        .collect();
+    crew.round(work).await;
+    Err(error)
+}
+
+impl Operation<'_> {
+    /// Runs the steps that are not done yet, in order.
+    pub async fn run(mut self, crew: &mut Crew) -> Ending {
+        let started = Instant::now();
+        let mut notes = self.record.notes();
+        let mut done = String::new();
+        let mut returned = self.begun_no_return();
+        let mut failures = Vec::new();
+        for index in 0..self.steps.len() {
+            let step = &self.steps[index];
+            if self.record.state(step.id) == Some(StepState::Done) {
+                continue;
+            }
+            if self.stop.load(Ordering::Relaxed) && !returned {
+                let error = Diagnostic::with_code(exit::FAILED, "ended by the operator");
+                return self.undo(crew, index, error, &notes).await;
+            }
+            returned |= step.no_return;
+            (self.tell)(Event::Begun {
+                id: step.id,
+                host: step.host.clone(),
+                what: step.what.clone(),
+            });
+            let began = Instant::now();
+            let begun = std::mem::take(&mut done) + &line(step.id, StepState::Begun, Notes::new());
+            match self.make(crew, index, &begun, &notes).await {
+                Ok(found) => {
+                    (self.tell)(Event::Done {
+                        id: self.steps[index].id,
+                        host: self.steps[index].host.clone(),
+                        seconds: began.elapsed().as_secs_f64(),
+                        at: started.elapsed().as_secs_f64(),
+                    });
+                    done = line(self.steps[index].id, StepState::Done, found.clone());
+                    notes.extend(found);
+                }
+                Err(error) => {
+                    (self.tell)(Event::Failed {
+                        id: self.steps[index].id,
+                        error: error.clone(),
+                    });
+                    if !returned {
+                        return self.undo(crew, index + 1, error, &notes).await;
+                    }
+                    failures.push(error);
+                    if !self.steps[index].tail {
+                        break;
+                    }
+                }
+            }
+        }
+        if failures.is_empty() {
+            self.end(crew, &done, "done", "").await;
+            return Ending::Done;
+        }
+        self.note(crew, &done).await;
+        Ending::Incomplete(failures)
+    }
+
+    fn begun_no_return(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| step.no_return && self.record.state(step.id).is_some())
+    }
+
+    /// One step: written down everywhere and made, in one round trip. A connection that breaks is opened again and the
+    /// step repeated, since its outcome is not known.
+    async fn make(&self, crew: &mut Crew, index: usize, begun: &str, notes: &Notes) -> Result<Notes> {
+        let step = &self.steps[index];
+        let script = (step.script)(notes);
+        let mut again = false;
+        loop {
+            let mut work = self.everywhere(begun);
+            work.insert(
+                step.host.clone(),
+                vec![request(&format!("{}\n{script}", journal::append(begun)), step.limit)],
+            );
+            let answer = crew
+                .round(work)
+                .await
+                .remove(&step.host)
+                .unwrap_or_else(|| Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked")));
+            match answer {
+                Ok(answer) => return read(step, &answer.replies[0]),
+                Err(error) if again => return Err(error.on(&step.host)),
+                Err(_) => {
+                    again = true;
+                    crew.reopen().await;
+                }
+            }
+        }
+    }
+
+    fn everywhere(&self, lines: &str) -> BTreeMap<String, Vec<Request>> {
+        self.keepers
+            .iter()
+            .map(|host| (host.clone(), vec![Request::sh(journal::append(lines))]))
+            .collect()
+    }
+
+    async fn note(&self, crew: &mut Crew, lines: &str) {
+        crew.round(self.everywhere(lines)).await;
+    }
+
+    /// Takes back the first `count` steps, last first.
+    pub async fn undo(
+        mut self,
+        crew: &mut Crew,
+        count: usize,
+        why: Diagnostic,
+        notes: &Notes,
+    ) -> Ending {
+        let mut lines = String::new();
+        for index in (0..count.min(self.steps.len())).rev() {
+            let step = &mut self.steps[index];
+            let Some(undo) = step.undo.take() else {
+                continue;
+            };
+            (self.tell)(Event::Undoing {
+                id: step.id,
+                host: step.host.clone(),
+            });
+            step.script = undo;
+            lines.push_str(&line(step.id, StepState::Undone, Notes::new()));
+            if let Err(error) = self.make(crew, index, "", notes).await {
+                (self.tell)(Event::Failed {
+                    id: self.steps[index].id,
+                    error: error.clone(),
+                });
+                self.note(crew, &lines).await;
+                return Ending::Incomplete(vec![why, error]);
+            }
+        }
+        let message = why.to_string();
+        self.end(crew, &lines, "undone", &message).await;
+        Ending::Undone(why)
+    }
+
+    async fn end(&mut self, crew: &mut Crew, lines: &str, result: &str, message: &str) {
+        let end = End {
+            result: result.to_owned(),
+            ended: journal::seconds(),
+            message: message.to_owned(),
+        };
+        let mut work = self.everywhere(lines);
+        for requests in work.values_mut() {
+            requests.push(journal::finish(&self.record.header.id, &end));
+        }
+        crew.round(work).await;
+        self.record.end = Some(end);
+    }
+}
+
+fn line(step: &str, state: StepState, notes: Notes) -> String {
+    journal::line(&StepLine {
+        step: step.to_owned(),
+        state,
+        at: journal::seconds(),
+        notes,
+    })
+}
+
+fn request(script: &str, limit: u64) -> Request {
+    let mut request = Request::sh(script);
+    request.timeout_seconds = Some(limit);
+    request
+}
+
+fn read(step: &Step, reply: &Reply) -> Result<Notes> {
+    if reply.code != 0 {
+        let said = reply.err();
+        let said = said.trim();
+        let error = Diagnostic::with_code(
+            exit::FAILED,
+            if reply.code == 124 {
+                format!("step `{}` took longer than {} s: {}", step.id, step.limit, step.what)
+            } else {
+                format!("step `{}` failed: {}", step.id, step.what)
+            },
+        )
+        .on(&step.host);
+        return Err(if said.is_empty() {
+            error.note(format!("exit code {}", reply.code))
+        } else {
+            error.note(said.to_owned())
+        });
+    }
+    Ok(reply
+        .out()
+        .lines()
+        .filter_map(|line| line.strip_prefix("note ")?.split_once(' '))
+        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+        .collect())
+}

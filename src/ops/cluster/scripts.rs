@@ -1,0 +1,272 @@
+//! The shell of every step on a database host. Each script may run twice, changes nothing beyond what its name says, waits
+//! for conditions with a limit, and never deletes a data directory.
+
+use super::node::Place;
+use crate::base::quote::sh;
+use crate::ops::hosts::Host;
+
+/// How a database host is talked to in steps.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The inventory's name.
+    pub host: String,
+    /// Where the others reach it.
+    pub address: String,
+    /// The name of its slot on the others.
+    pub slot: String,
+    /// `postgresql@15-main.service`.
+    pub unit: String,
+    /// The major version.
+    pub version: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The data directory.
+    pub data: String,
+    /// The port.
+    pub port: u16,
+    /// Who replicates.
+    pub replicator: String,
+    /// The home of the server's user.
+    pub home: String,
+}
+
+impl Server {
+    /// From what the inventory says and what was seen.
+    pub fn new(host: &Host, address: &str, place: &Place) -> Self {
+        let cluster = host.text("postgresql_cluster", "main");
+        Self {
+            host: host.name.clone(),
+            address: address.to_owned(),
+            slot: slot_name(&host.name),
+            unit: format!("postgresql@{}-{cluster}.service", place.version),
+            version: place.version.clone(),
+            cluster,
+            data: place.data.clone(),
+            port: place.port,
+            replicator: host.text("postgresql_replicator", "replicator"),
+            home: host.text("postgresql_data_root", "/var/lib/postgresql"),
+        }
+    }
+
+    /// What every script begins with: variables, `ask` for SQL, `await` for a condition in SQL with a limit in seconds.
+    fn prelude(&self) -> String {
+        format!(
+            "set -eu; export LC_ALL=C; cd /; unit={}; data={}; conf=/etc/postgresql/{}/{}; bin=/usr/lib/postgresql/{}/bin
+ask() {{ runuser -u postgres -- env PGOPTIONS='-c synchronous_commit=local' psql -XAtqw -v ON_ERROR_STOP=1 -p {} -d postgres; }}
+control() {{ \"$bin/pg_controldata\" -D \"$data\" | sed -n \"s/^$1: *//p\"; }}
+await() {{ [ \"$(echo \"SET statement_timeout = 0; DO \\$\\$ BEGIN FOR i IN 1..$1*50 LOOP EXIT WHEN $2; PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); END LOOP; END \\$\\$; SELECT $2\" | ask)\" = t ]; }}
+",
+            sh(&self.unit),
+            sh(&self.data),
+            sh(&self.version),
+            sh(&self.cluster),
+            sh(&self.version),
+            self.port
+        )
+    }
+
+    /// The connection that a standby makes to this server, on the standby `from`.
+    fn conninfo(&self, from: &Self) -> String {
+        format!(
+            "host={} port={} user={} application_name={} passfile={}/.pgpass",
+            self.address, self.port, self.replicator, from.host, from.home
+        )
+    }
+
+    /// SQL that tells this server to follow another one, effective when it is next a standby.
+    fn follow_sql(&self, primary: &Self) -> String {
+        format!(
+            "ALTER SYSTEM SET primary_conninfo = {};\nALTER SYSTEM SET primary_slot_name = {};\n",
+            literal(&primary.conninfo(self)),
+            literal(&self.slot)
+        )
+    }
+
+    /// Makes a slot for each of these standbys, so that nothing they need is thrown away.
+    pub fn make_slots(&self, standbys: &[&Self]) -> String {
+        let sql: String = standbys
+            .iter()
+            .map(|standby| {
+                let slot = literal(&standby.slot);
+                format!("SELECT pg_create_physical_replication_slot({slot}, true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = {slot});\n")
+            })
+            .collect();
+        format!("{}ask <<'END' >/dev/null\n{sql}END\n", self.prelude())
+    }
+
+    /// Drops the slots of these standbys, when nobody uses them.
+    pub fn drop_slots(&self, standbys: &[&Self]) -> String {
+        let names: Vec<String> = standbys
+            .iter()
+            .map(|standby| literal(&standby.slot))
+            .collect();
+        if names.is_empty() {
+            return "true".to_owned();
+        }
+        format!(
+            "{}ask <<'END' >/dev/null\nSELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND slot_type = 'physical' AND slot_name IN ({});\nEND\n",
+            self.prelude(),
+            names.join(", ")
+        )
+    }
+
+    /// Tells a running server whom to follow when it is next a standby, and writes out what a stop would have to.
+    pub fn prepare_to_follow(&self, primary: &Self) -> String {
+        format!(
+            "{}ask <<'END' >/dev/null\n{}CHECKPOINT;\nEND\n",
+            self.prelude(),
+            self.follow_sql(primary)
+        )
+    }
+
+    /// Takes [`Self::prepare_to_follow`] back.
+    pub fn forget_to_follow(&self) -> String {
+        format!(
+            "{}ask <<'END' >/dev/null\nALTER SYSTEM RESET primary_conninfo;\nALTER SYSTEM RESET primary_slot_name;\nEND\n",
+            self.prelude()
+        )
+    }
+
+    /// Writes out what a promotion and a stop would have to.
+    pub fn checkpoint(&self) -> String {
+        format!("{}echo CHECKPOINT | ask\n", self.prelude())
+    }
+
+    /// Stops the server in order, and notes where its log ends. Without the proof of a clean stop it fails.
+    pub fn stop_clean(&self) -> String {
+        format!(
+            "{}systemctl stop \"$unit\"
+state=$(control 'Database cluster state')
+case $state in 'shut down'|'shut down in recovery') ;; *) echo \"the control file says '$state', not 'shut down'\" >&2; exit 1 ;; esac
+echo \"note stopped_at $(control 'Latest checkpoint location')\"
+echo \"note stopped_timeline $(control \"Latest checkpoint's TimeLineID\")\"
+",
+            self.prelude()
+        )
+    }
+
+    /// Starts the server again as the primary that it was.
+    pub fn start_primary(&self) -> String {
+        format!(
+            "{}rm -f \"$data/standby.signal\"; sync \"$data\"
+systemctl start \"$unit\"
+await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exit 1; }}
+",
+            self.prelude()
+        )
+    }
+
+    /// From now on it can only start as a standby, whoever starts it.
+    pub fn become_standby(&self) -> String {
+        format!(
+            "{}install -o postgres -g postgres -m 0600 /dev/null \"$data/standby.signal\"; sync \"$data/standby.signal\" \"$data\"\n",
+            self.prelude()
+        )
+    }
+
+    /// Takes [`Self::become_standby`] back.
+    pub fn no_longer_standby(&self) -> String {
+        format!("{}rm -f \"$data/standby.signal\"; sync \"$data\"\n", self.prelude())
+    }
+
+    /// Proves that this standby has the last byte that the primary wrote: the record of the shutdown checkpoint begins at
+    /// that position, so having it means to be beyond it.
+    pub fn has_last_byte(&self, stopped_at: &str, limit: u32) -> String {
+        format!(
+            "{}await {limit} \"coalesce(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) > '{}', false)\" || {{
+echo \"it has the log up to $(echo 'SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())' | ask), and the primary's last record begins at {}\" >&2; exit 1; }}
+",
+            self.prelude(),
+            position(stopped_at),
+            position(stopped_at)
+        )
+    }
+
+    /// Makes a standby the primary, and waits until it takes writes.
+    pub fn promote(&self) -> String {
+        format!(
+            "{}echo 'SELECT pg_promote(false) WHERE pg_is_in_recovery()' | ask >/dev/null
+await 60 'NOT pg_is_in_recovery()' || {{ echo 'it is still in recovery' >&2; exit 1; }}
+echo \"note promoted_at $(echo 'SELECT pg_current_wal_lsn()' | ask)\"
+",
+            self.prelude()
+        )
+    }
+
+    /// A checkpoint on a new primary, so that the control file tells the new timeline before anything is rewound to it.
+    pub fn settle_promotion(&self) -> String {
+        format!(
+            "{}echo CHECKPOINT | ask\necho \"note timeline $(control \"Latest checkpoint's TimeLineID\")\"\n",
+            self.prelude()
+        )
+    }
+
+    /// Starts a stopped server that has its signal, and waits until it streams.
+    pub fn start_standby(&self) -> String {
+        format!(
+            "{}[ -e \"$data/standby.signal\" ] || {{ echo 'there is no standby.signal: it would start as a primary' >&2; exit 1; }}
+systemctl start \"$unit\"
+{}",
+            self.prelude(),
+            STREAMS
+        )
+    }
+
+    /// Turns a running standby to another primary.
+    pub fn repoint(&self, primary: &Self) -> String {
+        format!(
+            "{}ask <<'END' >/dev/null\n{}SELECT pg_reload_conf();\nEND\n{STREAMS}",
+            self.prelude(),
+            self.follow_sql(primary)
+        )
+    }
+
+    /// Waits until a standby is seen streaming by this primary.
+    pub fn is_followed_by(&self, standby: &Self) -> String {
+        format!(
+            "{}await 30 \"EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming' AND application_name = {})\" || {{ echo {} >&2; exit 1; }}\n",
+            self.prelude(),
+            literal(&standby.host),
+            sh(&format!("{} does not stream from it", standby.host))
+        )
+    }
+
+    /// The beginning of every script, for the ones that are put together elsewhere.
+    pub fn script(&self, body: &str) -> String {
+        format!("{}{body}", self.prelude())
+    }
+}
+
+const STREAMS: &str = "await 30 \"EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')\" || { echo 'it does not stream from the primary; see its log' >&2; exit 1; }\n";
+
+/// The name of a host's slot, as the role gives it.
+pub fn slot_name(host: &str) -> String {
+    host.to_lowercase()
+        .chars()
+        .map(|c| match c {
+            'a'..='z' | '0'..='9' | '_' => c,
+            _ => '_',
+        })
+        .collect()
+}
+
+/// A string as an SQL literal that stands inside double quotes of the shell as well.
+pub fn literal(text: &str) -> String {
+    let clean: String = text
+        .chars()
+        .filter(|c| !matches!(c, '\0' | '"' | '$' | '`' | '\\'))
+        .collect();
+    format!("'{}'", clean.replace('\'', "''"))
+}
+
+/// What stands in a plan for the position that only the stop tells.
+pub const AT_STOP: &str = "POSITION-OF-THE-STOP";
+
+/// A log position from a journal: nothing else comes through.
+fn position(text: &str) -> String {
+    if text == AT_STOP {
+        return text.to_owned();
+    }
+    text.parse::<super::lsn::Lsn>()
+        .map_or_else(|()| "FFFFFFFF/FFFFFFFF".to_owned(), |lsn| lsn.to_string())
+}

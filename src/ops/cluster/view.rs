@@ -1,0 +1,173 @@
+//! The databases of a service as they were seen, and who is what among them. What was seen beats what the inventory says.
+
+use super::look;
+use super::lsn::Lsn;
+use super::node::{Live, Node, PeerView};
+use crate::base::{Diagnostic, Result};
+use crate::modules::Request;
+use crate::ops::crew::Crew;
+use crate::ops::hosts::Site;
+use crate::ops::journal::Record;
+use std::collections::BTreeMap;
+
+/// A database host and what was seen of it.
+#[derive(Debug)]
+pub struct Member {
+    /// The inventory's name.
+    pub host: String,
+    /// Where the other hosts reach it.
+    pub address: String,
+    /// What it is, or why it could not be asked.
+    pub seen: Result<Node>,
+}
+
+/// All database hosts of a service.
+#[derive(Debug)]
+pub struct Cluster {
+    /// In the inventory's order.
+    pub members: Vec<Member>,
+}
+
+impl Cluster {
+    /// Looks at all of them: one round trip each.
+    pub async fn look(site: &Site, crew: &mut Crew) -> Self {
+        let work: BTreeMap<String, Vec<Request>> = site
+            .members("postgresql")
+            .iter()
+            .filter_map(|name| Some((name.clone(), look::requests(site, site.host(name)?))))
+            .collect();
+        let mut answers = crew.round(work).await;
+        let members = site
+            .members("postgresql")
+            .iter()
+            .filter_map(|name| {
+                let host = site.host(name)?;
+                let seen = answers
+                    .remove(name)?
+                    .and_then(|answer| look::node(site, host, &answer.replies));
+                Some(Member {
+                    host: name.clone(),
+                    address: look::address(site, name),
+                    seen,
+                })
+            })
+            .collect();
+        Self { members }
+    }
+
+    /// The hosts that could be asked.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.members
+            .iter()
+            .filter_map(|member| Some((member.host.as_str(), member.seen.as_ref().ok()?)))
+    }
+
+    /// A host that could be asked.
+    pub fn node(&self, host: &str) -> Option<&Node> {
+        self.nodes().find(|(name, _)| *name == host).map(|(_, node)| node)
+    }
+
+    /// A host, asked or not.
+    pub fn member(&self, host: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.host == host)
+    }
+
+    /// The hosts that take writes, by their own word.
+    pub fn primaries(&self) -> Vec<(&str, &Node)> {
+        self.nodes().filter(|(_, node)| node.is_primary()).collect()
+    }
+
+    /// The hosts that answer and are in recovery.
+    pub fn standbys(&self) -> Vec<(&str, &Node)> {
+        self.nodes().filter(|(_, node)| node.is_standby()).collect()
+    }
+
+    /// What the other databases see of a host.
+    pub fn views_of<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (&'a str, &'a PeerView)> {
+        self.nodes()
+            .filter_map(move |(name, node)| Some((name, node.peers.get(host)?)))
+    }
+
+    /// The unfinished operation, when any host knows of one; the one that came furthest.
+    pub fn unfinished(&self) -> Option<Record> {
+        self.nodes()
+            .flat_map(|(_, node)| &node.journal)
+            .filter(|(file, _)| file == crate::ops::journal::OPERATION)
+            .filter_map(|(_, record)| record.as_ref().ok())
+            .max_by_key(|record| (record.header.started, record.steps.len()))
+            .cloned()
+    }
+
+    /// All ended operations that any host knows of, oldest first.
+    pub fn history(&self) -> Vec<Record> {
+        let mut records: BTreeMap<String, Record> = BTreeMap::new();
+        for (_, node) in self.nodes() {
+            for (file, record) in &node.journal {
+                if let (Ok(record), true) = (record, file != crate::ops::journal::OPERATION) {
+                    records.insert(record.header.id.clone(), record.clone());
+                }
+            }
+        }
+        records.into_values().collect()
+    }
+
+    /// The host that a standby is told to follow.
+    pub fn followed_by(&self, node: &Node) -> Option<&str> {
+        let conninfo = &node.answer()?.conninfo;
+        let wanted = conninfo
+            .split_whitespace()
+            .find_map(|part| part.strip_prefix("host="))?
+            .trim_matches('\'');
+        self.members
+            .iter()
+            .find(|member| member.address == wanted || member.host == wanted)
+            .map(|member| member.host.as_str())
+    }
+
+    /// The standby that has most of the log: the newest timeline first, then the furthest position, then the inventory's order.
+    pub fn most_advanced(&self) -> Option<(&str, &Node)> {
+        let rank = |node: &Node| (node.timeline(), node.has_log_to().unwrap_or(Lsn(0)));
+        self.standbys()
+            .into_iter()
+            .rev()
+            .max_by_key(|(_, node)| rank(node))
+    }
+}
+
+impl Member {
+    /// Its role in one word, as observed.
+    pub fn role(&self) -> &'static str {
+        match &self.seen {
+            Err(_) => "unreachable",
+            Ok(node) => match &node.live {
+                Live::Answers(answer) if answer.in_recovery => "replica",
+                Live::Answers(_) => "primary",
+                Live::Silent => "frozen",
+                Live::Down(_) if node.is_fenced() => "fenced",
+                Live::Down(_) => "down",
+                Live::None => "empty",
+            },
+        }
+    }
+}
+
+/// Two hosts of different clusters, for refusing to mix them.
+pub fn strangers(cluster: &Cluster) -> Option<Diagnostic> {
+    let mut known: Option<(&str, &str)> = None;
+    for (host, node) in cluster.nodes() {
+        let Some(system) = node.system() else {
+            continue;
+        };
+        match known {
+            None => known = Some((host, system)),
+            Some((other, first)) if first != system => {
+                return Some(Diagnostic::with_code(
+                    crate::base::exit::REFUSED,
+                    format!("{other} and {host} hold different clusters (system identifiers {first} and {system})"),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,292 @@
+//! What was done to a service, kept on its own hosts: the operation that is under way, and the ones that ended.
+//!
+//! An operation is a file of JSON lines: a header, a line for each step that was begun or done, and a last line when it
+//! ended. While it is unfinished it is [`OPERATION`], on every database host that could be reached, so that any operator
+//! on any machine can see it and take it up; ended, it is moved to [`HISTORY`]. A journal never holds a secret.
+
+use crate::base::quote::sh;
+use crate::base::{Diagnostic, Result, exit};
+use crate::modules::Request;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The operation that is under way on a host.
+pub const OPERATION: &str = "/var/lib/hactl/operation";
+/// Where the ended ones are.
+pub const HISTORY: &str = "/var/lib/hactl/history";
+/// [`begin`] ends with this code when another operation is unfinished.
+pub const UNFINISHED: i32 = 76;
+
+/// Facts that steps have found out, for the steps after them: a log position, a timeline.
+pub type Notes = BTreeMap<String, String>;
+
+/// Which operation, of whom, why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Unique, and sorts by time.
+    pub id: String,
+    /// `switchover`, `failover`, `rejoin`, `backup`…
+    pub kind: String,
+    /// `user@machine, command, pid, time`.
+    pub operator: String,
+    /// Seconds since 1970, by the operator's clock.
+    pub started: u64,
+    /// What the operator gave as the reason.
+    #[serde(default)]
+    pub reason: String,
+    /// The hosts that it concerns.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// What is needed to take it up: who was the primary, who is to be.
+    #[serde(default)]
+    pub details: Notes,
+}
+
+/// Whether a step was only begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepState {
+    /// It may or may not have happened.
+    Begun,
+    /// It has happened.
+    Done,
+    /// It was taken back.
+    Undone,
+}
+
+/// A line about a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// Its name.
+    pub step: String,
+    /// How far it came.
+    pub state: StepState,
+    /// Seconds since 1970.
+    pub at: u64,
+    /// What it found out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: Notes,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// `done`, `undone`, `failed`.
+    pub result: String,
+    /// Seconds since 1970.
+    pub ended: u64,
+    /// A sentence about it.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// An operation as its journal tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// Which one.
+    pub header: Header,
+    /// Its steps so far.
+    pub steps: Vec<StepLine>,
+    /// How it ended, if it has.
+    pub end: Option<End>,
+}
+
+impl Header {
+    /// A new operation, now.
+    pub fn new(kind: &str, operator: &str, reason: &str) -> Self {
+        let now = jiff::Timestamp::now();
+        Self {
+            id: format!(
+                "{}-{kind}-{:04x}",
+                now.strftime("%Y%m%dT%H%M%SZ"),
+                rand::random::<u16>()
+            ),
+            kind: kind.to_owned(),
+            operator: operator.to_owned(),
+            started: seconds(),
+            reason: reason.to_owned(),
+            hosts: Vec::new(),
+            details: Notes::new(),
+        }
+    }
+}
+
+impl Record {
+    /// Reads a journal. A last line that was cut off is left out: what it told of may not have happened.
+    ///
+    /// # Errors
+    /// When the header cannot be read, or a line in the middle.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        let broken = |what: &str, error: &serde_json::Error| {
+            Diagnostic::with_code(exit::FAILED, format!("{what} of a journal cannot be read"))
+                .note(error.to_string())
+        };
+        let header = serde_json::from_str(lines.next().unwrap_or_default())
+            .map_err(|error| broken("the header", &error))?;
+        let mut record = Self {
+            header,
+            steps: Vec::new(),
+            end: None,
+        };
+        let lines: Vec<&str> = lines.collect();
+        for (index, line) in lines.iter().enumerate() {
+            if let Ok(end) = serde_json::from_str::<End>(line) {
+                record.end = Some(end);
+            } else {
+                match serde_json::from_str(line) {
+                    Ok(step) => record.steps.push(step),
+                    Err(_) if index + 1 == lines.len() => {}
+                    Err(error) => return Err(broken(&format!("line {}", index + 2), &error)),
+                }
+            }
+        }
+        Ok(record)
+    }
+
+    /// All that its steps have found out.
+    pub fn notes(&self) -> Notes {
+        self.steps
+            .iter()
+            .flat_map(|step| step.notes.clone())
+            .collect()
+    }
+
+    /// How far a step came; nothing when it was not begun.
+    pub fn state(&self, step: &str) -> Option<StepState> {
+        self.steps
+            .iter()
+            .rev()
+            .find(|line| line.step == step)
+            .map(|line| line.state)
+    }
+}
+
+/// Seconds since 1970, by this machine's clock.
+pub fn seconds() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// A line of a journal.
+pub fn line(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Begins an operation on a host, unless another one is unfinished there (then [`UNFINISHED`], with its header on stdout).
+pub fn begin(header: &Header) -> Request {
+    // `ln` fails when the name is taken, so that of two that begin at once only one does.
+    Request::sh(format!(
+        "set -eu; umask 077; mkdir -p /var/lib/hactl; f={OPERATION}; n=$f.$$; cat >\"$n\"; sync \"$n\"; \
+         if ln \"$n\" \"$f\" 2>/dev/null; then rm -f \"$n\"; sync /var/lib/hactl; else rm -f \"$n\"; head -n 1 \"$f\"; exit {UNFINISHED}; fi"
+    ))
+    .stdin(line(header))
+}
+
+/// The shell command that adds lines to the journal of the operation under way. On a host that does not know the operation
+/// (it could not be reached when it began) it does nothing.
+pub fn append(lines: &str) -> String {
+    let mut script = String::new();
+    let _ = write!(
+        script,
+        "{{ [ ! -e {OPERATION} ] || {{ printf %s {} >>{OPERATION} && sync {OPERATION}; }}; }}",
+        sh(lines)
+    );
+    script
+}
+
+/// Ends an operation on a host: a last line, and it becomes history. To be told twice does no harm.
+pub fn finish(id: &str, end: &End) -> Request {
+    Request::sh(format!(
+        "set -eu; umask 077; f={OPERATION}; [ -e \"$f\" ] || exit 0; cat >>\"$f\"; sync \"$f\"; mkdir -p {HISTORY}; \
+         mv -f \"$f\" {HISTORY}/{}.jsonl; sync {HISTORY}",
+        sh(id)
+    ))
+    .stdin(line(end))
+}
+
+/// Puts a whole record into a host's history: for what needs no journal while it is under way, and for a host that missed it.
+pub fn record(record: &Record) -> Request {
+    let mut text = line(&record.header);
+    for step in &record.steps {
+        text.push_str(&line(step));
+    }
+    if let Some(end) = &record.end {
+        text.push_str(&line(end));
+    }
+    let file = format!("{HISTORY}/{}.jsonl", record.header.id);
+    let file = sh(&file);
+    Request::sh(format!(
+        "set -eu; umask 077; mkdir -p {HISTORY}; cat >{file}.new; sync {file}.new; mv -f {file}.new {file}"
+    ))
+    .stdin(text)
+}
+
+/// Prints the operation under way and the whole history of a host; read with [`read_all`].
+pub fn read() -> Request {
+    Request::sh(format!(
+        "for f in {OPERATION} {HISTORY}/*.jsonl; do [ -f \"$f\" ] || continue; printf '\\001%s\\n' \"$f\"; cat \"$f\"; done"
+    ))
+}
+
+/// A file of [`read`], and what is in it.
+pub type ReadFile = (String, Result<Record>);
+
+/// Reads what [`read`] printed.
+pub fn read_all(text: &str) -> Vec<ReadFile> {
+    text.split('\u{1}')
+        .skip(1)
+        .filter_map(|part| part.split_once('\n'))
+        .map(|(file, text)| (file.to_owned(), Record::parse(text)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            reason: "it's\nslow".to_owned(),
+            ..Header::new("switchover", "me@here", "")
+        }
+    }
+
+    fn step(name: &str, state: StepState) -> StepLine {
+        StepLine {
+            step: name.to_owned(),
+            state,
+            at: 1,
+            notes: [("lsn".to_owned(), "0/3".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_did_not_happen() {
+        let header = header();
+        let text = line(&header)
+            + &line(&step("stop", StepState::Begun))
+            + &line(&step("stop", StepState::Done));
+        let whole = Record::parse(&text).expect("a record");
+        assert_eq!(whole.state("stop"), Some(StepState::Done));
+        assert_eq!(whole.notes()["lsn"], "0/3");
+        let cut = Record::parse(&text[..text.len() - 4]).expect("a record");
+        assert_eq!(cut.state("stop"), Some(StepState::Begun));
+        assert_eq!(cut.state("promote"), None);
+        let torn = text.replacen("begun", "beg", 1);
+        let error = Record::parse(&torn).expect_err("torn in the middle");
+        assert!(error.message.contains("line 2"), "{error}");
+        assert!(Record::parse("").is_err());
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let early = header().id;
+        assert!(early < format!("9{early}"));
+        assert_ne!(header().id, early);
+    }
+}

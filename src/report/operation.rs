@@ -1,0 +1,126 @@
+//! Operations on a cluster as a person follows them: the conditions, the plan, each step as it is made, the end.
+
+use crate::base::quote::for_terminal;
+use crate::ops::cluster::condition::Conditions;
+use crate::ops::cluster::operation::{Event, Step};
+use crate::ops::journal::Notes;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+
+/// Says what happens on stderr, and remembers it for `--json`.
+#[derive(Debug, Default)]
+pub struct Teller {
+    quiet: bool,
+    steps: Mutex<Vec<Value>>,
+}
+
+impl Teller {
+    /// Says nothing when `quiet` (the JSON at the end has it all).
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            ..Self::default()
+        }
+    }
+
+    /// Takes an event.
+    pub fn tell(&self, event: &Event) {
+        let said = match event {
+            Event::Begun { id, host, what } => format!("  {id:<12} {host}: {what}"),
+            Event::Done { seconds, at, .. } => format!("               done in {seconds:.2} s (at {at:.2} s)"),
+            Event::Failed { id, error } => format!("  {id:<12} ✖ {error}"),
+            Event::Undoing { id, host } => format!("  {id:<12} {host}: is taken back"),
+            Event::Says(text) => format!("  {text}"),
+        };
+        if !self.quiet {
+            super::say(&said);
+        }
+        let value = match event {
+            Event::Begun { .. } | Event::Says(_) => return,
+            Event::Done { id, host, seconds, at } => {
+                json!({"step": id, "host": host, "state": "done", "seconds": seconds, "at": at})
+            }
+            Event::Failed { id, error } => {
+                json!({"step": id, "host": error.host, "state": "failed", "message": error.message, "notes": error.notes})
+            }
+            Event::Undoing { id, host } => json!({"step": id, "host": host, "state": "undone"}),
+        };
+        if let Ok(mut steps) = self.steps.lock() {
+            steps.push(value);
+        }
+    }
+
+    /// What was told, for `--json`.
+    pub fn steps(&self) -> Value {
+        self.steps
+            .lock()
+            .map_or(Value::Null, |steps| Value::Array(steps.clone()))
+    }
+}
+
+/// The conditions, a line each.
+pub fn conditions(conditions: &Conditions) -> String {
+    conditions
+        .0
+        .iter()
+        .map(|condition| {
+            let mark = if condition.holds {
+                "✔"
+            } else if condition.waived {
+                "~"
+            } else {
+                "✖"
+            };
+            let waived = if condition.waived {
+                format!(" [{}]", condition.flag.unwrap_or_default())
+            } else {
+                String::new()
+            };
+            for_terminal(&format!(
+                "{mark} {:<14} {}: {}{waived}",
+                condition.id,
+                condition.what,
+                condition.observed.replace('\n', " ")
+            )) + "\n"
+        })
+        .collect()
+}
+
+/// The plan: every step, and the commands that it runs.
+pub fn plan(steps: &[Step], scripts: bool) -> String {
+    let mut text = String::new();
+    // What every script of a host begins with is shown once.
+    let mut shown = std::collections::BTreeSet::new();
+    for (index, step) in steps.iter().enumerate() {
+        let back = if step.no_return {
+            "   (nothing can be taken back from here on)"
+        } else {
+            ""
+        };
+        text.push_str(&format!("{:>2}. {:<12} {}: {}{back}\n", index + 1, step.id, step.host, step.what));
+        if scripts {
+            let script = (step.script)(&Notes::new());
+            for line in script.lines() {
+                let prelude = line.starts_with("set -eu;") || line.contains("() {");
+                if prelude && !shown.insert((step.host.clone(), line.to_owned())) {
+                    continue;
+                }
+                text.push_str(&format!("      {line}\n"));
+            }
+        }
+    }
+    for_terminal(&text)
+}
+
+/// The plan as JSON.
+pub fn plan_json(steps: &[Step]) -> Value {
+    steps
+        .iter()
+        .map(|step| {
+            json!({
+                "step": step.id, "host": step.host, "what": step.what, "no_return": step.no_return,
+                "script": (step.script)(&Notes::new()), "can_be_undone": step.undo.is_some(),
+            })
+        })
+        .collect()
+}
