@@ -4,7 +4,7 @@ use super::plan::{Drill, Limits, Loss, Step, Who};
 use super::record::What;
 
 /// All of them, in the order in which `all` runs them.
-pub static DRILLS: &[Drill] = &[SERVICE_STOP, BALANCER_LOSS, CHECK_FAILS];
+pub static DRILLS: &[Drill] = &[SWITCHOVER, SERVICE_STOP, BALANCER_LOSS, CHECK_FAILS];
 
 /// The drill of this name or short name.
 pub fn find(name: &str) -> Option<&'static Drill> {
@@ -12,6 +12,38 @@ pub fn find(name: &str) -> Option<&'static Drill> {
         .iter()
         .find(|drill| drill.id.eq_ignore_ascii_case(name) || drill.name == name)
 }
+
+const SWITCHOVER: Drill = Drill {
+    id: "D1",
+    name: "switchover",
+    what: "a planned switchover, there and back",
+    breaks: &[Who::Primary, Who::Standby],
+    prepare: &[],
+    steps: &[
+        Step::Hactl {
+            words: &["switchover", "--reason", "drill"],
+            code: 0,
+            says: &["{standby} is the primary now"],
+        },
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+        Step::Hactl {
+            words: &["switchover", "--reason", "drill"],
+            code: 0,
+            says: &["{primary} is the primary now"],
+        },
+        Step::Writes,
+        Step::PrimaryIs(Who::Primary),
+    ],
+    heal: &[],
+    limits: Limits {
+        write_gap: 4.0,
+        read_gap: 4.0,
+        loss: Loss::Nothing,
+        changes: 2,
+        two: false,
+    },
+};
 
 const SERVICE_STOP: Drill = Drill {
     id: "D3",

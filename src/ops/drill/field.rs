@@ -14,6 +14,9 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+/// Seconds that a look may take; a host that is frozen must not hold a drill up.
+const QUICK: u64 = 4;
+
 /// The variables that drills read.
 pub const VARIABLES: &[&str] = &[
     "cluster_address",
@@ -170,6 +173,13 @@ impl Field {
         line.lock().await.ask(request).await
     }
 
+    /// Lets go of the connection to a host.
+    pub async fn forget(&self, host: &str) {
+        if let Some(line) = self.lines.get(host) {
+            line.lock().await.close();
+        }
+    }
+
     /// Asks many hosts the same, at once.
     async fn ask_all(&self, hosts: &[String], request: &Request) -> BTreeMap<String, Result<Reply>> {
         let mut answers = BTreeMap::new();
@@ -251,8 +261,14 @@ impl Field {
 
     /// The hosts that are seen to have the virtual address.
     pub async fn holders(&self) -> Vec<String> {
-        let request = Request::sh(format!("exec ip -o addr show to {}", sh(&self.address)));
-        self.ask_all(self.site.members("keepalived"), &request)
+        self.holders_of(self.site.members("keepalived")).await
+    }
+
+    /// Those of these hosts that are seen to have it.
+    pub async fn holders_of(&self, hosts: &[String]) -> Vec<String> {
+        let mut request = Request::sh(format!("exec ip -o addr show to {}", sh(&self.address)));
+        request.timeout_seconds = Some(QUICK);
+        self.ask_all(hosts, &request)
             .await
             .into_iter()
             .filter(|(_, answer)| {
@@ -266,7 +282,8 @@ impl Field {
 
     /// The databases that are seen to take writes.
     pub async fn primaries(&self) -> Vec<String> {
-        let request = Request::sh(look(&self.cluster));
+        let mut request = Request::sh(look(&self.cluster));
+        request.timeout_seconds = Some(QUICK);
         self.ask_all(self.site.members("postgresql"), &request)
             .await
             .into_iter()

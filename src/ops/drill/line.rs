@@ -56,6 +56,11 @@ impl Line {
             .ok_or_else(|| self.gone("an empty answer"))
     }
 
+    /// Lets go of the connection: its host is about to die, and waiting for its last word would only take time.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
     fn gone(&self, why: &str) -> Diagnostic {
         Diagnostic::with_code(exit::UNREACHABLE, format!("it was not reached: {why}"))
             .on(&self.target.host)

@@ -64,12 +64,12 @@ pub enum Step {
         /// What it must say, on either stream.
         says: &'static [&'static str],
     },
-    /// hactl, killed at once when its journal on the hosts holds so many steps; then `resume`.
+    /// hactl, killed at once when its journal on a host says that this step was begun.
     Killed {
         /// Its arguments.
         words: &'static [&'static str],
-        /// After so many steps.
-        steps: usize,
+        /// The step.
+        step: &'static str,
     },
     /// Waits until writes are acknowledged again, steadily.
     Writes,

@@ -15,6 +15,7 @@ use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result, exit};
 use crate::connection::Tunnel;
 use crate::modules::Request;
+use crate::ops::journal::OPERATION;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -243,7 +244,7 @@ impl Stage<'_> {
                     } else {
                         (What::Break, format!("no power for {host}"))
                     };
-                    self.outside(what, text, move |breaker| {
+                    self.outside(&[host.clone()], what, text, move |breaker| {
                         if on {
                             breaker.start(&host)
                         } else {
@@ -270,7 +271,7 @@ impl Stage<'_> {
                     };
                     let others = others.clone();
                     let text = format!("cut {host} off from {far}");
-                    self.outside(What::Break, text, move |breaker| {
+                    self.outside(&[host.clone()], What::Break, text, move |breaker| {
                         others
                             .iter()
                             .try_for_each(|other| breaker.cut(&host, other.as_deref()))
@@ -282,7 +283,7 @@ impl Stage<'_> {
             Step::Join(who) => {
                 for host in who.hosts(&self.cast) {
                     let text = format!("mend the cables of {host}");
-                    self.outside(What::Mend, text, move |breaker| breaker.heal(&host))
+                    self.outside(&[host.clone()], What::Mend, text, move |breaker| breaker.heal(&host))
                         .await?;
                 }
                 Ok(())
@@ -304,7 +305,7 @@ impl Stage<'_> {
                 let ran = self.hactl(&words).await?;
                 self.check(&ran, code, says)
             }
-            Step::Killed { words, steps } => self.killed(words, steps).await,
+            Step::Killed { words, step } => self.killed(words, step).await,
             Step::Writes => {
                 let now = self.clock.now();
                 if self.steady(now).await {
@@ -331,10 +332,10 @@ impl Stage<'_> {
             Step::AwaitHolder(who) => {
                 let wanted = who.hosts(&self.cast);
                 let begun = self.clock.now();
-                let mut look = tokio::time::interval(Duration::from_millis(200));
+                let mut look = tokio::time::interval(Duration::from_millis(100));
                 loop {
                     look.tick().await;
-                    let found = self.field.holders().await;
+                    let found = self.field.holders_of(&wanted).await;
                     if found == wanted || self.clock.now() - begun > PATIENCE {
                         return self.seen("the holder of the virtual address", &wanted, &found);
                     }
@@ -346,6 +347,7 @@ impl Stage<'_> {
     /// Something that is done from outside of the host.
     async fn outside(
         &mut self,
+        hosts: &[String],
         what: What,
         text: String,
         deed: impl FnOnce(&dyn Breaker) -> Result<()> + Send + 'static,
@@ -357,6 +359,9 @@ impl Stage<'_> {
             )
         })?;
         (self.tools.tell)(&text);
+        for host in hosts {
+            self.field.forget(host).await;
+        }
         let at = self.clock.now();
         let done = tokio::task::spawn_blocking(move || deed(&*breaker)).await;
         self.event(at, what, text);
@@ -412,9 +417,10 @@ impl Stage<'_> {
     /// Whether a run of hactl ended as it had to.
     fn check(&mut self, ran: &Ran, code: u8, says: &[&str]) -> Result<()> {
         let all = format!("{}\n{}", ran.stdout, ran.stderr);
+        let says = self.words(says);
         let missing: Vec<&str> = says
             .iter()
-            .copied()
+            .map(String::as_str)
             .filter(|text| !all.contains(text))
             .collect();
         let good = ran.code == i32::from(code) && missing.is_empty();
@@ -436,39 +442,27 @@ impl Stage<'_> {
         Err(failure(format!("`{}` ended with {observed}", ran.line)).note(said.join("\n")))
     }
 
-    async fn killed(&mut self, words: &[&str], steps: usize) -> Result<()> {
+    async fn killed(&mut self, words: &[&str], step: &str) -> Result<()> {
         let words = self.words(words);
         (self.tools.tell)(&format!(
-            "$ hactl {} (to be killed after {steps} steps)",
+            "$ hactl {} (to be killed in its step `{step}`)",
             words.join(" ")
         ));
-        let mut running = self.tools.hactl.start(&words, self.clock)?;
-        let mut look = tokio::time::interval(Duration::from_millis(20));
-        let begun = self.clock.now();
-        while running.runs() && self.clock.now() - begun < COMMAND {
-            look.tick().await;
-            if self.journaled().await > steps {
-                break;
-            }
-        }
+        let running = self.tools.hactl.start(&words, self.clock)?;
+        // The journal is on both; the one that follows is there in any case.
+        let journal = Request {
+            timeout_seconds: Some(30),
+            ..Request::sh(begun(step))
+        };
+        let host = self.cast.standby.clone();
+        let seen = self.field.ask(&host, journal).await;
         let ran = running.kill().await;
         self.note(&ran);
-        let killed = ran.code == 128 + 9;
+        let killed = ran.code == 128 + 9 && seen.is_ok_and(|reply| reply.code == 0);
         let observed = format!("exit code {}", ran.code);
-        self.expect(killed, &format!("{} is killed", ran.line), "exit code 137", &observed);
+        let what = format!("{} is killed in its step `{step}`", ran.line);
+        self.expect(killed, &what, "exit code 137", &observed);
         Ok(())
-    }
-
-    /// The most lines that any host's journal of an unfinished operation holds.
-    async fn journaled(&self) -> usize {
-        let mut most = 0;
-        for host in [&self.cast.standby, &self.cast.primary] {
-            let request = Request::sh("cat /var/lib/hactl/operation 2>/dev/null | wc -l");
-            if let Ok(reply) = self.field.ask(host, request).await {
-                most = most.max(reply.out().trim().parse().unwrap_or(0));
-            }
-        }
-        most
     }
 
     async fn verify(&mut self) -> bool {
@@ -547,6 +541,14 @@ impl Stage<'_> {
         let observed = format!("{host}{}", error.message);
         self.expect(false, what, "done", &observed);
     }
+}
+
+/// Waits until the journal of the operation under way says that a step was begun.
+fn begun(step: &str) -> String {
+    format!(
+        "i=0; until grep -qsF {} {OPERATION}; do i=$((i + 1)); [ \"$i\" -lt 2000 ] || exit 1; sleep 0.01; done",
+        sh(&format!("\"step\":\"{step}\""))
+    )
 }
 
 fn failure(message: String) -> Diagnostic {
