@@ -171,11 +171,8 @@ impl Picture<'_> {
             let to = self.x(gap.to.unwrap_or(Duration::from_secs_f64(self.end)));
             let _ = write!(
                 self.svg,
-                "<rect class=\"gap\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{LANE}\"/><text class=\"gaptext\" x=\"{:.1}\" y=\"{:.1}\">{:.2} s</text>",
-                (to - from).max(0.5),
-                f64::midpoint(from, to),
-                top + LANE / 2.0,
-                gap.length.as_secs_f64()
+                "<rect class=\"gap\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{LANE}\"/>",
+                (to - from).max(0.5)
             );
         }
         let samples: Vec<&Sample> = self
@@ -186,6 +183,17 @@ impl Picture<'_> {
             .collect();
         for sample in samples {
             self.mark(sample, top);
+        }
+        // Above the marks, or they would hide it.
+        if let Some(gap) = gap {
+            let to = gap.to.unwrap_or(Duration::from_secs_f64(self.end));
+            let _ = write!(
+                self.svg,
+                "<text class=\"gaptext\" x=\"{:.1}\" y=\"{:.1}\">{:.2} s</text>",
+                f64::midpoint(self.x(gap.from), self.x(to)),
+                top + 16.0,
+                gap.length.as_secs_f64()
+            );
         }
     }
 
