@@ -7,6 +7,7 @@ mod deploy;
 mod diff;
 mod drill;
 mod facts;
+mod failover;
 mod fleet;
 mod init;
 mod inventory;
@@ -99,6 +100,8 @@ pub enum Command {
     Drill(drill::Args),
     /// The primary hands over to a replica, in order; nothing is lost
     Switchover(switchover::Args),
+    /// A replica becomes the primary, because the primary is dead
+    Failover(failover::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -144,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Drill(args) => drill::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
+        Command::Failover(args) => failover::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

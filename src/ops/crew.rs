@@ -31,40 +31,103 @@ pub struct Answer {
 pub struct Crew {
     targets: Vec<Target>,
     members: BTreeMap<String, Result<Connection>>,
+    /// Hosts that are still being connected to.
+    opening: JoinSet<(String, Result<Connection>)>,
     forks: usize,
 }
 
 impl Crew {
     /// Connects to all of them, at most `forks` at a time. A host that cannot be reached is kept as lost.
     pub async fn open(targets: Vec<Target>, forks: usize) -> Self {
+        let mut crew = Self::begin(targets, forks);
+        crew.settle().await;
+        crew
+    }
+
+    /// The same, but does not wait for the last `slow` ones, nor longer than this: they are lost until [`Self::settle`].
+    pub async fn open_quickly(
+        targets: Vec<Target>,
+        forks: usize,
+        slow: usize,
+        patience: Duration,
+    ) -> Self {
+        let mut crew = Self::begin(targets, forks);
+        let _ = tokio::time::timeout(patience, async {
+            while crew.opening.len() > slow {
+                crew.settle_one().await;
+            }
+        })
+        .await;
+        crew
+    }
+
+    fn begin(targets: Vec<Target>, forks: usize) -> Self {
         let mut crew = Self {
             members: BTreeMap::new(),
+            opening: JoinSet::new(),
             targets,
             forks: forks.max(1),
         };
-        crew.reopen().await;
+        crew.start();
         crew
+    }
+
+    /// Takes in one more, whose lock is not wanted.
+    pub async fn join(&mut self, target: Target) {
+        let opened = Connection::open(&target).await;
+        self.members.insert(target.host.clone(), opened);
+        self.targets.push(target);
+    }
+
+    /// Waits for the connections that are still being opened.
+    pub async fn settle(&mut self) {
+        while self.settle_one().await {}
+    }
+
+    /// The same, but gives up the ones that are not there after this time.
+    pub async fn settle_within(&mut self, patience: Duration) {
+        if tokio::time::timeout(patience, self.settle()).await.is_ok() {
+            return;
+        }
+        self.opening.abort_all();
+        self.settle().await;
+        for target in &self.targets {
+            self.members
+                .entry(target.host.clone())
+                .or_insert_with(|| Err(gone(&target.host, "no connection in time")));
+        }
+    }
+
+    async fn settle_one(&mut self) -> bool {
+        match self.opening.join_next().await {
+            Some(Ok((host, opened))) => {
+                self.members.insert(host, opened);
+                true
+            }
+            Some(Err(_)) => true,
+            None => false,
+        }
     }
 
     /// Tries again to reach the hosts that are lost.
     pub async fn reopen(&mut self) {
+        self.settle().await;
+        self.start();
+        self.settle().await;
+    }
+
+    fn start(&mut self) {
         let gate = Arc::new(Semaphore::new(self.forks));
-        let mut tasks = JoinSet::new();
         for target in &self.targets {
             if matches!(self.members.get(&target.host), Some(Ok(_))) {
                 continue;
             }
             let (target, gate) = (target.clone(), Arc::clone(&gate));
-            tasks.spawn(async move {
+            self.opening.spawn(async move {
                 let _pass = gate.acquire_owned().await;
                 let opened = Connection::open(&target).await;
                 (target.host, opened)
             });
-        }
-        while let Some(done) = tasks.join_next().await {
-            if let Ok((host, opened)) = done {
-                self.members.insert(host, opened);
-            }
         }
     }
 
@@ -129,7 +192,7 @@ impl Crew {
         match self.members.get(host) {
             Some(Ok(_)) => None,
             Some(Err(error)) => Some(error.clone()),
-            None => Some(gone(host, "it was never connected to")),
+            None => Some(gone(host, "there is no connection yet")),
         }
     }
 
@@ -163,7 +226,7 @@ impl Crew {
                 None => {
                     answers.insert(
                         host.clone(),
-                        Err(gone(host, "it is not one of these hosts")),
+                        Err(gone(host, "there is no connection to it")),
                     );
                 }
             }

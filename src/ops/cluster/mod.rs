@@ -4,6 +4,8 @@
 //! is not empty, and nothing promotes a server while another one may take writes.
 
 pub mod condition;
+pub mod death;
+pub mod failover;
 pub mod lsn;
 pub mod node;
 pub mod look;

@@ -231,6 +231,46 @@ systemctl start \"$unit\"
         )
     }
 
+    /// Keeps the server from running, now and after a reboot, whoever starts it: killed if it still does, disabled, masked,
+    /// and marked with `why`.
+    pub fn fence(&self, why: &str) -> String {
+        format!(
+            "{}mkdir -p /var/lib/hactl; printf '%s since %s\n' {} \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\" >/var/lib/hactl/fenced; sync /var/lib/hactl/fenced
+[ ! -f \"$conf/start.conf\" ] || {{ sed -i 's/^[[:space:]]*[a-z][a-z]*.*/disabled/' \"$conf/start.conf\"; sync \"$conf/start.conf\"; }}
+systemctl kill -s KILL \"$unit\" 2>/dev/null || true
+if [ -r \"$data/postmaster.pid\" ]; then read -r p <\"$data/postmaster.pid\"; case $(readlink \"/proc/$p/exe\" 2>/dev/null) in */postgres) kill -9 \"$p\" ;; esac; fi
+timeout 20 systemctl stop \"$unit\"
+systemctl mask \"$unit\" 2>/dev/null
+! systemctl is-active -q \"$unit\" || {{ echo 'it still runs' >&2; exit 1; }}
+",
+            self.prelude(),
+            sh(why)
+        )
+    }
+
+    /// Takes [`Self::fence`] back; starts nothing.
+    pub fn unfence(&self) -> String {
+        format!(
+            "{}systemctl unmask \"$unit\" 2>/dev/null
+[ ! -f \"$conf/start.conf\" ] || sed -i 's/^disabled$/auto/' \"$conf/start.conf\"
+rm -f /var/lib/hactl/fenced
+",
+            self.prelude()
+        )
+    }
+
+    /// Notes how far the log of a stopped server goes: `log_end`, and `state` of the control file.
+    pub fn log_end(&self) -> String {
+        format!(
+            "{}t=$(control \"Latest checkpoint's TimeLineID\"); s=$(control 'Latest checkpoint location')
+echo \"note state $(control 'Database cluster state')\"
+e=$(runuser -u postgres -- \"$bin/pg_waldump\" -q -p \"$data/pg_wal\" -t \"$t\" -s \"$s\" 2>&1 | grep -o 'at [0-9A-F]*/[0-9A-F]*' | tail -n 1) || true
+echo \"note log_end ${{e#at }}\"
+",
+            self.prelude()
+        )
+    }
+
     /// The beginning of every script, for the ones that are put together elsewhere.
     pub fn script(&self, body: &str) -> String {
         format!("{}{body}", self.prelude())

@@ -5,7 +5,7 @@ use super::lsn::Lsn;
 use super::node::{Live, Node, PeerView};
 use crate::base::{Diagnostic, Result};
 use crate::modules::Request;
-use crate::ops::crew::Crew;
+use crate::ops::crew::{Answer, Crew};
 use crate::ops::hosts::Site;
 use crate::ops::journal::Record;
 use std::collections::BTreeMap;
@@ -31,11 +31,20 @@ pub struct Cluster {
 impl Cluster {
     /// Looks at all of them: one round trip each.
     pub async fn look(site: &Site, crew: &mut Crew) -> Self {
-        let work: BTreeMap<String, Vec<Request>> = site
-            .members("postgresql")
-            .iter()
-            .filter_map(|name| Some((name.clone(), look::requests(site, site.host(name)?))))
-            .collect();
+        Self::look_with(site, crew, BTreeMap::new()).await.0
+    }
+
+    /// The same, and asks other hosts something else in the same round.
+    pub async fn look_with(
+        site: &Site,
+        crew: &mut Crew,
+        mut work: BTreeMap<String, Vec<Request>>,
+    ) -> (Self, BTreeMap<String, Result<Answer>>) {
+        work.extend(
+            site.members("postgresql")
+                .iter()
+                .filter_map(|name| Some((name.clone(), look::requests(site, site.host(name)?)))),
+        );
         let mut answers = crew.round(work).await;
         let members = site
             .members("postgresql")
@@ -52,7 +61,7 @@ impl Cluster {
                 })
             })
             .collect();
-        Self { members }
+        (Self { members }, answers)
     }
 
     /// The hosts that could be asked.

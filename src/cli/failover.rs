@@ -1,0 +1,209 @@
+//! `hactl failover`: a replica becomes the primary because the primary is dead.
+
+use super::operation::{self, Common, Planned};
+use super::{Global, Outcome, deploy};
+use crate::connection::Target;
+use crate::modules::Request;
+use crate::ops::cluster::failover::{self, Fence, HERE, Wishes};
+use crate::ops::cluster::lsn::Lsn;
+use crate::ops::cluster::node::{Live, PeerView};
+use crate::ops::cluster::switchover::server;
+use crate::ops::cluster::{Cluster, look};
+use crate::ops::crew::Crew;
+use crate::ops::hosts::Site;
+use crate::ops::journal::{self, End, Header};
+use crate::report;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // Each consent is a flag of its own: they are never merged into one.
+pub struct Args {
+    /// The host to promote, or `replica` for the one that has most of the log
+    #[arg(long, value_name = "HOST|replica")]
+    pub promote: String,
+    /// Go on although acknowledged writes may be lost (the estimate is shown)
+    #[arg(long)]
+    pub allow_data_loss: bool,
+    /// The old primary is certainly off, although that cannot be seen from here
+    #[arg(long)]
+    pub unfenced_ok: bool,
+    /// Kill a primary that takes connections and does not answer
+    #[arg(long)]
+    pub kill_frozen: bool,
+    /// A second failover within the hour
+    #[arg(long)]
+    pub again: bool,
+    /// Seconds after which a host that does not let in counts as not reached
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    pub patience: u64,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How long the hosts that answer are waited for; the others are waited for meanwhile.
+const QUICK: Duration = Duration::from_millis(1200);
+
+/// Runs the command.
+pub fn run(global: &Global, args: Args) -> Outcome {
+    let site = operation::site(global, &args.common.reach)?;
+    let runtime = deploy::runtime().map_err(|error| vec![error])?;
+    runtime.block_on(async {
+        let mut targets = site.targets();
+        for target in &mut targets {
+            target.timeout_seconds = args.patience;
+        }
+        let began = Instant::now();
+        let mut crew = Crew::open_quickly(targets, args.common.reach.forks, 1, QUICK).await;
+        let (cluster, views, old) = see(&site, &mut crew, &args, began).await?;
+        let log_end = log_end(&site, &mut crew, &cluster, &old).await;
+        let wishes = Wishes {
+            promote: (args.promote != "replica").then(|| args.promote.clone()),
+            allow_data_loss: args.allow_data_loss,
+            unfenced_ok: args.unfenced_ok,
+            kill_frozen: args.kill_frozen,
+            again: args.again,
+        };
+        let assessment = failover::assess(&site, &cluster, &old, &views, log_end, &wishes)?;
+        let blockers: Vec<String> = crew
+            .reached()
+            .filter(|host| *host != old)
+            .map(str::to_owned)
+            .collect();
+        let steps = failover::steps(&site, &assessment, &blockers);
+        if args.common.dry_run {
+            return operation::dry_run(global, "failover", &assessment.conditions, &steps);
+        }
+        assessment.conditions.demand()?;
+        if !global.json {
+            report::say(&format!("  {old} is out: {}", assessment.proof));
+            report::say(&format!("  data loss: {}", assessment.loss.said));
+            if assessment.fence == Fence::Blocked {
+                report::say(&format!("  {old} cannot be stopped from here: every other host blocks it"));
+            }
+        }
+        let keepers: Vec<String> = crew
+            .reached()
+            .filter(|host| site.members("postgresql").iter().any(|member| member == host))
+            .map(str::to_owned)
+            .collect();
+        if assessment.fence == Fence::Command {
+            crew.join(Target {
+                host: HERE.to_owned(),
+                local: true,
+                ..Target::default()
+            })
+            .await;
+        }
+        overtake(&mut crew, &cluster, &keepers).await;
+        let mut details = assessment.cast.details();
+        details.insert("proof".to_owned(), assessment.proof.to_string());
+        details.insert("loss".to_owned(), assessment.loss.said.clone());
+        details.insert("fence".to_owned(), format!("{:?}", assessment.fence).to_lowercase());
+        details.insert("blockers".to_owned(), blockers.join(" "));
+        details.insert("timeline".to_owned(), cluster.nodes().map(|(_, node)| node.timeline()).max().unwrap_or(0).to_string());
+        let header = Header {
+            hosts: keepers.clone(),
+            details,
+            ..Header::new("failover", &deploy::operator("failover"), &args.common.reason)
+        };
+        let conditions = assessment.conditions;
+        operation::carry_out(global, &mut crew, Planned { header, keepers, conditions, steps }).await
+    })
+}
+
+/// Looks from every viewpoint at once: the databases at each other, the other hosts at the port of the one that is missing.
+async fn see(
+    site: &Site,
+    crew: &mut Crew,
+    args: &Args,
+    began: Instant,
+) -> Result<(Cluster, Vec<(String, PeerView)>, String), Vec<crate::base::Diagnostic>> {
+    if !args.common.dry_run {
+        operation::lock(crew, &args.common, "failover").await?;
+    }
+    let databases = site.members("postgresql");
+    let outsiders: Vec<String> = crew
+        .reached()
+        .filter(|host| !databases.iter().any(|database| database == host))
+        .map(str::to_owned)
+        .collect();
+    // Who the primary was is not known yet, so the outsiders look at every database.
+    let looks: BTreeMap<String, Vec<Request>> = outsiders
+        .iter()
+        .map(|host| {
+            let requests = databases
+                .iter()
+                .map(|database| {
+                    let port = site.host(database).map_or(5432, |host| host.number("postgresql_port", 5432));
+                    look::ask_port(&look::address(site, database), port)
+                })
+                .collect();
+            (host.clone(), requests)
+        })
+        .collect();
+    let (mut cluster, seen) = Cluster::look_with(site, crew, looks).await;
+    crew.settle_within(Duration::from_secs(args.patience).saturating_sub(began.elapsed()))
+        .await;
+    let late: Vec<String> = cluster
+        .members
+        .iter()
+        .filter(|member| member.seen.is_err() && crew.lost(&member.host).is_none())
+        .map(|member| member.host.clone())
+        .collect();
+    if late.is_empty() {
+        for member in &mut cluster.members {
+            // By now it is known why it could not be asked.
+            if let (true, Some(error)) = (member.seen.is_err(), crew.lost(&member.host)) {
+                member.seen = Err(error);
+            }
+        }
+    } else {
+        if !args.common.dry_run {
+            operation::lock(crew, &args.common, "failover").await?;
+        }
+        cluster = Cluster::look(site, crew).await;
+    }
+    let old = failover::old_primary(&cluster).map_err(|error| vec![error])?;
+    let index = databases.iter().position(|database| *database == old).unwrap_or_default();
+    let views = seen
+        .into_iter()
+        .filter_map(|(host, answer)| Some((host, look::port_view(answer.ok()?.replies.get(index)?))))
+        .collect();
+    Ok((cluster, views, old))
+}
+
+/// How far the log of the old primary goes, when its host lets in and its server does not run.
+async fn log_end(site: &Site, crew: &mut Crew, cluster: &Cluster, old: &str) -> Option<Lsn> {
+    let node = cluster.node(old)?;
+    if !matches!(&node.live, Live::Down(said) if !said.contains("FATAL")) {
+        return None;
+    }
+    let script = server(site, cluster, old)?.log_end();
+    let mut answers = crew.round([(old.to_owned(), vec![Request::sh(script)])].into()).await;
+    let reply = answers.remove(old)?.ok()?.replies.into_iter().next()?;
+    reply
+        .out()
+        .lines()
+        .find_map(|line| line.strip_prefix("note log_end "))?
+        .parse()
+        .ok()
+}
+
+/// A switchover that promoted nobody is over when the failover begins.
+async fn overtake(crew: &mut Crew, cluster: &Cluster, keepers: &[String]) {
+    let Some(record) = cluster.unfinished() else {
+        return;
+    };
+    let end = End {
+        result: "overtaken".to_owned(),
+        ended: journal::seconds(),
+        message: "a failover took over".to_owned(),
+    };
+    let work = keepers
+        .iter()
+        .map(|host| (host.clone(), vec![journal::finish(&record.header.id, &end)]))
+        .collect();
+    crew.round(work).await;
+}
