@@ -1,0 +1,152 @@
+//! Drills that cut cables.
+
+use super::{CRASH, Drill, FAILOVER, REASON, REJOIN, SWITCHOVER, Step, What, Who};
+use crate::ops::drill::plan::{Limits, Loss};
+use std::time::Duration;
+
+const QUIET: Limits = Limits {
+    write_gap: 1.5,
+    read_gap: 1.5,
+    loss: Loss::Nothing,
+    changes: 0,
+    two: false,
+};
+
+pub const CUT_REPLICATION: Drill = Drill {
+    id: "D5a",
+    name: "cut-replication",
+    what: "The databases are cut off from each other only: clients see nothing, and a failover is refused",
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Cut(Who::Primary, &[Who::Standby]),
+        Step::Hactl {
+            words: &[
+                "failover",
+                "--promote=replica",
+                "--again",
+                "--allow-data-loss",
+                "--unfenced-ok",
+                REASON,
+            ],
+            code: 2,
+            says: &["refused (dead)", "it is alive"],
+        },
+        Step::Writes,
+        Step::PrimaryIs(Who::Primary),
+    ],
+    heal: &[Step::Join(Who::Primary)],
+    limits: QUIET,
+};
+
+pub const CUT_CLIENTS: Drill = Drill {
+    id: "D5b",
+    name: "cut-clients",
+    what: "The primary is cut off from application servers and load balancers: a failover is refused, a switchover helps",
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Cut(Who::Primary, &[Who::Apps, Who::Balancers]),
+        Step::Hactl {
+            words: &[
+                "failover",
+                "--promote=replica",
+                "--again",
+                "--allow-data-loss",
+                REASON,
+            ],
+            code: 2,
+            says: &["refused (dead)", "it is alive"],
+        },
+        SWITCHOVER,
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+    ],
+    heal: &[Step::Join(Who::Primary)],
+    limits: Limits {
+        write_gap: 25.0,
+        read_gap: 15.0,
+        changes: 1,
+        ..QUIET
+    },
+};
+
+pub const CUT_ALL: Drill = Drill {
+    id: "D5c",
+    name: "cut-all",
+    what: "The primary is cut off from everyone and goes on for itself; failover; when it is back, no client is served by it",
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Cut(Who::Primary, &[]),
+        FAILOVER,
+        Step::Writes,
+        // It still believes that it is the primary.
+        Step::Join(Who::Primary),
+        Step::Pause(Duration::from_secs(2)),
+        Step::Writes,
+    ],
+    heal: &[Step::Join(Who::Primary), REJOIN],
+    limits: Limits {
+        write_gap: 20.0,
+        read_gap: 15.0,
+        loss: Loss::NotYetCopied,
+        changes: 1,
+        two: true,
+    },
+};
+
+pub const UNIQUE_ROWS: Drill = Drill {
+    id: "D10",
+    name: "unique-rows",
+    what: "The old primary comes back with rows that nobody else has: rejoining is refused without consent, and keeps a copy",
+    breaks: &[Who::Primary],
+    prepare: &[Step::Script {
+        on: Who::Primary,
+        what: What::Mend,
+        text: "remember when this drill began, on {primary}",
+        script: "touch /run/drill-began",
+    }],
+    steps: &[
+        // What is written from here on stays with it.
+        Step::Cut(Who::Primary, &[Who::Standby]),
+        Step::Writes,
+        CRASH,
+        Step::Join(Who::Primary),
+        FAILOVER,
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+        Step::Hactl {
+            words: &["rejoin", "{primary}", REASON],
+            code: 2,
+            says: &["--allow-data-loss"],
+        },
+        Step::Hactl {
+            words: &["rejoin", "{primary}", "--allow-data-loss", REASON],
+            code: 0,
+            says: &[],
+        },
+        Step::Script {
+            on: Who::Primary,
+            what: What::Seen,
+            text: "{primary} keeps a copy of what it alone had",
+            script: "copy=$(find \"${data%/*}\" -maxdepth 1 -name '*diverged*' -cnewer /run/drill-began) && [ -n \"$copy\" ]",
+        },
+    ],
+    heal: &[
+        Step::Join(Who::Primary),
+        Step::Script {
+            on: Who::Primary,
+            what: What::Mend,
+            text: "delete the copy that this drill made on {primary}",
+            script: "find \"${data%/*}\" -maxdepth 1 -name '*diverged*' -cnewer /run/drill-began -exec rm -rf {} +; rm -f /run/drill-began",
+        },
+    ],
+    limits: Limits {
+        write_gap: 15.0,
+        read_gap: 8.0,
+        loss: Loss::NotYetCopied,
+        changes: 1,
+        two: false,
+    },
+};
