@@ -85,6 +85,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             hactl,
             rate: args.rate,
             limit: Duration::from_secs_f64(args.timeout),
+            operator: deploy::operator("drill"),
             stop: &stop,
             tell: &|line| report::say(line),
         };

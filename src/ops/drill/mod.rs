@@ -7,11 +7,14 @@ pub mod breaker;
 pub mod catalog;
 pub mod field;
 pub mod hactl;
+mod history;
 mod line;
 pub mod load;
 pub mod plan;
 pub mod reckon;
 pub mod record;
 pub mod run;
+#[cfg(test)]
+pub mod testing;
 pub mod verdict;
 pub mod watch;

@@ -5,6 +5,7 @@
 use super::breaker::Breaker;
 use super::field::{Cast, Field, done, listed};
 use super::hactl::Hactl;
+use super::history;
 use super::load::{Load, Plan};
 use super::plan::{Drill, Step, fill};
 use super::reckon::{Figures, reckon};
@@ -37,6 +38,8 @@ pub struct Tools<'a> {
     pub rate: u32,
     /// How long a client waits.
     pub limit: Duration,
+    /// Who runs the drill, for the history.
+    pub operator: String,
     /// Ends the drill early; it heals all the same.
     pub stop: &'a AtomicBool,
     /// Is told what happens.
@@ -167,23 +170,25 @@ pub async fn run(
         .help("see `hactl verify`"));
     }
     let figures = reckon(&samples, &looks, &stage.events, stored.as_ref());
-    let mut expectations = stage.expectations;
+    let mut expectations = std::mem::take(&mut stage.expectations);
     expectations.extend(judge(&figures, &drill.limits, field.synchronous()));
-    Ok(Record {
+    let record = Record {
         drill,
         mark,
         started,
         seconds: clock.now().as_secs_f64(),
-        cast: stage.cast,
+        cast: stage.cast.clone(),
         rate: tools.rate,
         samples,
         looks,
-        events: stage.events,
-        ran: stage.ran,
+        events: std::mem::take(&mut stage.events),
+        ran: std::mem::take(&mut stage.ran),
         figures,
         expectations,
         whole,
-    })
+    };
+    history::keep(&record, field, tools).await;
+    Ok(record)
 }
 
 /// A drill under way.

@@ -135,3 +135,6 @@ pub fn text(records: &[Record]) -> String {
     );
     mask(&text)
 }
+
+#[cfg(test)]
+mod tests;
