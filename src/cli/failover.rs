@@ -71,7 +71,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             .filter(|host| *host != old)
             .map(str::to_owned)
             .collect();
-        let steps = failover::steps(&site, &assessment, &blockers);
+        let steps = failover::steps(&site, &assessment.cast, assessment.fence, &blockers);
         if args.common.dry_run {
             return operation::dry_run(global, "failover", &assessment.conditions, &steps);
         }
@@ -100,7 +100,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         let mut details = assessment.cast.details();
         details.insert("proof".to_owned(), assessment.proof.to_string());
         details.insert("loss".to_owned(), assessment.loss.said.clone());
-        details.insert("fence".to_owned(), format!("{:?}", assessment.fence).to_lowercase());
+        details.insert("fence".to_owned(), assessment.fence.word().to_owned());
         details.insert("blockers".to_owned(), blockers.join(" "));
         details.insert("timeline".to_owned(), cluster.nodes().map(|(_, node)| node.timeline()).max().unwrap_or(0).to_string());
         let header = Header {

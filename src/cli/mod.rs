@@ -15,7 +15,9 @@ mod lab;
 mod listing;
 mod operation;
 mod project;
+mod rejoin;
 mod render;
+mod resume;
 mod run;
 mod ssh;
 mod switchover;
@@ -102,6 +104,10 @@ pub enum Command {
     Switchover(switchover::Args),
     /// A replica becomes the primary, because the primary is dead
     Failover(failover::Args),
+    /// A host that is out becomes a replica again
+    Rejoin(rejoin::Args),
+    /// Take up an operation that was broken off
+    Resume(resume::Args),
     /// What hosts are: system, hardware, network, as JSON
     Facts(facts::Args),
     /// A command on many hosts at once
@@ -148,6 +154,8 @@ pub fn main() -> ExitCode {
         Command::Drill(args) => drill::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Failover(args) => failover::run(&cli.global, args),
+        Command::Rejoin(args) => rejoin::run(&cli.global, args),
+        Command::Resume(args) => resume::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Ssh(args) => ssh::run(&cli.global, args),

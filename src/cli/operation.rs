@@ -149,10 +149,14 @@ pub async fn follow(
         keepers,
         steps,
         stop: &stop,
-        tell: &|event: Event| teller.tell(&event),
+        tell: &|event: Event| {
+            teller.tell(&event);
+            die_after(&event);
+        },
     }
     .run(crew)
     .await;
+    teller.end();
     let (result, sentence) = match &ending {
         Ending::Done => ("done", said(&kind, &details)),
         Ending::Undone(_) => ("undone", String::new()),
@@ -168,6 +172,16 @@ pub async fn follow(
         report::out(&format!("{sentence} ({:.1} s)\n", began.elapsed().as_secs_f64()));
     }
     ending.result().map(|()| exit::DONE)
+}
+
+/// For tests of what a killed hactl leaves behind: `HACTL_TEST_DIE_AFTER=STEP` kills this process as soon as the step is made,
+/// before that is written down. It harms no more than any other SIGKILL.
+fn die_after(event: &Event) {
+    if let (Event::Done { id, .. }, Ok(step)) = (event, std::env::var("HACTL_TEST_DIE_AFTER"))
+        && *id == step
+    {
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    }
 }
 
 fn said(kind: &str, details: &crate::ops::journal::Notes) -> String {

@@ -226,6 +226,14 @@ pub fn record(record: &Record) -> Request {
     .stdin(text)
 }
 
+/// Takes an operation off a host that missed its end; [`record`] puts the whole of it there.
+pub fn forget(id: &str) -> Request {
+    Request::sh(format!(
+        "if head -n 1 {OPERATION} 2>/dev/null | grep -qF {}; then rm -f {OPERATION}; fi",
+        sh(&format!("\"{id}\""))
+    ))
+}
+
 /// Prints the operation under way and the whole history of a host; read with [`read_all`].
 pub fn read() -> Request {
     Request::sh(format!(

@@ -4,36 +4,60 @@ use crate::base::quote::for_terminal;
 use crate::ops::cluster::condition::Conditions;
 use crate::ops::cluster::operation::{Event, Step};
 use crate::ops::journal::Notes;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
 /// Says what happens on stderr, and remembers it for `--json`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Teller {
     quiet: bool,
+    bar: ProgressBar,
+    /// What the step under way does.
+    now: Mutex<String>,
     steps: Mutex<Vec<Value>>,
 }
 
 impl Teller {
     /// Says nothing when `quiet` (the JSON at the end has it all).
     pub fn new(quiet: bool) -> Self {
+        // Hidden by itself when stderr is no terminal.
+        let bar = if quiet {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new_spinner()
+        };
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
         Self {
             quiet,
-            ..Self::default()
+            bar,
+            now: Mutex::default(),
+            steps: Mutex::default(),
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| super::say(&format!("  {text}")));
         }
     }
 
     /// Takes an event.
     pub fn tell(&self, event: &Event) {
-        let said = match event {
-            Event::Begun { id, host, what } => format!("  {id:<12} {host}: {what}"),
-            Event::Done { seconds, at, .. } => format!("               done in {seconds:.2} s (at {at:.2} s)"),
-            Event::Failed { id, error } => format!("  {id:<12} ✖ {error}"),
-            Event::Undoing { id, host } => format!("  {id:<12} {host}: is taken back"),
-            Event::Says(text) => format!("  {text}"),
-        };
-        if !self.quiet {
-            super::say(&said);
+        match event {
+            Event::Begun { id, host, what } => {
+                self.bar.set_message(format!("{id}: {host}: {what}"));
+                if let Ok(mut now) = self.now.lock() {
+                    now.clone_from(what);
+                }
+            }
+            Event::Done { id, host, seconds, .. } => {
+                let what = self.now.lock().map(|now| now.clone()).unwrap_or_default();
+                self.say(&format!("✔ {id:<12} {host}: {what} ({seconds:.2} s)"));
+            }
+            Event::Failed { id, error } => self.say(&format!("✖ {id:<12} {error}")),
+            Event::Undoing { id, host } => self.say(&format!("↶ {id:<12} {host}: is taken back")),
+            Event::Says(text) => self.say(text),
         }
         let value = match event {
             Event::Begun { .. } | Event::Says(_) => return,
@@ -48,6 +72,11 @@ impl Teller {
         if let Ok(mut steps) = self.steps.lock() {
             steps.push(value);
         }
+    }
+
+    /// Takes the spinner away.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// What was told, for `--json`.

@@ -49,6 +49,26 @@ pub enum Fence {
     Blocked,
 }
 
+impl Fence {
+    /// Its word in journals.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::Command => "command",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    /// From a journal; what is not known is the weakest.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "inside" => Self::Inside,
+            "command" => Self::Command,
+            _ => Self::Blocked,
+        }
+    }
+}
+
 /// What may be lost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loss {
@@ -395,8 +415,8 @@ fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn>) -
 }
 
 /// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host.
-pub fn steps(site: &Site, assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
-    let Cast { old, new, others } = assessment.cast.clone();
+pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String]) -> Vec<Step> {
+    let Cast { old, new, others } = cast.clone();
     let step = |id: &'static str, host: &str, what: String, text: String| Step {
         id,
         what,
@@ -408,14 +428,14 @@ pub fn steps(site: &Site, assessment: &Assessment, blockers: &[String]) -> Vec<S
         limit: 60,
     };
     let mut steps = Vec::new();
-    match assessment.fence {
+    match fence {
         Fence::Inside => steps.push(Step {
             undo: Some(plain(old.unfence())),
             ..step("fence", &old.host, "fence: stop, disable, mask".to_owned(), old.fence("failover"))
         }),
         Fence::Command | Fence::Blocked => {
             let command = site.host(&old.host).map(|host| host.text("postgresql_fence_command", "")).unwrap_or_default();
-            if assessment.fence == Fence::Command {
+            if fence == Fence::Command {
                 steps.push(step(
                     "fence",
                     HERE,

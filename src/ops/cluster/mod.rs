@@ -10,6 +10,7 @@ pub mod lsn;
 pub mod node;
 pub mod look;
 pub mod operation;
+pub mod rejoin;
 pub mod scripts;
 pub mod switchover;
 pub mod view;

@@ -271,6 +271,83 @@ echo \"note log_end ${{e#at }}\"
         )
     }
 
+    /// Stops the server, in whatever state it is.
+    pub fn stop(&self) -> String {
+        format!(
+            "{}timeout 60 systemctl stop \"$unit\" || systemctl kill -s KILL \"$unit\"; systemctl stop \"$unit\"\n",
+            self.prelude()
+        )
+    }
+
+    /// Keeps a copy of the data directory (or of its log and control file only) under another name.
+    pub fn keep(&self, copy: &str, log_only: bool) -> String {
+        let what = if log_only {
+            "install -d -o postgres -g postgres -m 0700 \"$k.new\"; cp -a --reflink=auto \"$data/pg_wal\" \"$data/global/pg_control\" \"$data/PG_VERSION\" \"$k.new/\""
+        } else {
+            "cp -a --reflink=auto \"$data\" \"$k.new\""
+        };
+        format!(
+            "{}k={}; [ ! -e \"$k\" ] || exit 0; rm -rf \"$k.new\"; {what}; sync -f \"$k.new\"; mv -T \"$k.new\" \"$k\"\n",
+            self.prelude(),
+            sh(copy)
+        )
+    }
+
+    /// Rewinds this host to the primary. Broken off, it leaves a mark: the directory is unusable then.
+    pub fn rewind(&self, primary: &Self) -> String {
+        let source = format!(
+            "host={} port={} user={} dbname=postgres passfile={}/.pgpass target_session_attrs=read-write",
+            primary.address, primary.port, primary.replicator, self.home
+        );
+        format!(
+            "{}: >\"$data.rewinding\"; sync \"$data.rewinding\"
+runuser -u postgres -- \"$bin/pg_rewind\" --target-pgdata \"$data\" --config-file \"$conf/postgresql.conf\" --source-server {} >&2
+rm -f \"$data.rewinding\"
+",
+            self.prelude(),
+            sh(&source)
+        )
+    }
+
+    /// A new copy of the primary; the old directory is kept under another name. Made beside its place and moved there when
+    /// complete: what was broken off is never taken for a cluster.
+    pub fn reclone(&self, primary: &Self, kept: &str) -> String {
+        format!(
+            "{}n=\"$data.cloning\"; k={}
+exec 8>/run/lock/postgresql-{}.lock; flock -w 600 8
+[ ! -e \"$k\" ] || [ -e \"$data\" ] || {{ [ ! -e \"$n.done\" ] || mv -T \"$n\" \"$data\"; }}
+if [ ! -e \"$k\" ]; then
+rm -rf \"$n\" \"$n.done\"
+runuser -u postgres -- \"$bin/pg_basebackup\" -D \"$n\" -w -X stream -S {} --checkpoint=fast -d {} </dev/null
+rm -f \"$n/postgresql.conf\" \"$n/pg_hba.conf\" \"$n/pg_ident.conf\"
+install -o postgres -g postgres -m 0600 /dev/null \"$n/standby.signal\"
+sync -f \"$n\"; : >\"$n.done\"; mv -T \"$data\" \"$k\"; mv -T \"$n\" \"$data\"
+fi
+rm -f \"$n.done\" \"$data.rewinding\"
+",
+            self.prelude(),
+            sh(kept),
+            sh(&self.cluster),
+            sh(&self.slot),
+            sh(&primary.conninfo(self))
+        )
+    }
+
+    /// Tells a stopped server whom to follow, so that it can only start as a standby.
+    pub fn follow_offline(&self, primary: &Self) -> String {
+        format!(
+            "{}f=\"$data/postgresql.auto.conf\"
+! systemctl is-active -q \"$unit\" || {{ echo 'the server runs' >&2; exit 1; }}
+install -o postgres -g postgres -m 0600 /dev/null \"$data/standby.signal\"
+{{ sed '/^[[:space:]]*primary_\\(conninfo\\|slot_name\\)[[:space:]=]/d' \"$f\" 2>/dev/null || true; echo {}; echo {}; }} >\"$f.new\"
+chown postgres:postgres \"$f.new\"; chmod 0600 \"$f.new\"; sync \"$f.new\"; mv -f \"$f.new\" \"$f\"; sync \"$data\"
+",
+            self.prelude(),
+            sh(&format!("primary_conninfo = {}", literal(&primary.conninfo(self)))),
+            sh(&format!("primary_slot_name = {}", literal(&self.slot)))
+        )
+    }
+
     /// The beginning of every script, for the ones that are put together elsewhere.
     pub fn script(&self, body: &str) -> String {
         format!("{}{body}", self.prelude())

@@ -97,12 +97,15 @@ impl Cluster {
             .filter_map(move |(name, node)| Some((name, node.peers.get(host)?)))
     }
 
-    /// The unfinished operation, when any host knows of one; the one that came furthest.
+    /// The unfinished operation, when any host knows of one; the one that came furthest. A host that was out may still take
+    /// one for unfinished that the others know the end of.
     pub fn unfinished(&self) -> Option<Record> {
+        let ended: Vec<String> = self.history().into_iter().map(|record| record.header.id).collect();
         self.nodes()
             .flat_map(|(_, node)| &node.journal)
             .filter(|(file, _)| file == crate::ops::journal::OPERATION)
             .filter_map(|(_, record)| record.as_ref().ok())
+            .filter(|record| !ended.contains(&record.header.id))
             .max_by_key(|record| (record.header.started, record.steps.len()))
             .cloned()
     }

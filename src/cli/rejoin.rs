@@ -1,0 +1,238 @@
+//! `hactl rejoin`: a host that is out becomes a replica again.
+
+use super::operation::{self, Common, Planned};
+use super::{Global, Outcome, deploy};
+use crate::base::{Diagnostic, exit};
+use crate::ops::cluster::rejoin::{self, Evidence, Method, Wishes};
+use crate::ops::cluster::scripts::Server;
+use crate::ops::cluster::Cluster;
+use crate::ops::crew::Crew;
+use crate::ops::hosts::Site;
+use crate::ops::journal::{self, End, Header};
+use crate::report;
+use serde_json::json;
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The host
+    pub host: String,
+    /// Give up what is only on this host; a copy is kept beside it
+    #[arg(long)]
+    pub discard_diverged: bool,
+    /// Copy the primary anew, whatever the evidence says; the old directory is kept under another name
+    #[arg(long)]
+    pub clone: bool,
+    /// Of what is given up keep only the log, not the whole directory
+    #[arg(long)]
+    pub keep_log_only: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, args: Args) -> Outcome {
+    let site = operation::site(global, &args.common.reach)?;
+    let runtime = deploy::runtime().map_err(|error| vec![error])?;
+    runtime.block_on(async {
+        let mut crew = Crew::open(site.targets(), args.common.reach.forks).await;
+        if !args.common.dry_run {
+            operation::lock(&mut crew, &args.common, "rejoin").await?;
+        }
+        let cluster = operation::look(&site, &mut crew).await;
+        execute(global, &site, &mut crew, &cluster, &args).await
+    })
+}
+
+/// What `rejoin` does once it has looked.
+pub async fn execute(
+    global: &Global,
+    site: &Site,
+    crew: &mut Crew,
+    cluster: &Cluster,
+    args: &Args,
+) -> Outcome {
+    let one = |error: Diagnostic| vec![error];
+    let (server, primary) = rejoin::who(site, cluster, &args.host).map_err(one)?;
+    let evidence = evidence(crew, cluster, &server, &primary).await.map_err(one)?;
+    let wishes = Wishes {
+        discard_diverged: args.discard_diverged,
+        clone: args.clone,
+        keep_log_only: args.keep_log_only,
+    };
+    let host = server.host.clone();
+    let assessment = rejoin::assess(cluster, server, primary, &evidence, &wishes)
+        .ok_or_else(|| one(Diagnostic::with_code(exit::FAILED, "it was not seen").on(&host)))?;
+    let blockers = blockers(site, crew, &host).await;
+    let steps = rejoin::steps(&assessment, &blockers);
+    if assessment.method == Method::Nothing && steps.is_empty() {
+        if global.json {
+            report::json::document("rejoin", &json!({"result": "nothing", "why": assessment.why}));
+        } else {
+            report::out(&format!("{host}: nothing to do: {}\n", assessment.why));
+        }
+        return Ok(exit::DONE);
+    }
+    if args.common.dry_run {
+        return operation::dry_run(global, "rejoin", &assessment.conditions, &steps);
+    }
+    assessment.conditions.demand()?;
+    if !global.json {
+        report::say(&format!("  {host}: {}: {}", assessment.method.word(), assessment.why));
+    }
+    let keepers: Vec<String> = crew
+        .reached()
+        .filter(|name| site.members("postgresql").iter().any(|member| member == name))
+        .map(str::to_owned)
+        .collect();
+    if let Some(record) = cluster.unfinished() {
+        if record.header.kind != "rejoin" {
+            return Err(one(Diagnostic::with_code(exit::REFUSED, "an operation is unfinished")
+                .note(format!("{} of {}", record.header.kind, record.header.operator))
+                .help("hactl resume takes it up")));
+        }
+        close(crew, &keepers, &record.header.id, "overtaken", "rejoin was begun again").await;
+    }
+    let mut header = Header::new("rejoin", &deploy::operator("rejoin"), &args.common.reason);
+    header.hosts.clone_from(&keepers);
+    header.details = [
+        ("host", host.clone()),
+        ("primary", assessment.primary.host.clone()),
+        ("method", assessment.method.word().to_owned()),
+        ("why", assessment.why.clone()),
+        ("kept", assessment.kept.clone().unwrap_or_default()),
+        ("discard_diverged", args.discard_diverged.to_string()),
+        ("clone", args.clone.to_string()),
+        ("keep_log_only", args.keep_log_only.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    let id = header.id.clone();
+    let kept = assessment.kept.clone();
+    let conditions = assessment.conditions;
+    let outcome = operation::carry_out(
+        global,
+        crew,
+        Planned { header, keepers: keepers.clone(), conditions, steps },
+    )
+    .await;
+    if let Err(errors) = &outcome {
+        // It is begun again by its own name: everything follows from the evidence.
+        let message = errors.first().map(ToString::to_string).unwrap_or_default();
+        close(crew, &keepers, &id, "failed", &message).await;
+        return outcome.map_err(|errors| {
+            errors
+                .into_iter()
+                .map(|mut error| {
+                    error.code = exit::FAILED;
+                    error.help(format!("when the cause is mended: hactl rejoin {host} (with --clone for a new copy)"))
+                })
+                .collect()
+        });
+    }
+    if let (Some(kept), false) = (&kept, global.json) {
+        report::out(&format!("what was given up is kept: {host}:{kept}\n"));
+    }
+    teach(crew, cluster, &host).await;
+    outcome
+}
+
+async fn evidence(
+    crew: &mut Crew,
+    cluster: &Cluster,
+    server: &Server,
+    primary: &Server,
+) -> Result<Evidence, Diagnostic> {
+    let timeline = |host: &str| cluster.node(host).map_or(0, crate::ops::cluster::node::Node::timeline);
+    let (own, leading) = (timeline(&server.host), timeline(&primary.host));
+    let mut answers = crew.round(rejoin::ask(server, primary, leading, own)).await;
+    let mut reply = |host: &str| {
+        answers
+            .remove(host)
+            .unwrap_or_else(|| Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked")))
+            .map(|answer| answer.replies[0].clone())
+            .map_err(|error| error.on(host))
+    };
+    let notes = rejoin::notes(&reply(&server.host)?);
+    let history = reply(&primary.host)?;
+    let history = history.out();
+    let mut evidence = Evidence {
+        log_end: notes.get("log_end").and_then(|text| text.parse().ok()),
+        timeline: own,
+        primary_timeline: leading,
+        fork: rejoin::fork_of(&history, own),
+        half_rewound: notes.contains_key("half_rewound"),
+        size: notes.get("size").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) * 1024,
+        lost_transactions: None,
+    };
+    if let (Some(fork), Some(end)) = (evidence.fork, evidence.log_end)
+        && end > fork
+    {
+        let ask = rejoin::ask_lost(server, own, fork);
+        let answers = crew.round([(server.host.clone(), vec![ask])].into()).await;
+        if let Some(Ok(answer)) = answers.get(&server.host) {
+            let notes = rejoin::notes(&answer.replies[0]);
+            evidence.lost_transactions = notes
+                .get("lost")
+                .and_then(|count| count.parse().ok())
+                .map(|count| (count, notes.get("lost_between").cloned().unwrap_or_default()));
+        }
+    }
+    Ok(evidence)
+}
+
+/// All hosts of the service that block this one.
+async fn blockers(site: &Site, crew: &mut Crew, host: &str) -> Vec<String> {
+    let ask = format!("[ -e {} ]", crate::base::quote::sh(&format!("/var/lib/hactl/blocked/{host}")));
+    let work = crew
+        .reached()
+        .map(|name| (name.to_owned(), vec![crate::modules::Request::sh(ask.clone())]))
+        .collect();
+    let answers = crew.round(work).await;
+    site.hosts
+        .iter()
+        .map(|known| known.name.clone())
+        .filter(|name| matches!(answers.get(name), Some(Ok(answer)) if answer.replies[0].code == 0))
+        .collect()
+}
+
+async fn close(crew: &mut Crew, keepers: &[String], id: &str, result: &str, message: &str) {
+    let end = End {
+        result: result.to_owned(),
+        ended: journal::seconds(),
+        message: message.to_owned(),
+    };
+    let work = keepers
+        .iter()
+        .map(|host| (host.clone(), vec![journal::finish(id, &end)]))
+        .collect();
+    crew.round(work).await;
+}
+
+/// A host that was out learns what happened meanwhile.
+async fn teach(crew: &mut Crew, cluster: &Cluster, host: &str) {
+    let known: Vec<String> = cluster.node(host).map_or_else(Vec::new, |node| {
+        node.journal
+            .iter()
+            .filter_map(|(_, record)| Some(record.as_ref().ok()?.header.id.clone()))
+            .collect()
+    });
+    let history = cluster.history();
+    let mut missed: Vec<_> = history
+        .iter()
+        .filter(|record| !known.contains(&record.header.id))
+        .map(journal::record)
+        .collect();
+    // What it took for unfinished, and the others know the end of.
+    let stale = cluster.node(host).into_iter().flat_map(|node| &node.journal);
+    for (file, record) in stale {
+        let (true, Ok(record)) = (file == journal::OPERATION, record) else {
+            continue;
+        };
+        if let Some(ended) = history.iter().find(|known| known.header.id == record.header.id) {
+            missed.push(journal::forget(&record.header.id));
+            missed.push(journal::record(ended));
+        }
+    }
+    crew.round([(host.to_owned(), missed)].into()).await;
+}
