@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// The limit of a request that has none of its own, in seconds.
 const LIMIT: u64 = 15;
-/// What a round may take beyond the limits of its requests.
+/// What a round may take beyond the limits of its requests, unless said otherwise.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What a host said in one round.
@@ -34,6 +34,8 @@ pub struct Crew {
     /// Hosts that are still being connected to.
     opening: JoinSet<(String, Result<Connection>)>,
     forks: usize,
+    /// What a round may take beyond the limits of its requests.
+    pub grace: Duration,
 }
 
 impl Crew {
@@ -67,6 +69,7 @@ impl Crew {
             opening: JoinSet::new(),
             targets,
             forks: forks.max(1),
+            grace: GRACE,
         };
         crew.start();
         crew
@@ -216,8 +219,8 @@ impl Crew {
             let requests = std::mem::take(requests);
             match self.members.remove(host) {
                 Some(Ok(connection)) => {
-                    let host = host.clone();
-                    tasks.spawn(async move { exchange(host, connection, requests).await });
+                    let (host, grace) = (host.clone(), self.grace);
+                    tasks.spawn(async move { exchange(host, connection, requests, grace).await });
                 }
                 Some(Err(error)) => {
                     answers.insert(host.clone(), Err(error.clone()));
@@ -254,8 +257,9 @@ async fn exchange(
     host: String,
     mut connection: Connection,
     mut requests: Vec<Request>,
+    grace: Duration,
 ) -> (String, Result<Connection>, Result<Answer>) {
-    let mut patience = GRACE;
+    let mut patience = grace;
     for request in &mut requests {
         patience += Duration::from_secs(*request.timeout_seconds.get_or_insert(LIMIT));
     }

@@ -9,6 +9,7 @@
 
 mod ansible;
 mod bench;
+mod cluster;
 mod command;
 mod deploy;
 mod faults;
@@ -16,6 +17,7 @@ mod grow;
 mod kill;
 mod operators;
 mod reach;
+mod refusals;
 mod scratch;
 mod secrets;
 
@@ -43,6 +45,8 @@ fn cases() -> Vec<Case> {
         faults::CASES,
         operators::CASES,
         kill::CASES,
+        cluster::CASES,
+        refusals::CASES,
         grow::CASES,
         ansible::CASES,
     ]
@@ -125,7 +129,8 @@ fn main() -> ExitCode {
     // A failed expectation says enough; where the harness was meanwhile is no news.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let started = Instant::now();
-    let Ok(bench) = catch_unwind(Bench::new) else {
+    let watched = cases.iter().any(|case| case.name == secrets::WATCHES);
+    let Ok(bench) = catch_unwind(|| Bench::new(watched)) else {
         eprintln!("lab: FAILED: there is no lab, so nothing was tested");
         bench::take_down_quietly();
         return ExitCode::FAILURE;

@@ -5,13 +5,16 @@ use crate::bench::{Bench, HOSTS, program};
 use crate::command::{Running, run};
 use base64::Engine as _;
 
+/// The case that wants the first deploy to be watched.
+pub const WATCHES: &str = "no_secret_is_in_a_process_list";
+
 pub const CASES: &[Case] = &[
     Case {
         name: "no_secret_is_said",
         run: no_secret_is_said,
     },
     Case {
-        name: "no_secret_is_in_a_process_list",
+        name: WATCHES,
         run: no_secret_is_in_a_process_list,
     },
     Case {

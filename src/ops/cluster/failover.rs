@@ -302,6 +302,16 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
         format!("{candidate} {}, {} {}", node.timeline(), newest.1, newest.0),
         format!("{candidate} follows an older history: hactl rejoin {candidate} once a primary answers"),
     );
+    // Positions on different timelines cannot be compared.
+    if let Some(old) = cluster.node(&cast.old.host).filter(|old| old.control.is_some()) {
+        list.add(
+            "one-history",
+            format!("{candidate} and {} are on the same timeline", cast.old.host),
+            old.timeline() == node.timeline(),
+            format!("{candidate} {}, {} {}", node.timeline(), cast.old.host, old.timeline()),
+            format!("{candidate} left the history of {} before: start {} again, or find out whose data counts", cast.old.host, cast.old.host),
+        );
+    }
     if let Some((ahead, other)) = cluster.most_advanced().filter(|(host, _)| *host != candidate) {
         let by = other.has_log_to().unwrap_or_default().ahead_of(node.has_log_to().unwrap_or_default());
         list.add(
@@ -330,7 +340,6 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
     if node.is_fenced() {
         list.add("not-fenced", format!("{candidate} is not fenced"), false, format!("start.conf says {}", node.place.start), format!("hactl rejoin {candidate}"));
     }
-    let _ = cast;
 }
 
 fn history(list: &mut Conditions, cluster: &Cluster, wishes: &Wishes) {

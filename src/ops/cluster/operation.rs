@@ -10,7 +10,7 @@ use crate::ops::crew::Crew;
 use crate::ops::journal::{self, End, Header, Notes, Record, StepLine, StepState};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What runs on a host, once the notes of earlier steps are known.
 pub type Script = Box<dyn Fn(&Notes) -> String + Send + Sync>;
@@ -34,6 +34,11 @@ pub struct Step {
     /// How long it may take, in seconds.
     pub limit: u64,
 }
+
+/// How long a host may take to write a line of the journal, in seconds.
+const KEEPING: u64 = 3;
+/// What a round may take beyond that.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What happens, for whoever reports.
 #[derive(Debug, Clone)]
@@ -159,6 +164,8 @@ impl Operation<'_> {
     /// Runs the steps that are not done yet, in order.
     pub async fn run(mut self, crew: &mut Crew) -> Ending {
         let started = Instant::now();
+        // A keeper that dies meanwhile must not hold the others up for long.
+        crew.grace = GRACE;
         let mut notes = self.record.notes();
         let mut done = String::new();
         let mut returned = self.begun_no_return();
@@ -180,7 +187,7 @@ impl Operation<'_> {
             });
             let began = Instant::now();
             let begun = std::mem::take(&mut done) + &line(step.id, StepState::Begun, Notes::new());
-            match self.make(crew, index, &begun, &notes).await {
+            match self.make(crew, index, &begun, &notes, !returned).await {
                 Ok(found) => {
                     (self.tell)(Event::Done {
                         id: self.steps[index].id,
@@ -222,15 +229,32 @@ impl Operation<'_> {
 
     /// One step: written down everywhere and made, in one round trip. A connection that breaks is opened again and the
     /// step repeated, since its outcome is not known.
-    async fn make(&self, crew: &mut Crew, index: usize, begun: &str, notes: &Notes) -> Result<Notes> {
+    /// `strict`: a host that keeps the journal and cannot write it makes nothing.
+    async fn make(
+        &self,
+        crew: &mut Crew,
+        index: usize,
+        begun: &str,
+        notes: &Notes,
+        strict: bool,
+    ) -> Result<Notes> {
         let step = &self.steps[index];
-        let script = (step.script)(notes);
+        let unwritten = if strict {
+            " || { echo 'the journal cannot be written; is the disk full?' >&2; exit 1; }"
+        } else {
+            ""
+        };
+        let script = format!(
+            "{}{unwritten}\n{}",
+            journal::append(begun),
+            (step.script)(notes)
+        );
         let mut again = false;
         loop {
             let mut work = self.everywhere(begun);
             work.insert(
                 step.host.clone(),
-                vec![request(&format!("{}\n{script}", journal::append(begun)), step.limit)],
+                vec![request(&script, step.limit)],
             );
             let answer = crew
                 .round(work)
@@ -251,7 +275,7 @@ impl Operation<'_> {
     fn everywhere(&self, lines: &str) -> BTreeMap<String, Vec<Request>> {
         self.keepers
             .iter()
-            .map(|host| (host.clone(), vec![Request::sh(journal::append(lines))]))
+            .map(|host| (host.clone(), vec![request(&journal::append(lines), KEEPING)]))
             .collect()
     }
 
@@ -279,7 +303,7 @@ impl Operation<'_> {
             });
             step.script = undo;
             lines.push_str(&line(step.id, StepState::Undone, Notes::new()));
-            if let Err(error) = self.make(crew, index, "", notes).await {
+            if let Err(error) = self.make(crew, index, "", notes, false).await {
                 (self.tell)(Event::Failed {
                     id: self.steps[index].id,
                     error: error.clone(),

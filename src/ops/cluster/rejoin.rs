@@ -254,6 +254,7 @@ pub fn assess(
         format!("{} {}, {} {}", server.host, evidence.timeline, primary.host, evidence.primary_timeline),
         format!("{} was promoted later than {}: find out which of them has the data that counts", server.host, primary.host),
     );
+    conditions.unless("--clone", wishes.clone);
     // Checkpoints and what was never committed are no loss.
     let empty = matches!(evidence.lost_transactions, Some((0, _)));
     if (diverged.is_some() && !empty) || (method == Method::Clone && !wishes.clone && !empty) {
