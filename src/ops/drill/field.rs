@@ -4,6 +4,7 @@
 
 use super::line::Line;
 use super::reckon::Stored;
+use super::record::Role;
 use crate::base::quote::{sh, sh_join};
 use crate::base::{Diagnostic, Result, exit};
 use crate::connection::Target;
@@ -280,18 +281,31 @@ impl Field {
             .collect()
     }
 
-    /// The databases that are seen to take writes.
-    pub async fn primaries(&self) -> Vec<String> {
+    /// What the databases are seen to be.
+    pub async fn roles(&self) -> BTreeMap<String, Role> {
         let mut request = Request::sh(look(&self.cluster));
         request.timeout_seconds = Some(QUICK);
         self.ask_all(self.site.members("postgresql"), &request)
             .await
             .into_iter()
-            .filter(|(_, answer)| {
-                answer.as_ref().is_ok_and(|reply| {
-                    server(&reply.out(), &self.cluster).is_some_and(|(_, found)| found == "f")
-                })
+            .map(|(host, answer)| {
+                let role = answer.map_or(Role::Unknown, |reply| {
+                    match server(&reply.out(), &self.cluster) {
+                        Some((_, found)) if found == "f" => Role::Primary,
+                        Some((_, found)) if found == "t" => Role::Standby,
+                        _ => Role::Down,
+                    }
+                });
+                (host, role)
             })
+            .collect()
+    }
+
+    /// The databases that are seen to take writes.
+    pub async fn primaries(&self) -> Vec<String> {
+        let roles = self.roles().await.into_iter();
+        roles
+            .filter(|(_, role)| *role == Role::Primary)
             .map(|(host, _)| host)
             .collect()
     }

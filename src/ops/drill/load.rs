@@ -258,7 +258,7 @@ mod tests {
     use super::*;
     use tokio::net::UnixListener;
 
-    const CREATED: &str = "HTTP/1.1 201 CREATED\r\nX-Served-By: app1\r\nContent-Length: 22\r\n\r\n{\"database\":\"10.0.0.1\"}";
+    const CREATED: &str = "HTTP/1.1 201 CREATED\r\nX-Served-By: app1\r\nContent-Length: 23\r\n\r\n{\"database\":\"10.0.0.1\"}";
 
     fn plan(way: PathBuf, rate: u32) -> Plan {
         Plan {

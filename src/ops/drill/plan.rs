@@ -71,6 +71,10 @@ pub enum Step {
         /// The step.
         step: &'static str,
     },
+    /// Brings a database back, whatever became of the drill: `rejoin` when another one is primary, a plain start when none is.
+    Rejoin(Who),
+    /// There must be a copy of what only this database had.
+    CopyIsKept(Who),
     /// Waits until writes are acknowledged again, steadily.
     Writes,
     /// Lets the clients go on for so long; their writes need not succeed.

@@ -193,7 +193,10 @@ fn gap(samples: &[Sample], kind: Kind, event: Moment) -> Option<Gap> {
             to: None,
             length: end - last,
         });
-    between.chain(open).max_by_key(|gap| gap.length)
+    // Of equal ones the first.
+    between
+        .chain(open)
+        .reduce(|longest, gap| if gap.length > longest.length { gap } else { longest })
 }
 
 /// How often the acknowledging database must have changed. A request that was under way for a while may have been served at any

@@ -9,7 +9,7 @@ use super::history;
 use super::load::{Load, Plan};
 use super::plan::{Drill, Step, fill};
 use super::reckon::{Figures, reckon};
-use super::record::{Clock, Event, Expectation, Look, Moment, Ran, Sample, What};
+use super::record::{Clock, Event, Expectation, Look, Moment, Ran, Role, Sample, What};
 use super::verdict::judge;
 use super::watch::Watch;
 use crate::base::quote::sh;
@@ -19,7 +19,7 @@ use crate::modules::Request;
 use crate::ops::journal::OPERATION;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long writes may need to come back, or the address to move.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,13 +104,13 @@ pub async fn run(
         tools,
         cast,
         clock,
+        started: SystemTime::now(),
         load: None,
         events: Vec::new(),
         ran: Vec::new(),
         expectations: Vec::new(),
     };
     let mark = format!("{:08x}", rand::random::<u32>());
-    let started = SystemTime::now();
     for step in drill.prepare {
         if let Err(error) = stage.step(step).await {
             stage.heal().await;
@@ -175,7 +175,7 @@ pub async fn run(
     let record = Record {
         drill,
         mark,
-        started,
+        started: stage.started,
         seconds: clock.now().as_secs_f64(),
         cast: stage.cast.clone(),
         rate: tools.rate,
@@ -198,6 +198,7 @@ struct Stage<'a> {
     tools: &'a Tools<'a>,
     cast: Cast,
     clock: Clock,
+    started: SystemTime,
     load: Option<Load>,
     events: Vec<Event>,
     ran: Vec<Ran>,
@@ -310,6 +311,22 @@ impl Stage<'_> {
                 let ran = self.hactl(&words).await?;
                 self.check(&ran, code, says)
             }
+            Step::Rejoin(who) => {
+                for host in who.hosts(&self.cast) {
+                    self.rejoin(&host).await?;
+                }
+                Ok(())
+            }
+            Step::CopyIsKept(who) => {
+                for host in who.hosts(&self.cast) {
+                    let copies = self.copies(&host, "-print").await?;
+                    let good = !copies.is_empty();
+                    let observed = if good { copies.as_str() } else { "none" };
+                    let what = format!("{host} keeps a copy of what it alone had");
+                    self.expect(good, &what, "a copy", observed);
+                }
+                Ok(())
+            }
             Step::Killed { words, step } => self.killed(words, step).await,
             Step::Writes => {
                 let now = self.clock.now();
@@ -390,6 +407,46 @@ impl Stage<'_> {
         let reply = self.field.ask(host, request).await;
         self.event(at, what, text.clone());
         done(host, &reply?, &format!("`{text}` failed")).map(drop)
+    }
+
+    /// Brings a database back, as an operator would: a replica of whoever is primary, or else the primary that it was.
+    async fn rejoin(&mut self, host: &str) -> Result<()> {
+        let roles = self.field.roles().await;
+        let primary = roles.iter().find(|(_, role)| **role == Role::Primary);
+        match (primary, roles.get(host)) {
+            (Some((primary, _)), _) if primary == host => Ok(()),
+            (Some(_), Some(Role::Standby)) => Ok(()),
+            (Some(_), _) => {
+                let words = ["rejoin", host, "--discard-diverged", "--reason=drill"];
+                let ran = self.hactl(&words.map(str::to_owned)).await?;
+                self.check(&ran, exit::DONE, &[])
+            }
+            (None, _) => {
+                let text = format!("start the database of {host}, since there is no primary");
+                self.script(host, What::Mend, text, "systemctl start \"$unit\"")
+                    .await
+            }
+        }
+    }
+
+    /// The copies that `rejoin` made on a host since this drill began.
+    async fn copies(&self, host: &str, action: &str) -> Result<String> {
+        let Some(server) = self.cast.servers.get(host) else {
+            return Ok(String::new());
+        };
+        let data = server.data.trim_end_matches('/');
+        let (folder, name) = data.rsplit_once('/').unwrap_or((".", data));
+        let began = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let script = format!(
+            "find {} -maxdepth 1 \\( -name {} -o -name {} \\) -newerct @{} {action}",
+            sh(folder),
+            sh(&format!("{name}.diverged-*")),
+            sh(&format!("{name}.replaced-*")),
+            began.as_secs()
+        );
+        let reply = self.field.ask(host, Request::sh(script)).await?;
+        let reply = done(host, &reply, "copies cannot be looked for")?;
+        Ok(reply.out().trim().to_owned())
     }
 
     fn words(&self, words: &[&str]) -> Vec<String> {
@@ -490,6 +547,14 @@ impl Stage<'_> {
             self.expect(false, "one primary has the rows", "one", &observed);
             return None;
         };
+        if self.tools.breaker.is_some() {
+            // A lab has no use for them, and not much room. Elsewhere an operator decides.
+            for host in [self.cast.primary.clone(), self.cast.standby.clone()] {
+                if let Err(error) = self.copies(&host, "-exec rm -rf {} +").await {
+                    self.failed("copies of this drill are deleted", &error);
+                }
+            }
+        }
         let server = self.cast.servers.get(primary)?.clone();
         let stored = match self.field.stored(primary, &server, mark).await {
             Ok(stored) => Some(stored),

@@ -57,12 +57,8 @@ const FAILOVER: Step = Step::Hactl {
     says: &["{standby} is the primary now"],
 };
 
-/// The old primary comes back as a replica.
-const REJOIN: Step = Step::Hactl {
-    words: &["rejoin", "{primary}", REASON],
-    code: 0,
-    says: &[],
-};
+/// The old primary comes back.
+const REJOIN: Step = Step::Rejoin(Who::Primary);
 
 /// Kills the server of a database as the kernel does when memory is short.
 const CRASH: Step = Step::Script {

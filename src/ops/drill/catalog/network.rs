@@ -1,6 +1,6 @@
 //! Drills that cut cables.
 
-use super::{CRASH, Drill, FAILOVER, REASON, REJOIN, SWITCHOVER, Step, What, Who};
+use super::{CRASH, Drill, FAILOVER, REASON, REJOIN, SWITCHOVER, Step, Who};
 use crate::ops::drill::plan::{Limits, Loss};
 use std::time::Duration;
 
@@ -101,12 +101,7 @@ pub const UNIQUE_ROWS: Drill = Drill {
     name: "unique-rows",
     what: "The old primary comes back with rows that nobody else has: rejoining is refused without consent, and keeps a copy",
     breaks: &[Who::Primary],
-    prepare: &[Step::Script {
-        on: Who::Primary,
-        what: What::Mend,
-        text: "remember when this drill began, on {primary}",
-        script: "touch /run/drill-began",
-    }],
+    prepare: &[],
     steps: &[
         // What is written from here on stays with it.
         Step::Cut(Who::Primary, &[Who::Standby]),
@@ -119,29 +114,16 @@ pub const UNIQUE_ROWS: Drill = Drill {
         Step::Hactl {
             words: &["rejoin", "{primary}", REASON],
             code: 2,
-            says: &["--allow-data-loss"],
+            says: &["--discard-diverged"],
         },
         Step::Hactl {
-            words: &["rejoin", "{primary}", "--allow-data-loss", REASON],
+            words: &["rejoin", "{primary}", "--discard-diverged", REASON],
             code: 0,
             says: &[],
         },
-        Step::Script {
-            on: Who::Primary,
-            what: What::Seen,
-            text: "{primary} keeps a copy of what it alone had",
-            script: "copy=$(find \"${data%/*}\" -maxdepth 1 -name '*diverged*' -cnewer /run/drill-began) && [ -n \"$copy\" ]",
-        },
+        Step::CopyIsKept(Who::Primary),
     ],
-    heal: &[
-        Step::Join(Who::Primary),
-        Step::Script {
-            on: Who::Primary,
-            what: What::Mend,
-            text: "delete the copy that this drill made on {primary}",
-            script: "find \"${data%/*}\" -maxdepth 1 -name '*diverged*' -cnewer /run/drill-began -exec rm -rf {} +; rm -f /run/drill-began",
-        },
-    ],
+    heal: &[Step::Join(Who::Primary), REJOIN],
     limits: Limits {
         write_gap: 15.0,
         read_gap: 8.0,
