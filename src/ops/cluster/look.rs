@@ -29,7 +29,7 @@ while IFS='=' read -r k x; do case $k in
 data_directory*) dd=${{x#*\'}} dd=${{dd%\'*}} ;;
 port*) p=${{x%%#*}} p=$(echo $p) ;;
 esac; done <"$d/postgresql.conf"
-if [ -z "$v" ] || [ ! -e "$data/postmaster.pid" ] && {{ [ -e "$dd/postmaster.pid" ] || [ "$n" -gt "$v" ]; }}; then v=$n data=$dd port=${{p:-5432}}; fi
+if [ -z "$v" ] || {{ [ ! -e "$data/postmaster.pid" ] && {{ [ -e "$dd/postmaster.pid" ] || [ "$n" -gt "$v" ]; }}; }}; then v=$n data=$dd port=${{p:-5432}}; fi
 done
 bin=/usr/lib/postgresql/$v/bin
 "#,
