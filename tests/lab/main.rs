@@ -12,6 +12,7 @@ mod bench;
 mod cluster;
 mod command;
 mod deploy;
+mod drill;
 mod faults;
 mod grow;
 mod kill;
@@ -47,6 +48,7 @@ fn cases() -> Vec<Case> {
         kill::CASES,
         cluster::CASES,
         refusals::CASES,
+        drill::CASES,
         grow::CASES,
         ansible::CASES,
     ]

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+/// Seconds after which a host that does not let in is given up.
+const OPENING: u64 = 20;
 /// Seconds that a look may take; a host that is frozen must not hold a drill up.
 const QUICK: u64 = 4;
 
@@ -127,7 +129,7 @@ impl Field {
                 .iter()
                 .map(|host| (
                         host.name.clone(),
-                        Arc::new(Mutex::new(Line::new(&host.target))),
+                        Arc::new(Mutex::new(Line::new(&host.target, OPENING))),
                     ))
                 .collect(),
             address,

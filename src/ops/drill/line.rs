@@ -8,24 +8,26 @@ use crate::modules::{Reply, Request};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long opening may take.
-const OPENING: Duration = Duration::from_secs(6);
 /// What an exchange may take beyond the limit of its request.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The connection.
 pub struct Line {
     target: Target,
+    opening: Duration,
     open: Option<Connection>,
 }
 
 impl Line {
-    /// To a host; connects at the first question.
-    pub fn new(target: &Target) -> Self {
+    /// To a host; connects at the first question, and gives up after so many seconds.
+    pub fn new(target: &Target, seconds: u64) -> Self {
         let mut target = target.clone();
-        // A host that is down is the usual case here.
-        target.timeout_seconds = target.timeout_seconds.min(3);
-        Self { target, open: None }
+        target.timeout_seconds = target.timeout_seconds.min(seconds);
+        Self {
+            target,
+            opening: Duration::from_secs(seconds),
+            open: None,
+        }
     }
 
     /// Asks; connects first when there is no connection.
@@ -36,7 +38,7 @@ impl Line {
         let limit = Duration::from_secs(*request.timeout_seconds.get_or_insert(15)) + GRACE;
         let mut connection = match self.open.take() {
             Some(connection) => connection,
-            None => timeout(OPENING, Connection::open(&self.target))
+            None => timeout(self.opening, Connection::open(&self.target))
                 .await
                 .map_err(|_| self.gone("no connection in time"))??,
         };
@@ -77,7 +79,7 @@ mod tests {
             host: "here".to_owned(),
             local: true,
             ..Target::default()
-        });
+        }, 5);
         let shell = line.ask(Request::sh("echo $PPID")).await.expect("asked");
         assert_eq!(shell.code, 0);
         let kill = Request::sh("read -r _ _ _ shell _ </proc/$PPID/stat; kill -9 \"$shell\"");

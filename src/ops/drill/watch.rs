@@ -15,6 +15,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Time between two looks at a database.
 const BEAT: Duration = Duration::from_millis(300);
+/// Seconds after which a host that does not let in is unknown: a dead one is the usual case here.
+const OPENING: u64 = 4;
 /// Seconds that a look may take.
 const LIMIT: u64 = 2;
 
@@ -66,7 +68,7 @@ async fn eye(
     looks: Arc<Mutex<Vec<Look>>>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut line = Line::new(&target);
+    let mut line = Line::new(&target, OPENING);
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
