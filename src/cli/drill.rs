@@ -10,7 +10,7 @@ use crate::ops::drill::field::{self, Cast, Field};
 use crate::ops::drill::hactl::Hactl;
 use crate::ops::drill::load::RATES;
 use crate::ops::drill::plan::Drill;
-use crate::ops::drill::run::{self, Record, Tools};
+use crate::ops::drill::run::{self, LeftOut, Record, Tools};
 use crate::report::{self, drill as reporter};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -59,7 +59,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         return Ok(exit::DONE);
     }
     let drills = wanted(&args).map_err(one)?;
-    possible(global, &args).map_err(one)?;
+    possible(global).map_err(one)?;
     let reach = fleet::Reach {
         forks: 32,
         accept_new_host_keys: args.accept_new_host_keys,
@@ -69,6 +69,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let breaker = lab::LabBreaker::find(&site, args.lab.as_deref()).map_err(one)?;
     let breaker = breaker.map(|breaker| Arc::new(breaker) as Arc<dyn Breaker>);
     let field = Field::new(site).map_err(one)?;
+    let (drills, left_out) = apart(drills, &args, &field).map_err(one)?;
     let hactl = hactl(global).map_err(one)?;
     let runtime = deploy::runtime().map_err(one)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -92,14 +93,14 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         all(&drills, &field, &tools, &args.yes_break).await
     });
     if let Some(folder) = &args.report {
-        reporter::write(folder, &records).map_err(one)?;
+        reporter::write(folder, &records, &left_out).map_err(one)?;
         report::say(&format!("report: {}", folder.join("drill.html").display()));
     }
     if !records.is_empty() {
         report::out(&if global.json {
-            reporter::json(&records)
+            reporter::json(&records, &left_out)
         } else {
-            reporter::text(&records)
+            reporter::text(&records, &left_out)
         });
     }
     if let Some(error) = error {
@@ -182,8 +183,33 @@ fn wanted(args: &Args) -> Result<Vec<&'static Drill>> {
         .collect())
 }
 
+/// Those that this service can be drilled with, and those of `all` that it lacks something for.
+fn apart(
+    drills: Vec<&'static Drill>,
+    args: &Args,
+    field: &Field,
+) -> Result<(Vec<&'static Drill>, Vec<LeftOut>)> {
+    let (mut good, mut left_out): (Vec<_>, Vec<LeftOut>) = (Vec::new(), Vec::new());
+    for drill in drills {
+        let missing = drill
+            .needs
+            .filter(|group| field.site().members(group).is_empty());
+        let Some(group) = missing else {
+            good.push(drill);
+            continue;
+        };
+        let why = format!("the inventory has no host in the group `{group}`");
+        let named = |name: &String| name == drill.name || name.eq_ignore_ascii_case(drill.id);
+        if args.names.iter().any(named) {
+            return Err(Diagnostic::new(format!("`{}`: {why}", drill.name)));
+        }
+        left_out.push(LeftOut { drill, why });
+    }
+    Ok((good, left_out))
+}
+
 /// hactl runs itself within a drill: nobody is there to type a password then, and no host may be left out.
-fn possible(global: &Global, _: &Args) -> Result<()> {
+fn possible(global: &Global) -> Result<()> {
     if global.limit.is_some() {
         return Err(Diagnostic::new(
             "a drill looks at the whole service, and --limit would hide parts of it",

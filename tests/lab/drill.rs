@@ -108,16 +108,32 @@ fn all(bench: &Bench) {
             figures["write_gap"]["seconds"], figures["lost"], figures["writes"]["sent"]
         );
         assert_eq!(drill["passed"], true, "{name}");
-        assert_eq!(figures["duplicates"].as_array().map(Vec::len), Some(0), "{name}");
+        assert_eq!(
+            figures["duplicates"].as_array().map(Vec::len),
+            Some(0),
+            "{name}"
+        );
         assert!(figures["writes"]["done"].as_u64() > Some(20), "{name}");
     }
-    assert_eq!(drills.len(), bench.hactl(&["drill", "--list"]).stdout.lines().count());
+    // Without a place for backups none can be restored; nothing else may be left out.
+    let left_out = document["left_out"].as_array().expect("a list");
+    assert!(
+        left_out.iter().all(|one| one["id"] == "D19"),
+        "{left_out:?}"
+    );
+    assert_eq!(
+        drills.len() + left_out.len(),
+        bench.hactl(&["drill", "--list"]).stdout.lines().count()
+    );
     // Nothing of it is left, and each of them is in the history.
     assert_eq!(rows(bench), "0");
     let kept = bench.on("db1", "ls /var/lib/hactl/history | grep -c -- -drill-");
     assert_eq!(kept, drills.len().to_string());
     for host in HOSTS {
-        bench.on(host, "! ip route show type unreachable | grep -q 192.168.104");
+        bench.on(
+            host,
+            "! ip route show type unreachable | grep -q 192.168.104",
+        );
     }
     page(bench, &folder.join("drill.html"), &document);
 }
@@ -148,7 +164,10 @@ fn page(bench: &Bench, file: &Path, document: &Value) {
     assert!(html.contains(open));
     let measured = bench.room.join("measured.html");
     let text = html
-        .replace(open, "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'")
+        .replace(
+            open,
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+        )
         .replace("</body>", probe);
     std::fs::write(&measured, text).unwrap();
     let (dom, _, complaints) = browser.open(&measured);
@@ -201,16 +220,33 @@ impl Browser {
     fn open(&self, file: &Path) -> (String, Vec<String>, Vec<String>) {
         let log = self.folder.join("net.json");
         let mut command = Command::new("unshare");
-        command.args(["--net", "chromium", "--headless", "--no-sandbox", "--disable-gpu"]);
-        command.args(["--no-first-run", "--disable-background-networking", "--disable-component-update"]);
-        command.args(["--enable-logging=stderr", "--window-size=1200,900", "--dump-dom"]);
-        command.arg(format!("--user-data-dir={}", self.folder.join("profile").display()));
+        command.args([
+            "--net",
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+        ]);
+        command.args([
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]);
+        command.args([
+            "--enable-logging=stderr",
+            "--window-size=1200,900",
+            "--dump-dom",
+        ]);
+        command.arg(format!(
+            "--user-data-dir={}",
+            self.folder.join("profile").display()
+        ));
         command.arg(format!("--log-net-log={}", log.display()));
         command.arg(format!("file://{}", file.display()));
         let run: Run = start(&mut command).wait_within(Duration::from_secs(90));
         run.ends(0);
-        let log: Value = serde_json::from_str(&std::fs::read_to_string(log).expect("a log"))
-            .expect("JSON");
+        let log: Value =
+            serde_json::from_str(&std::fs::read_to_string(log).expect("a log")).expect("JSON");
         // What the browser does for itself has no page as its origin.
         let mut asked: Vec<String> = log["events"]
             .as_array()

@@ -127,10 +127,12 @@ impl Field {
             lines: site
                 .hosts
                 .iter()
-                .map(|host| (
+                .map(|host| {
+                    (
                         host.name.clone(),
                         Arc::new(Mutex::new(Line::new(&host.target, OPENING))),
-                    ))
+                    )
+                })
                 .collect(),
             address,
             port,
@@ -158,7 +160,9 @@ impl Field {
             .filter_map(|name| self.site.host(name))
             .any(|host: &Host| {
                 matches!(
-                    host.text("postgresql_synchronous", "false").to_lowercase().as_str(),
+                    host.text("postgresql_synchronous", "false")
+                        .to_lowercase()
+                        .as_str(),
                     "true" | "yes" | "on" | "1"
                 )
             })
@@ -184,7 +188,11 @@ impl Field {
     }
 
     /// Asks many hosts the same, at once.
-    async fn ask_all(&self, hosts: &[String], request: &Request) -> BTreeMap<String, Result<Reply>> {
+    async fn ask_all(
+        &self,
+        hosts: &[String],
+        request: &Request,
+    ) -> BTreeMap<String, Result<Reply>> {
         let mut answers = BTreeMap::new();
         let mut asking = JoinSet::new();
         for host in hosts {
@@ -214,7 +222,10 @@ impl Field {
         let mut cast = Cast::default();
         let request = Request::sh(look(&self.cluster));
         let (mut primaries, mut standbys) = (Vec::new(), Vec::new());
-        for (host, answer) in self.ask_all(self.site.members("postgresql"), &request).await {
+        for (host, answer) in self
+            .ask_all(self.site.members("postgresql"), &request)
+            .await
+        {
             let reply = answer?;
             let (server, recovery) = server(&reply.out(), &self.cluster)
                 .ok_or_else(|| unclear(format!("{host} has no cluster `{}`", self.cluster)))?;
@@ -374,7 +385,12 @@ SELECT image_filename FROM gone;"
         let removed = self
             .ask(&app.name, Request::sh(script).stdin(names.concat()))
             .await?;
-        done(&app.name, &removed, "the images of the drill were not deleted").map(drop)
+        done(
+            &app.name,
+            &removed,
+            "the images of the drill were not deleted",
+        )
+        .map(drop)
     }
 
     async fn sql(&self, host: &str, server: &Server, sql: &str) -> Result<Reply> {

@@ -109,7 +109,10 @@ impl Running {
         // What it started may hold its output open for longer than it lives itself.
         let mut output = self.output;
         let said = timeout(Duration::from_secs(2), &mut output).await;
-        let (stdout, stderr) = said.ok().and_then(std::result::Result::ok).unwrap_or_default();
+        let (stdout, stderr) = said
+            .ok()
+            .and_then(std::result::Result::ok)
+            .unwrap_or_default();
         output.abort();
         Ran {
             at: self.at,

@@ -14,7 +14,9 @@ pub async fn keep(record: &Record, field: &Field, tools: &Tools<'_>) {
             Ok(reply) => reply.err().trim().to_owned(),
             Err(error) => error.message,
         };
-        (tools.tell)(&format!("{host} has not kept this drill in its history: {failed}"));
+        (tools.tell)(&format!(
+            "{host} has not kept this drill in its history: {failed}"
+        ));
     }
 }
 
@@ -30,12 +32,18 @@ fn entry(record: &Record, operator: &str) -> journal::Record {
     let seconds = |time: Option<Duration>| time.map(|time| format!("{:.3}", time.as_secs_f64()));
     let count = |found: &Option<Vec<u64>>| found.as_ref().map(|found| found.len().to_string());
     note("drill", Some(record.drill.name.to_owned()));
-    note("write_gap", seconds(figures.write_gap.map(|gap| gap.length)));
+    note(
+        "write_gap",
+        seconds(figures.write_gap.map(|gap| gap.length)),
+    );
     note("read_gap", seconds(figures.read_gap.map(|gap| gap.length)));
     note("first_write", seconds(figures.first_write));
     note("lost", count(&figures.lost));
     note("duplicates", count(&figures.duplicates));
-    note("two_primaries", Some((!figures.overlaps.is_empty()).to_string()));
+    note(
+        "two_primaries",
+        Some((!figures.overlaps.is_empty()).to_string()),
+    );
     let missed: Vec<&str> = record
         .expectations
         .iter()
@@ -73,13 +81,17 @@ mod tests {
     #[test]
     fn a_drill_is_kept_as_operations_are() {
         let entry = entry(&record(), "me");
-        let text = journal::line(&entry.header) + &journal::line(entry.end.as_ref().expect("ended"));
+        let text =
+            journal::line(&entry.header) + &journal::line(entry.end.as_ref().expect("ended"));
         let read = journal::Record::parse(&text).expect("a record");
         assert_eq!(read, entry);
         assert_eq!(read.header.kind, "drill");
         assert_eq!(read.header.details["lost"], "1");
         assert_eq!(read.header.details["write_gap"], "2.000");
         let end = read.end.expect("ended");
-        assert_eq!((&*end.result, &*end.message), ("failed", "acknowledged writes lost"));
+        assert_eq!(
+            (&*end.result, &*end.message),
+            ("failed", "acknowledged writes lost")
+        );
     }
 }

@@ -75,11 +75,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_line_is_opened_again() {
-        let mut line = Line::new(&Target {
-            host: "here".to_owned(),
-            local: true,
-            ..Target::default()
-        }, 5);
+        let mut line = Line::new(
+            &Target {
+                host: "here".to_owned(),
+                local: true,
+                ..Target::default()
+            },
+            5,
+        );
         let shell = line.ask(Request::sh("echo $PPID")).await.expect("asked");
         assert_eq!(shell.code, 0);
         let kill = Request::sh("read -r _ _ _ shell _ </proc/$PPID/stat; kill -9 \"$shell\"");

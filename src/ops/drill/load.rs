@@ -337,10 +337,16 @@ mod tests {
                 "{said:?}"
             );
             let asked = server.await.expect("served");
-            assert!(asked.starts_with("POST /api/content HTTP/1.1\r\n"), "{asked}");
+            assert!(
+                asked.starts_with("POST /api/content HTTP/1.1\r\n"),
+                "{asked}"
+            );
             assert!(asked.contains("drill m seq 7"), "{asked}");
             if outcome == Outcome::Done {
-                assert_eq!((&*sample.served_by, &*sample.database), ("app1", "10.0.0.1"));
+                assert_eq!(
+                    (&*sample.served_by, &*sample.database),
+                    ("app1", "10.0.0.1")
+                );
             }
         }
     }
@@ -374,9 +380,7 @@ mod tests {
     async fn acknowledgements_are_waited_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let way = folder.path().join("way");
-        service(&way, |number| {
-            Some(if number < 10 { "" } else { CREATED })
-        });
+        service(&way, |number| Some(if number < 10 { "" } else { CREATED }));
         let load = Load::start(plan(way, 50), Clock::start());
         assert!(
             load.acknowledged(Duration::ZERO, 3, Duration::from_secs(5))
@@ -388,6 +392,10 @@ mod tests {
                 .await
         );
         let samples = load.stop().await;
-        assert!(samples.iter().any(|sample| sample.outcome == Outcome::Broken));
+        assert!(
+            samples
+                .iter()
+                .any(|sample| sample.outcome == Outcome::Broken)
+        );
     }
 }

@@ -120,6 +120,8 @@ pub struct Drill {
     pub name: &'static str,
     /// What happens.
     pub what: &'static str,
+    /// The group that the inventory must have for it, besides those that all drills need.
+    pub needs: Option<&'static str>,
     /// Who is broken.
     pub breaks: &'static [Who],
     /// What is made ready before the clients begin.
@@ -141,6 +143,14 @@ impl Drill {
             .any(|step| matches!(step, Step::Power(..) | Step::Cut(..)))
     }
 }
+
+impl PartialEq for Drill {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Drill {}
 
 /// A text with the names in it.
 pub fn fill(text: &str, cast: &Cast) -> String {

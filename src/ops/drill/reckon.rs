@@ -194,9 +194,13 @@ fn gap(samples: &[Sample], kind: Kind, event: Moment) -> Option<Gap> {
             length: end - last,
         });
     // Of equal ones the first.
-    between
-        .chain(open)
-        .reduce(|longest, gap| if gap.length > longest.length { gap } else { longest })
+    between.chain(open).reduce(|longest, gap| {
+        if gap.length > longest.length {
+            gap
+        } else {
+            longest
+        }
+    })
 }
 
 /// How often the acknowledging database must have changed. A request that was under way for a while may have been served at any

@@ -80,7 +80,12 @@ fn gaps_are_between_acknowledgements() {
     let cases = [
         ("w1 0-10 a; w2 50-60 a; w3 100-110 a", 70, 50, Some(110)),
         // A longer gap that was over before the event does not count.
-        ("w1 0-10 a; w2 500-510 a; w3 550-560 a; w4 600-610 a", 555, 50, Some(560)),
+        (
+            "w1 0-10 a; w2 500-510 a; w3 550-560 a; w4 600-610 a",
+            555,
+            50,
+            Some(560),
+        ),
         // One that the event fell into does.
         ("w1 0-10 a; w2 500-510 a; w3 550-560 a", 100, 500, Some(510)),
         // The answer counts, not the question.
@@ -90,7 +95,12 @@ fn gaps_are_between_acknowledgements() {
         // Not once.
         ("w1 0-10 !; w2 50-60 !", 5, 55, None),
         // Reads are no writes.
-        ("w1 0-10 a; r1 20-30 a; r2 1000-1010 a; w2 60-70 a", 15, 60, Some(70)),
+        (
+            "w1 0-10 a; r1 20-30 a; r2 1000-1010 a; w2 60-70 a",
+            15,
+            60,
+            Some(70),
+        ),
     ];
     for (text, at, length, to) in cases {
         let figures = reckon(&samples(text), &[], &[event(at, What::Break)], None);
@@ -99,7 +109,10 @@ fn gaps_are_between_acknowledgements() {
         let first = to.and_then(|to| ms(to).checked_sub(ms(at)));
         assert_eq!(figures.first_write, first, "{text}");
     }
-    assert_eq!(reckon(&samples("w1 0-10 a"), &[], &[], None).write_gap, None);
+    assert_eq!(
+        reckon(&samples("w1 0-10 a"), &[], &[], None).write_gap,
+        None
+    );
 }
 
 #[test]
@@ -137,7 +150,12 @@ fn rows_are_compared_with_acknowledgements() {
     let figures = reckon(&samples, &[], &[], None);
     assert_eq!((figures.lost, figures.duplicates), (None, None));
     assert_eq!(
-        (figures.writes.sent, figures.writes.done, figures.writes.timeout, figures.writes.refused),
+        (
+            figures.writes.sent,
+            figures.writes.done,
+            figures.writes.timeout,
+            figures.writes.refused
+        ),
         (4, 2, 1, 1)
     );
 }
@@ -173,7 +191,10 @@ fn two_primaries_are_claimed_only_when_nothing_else_explains_it() {
         ("a 0-50 P; b 20-90 P; a 100-110 P", 0),
         // The look in between was not answered: it may have been anything.
         ("a 0-10 P; a 20-2000 U; b 50-60 P; a 2100-2110 P", 0),
-        ("a 0-10 P; a 20-2000 U; b 50-60 P; a 2100-2110 P; b 2120-2130 P; a 2200-2210 P; b 2220-2230 P", 3),
+        (
+            "a 0-10 P; a 20-2000 U; b 50-60 P; a 2100-2110 P; b 2120-2130 P; a 2200-2210 P; b 2220-2230 P",
+            3,
+        ),
     ] {
         assert_eq!(overlaps(&looks(text)).len(), expected, "{text}");
     }

@@ -87,6 +87,15 @@ impl Record {
     }
 }
 
+/// A drill that was not run, and why. It never counts as passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Which.
+    pub drill: &'static Drill,
+    /// Why.
+    pub why: String,
+}
+
 /// Runs a drill with these parts.
 ///
 /// # Errors
@@ -118,7 +127,10 @@ pub async fn run(
         }
     }
     let viewer = field.target(&stage.cast.viewer).ok_or_else(|| {
-        Diagnostic::with_code(exit::REFUSED, "no host is left for the clients to come through")
+        Diagnostic::with_code(
+            exit::REFUSED,
+            "no host is left for the clients to come through",
+        )
     })?;
     let way = Tunnel::open(viewer, &field.address, field.port).await?;
     let plan = Plan {
@@ -130,9 +142,11 @@ pub async fn run(
         mark: mark.clone(),
     };
     let watch = Watch::start(
-        stage.cast.servers.iter().filter_map(|(host, server)| {
-            Some((field.target(host)?.clone(), server.clone()))
-        }),
+        stage
+            .cast
+            .servers
+            .iter()
+            .filter_map(|(host, server)| Some((field.target(host)?.clone(), server.clone()))),
         clock,
     );
     stage.load = Some(Load::start(plan, clock));
@@ -289,8 +303,10 @@ impl Stage<'_> {
             Step::Join(who) => {
                 for host in who.hosts(&self.cast) {
                     let text = format!("mend the cables of {host}");
-                    self.outside(&[host.clone()], What::Mend, text, move |breaker| breaker.heal(&host))
-                        .await?;
+                    self.outside(&[host.clone()], What::Mend, text, move |breaker| {
+                        breaker.heal(&host)
+                    })
+                    .await?;
                 }
                 Ok(())
             }
@@ -375,10 +391,7 @@ impl Stage<'_> {
         deed: impl FnOnce(&dyn Breaker) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let breaker = self.tools.breaker.clone().ok_or_else(|| {
-            Diagnostic::with_code(
-                exit::REFUSED,
-                format!("nobody here can do that: {text}"),
-            )
+            Diagnostic::with_code(exit::REFUSED, format!("nobody here can do that: {text}"))
         })?;
         (self.tools.tell)(&text);
         for host in hosts {
@@ -392,15 +405,19 @@ impl Stage<'_> {
 
     async fn script(&mut self, host: &str, what: What, text: String, script: &str) -> Result<()> {
         (self.tools.tell)(&text);
-        let set = self.cast.servers.get(host).map_or_else(String::new, |server| {
-            format!(
-                "unit={} port={} data={} version={}\n",
-                sh(&server.unit),
-                server.port,
-                sh(&server.data),
-                sh(&server.version)
-            )
-        });
+        let set = self
+            .cast
+            .servers
+            .get(host)
+            .map_or_else(String::new, |server| {
+                format!(
+                    "unit={} port={} data={} version={}\n",
+                    sh(&server.unit),
+                    server.port,
+                    sh(&server.data),
+                    sh(&server.version)
+                )
+            });
         let mut request = Request::sh(set + script);
         request.timeout_seconds = Some(60);
         let at = self.clock.now();

@@ -25,7 +25,12 @@ pub fn record() -> Record {
             Outcome::Broken | Outcome::Timeout => 0,
         },
         served_by: "app1".to_owned(),
-        database: if outcome == Outcome::Done { "10.0.0.1" } else { "" }.to_owned(),
+        database: if outcome == Outcome::Done {
+            "10.0.0.1"
+        } else {
+            ""
+        }
+        .to_owned(),
         note: note.to_owned(),
     };
     let samples = vec![
@@ -84,12 +89,7 @@ pub fn record() -> Record {
         rate: 20,
         expectations: vec![
             Expectation::of(true, "the primary", "db2", "db2"),
-            Expectation::of(
-                false,
-                "acknowledged writes lost",
-                "none",
-                "1 (seq 1)",
-            ),
+            Expectation::of(false, "acknowledged writes lost", "none", "1 (seq 1)"),
         ],
         samples,
         looks,

@@ -16,11 +16,7 @@ pub fn judge(figures: &Figures, limits: &Limits, synchronous: bool) -> Vec<Expec
         figures.lost.as_deref(),
         may_lose,
     ));
-    found.push(numbers(
-        "duplicates",
-        figures.duplicates.as_deref(),
-        false,
-    ));
+    found.push(numbers("duplicates", figures.duplicates.as_deref(), false));
     found.push(Expectation::of(
         figures.changes <= limits.changes,
         "changes of the acknowledging database",
@@ -55,7 +51,11 @@ fn within(what: &str, gap: Option<Gap>, limit: f64) -> Expectation {
     let observed = gap.map_or_else(
         || "not known".to_owned(),
         |gap| {
-            let open = if gap.to.is_none() { ", and not over" } else { "" };
+            let open = if gap.to.is_none() {
+                ", and not over"
+            } else {
+                ""
+            };
             format!("{:.2} s{open}", gap.length.as_secs_f64())
         },
     );

@@ -3,16 +3,17 @@
 use crate::base::mask::mask_value;
 use crate::ops::drill::reckon::{Counts, Figures, Gap};
 use crate::ops::drill::record::{Moment, Sample};
-use crate::ops::drill::run::Record;
+use crate::ops::drill::run::{LeftOut, Record};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The document. Times are seconds since the beginning of their drill.
-pub fn json(records: &[Record]) -> String {
+pub fn json(records: &[Record], left_out: &[LeftOut]) -> String {
     let document = json!({
         "schema": "hactl.drill/1",
         "passed": records.iter().all(Record::passed),
+        "left_out": left_out.iter().map(|one| json!({ "id": one.drill.id, "name": one.drill.name, "why": one.why })).collect::<Vec<_>>(),
         "drills": records.iter().map(drill).collect::<Vec<_>>(),
     });
     format!("{}\n", mask_value(&document))

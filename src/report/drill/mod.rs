@@ -13,7 +13,7 @@ use crate::base::mask::mask;
 use crate::base::quote::for_terminal;
 use crate::base::{Diagnostic, Result, exit};
 use crate::ops::drill::reckon::Gap;
-use crate::ops::drill::run::Record;
+use crate::ops::drill::run::{LeftOut, Record};
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::Style;
 use std::fmt::Write as _;
@@ -24,11 +24,11 @@ use std::time::Duration;
 ///
 /// # Errors
 /// They cannot be written.
-pub fn write(folder: &Path, records: &[Record]) -> Result<()> {
+pub fn write(folder: &Path, records: &[Record], left_out: &[LeftOut]) -> Result<()> {
     let failed = |error: std::io::Error| Diagnostic::with_code(exit::FAILED, error.to_string());
     fs_err::create_dir_all(folder).map_err(failed)?;
-    fs_err::write(folder.join("drill.json"), json(records)).map_err(failed)?;
-    fs_err::write(folder.join("drill.html"), page::page(records)?).map_err(failed)
+    fs_err::write(folder.join("drill.json"), json(records, left_out)).map_err(failed)?;
+    fs_err::write(folder.join("drill.html"), page::page(records, left_out)?).map_err(failed)
 }
 
 /// The figures of a drill: what it is, and its value.
@@ -77,7 +77,7 @@ fn gap(gap: Option<Gap>) -> String {
 }
 
 /// Everything for a person.
-pub fn text(records: &[Record]) -> String {
+pub fn text(records: &[Record], left_out: &[LeftOut]) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -125,6 +125,16 @@ pub fn text(records: &[Record]) -> String {
                 for_terminal(&expectation.observed)
             );
         }
+    }
+    if !left_out.is_empty() {
+        text.push('\n');
+    }
+    for one in left_out {
+        let _ = writeln!(
+            text,
+            "{} {} was left out: {}",
+            one.drill.id, one.drill.name, one.why
+        );
     }
     let passed = records.iter().filter(|record| record.passed()).count();
     let time: f64 = records.iter().map(|record| record.seconds).sum();

@@ -7,7 +7,7 @@ use crate::base::quote::for_terminal;
 use crate::base::{Diagnostic, Result, exit};
 use crate::ops::drill::reckon::Counts;
 use crate::ops::drill::record::{Outcome, Sample};
-use crate::ops::drill::run::Record;
+use crate::ops::drill::run::{LeftOut, Record};
 use jiff::Timestamp;
 use minijinja::{Environment, Value, context};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const TEMPLATE: &str = include_str!("page.html");
 ///
 /// # Errors
 /// The template does not fit.
-pub fn page(records: &[Record]) -> Result<String> {
+pub fn page(records: &[Record], left_out: &[LeftOut]) -> Result<String> {
     let failed = |error: minijinja::Error| {
         Diagnostic::with_code(exit::FAILED, format!("the report's page: {error}"))
     };
@@ -37,6 +37,7 @@ pub fn page(records: &[Record]) -> Result<String> {
         .map_err(failed)?
         .render(context! {
             drills, passed,
+            left_out => left_out.iter().map(|one| context! { id => one.drill.id, name => one.drill.name, why => &one.why }).collect::<Vec<_>>(),
             all => records.len(),
             good => passed == records.len(),
             version => env!("CARGO_PKG_VERSION"),

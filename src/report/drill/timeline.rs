@@ -91,10 +91,7 @@ pub fn draw(record: &Record, key: usize) -> String {
     );
     for (index, host) in hosts.into_iter().enumerate() {
         let row = f64::from(u32::try_from(index).unwrap_or(0));
-        picture.band(
-            host,
-            TOP + 2.0 * (LANE + BETWEEN) + row * (BAND + 6.0),
-        );
+        picture.band(host, TOP + 2.0 * (LANE + BETWEEN) + row * (BAND + 6.0));
     }
     picture.events(bottom);
     picture.svg.push_str("</svg>");
@@ -156,7 +153,12 @@ impl Picture<'_> {
             WIDTH - LEFT - RIGHT,
             top + 14.0
         );
-        for (took, text) in [(0.001, "1 ms"), (0.01, "10 ms"), (0.1, "100 ms"), (1.0, "1 s")] {
+        for (took, text) in [
+            (0.001, "1 ms"),
+            (0.01, "10 ms"),
+            (0.1, "100 ms"),
+            (1.0, "1 s"),
+        ] {
             let y = self.y(top, took);
             let _ = write!(
                 self.svg,
@@ -204,10 +206,7 @@ impl Picture<'_> {
         let word = sample.outcome.word();
         let shape = match sample.outcome {
             Outcome::Done => {
-                let _ = write!(
-                    self.svg,
-                    "<path class=\"m done\" d=\"M{x:.1} {y:.1}h0\"/>"
-                );
+                let _ = write!(self.svg, "<path class=\"m done\" d=\"M{x:.1} {y:.1}h0\"/>");
                 return;
             }
             Outcome::Refused => format!("M{:.1} {:.1}h5v5h-5z", x - 2.5, y - 2.5),

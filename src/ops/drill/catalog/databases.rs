@@ -16,6 +16,7 @@ pub const CRASH: Drill = Drill {
     id: "D2",
     name: "crash",
     what: "The primary's server is killed (SIGKILL); failover, and it comes back as a replica",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[KILL, FAILOVER, Step::Writes, Step::PrimaryIs(Who::Standby)],
@@ -27,6 +28,7 @@ pub const STOPPED: Drill = Drill {
     id: "D3",
     name: "stopped",
     what: "The primary's server is stopped in order: a failover then needs no consent to lose anything",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
@@ -50,6 +52,7 @@ pub const POWER_LOSS: Drill = Drill {
     id: "D4",
     name: "power-loss",
     what: "The primary's host loses its power; failover; the host comes back with its old data, and rejoins",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
@@ -73,6 +76,7 @@ pub const FROZEN: Drill = Drill {
     id: "D6",
     name: "frozen",
     what: "The primary's server is frozen, not dead: a failover is refused until it is told to kill it",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
@@ -154,6 +158,7 @@ pub const DISK_FULL: Drill = Drill {
     id: "D7",
     name: "disk-full",
     what: "The disk with the primary's log is full, and its server gives up; failover, room is made, and it comes back",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[Step::Script {
         on: Who::Primary,
@@ -191,6 +196,7 @@ pub const PAUSED_REPLAY: Drill = Drill {
     id: "D8",
     name: "paused-replay",
     what: "The replica does not replay when the primary is lost: a failover to it is refused",
+    needs: None,
     breaks: &[Who::Primary, Who::Standby],
     prepare: &[],
     steps: &[

@@ -26,6 +26,7 @@ pub static DRILLS: &[Drill] = &[
     balancers::CHECK_FAILS,
     operations::DEPLOY,
     operations::KILLED,
+    operations::RESTORE,
 ];
 
 /// The drill of this name or short name.

@@ -16,6 +16,7 @@ pub const CUT_REPLICATION: Drill = Drill {
     id: "D5a",
     name: "cut-replication",
     what: "The databases are cut off from each other only: clients see nothing, and a failover is refused",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
@@ -43,6 +44,7 @@ pub const CUT_CLIENTS: Drill = Drill {
     id: "D5b",
     name: "cut-clients",
     what: "The primary is cut off from application servers and load balancers: a failover is refused, a switchover helps",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
@@ -75,6 +77,7 @@ pub const CUT_ALL: Drill = Drill {
     id: "D5c",
     name: "cut-all",
     what: "The primary is cut off from everyone and goes on for itself; failover; when it is back, no client is served by it",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
@@ -100,6 +103,7 @@ pub const UNIQUE_ROWS: Drill = Drill {
     id: "D10",
     name: "unique-rows",
     what: "The old primary comes back with rows that nobody else has: rejoining is refused without consent, and keeps a copy",
+    needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[

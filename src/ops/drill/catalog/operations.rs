@@ -15,6 +15,7 @@ pub const SWITCHOVER: Drill = Drill {
     id: "D1",
     name: "switchover",
     what: "A planned switchover, there and back",
+    needs: None,
     breaks: &[Who::Primary, Who::Standby],
     prepare: &[],
     steps: &[
@@ -36,6 +37,7 @@ pub const DEPLOY: Drill = Drill {
     id: "D13",
     name: "deploy",
     what: "A deploy after the primary has moved changes nothing and keeps the roles",
+    needs: None,
     breaks: &[Who::Primary, Who::Standby],
     prepare: &[],
     steps: &[
@@ -56,6 +58,7 @@ pub const KILLED: Drill = Drill {
     id: "D14",
     name: "killed",
     what: "hactl is killed in the middle of a switchover, once before and once after the promotion, and resumed",
+    needs: None,
     breaks: &[Who::Primary, Who::Standby],
     prepare: &[],
     steps: &[
@@ -84,6 +87,36 @@ pub const KILLED: Drill = Drill {
     limits: Limits {
         write_gap: 10.0,
         changes: 2,
+        ..PLANNED
+    },
+};
+
+pub const RESTORE: Drill = Drill {
+    id: "D19",
+    name: "restore",
+    what: "The newest backup is restored beside the running service, and all of it is read",
+    needs: Some("postgresql_backup"),
+    breaks: &[Who::Standby],
+    prepare: &[],
+    steps: &[
+        Step::Hactl {
+            words: &["backup", "now", REASON],
+            code: 0,
+            says: &[],
+        },
+        Step::Hactl {
+            words: &["backup", "verify"],
+            code: 0,
+            says: &[],
+        },
+        Step::Writes,
+        Step::PrimaryIs(Who::Primary),
+    ],
+    heal: &[],
+    limits: Limits {
+        write_gap: 2.0,
+        read_gap: 2.0,
+        changes: 0,
         ..PLANNED
     },
 };
