@@ -26,6 +26,9 @@ pub struct Args {
     /// Of what is given up keep only the log, not the whole directory
     #[arg(long)]
     pub keep_log_only: bool,
+    /// Show the rows that only this host has; change nothing
+    #[arg(long)]
+    pub inspect: bool,
     #[command(flatten)]
     pub common: Common,
 }
@@ -39,6 +42,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         if !args.common.dry_run {
             operation::lock(&mut crew, &args.common, "rejoin").await?;
         }
+        crew.round([(args.host.clone(), vec![rejoin::ask_boot()])].into()).await;
         let cluster = operation::look(&site, &mut crew).await;
         execute(global, &site, &mut crew, &cluster, &args).await
     })
@@ -55,6 +59,9 @@ pub async fn execute(
     let one = |error: Diagnostic| vec![error];
     let (server, primary) = rejoin::who(site, cluster, &args.host).map_err(one)?;
     let evidence = evidence(crew, cluster, &server, &primary).await.map_err(one)?;
+    if args.inspect {
+        return inspect(global, crew, &server, &evidence).await;
+    }
     let wishes = Wishes {
         discard_diverged: args.discard_diverged,
         clone: args.clone,
@@ -135,6 +142,67 @@ pub async fn execute(
     }
     teach(crew, cluster, &host).await;
     outcome
+}
+
+/// Shows what would be given up.
+async fn inspect(global: &Global, crew: &mut Crew, server: &Server, evidence: &Evidence) -> Outcome {
+    let host = &server.host;
+    let (Some(fork), Some(end)) = (evidence.fork, evidence.log_end) else {
+        return Err(vec![
+            Diagnostic::with_code(exit::REFUSED, "it cannot be told where its history left the primary's").on(host),
+        ]);
+    };
+    let mut said = String::new();
+    let mut rows = Vec::new();
+    let mut deleted = 0;
+    if end > fork {
+        let ask = rejoin::ask_rows(server, evidence.timeline, fork);
+        let answer = crew
+            .round([(host.clone(), vec![ask])].into())
+            .await
+            .remove(host)
+            .unwrap_or_else(|| Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked")))
+            .map_err(|error| vec![error.on(host)])?;
+        let reply = &answer.replies[0];
+        if reply.code != 0 {
+            return Err(vec![
+                Diagnostic::with_code(exit::FAILED, "its rows cannot be read")
+                    .on(host)
+                    .note(reply.err().trim().to_owned()),
+            ]);
+        }
+        for line in reply.out().lines() {
+            if let Some(count) = line.strip_prefix("deleted ") {
+                deleted = count.parse().unwrap_or(0);
+            } else if let Some((table, row)) = line.strip_prefix("row ").and_then(|row| row.split_once('|')) {
+                rows.push((table.to_owned(), row.to_owned()));
+            }
+        }
+    }
+    let bytes = end.ahead_of(fork);
+    if global.json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(table, row)| {
+                let value: serde_json::Value = serde_json::from_str(row).unwrap_or_else(|_| row.as_str().into());
+                json!({"table": table, "row": value})
+            })
+            .collect();
+        report::json::document(
+            "inspect",
+            &json!({"host": host, "fork": fork, "end": end, "bytes": bytes, "deleted": deleted, "rows": rows}),
+        );
+        return Ok(exit::DONE);
+    }
+    for (table, row) in &rows {
+        said.push_str(&format!("{table} {row}\n"));
+    }
+    said.push_str(&format!(
+        "only on {host}: {bytes} bytes of log from {fork} to {end}; {} rows written by committed transactions, {deleted} deletions\n",
+        rows.len()
+    ));
+    report::out(&crate::base::quote::for_terminal(&said));
+    Ok(exit::DONE)
 }
 
 async fn evidence(

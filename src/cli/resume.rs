@@ -50,6 +50,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                     discard_diverged: detail("discard_diverged") == "true",
                     clone: detail("clone") == "true",
                     keep_log_only: detail("keep_log_only") == "true",
+                    inspect: false,
                     common: args.common,
                 };
                 rejoin::execute(global, &site, &mut crew, &cluster, &args).await
@@ -130,7 +131,7 @@ async fn take_up(
         return Err(vec![refuse(format!("{old} is alive again, and nobody was promoted"))
             .help(format!("hactl resume --undo ends the failover; hactl switchover --to {new} moves the primary without loss"))]);
     }
-    if kind == "switchover" && alive && !promoted {
+    if kind == "switchover" && alive && !promoted && !args.undo {
         // Somebody started it again: what was done before is worth nothing.
         record.steps.clear();
     }

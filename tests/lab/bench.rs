@@ -224,6 +224,9 @@ impl Bench {
         quietly(&[&["thaw"], HOSTS.as_slice()].concat());
         quietly(&["up", "pg-ha"]);
         if self.first.get().is_some() {
+            self.hactl(&["resume"]);
+            self.hactl(&["rejoin", "db1", "--discard-diverged"]);
+            self.hactl(&["rejoin", "db2", "--discard-diverged"]);
             self.hactl(&["deploy"]);
         }
     }

@@ -234,7 +234,7 @@ fn killed_failover(bench: &Bench) {
         bench.hactl(&["resume"]).ends(0);
         assert_eq!(roles(bench), (new, old), "after {step}");
         // Fenced: nobody starts it by mistake.
-        let start = bench.try_on(old, "systemctl start postgresql@*-main || pg_ctlcluster $(ls /etc/postgresql) main start");
+        let start = bench.try_on(old, "systemctl start postgresql@$(ls /etc/postgresql)-main || pg_ctlcluster $(ls /etc/postgresql) main start");
         assert!(start.code != 0 && primaries(bench) == [new], "{}", start.told());
         bench.hactl(&["rejoin", old, "--discard-diverged"]).ends(0);
         assert_eq!(sound(bench), (new, old), "after {step}");
@@ -289,7 +289,11 @@ fn diverged(bench: &Bench) {
         .hactl(&["rejoin", old])
         .ends(2)
         .says(&["refused (diverged)", "1 transactions were committed", "--discard-diverged"]);
-    bench.on(old, "test ! -e /var/lib/postgresql/*/main.diverged-*");
+    bench
+        .hactl(&["rejoin", old, "--inspect"])
+        .ends(0)
+        .says(&["postgres.public.kept {\"n\":1}", "postgres.public.kept {\"n\":2}", "2 rows written by committed transactions"]);
+    bench.on(old, "test ! -e /var/lib/postgresql/*/main.diverged-* && test ! -e /var/lib/postgresql/*/main.inspect");
     let rejoined = bench.hactl(&["rejoin", old, "--discard-diverged"]);
     rejoined.ends(0).says(&["what was given up is kept"]);
     assert_eq!(sound(bench), (new, old));

@@ -13,6 +13,8 @@ pub mod operation;
 pub mod rejoin;
 pub mod scripts;
 pub mod switchover;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use look::VARIABLES;

@@ -85,13 +85,19 @@ pub struct Assessment {
     pub conditions: Conditions,
     /// What is only on this host and is given up: bytes of log from the fork on.
     pub diverged: Option<(Lsn, Lsn)>,
-    /// The server runs and has to be stopped first.
-    pub running: bool,
     /// Hosts that block it.
     pub blockers: Vec<String>,
     /// The copy that is kept, when something is given up.
     pub kept: Option<String>,
     keep_log_only: bool,
+}
+
+/// Waits until a host that has just been switched on has started what it starts by itself: before that, nothing that is
+/// seen there lasts.
+pub fn ask_boot() -> Request {
+    let mut request = Request::sh("timeout 60 systemctl is-system-running --wait >/dev/null 2>&1; :");
+    request.timeout_seconds = Some(65);
+    request
 }
 
 /// Asks for the evidence: the host for its own log, the primary for its history.
@@ -116,6 +122,40 @@ pub fn ask_lost(host: &Server, timeline: u32, fork: Lsn) -> Request {
         "runuser -u postgres -- \"$bin/pg_waldump\" -p \"$data/pg_wal\" -t {timeline} -s {fork} -r Transaction 2>/dev/null | sed -n 's/.* desc: COMMIT \\([^;]*\\).*/\\1/p' | {{ n=0 a= b=; while read -r l; do n=$((n+1)); [ -n \"$a\" ] || a=$l; b=$l; done; echo \"note lost $n\"; echo \"note lost_between $a and $b\"; }}\n"
     )));
     request.timeout_seconds = Some(60);
+    request
+}
+
+/// Rows that are shown of a table at most.
+const ROWS: u32 = 200;
+
+/// Shows the rows that transactions after the fork wrote on the host, without touching its data directory: a copy of it is
+/// started beside it on a private socket, read, and removed. What was deleted cannot be shown, only counted.
+pub fn ask_rows(host: &Server, timeline: u32, fork: Lsn) -> Request {
+    let script = r#"c="$data.inspect"; s=$(mktemp -d); chown postgres "$s"; o=$(mktemp -d)
+as() { runuser -u postgres -- "$@"; }
+trap 'as "$bin/pg_ctl" -D "$c" -m immediate -s stop >/dev/null 2>&1 || true; rm -rf "$c" "$s" "$o"' EXIT
+! systemctl is-active -q "$unit" || { echo 'the server runs: stop it first' >&2; exit 1; }
+rm -rf "$c"; cp -a --reflink=auto "$data" "$c"; rm -f "$c/postmaster.pid" "$c/standby.signal" "$c/recovery.signal"
+as "$bin/pg_waldump" -p "$data/pg_wal" -t TIMELINE -s FORK 2>/dev/null >"$o/log" || true
+x=$(sed -n 's/.*rmgr: Transaction .*tx: *\([0-9]*\),.* desc: COMMIT .*//p' "$o/log" | sort -un | tr '
+' ' ')
+f=$(grep -o 'rel [0-9]*/[0-9]*/[0-9]*' "$o/log" | sed 's|.*/||' | sort -un | tr '
+' ' ')
+echo "deleted $(grep -c 'rmgr: Heap .* desc: DELETE' "$o/log" || true)"
+[ -n "$x" ] && [ -n "$f" ] || exit 0
+as "$bin/pg_ctl" -D "$c" -w -t 600 -s -l "$s/log" -o "-c listen_addresses= -c unix_socket_directories=$s -c port=5499 -c config_file=$conf/postgresql.conf -c data_directory=$c -c hba_file=$conf/pg_hba.conf -c external_pid_file= -c archive_mode=off -c default_transaction_read_only=on -c synchronous_standby_names=" start >&2 || { tail -n 5 "$s/log" >&2; exit 1; }
+q() { as psql -XAtqw -v ON_ERROR_STOP=1 -h "$s" -p 5499 -d "$1" -c "$2"; }
+n=$(echo $f | tr ' ' ','); x=$(echo $x | tr ' ' ',')
+q postgres "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate" | while IFS= read -r d; do
+q "$d" "SELECT format('SELECT %L, row_to_json(t) FROM ONLY %I.%I t WHERE t.xmin::text = ANY (string_to_array(%L, '','')) LIMIT ROWS', current_database() || '.' || n.nspname || '.' || c.relname, n.nspname, c.relname, '$x') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND pg_relation_filenode(c.oid) IN ($n)" | while IFS= read -r sql; do q "$d" "$sql" | sed 's/^/row /'; done
+done
+"#;
+    let script = script
+        .replace("TIMELINE", &timeline.to_string())
+        .replace("FORK", &fork.to_string())
+        .replace("ROWS", &ROWS.to_string());
+    let mut request = Request::sh(host.script(&script));
+    request.timeout_seconds = Some(1800);
     request
 }
 
@@ -293,7 +333,6 @@ pub fn assess(
         Method::Nothing | Method::Start => None,
     };
     Some(Assessment {
-        running: matches!(node.live, Live::Answers(_) | Live::Silent) || node.place.active == "active",
         server,
         primary,
         method,
@@ -334,9 +373,7 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
         steps.extend(blockers.iter().map(|host| unblocks(host)));
         return steps;
     }
-    if assessment.running {
-        steps.push(Step { limit: 120, ..step("stop", server, "stop its server".to_owned(), server.stop()) });
-    }
+    steps.push(Step { limit: 120, ..step("stop", server, "stop its server, if it runs".to_owned(), server.stop()) });
     // The primary has to be reached from here on; the applications only when it cannot take writes any more.
     steps.extend(blockers.iter().filter(|host| **host == primary.host).map(|host| unblocks(host)));
     steps.push(step("slot", primary, format!("keep the log for {}", server.host), primary.make_slots(&[server])));

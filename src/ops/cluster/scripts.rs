@@ -251,7 +251,7 @@ systemctl mask \"$unit\" 2>/dev/null
     /// Takes [`Self::fence`] back; starts nothing.
     pub fn unfence(&self) -> String {
         format!(
-            "{}systemctl unmask \"$unit\" 2>/dev/null
+            "{}systemctl unmask --runtime \"$unit\" 2>/dev/null; systemctl unmask \"$unit\" 2>/dev/null
 [ ! -f \"$conf/start.conf\" ] || sed -i 's/^disabled$/auto/' \"$conf/start.conf\"
 rm -f /var/lib/hactl/fenced
 ",
@@ -271,10 +271,11 @@ echo \"note log_end ${{e#at }}\"
         )
     }
 
-    /// Stops the server, in whatever state it is.
+    /// Stops the server, in whatever state it is, and keeps others from starting it until [`Self::unfence`]: a host that
+    /// has just come back may still be on the way of doing so.
     pub fn stop(&self) -> String {
         format!(
-            "{}timeout 60 systemctl stop \"$unit\" || systemctl kill -s KILL \"$unit\"; systemctl stop \"$unit\"\n",
+            "{}timeout 60 systemctl stop \"$unit\" || systemctl kill -s KILL \"$unit\"; systemctl mask --runtime \"$unit\" 2>/dev/null; systemctl stop \"$unit\"\n",
             self.prelude()
         )
     }

@@ -114,6 +114,12 @@ pub fn assess(
     wishes: &Wishes,
 ) -> Result<(Cast, Conditions), Vec<Diagnostic>> {
     let one = |error| vec![error];
+    // Before anything else: what is seen now is only half of a change.
+    if let Some(record) = cluster.unfinished() {
+        return Err(one(Diagnostic::with_code(exit::REFUSED, "refused (unfinished): no operation is unfinished")
+            .note(format!("observed: {} of {}", record.header.kind, record.header.operator))
+            .help("hactl resume takes it up; hactl resume --undo takes it back, if nobody was promoted")));
+    }
     let old = the_primary(cluster).map_err(one)?;
     let candidate = match &wishes.to {
         Some(host) => host.clone(),
@@ -184,15 +190,6 @@ fn conditions(cluster: &Cluster, cast: &Cast, wishes: &Wishes) -> Conditions {
             false,
             error.message,
             "a host with another system identifier is no replica: find out whose data it has",
-        );
-    }
-    if let Some(record) = cluster.unfinished() {
-        list.add(
-            "unfinished",
-            "no operation is unfinished",
-            false,
-            format!("{} of {}", record.header.kind, record.header.operator),
-            "hactl resume takes it up",
         );
     }
     for host in [old, new] {
