@@ -14,6 +14,10 @@ pub const CASES: &[Case] = &[
         run: refusals,
     },
     Case {
+        name: "drill_page",
+        run: one_with_its_page,
+    },
+    Case {
         name: "drill_all",
         run: all,
     },
@@ -81,6 +85,42 @@ fn refusals(bench: &Bench) {
     bench.on("db2", "systemctl start postgresql");
     bench.whole();
     assert_eq!(rows(bench), "0");
+}
+
+/// A drill at the highest rate, and its page in a browser.
+fn one_with_its_page(bench: &Bench) {
+    bench.deployed();
+    bench.whole();
+    let folder = bench.room.join("page");
+    let mut command = bench.command(&[
+        "drill",
+        "check-fails",
+        "--rate",
+        "100",
+        "--json",
+        "--report",
+    ]);
+    command.arg(&folder);
+    let run = run(&mut command);
+    run.ends(0);
+    let document: Value = serde_json::from_str(&run.stdout).expect("one JSON document");
+    let drill = &document["drills"][0];
+    let event = drill["figures"]["event"].as_f64().expect("an event");
+    let before: Vec<&Value> = drill["requests"]
+        .as_array()
+        .expect("requests")
+        .iter()
+        .filter(|request| request["ended"].as_f64() < Some(event))
+        .collect();
+    assert!(
+        before.len() > 50,
+        "{} requests before anything was broken",
+        before.len()
+    );
+    assert!(before.iter().all(|request| request["outcome"] == "done"));
+    assert_eq!(drill["figures"]["lost"].as_array().map(Vec::len), Some(0));
+    assert_eq!(rows(bench), "0");
+    page(bench, &folder.join("drill.html"), &document);
 }
 
 fn all(bench: &Bench) {

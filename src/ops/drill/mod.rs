@@ -14,6 +14,7 @@ pub mod plan;
 pub mod reckon;
 pub mod record;
 pub mod run;
+mod stage;
 #[cfg(test)]
 pub mod testing;
 pub mod verdict;

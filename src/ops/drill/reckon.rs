@@ -110,7 +110,7 @@ pub fn reckon(
         figures.detection = samples
             .iter()
             .filter(|sample| sample.outcome != Outcome::Done && sample.ended >= event)
-            .map(|sample| sample.ended - event)
+            .map(|sample| sample.ended.saturating_sub(event))
             .min();
         figures.promotion = promotion(looks, event);
         let back = figures.write_gap.and_then(|gap| gap.to);
@@ -121,7 +121,7 @@ pub fn reckon(
                 .map(|command| command.at)
                 .filter(|at| *at <= back)
                 .max()?;
-            Some(back - last)
+            Some(back.saturating_sub(last))
         });
     }
     if let Some(stored) = stored {
@@ -178,7 +178,7 @@ fn gap(samples: &[Sample], kind: Kind, event: Moment) -> Option<Gap> {
         [from, to] if *to > event => Some(Gap {
             from: *from,
             to: Some(*to),
-            length: *to - *from,
+            length: to.saturating_sub(*from),
         }),
         _ => None,
     });
@@ -191,7 +191,7 @@ fn gap(samples: &[Sample], kind: Kind, event: Moment) -> Option<Gap> {
         .map(|end| Gap {
             from: last,
             to: None,
-            length: end - last,
+            length: end.saturating_sub(last),
         });
     // Of equal ones the first.
     between.chain(open).reduce(|longest, gap| {
@@ -288,7 +288,7 @@ fn promotion(looks: &[Look], event: Moment) -> Option<Duration> {
         .iter()
         .filter(primary)
         .filter(|look| look.host != before.host && look.answered > event)
-        .map(|look| look.answered - event)
+        .map(|look| look.answered.saturating_sub(event))
         .min()
 }
 

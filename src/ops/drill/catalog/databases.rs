@@ -138,11 +138,14 @@ chown --reference="$data/pg_wal" /run/drill-log; chmod --reference="$data/pg_wal
 mount --bind /run/drill-log "$data/pg_wal"
 systemctl start "$unit""#;
 
+/// A server that finds no room for its log gives up, tries to recover, and gives up for good.
 const FILL: &str = r#"set -eu
+read -r pid <"$data/postmaster.pid"
 head -c 1G /dev/zero >/run/drill-log/ballast 2>/dev/null || true
 i=0
 while [ "$i" -lt 40 ] && timeout 3 runuser -u postgres -- psql -XAtqw -p "$port" -d postgres -c "SELECT pg_switch_wal() IS NULL FROM (SELECT pg_logical_emit_message(true, 'drill', 'x')) AS m" >/dev/null 2>&1; do i=$((i + 1)); done
-[ "$i" -lt 40 ]"#;
+i=0
+while kill -0 "$pid" 2>/dev/null; do i=$((i + 1)); [ "$i" -lt 400 ] || { echo 'it still runs' >&2; exit 1; }; sleep 0.05; done"#;
 
 /// What the server wrote there goes back to its place; the server must not run then.
 const LARGE_DISK: &str = r#"set -eu
