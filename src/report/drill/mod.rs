@@ -133,7 +133,9 @@ pub fn text(records: &[Record], left_out: &[LeftOut]) -> String {
         let _ = writeln!(
             text,
             "{} {} was left out: {}",
-            one.drill.id, one.drill.name, one.why
+            one.drill.id,
+            one.drill.name,
+            for_terminal(&one.why)
         );
     }
     let passed = records.iter().filter(|record| record.passed()).count();

@@ -37,7 +37,7 @@ pub fn page(records: &[Record], left_out: &[LeftOut]) -> Result<String> {
         .map_err(failed)?
         .render(context! {
             drills, passed,
-            left_out => left_out.iter().map(|one| context! { id => one.drill.id, name => one.drill.name, why => &one.why }).collect::<Vec<_>>(),
+            left_out => left_out.iter().map(|one| context! { id => one.drill.id, name => one.drill.name, why => for_terminal(&one.why) }).collect::<Vec<_>>(),
             all => records.len(),
             good => passed == records.len(),
             version => env!("CARGO_PKG_VERSION"),
