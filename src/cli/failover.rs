@@ -71,7 +71,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             .filter(|host| *host != old)
             .map(str::to_owned)
             .collect();
-        let steps = failover::steps(&site, &assessment.cast, assessment.fence, &blockers);
+        let alone = failover::is_alone(&cluster, &assessment.cast);
+        let steps = failover::steps(&site, &assessment.cast, assessment.fence, &blockers, alone);
         if args.common.dry_run {
             return operation::dry_run(global, "failover", &assessment.conditions, &steps);
         }
@@ -101,6 +102,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         details.insert("proof".to_owned(), assessment.proof.to_string());
         details.insert("loss".to_owned(), assessment.loss.said.clone());
         details.insert("fence".to_owned(), assessment.fence.word().to_owned());
+        details.insert("alone".to_owned(), alone.to_string());
         details.insert("blockers".to_owned(), blockers.join(" "));
         details.insert("timeline".to_owned(), cluster.nodes().map(|(_, node)| node.timeline()).max().unwrap_or(0).to_string());
         let header = Header {

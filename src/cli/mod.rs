@@ -4,15 +4,18 @@
 mod check;
 mod complete;
 mod deploy;
+mod desk;
 mod diff;
 mod drill;
 mod facts;
 mod failover;
 mod fleet;
+mod history;
 mod init;
 mod inventory;
 mod lab;
 mod listing;
+mod maintenance;
 mod operation;
 mod project;
 mod rejoin;
@@ -20,9 +23,11 @@ mod render;
 mod resume;
 mod run;
 mod ssh;
+mod status;
 mod switchover;
 mod vault;
 mod verify;
+mod vip;
 
 use crate::base::{Diagnostic, exit};
 use crate::report;
@@ -100,12 +105,20 @@ pub enum Command {
     Verify(verify::Args),
     /// Break something for real, measure what clients see of it, and mend it
     Drill(drill::Args),
+    /// What the service is right now, on one screen: roles, lag, address, health, what is unfinished
+    Status(status::Args),
+    /// The virtual address: who has it, and moving it
+    Vip(vip::Args),
+    /// Take hosts out of service safely, and put them back
+    Maintenance(maintenance::Args),
     /// The primary hands over to a replica, in order; nothing is lost
     Switchover(switchover::Args),
     /// A replica becomes the primary, because the primary is dead
     Failover(failover::Args),
     /// A host that is out becomes a replica again
     Rejoin(rejoin::Args),
+    /// What was done to the service: who, when, from where, why, with which result
+    History(history::Args),
     /// Take up an operation that was broken off
     Resume(resume::Args),
     /// What hosts are: system, hardware, network, as JSON
@@ -152,9 +165,13 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Drill(args) => drill::run(&cli.global, args),
+        Command::Status(args) => status::run(&cli.global, args),
+        Command::Vip(args) => vip::run(&cli.global, args),
+        Command::Maintenance(args) => maintenance::run(&cli.global, args),
         Command::Switchover(args) => switchover::run(&cli.global, args),
         Command::Failover(args) => failover::run(&cli.global, args),
         Command::Rejoin(args) => rejoin::run(&cli.global, args),
+        Command::History(args) => history::run(&cli.global, args),
         Command::Resume(args) => resume::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),

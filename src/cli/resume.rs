@@ -95,7 +95,7 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<(Cast, Vec<St
         "switchover" => switchover::steps(&cast),
         "failover" => {
             let blockers: Vec<String> = detail("blockers").split_whitespace().map(str::to_owned).collect();
-            failover::steps(site, &cast, Fence::from_word(&detail("fence")), &blockers)
+            failover::steps(site, &cast, Fence::from_word(&detail("fence")), &blockers, detail("alone") == "true")
         }
         _ => return None,
     };

@@ -1,8 +1,8 @@
 //! The first round trip with a host: the run's lock, the facts, and the handlers that an interrupted run still owes.
 
 use super::lock::{self, Operator};
-use crate::base::Result;
 use crate::base::value::{Map, Value};
+use crate::base::{Diagnostic, Result, exit};
 use crate::connection::{Connection, Item};
 use crate::modules::{Request, facts_probe, parse_facts};
 use std::collections::BTreeMap;
@@ -19,6 +19,32 @@ pub struct Greeting {
     pub owed: BTreeMap<String, Vec<String>>,
     /// Processes started on the host so far (the kernel's counter), to take the difference at the end.
     pub processes: Option<u64>,
+    /// The first line of an operation's journal (`ops::journal`), when one is not finished.
+    pub unfinished: Option<String>,
+}
+
+impl Greeting {
+    /// Nothing is deployed into a switchover, failover or rejoin that has not come to its end: what is seen of the roles
+    /// meanwhile is not what they are to be.
+    ///
+    /// # Errors
+    /// Exit code 2 when there is such an operation on the host.
+    pub fn demand_no_operation(&self) -> Result<()> {
+        let Some(line) = &self.unfinished else {
+            return Ok(());
+        };
+        let header: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        let text = |name: &str| header[name].as_str().map(str::to_owned);
+        let kind = text("kind").unwrap_or_else(|| "operation".to_owned());
+        let mut error = Diagnostic::with_code(
+            exit::REFUSED,
+            format!("an unfinished {kind} is on this host: nothing is deployed into it"),
+        );
+        if let Some(operator) = text("operator") {
+            error = error.note(format!("begun by {operator}"));
+        }
+        Err(error.help("hactl status shows how things are; hactl resume takes it up; deploy then"))
+    }
 }
 
 /// Reads the newest process id of the host without starting a process. Threads and other people's processes count too,
@@ -42,10 +68,13 @@ pub async fn greet(
     });
     let facts = facts_probe();
     let owed = Request::sh(format!("cat {state}/pending-handlers 2>/dev/null; :"));
+    let unfinished = Request::sh(format!(
+        "[ ! -e {state}/operation ] || head -n 1 {state}/operation | grep . || echo unreadable"
+    ));
     let counter = Request::sh(COUNTER);
     let mut items: Vec<Item<'_>> = lock.iter().map(lock::item).collect();
     let first = items.len();
-    items.extend([&counter, &facts, &owed].map(|request| Item {
+    items.extend([&counter, &facts, &owed, &unfinished].map(|request| Item {
         request,
         chained: false,
         holds_lock: false,
@@ -59,7 +88,9 @@ pub async fn greet(
         }
         lock::judge(&replies[0], state)?;
     }
+    let operation = replies[first + 3].out().trim().to_owned();
     let mut greeting = Greeting {
+        unfinished: Some(operation).filter(|line| !line.is_empty()),
         facts: parse_facts(&replies[first + 1])?,
         processes: replies[first].out().trim().parse().ok(),
         ..Greeting::default()
@@ -95,4 +126,40 @@ pub fn settle(state: &str, play: &str, handlers: &[String]) -> Request {
         "[ -s {file} ] || exit 0; grep -vxF -f /dev/stdin {file} >{file}.new; sync {file}.new; mv {file}.new {file}"
     ))
     .stdin(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unfinished_is_named() {
+        let judge = |line: Option<&str>| {
+            Greeting {
+                unfinished: line.map(str::to_owned),
+                ..Greeting::default()
+            }
+            .demand_no_operation()
+        };
+        assert!(judge(None).is_ok());
+        for (line, said, by) in [
+            (
+                r#"{"id":"1","kind":"failover","operator":"me@here, pid 1","started":1}"#,
+                "an unfinished failover",
+                "begun by me@here, pid 1",
+            ),
+            // A line that was cut off refuses as well.
+            (r#"{"id":"1","kind":"fail"#, "an unfinished operation", ""),
+            ("unreadable", "an unfinished operation", ""),
+        ] {
+            let error = judge(Some(line)).expect_err(line);
+            assert_eq!(error.code, exit::REFUSED, "{line}");
+            let text = error.to_string();
+            assert!(text.contains(said), "{text}");
+            assert!(
+                by.is_empty() || format!("{error:?}").contains(by),
+                "{error:?}"
+            );
+        }
+    }
 }

@@ -100,6 +100,11 @@ impl Runner {
         let greeting = greet::greet(&mut connection, &self.state_dir(), operator, &say)
             .await
             .map_err(|error| error.on(&self.host.name))?;
+        if !self.shared.settings.render {
+            greeting
+                .demand_no_operation()
+                .map_err(|error| error.on(&self.host.name))?;
+        }
         self.host.data_mut().facts = greeting.facts;
         self.owed = greeting.owed;
         self.processes = greeting.processes;

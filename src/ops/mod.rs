@@ -6,7 +6,12 @@
 pub mod cluster;
 pub mod crew;
 pub mod drill;
+pub mod desk;
+pub mod history;
 pub mod hosts;
 pub mod http;
+pub mod maintenance;
 pub mod journal;
+pub mod status;
 pub mod verify;
+pub mod vip;

@@ -4,11 +4,15 @@ pub mod diagnostics;
 pub mod diff;
 pub mod drill;
 pub mod findings;
+pub mod history;
 pub mod json;
 pub mod junit;
+pub mod maintenance;
 pub mod operation;
 pub mod run;
+pub mod status;
 pub mod verify;
+pub mod vip;
 
 pub use diagnostics::diagnostics;
 

@@ -47,6 +47,8 @@ pub fn program() -> Command {
         }
     }
     command.env("NO_COLOR", "1").current_dir("/");
+    // ssh runs its ProxyCommand in it; bash would read the user's .bashrc first, as its stdin is a socket.
+    command.env("SHELL", "/bin/sh");
     command
 }
 
@@ -227,6 +229,8 @@ impl Bench {
             self.hactl(&["resume"]);
             self.hactl(&["rejoin", "db1", "--discard-diverged"]);
             self.hactl(&["rejoin", "db2", "--discard-diverged"]);
+            self.hactl(&["maintenance", "off", "all"]);
+            self.hactl(&["maintenance", "off"]);
             self.hactl(&["deploy"]);
         }
     }

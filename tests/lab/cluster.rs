@@ -22,6 +22,10 @@ pub const CASES: &[Case] = &[
         run: dead_host,
     },
     Case {
+        name: "failover_loses_nothing_when_synchronous",
+        run: synchronous,
+    },
+    Case {
         name: "failover_killed_after_each_step",
         run: killed_failover,
     },
@@ -210,6 +214,35 @@ fn dead_host(bench: &Bench) {
     bench.hactl(&["rejoin", new]).ends(0);
     assert_eq!(sound(bench), (old, new));
     bench.whole();
+}
+
+fn synchronous(bench: &Bench) {
+    bench.deployed();
+    let (old, new) = sound(bench);
+    bench.hactl(&["deploy", "-e", "postgresql_synchronous=true"]).ends(0);
+    sql(bench, old, "CREATE TABLE counted (n int)").expect("a table");
+    eventually("commits wait for the replica", 10, || {
+        sql(bench, old, "SELECT sync_state FROM pg_stat_replication").as_deref() == Some("quorum")
+    });
+    for n in 0..20 {
+        sql(bench, old, &format!("INSERT INTO counted VALUES ({n})")).expect("acknowledged");
+    }
+    bench.lab(&["kill", old]);
+    // Nothing can be lost, so no consent is asked for; and the writes go on although the replica is gone.
+    let done = bench.hactl(&["failover", "--promote", "replica", "--again", "-e", "postgresql_synchronous=true"]);
+    done.ends(0).says(&["every acknowledged one", "commits no longer wait"]);
+    assert_eq!(sql(bench, new, "SELECT count(*) FROM counted").as_deref(), Some("20"));
+    sql(bench, new, "INSERT INTO counted VALUES (20)").expect("it takes writes");
+    bench.lab(&["start", old]);
+    bench.hactl(&["rejoin", old, "--discard-diverged"]).ends(0);
+    eventually("commits wait for the replica again", 10, || {
+        sql(bench, new, "SELECT sync_state FROM pg_stat_replication").as_deref() == Some("quorum")
+    });
+    bench.hactl(&["switchover", "-e", "postgresql_synchronous=true"]).ends(0);
+    assert_eq!(sql(bench, old, "SELECT count(*) FROM counted").as_deref(), Some("21"));
+    bench.hactl(&["deploy"]).ends(0);
+    sql(bench, old, "DROP TABLE counted").expect("dropped");
+    assert_eq!(sound(bench), (old, new));
 }
 
 /// The server of the primary is killed; its host lives.

@@ -15,12 +15,18 @@ mod deploy;
 mod drill;
 mod faults;
 mod grow;
+mod guard;
+mod history;
 mod kill;
+mod maintenance;
 mod operators;
 mod reach;
 mod refusals;
 mod scratch;
 mod secrets;
+mod status;
+mod verify;
+mod vip;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -44,11 +50,17 @@ fn cases() -> Vec<Case> {
         secrets::CASES,
         reach::CASES,
         faults::CASES,
+        verify::CASES,
         operators::CASES,
         kill::CASES,
+        guard::CASES,
+        vip::CASES,
+        maintenance::CASES,
+        history::CASES,
         cluster::CASES,
         refusals::CASES,
         drill::CASES,
+        status::CASES,
         grow::CASES,
         ansible::CASES,
     ]

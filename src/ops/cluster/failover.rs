@@ -423,8 +423,18 @@ fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn>) -
     }
 }
 
-/// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host.
-pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String]) -> Vec<Step> {
+/// Whether the new primary would wait for a replica that is not there.
+pub fn is_alone(cluster: &Cluster, cast: &Cast) -> bool {
+    cast.others.is_empty()
+        && cluster
+            .node(&cast.new.host)
+            .and_then(Node::answer)
+            .is_some_and(|answer| !answer.synchronous.is_empty())
+}
+
+/// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host;
+/// `alone`: commits would wait for a replica, and there will be none.
+pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String], alone: bool) -> Vec<Step> {
     let Cast { old, new, others } = cast.clone();
     let step = |id: &'static str, host: &str, what: String, text: String| Step {
         id,
@@ -470,6 +480,13 @@ pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String]) -> Vec
         undo: Some(plain(new.drop_slots(&followers))),
         ..step("slots", &new.host, "keep the log for the others from here on".to_owned(), new.make_slots(&followers))
     });
+    if alone {
+        // Strictly synchronous, it would lead and take no write. `rejoin` takes this back.
+        steps.push(Step {
+            undo: Some(plain(new.wait_for_replicas())),
+            ..step("alone", &new.host, "commits no longer wait for a replica, until one is back".to_owned(), new.wait_for_nobody())
+        });
+    }
     steps.push(Step {
         no_return: true,
         limit: 90,

@@ -64,7 +64,7 @@ const QUERY: &str = r"SELECT json_build_object(
    round(extract(epoch FROM clock_timestamp() - last_msg_receipt_time)::numeric, 2) AS silent FROM pg_stat_wal_receiver) w),
  'senders', (SELECT coalesce(json_agg(s), '[]') FROM (SELECT application_name AS name, host(client_addr) AS address, state, sync_state,
    pg_wal_lsn_diff(l, flush_lsn)::bigint AS unflushed, pg_wal_lsn_diff(l, replay_lsn)::bigint AS behind,
-   round(extract(epoch FROM replay_lag)::numeric, 3) AS delay FROM pg_stat_replication) s),
+   round(extract(epoch FROM replay_lag)::numeric, 3) AS delay, round(extract(epoch FROM flush_lag)::numeric, 3) AS flush_delay FROM pg_stat_replication) s),
  'slots', (SELECT coalesce(json_agg(s), '[]') FROM (SELECT slot_name AS name, active, wal_status,
    pg_wal_lsn_diff(l, restart_lsn)::bigint AS kept FROM pg_replication_slots WHERE NOT temporary) s),
  'free_senders', current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication),

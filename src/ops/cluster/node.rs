@@ -191,6 +191,9 @@ pub struct Sender {
     pub behind: Option<i64>,
     /// Seconds that it is behind, as it reports.
     pub delay: Option<f64>,
+    /// Seconds that its disk is behind, as it reports.
+    #[serde(default)]
+    pub flush_delay: Option<f64>,
 }
 
 /// A replication slot.

@@ -406,6 +406,7 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
     steps.push(Step { limit: 300, ..step("start", server, format!("start as a standby of {}", primary.host), server.start_standby()) });
     steps.push(Step { tail: true, ..step("tidy", server, "drop the slots that only a primary needs".to_owned(), server.drop_slots(&[primary])) });
     steps.push(Step { tail: true, ..step("check", primary, format!("{} streams from it", server.host), primary.is_followed_by(server)) });
+    steps.push(Step { tail: true, ..step("wait", primary, "commits wait for replicas as configured".to_owned(), primary.wait_for_replicas()) });
     steps
 }
 

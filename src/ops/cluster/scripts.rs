@@ -182,6 +182,22 @@ echo \"it has the log up to $(echo 'SELECT greatest(pg_last_wal_receive_lsn(), p
         )
     }
 
+    /// Commits no longer wait for a standby.
+    pub fn wait_for_nobody(&self) -> String {
+        format!(
+            "{}ask <<'END' >/dev/null\nALTER SYSTEM SET synchronous_standby_names = '';\nSELECT pg_reload_conf();\nEND\n",
+            self.prelude()
+        )
+    }
+
+    /// Takes [`Self::wait_for_nobody`] back: what the configuration says counts again.
+    pub fn wait_for_replicas(&self) -> String {
+        format!(
+            "{}ask <<'END' >/dev/null\nALTER SYSTEM RESET synchronous_standby_names;\nSELECT pg_reload_conf();\nEND\n",
+            self.prelude()
+        )
+    }
+
     /// Makes a standby the primary, and waits until it takes writes.
     pub fn promote(&self) -> String {
         format!(

@@ -5,10 +5,12 @@
 mod check;
 mod common;
 mod component;
-mod haproxy;
+pub(in crate::ops) mod haproxy;
 mod keepalived;
-mod parse;
+pub(in crate::ops) mod parse;
+mod ports;
 mod postgresql;
+mod security;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,8 @@ pub static COMPONENTS: &[&dyn Component] = &[
     &welcome_app::WelcomeApp,
     &haproxy::Haproxy,
     &keepalived::Keepalived,
+    &ports::Ports,
+    &security::Security,
 ];
 
 /// The variables that checks read.

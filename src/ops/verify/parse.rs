@@ -97,6 +97,13 @@ impl Server {
         // "UP 1/3" is on its way down and still takes requests.
         self.status == "UP" || self.status.starts_with("UP ")
     }
+
+    /// Whether somebody took it out by hand.
+    pub fn is_out(&self) -> bool {
+        ["MAINT", "DRAIN"]
+            .iter()
+            .any(|word| self.status.starts_with(word))
+    }
 }
 
 /// The servers in HAProxy's CSV, without front ends and totals. Nothing when it is not that CSV.
@@ -124,6 +131,14 @@ pub fn servers(text: &str) -> Option<Vec<Server>> {
             })
             .collect(),
     )
+}
+
+/// A value of HAProxy's `show info`.
+pub fn info<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name == key).then(|| value.trim())
+    })
 }
 
 #[cfg(test)]

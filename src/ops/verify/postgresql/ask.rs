@@ -27,9 +27,24 @@ const QUERY: &str = r"SELECT json_build_object(
    round(extract(epoch FROM clock_timestamp() - last_msg_receipt_time))::int AS silent FROM pg_stat_wal_receiver) r),
  'senders', (SELECT coalesce(json_agg(s), '[]') FROM (SELECT application_name, host(client_addr) AS address, state, sync_state,
    pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, replay_lsn)::bigint
-   AS behind FROM pg_stat_replication) s),
+   AS behind, round(extract(epoch FROM replay_lag), 1) AS late FROM pg_stat_replication) s),
  'slots', (SELECT coalesce(json_agg(s), '[]') FROM (SELECT slot_name AS name, active, wal_status FROM pg_replication_slots
    WHERE NOT temporary) s),
+ 'standby_signal', (pg_stat_file('standby.signal', true)).size IS NOT NULL,
+ 'archiver', (SELECT json_build_object('mode', current_setting('archive_mode'), 'failed', last_failed_wal,
+   'failing', coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false), 'archived', last_archived_wal,
+   'waiting', (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')) FROM pg_stat_archiver),
+ 'not_loaded', (SELECT coalesce(json_agg(regexp_replace(f, '.*/', '')), '[]') FROM (SELECT current_setting('hba_file') AS f
+   UNION SELECT current_setting('ident_file') UNION SELECT sourcefile FROM pg_file_settings) x
+   WHERE (pg_stat_file(f, true)).modification > pg_conf_load_time() + interval '1 second'),
+ 'superuser_rules', (SELECT coalesce(json_agg('line ' || line_number || ' (' || array_to_string(user_name, ',') || ' from '
+   || coalesce(address, 'anywhere') || ')'), '[]') FROM pg_hba_file_rules WHERE type LIKE 'host%' AND auth_method <> 'reject'
+   AND coalesce(address, '') NOT IN ('127.0.0.1', '::1', 'localhost') AND ('all' = ANY (user_name)
+   OR user_name && (SELECT array_agg(rolname::text) FROM pg_roles WHERE rolsuper AND rolcanlogin))),
+ 'now', extract(epoch FROM now())::bigint,
+ 'certificate', CASE WHEN current_setting('ssl')::bool THEN json_build_object('file', current_setting('ssl_cert_file'),
+   'text', pg_read_file(current_setting('ssl_cert_file'), 0, 65536, true)) END,
+ 'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
  'pending_restart', (SELECT coalesce(json_agg(name), '[]') FROM pg_settings WHERE pending_restart),
  'file_errors', (SELECT coalesce(json_agg(e), '[]') FROM (
    SELECT 'pg_hba.conf:' || line_number || ': ' || error AS e FROM pg_hba_file_rules WHERE error IS NOT NULL
@@ -41,7 +56,7 @@ const QUERY: &str = r"SELECT json_build_object(
    WHERE rolcanlogin AND rolpassword IS NOT NULL AND rolpassword NOT LIKE 'SCRAM-SHA-256$%'),
  'settings', (SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN ('wal_log_hints', 'data_checksums',
    'full_page_writes', 'password_encryption', 'synchronous_standby_names', 'max_connections', 'max_worker_processes',
-   'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction')),
+   'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction', 'superuser_reserved_connections')),
  'prepared', (SELECT count(*) FROM pg_prepared_xacts WHERE prepared < now() - interval '10 minutes'),
  'oldest_transaction', (SELECT coalesce(round(max(extract(epoch FROM now() - xact_start))), 0)::int FROM pg_stat_activity
    WHERE backend_type = 'client backend'),
@@ -62,13 +77,14 @@ ROLLBACK;
 \endif
 ";
 
-/// Each cluster of the host: version, name, port, status, unit's state, whether it is enabled, start.conf. At boot
+/// Each cluster of the host: version, name, port, status, unit's state, whether it is enabled or masked, start.conf. At boot
 /// postgresql.service starts every cluster whose start.conf says auto.
 const LIST: &str = r#"command -v pg_lsclusters >/dev/null 2>&1 || { echo 'PostgreSQL is not installed' >&2; exit 127; }
 pg_lsclusters --no-header | while read -r v c p s r; do
 u=postgresql@$v-$c.service
 start=$(sed -n '/^[a-z]/{s/[[:space:]].*//;p;}' "/etc/postgresql/$v/$c/start.conf" 2>/dev/null)
 if systemctl -q is-enabled postgresql.service 2>/dev/null || systemctl -q is-enabled "$u" 2>/dev/null; then e=enabled; else e=disabled; fi
+case $(systemctl is-enabled "$u" 2>/dev/null) in masked*) e=masked ;; esac
 echo "$v $c $p $s $(systemctl is-active "$u") $e ${start:-auto}"
 done"#;
 

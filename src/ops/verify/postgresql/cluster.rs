@@ -2,11 +2,17 @@
 
 use super::super::check::{Findings, Verdict};
 use super::super::component::{View, list};
-use super::{LAG, ONE, SETTINGS, SLOTS, STREAMING, SYNC, SYSTEM, Server, TIMELINE};
+use super::{
+    ARCHIVER, LAG, ONE, SETTINGS, SLOTS, STREAMING, SYNC, SYSTEM, Server, TIMELINE, WRITES,
+};
 use crate::base::value::{Value, to_bool, to_text};
 
 /// Bytes that a standby may be behind at any moment.
 const BEHIND: i64 = 16 * 1024 * 1024;
+/// Seconds that what is written may take until it can be read on a standby.
+const LATE: f64 = 10.0;
+/// Files of WAL that may wait for the archiver at any moment.
+const WAITING: i64 = 4;
 
 /// The settings that must not be lower on a standby.
 const LIMITS: &[&str] = &[
@@ -65,6 +71,8 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
             continue;
         }
         let verdicts = match (server, primary) {
+            // It must not follow anybody until it rejoins; see postgresql.running.
+            (Server::Fenced(_), _) => continue,
             (Server::Unclear(verdict), _) => [verdict.clone(), verdict.clone(), verdict.clone()],
             (Server::Down(why), _) => {
                 let down = Verdict::bad(
@@ -104,11 +112,27 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
     }
     match primary {
         Some((host, state)) => {
-            findings.add(&SLOTS, host, slots(state, servers.len().saturating_sub(1)));
+            let wanted = servers
+                .iter()
+                .filter(|(_, server)| !matches!(server, Server::Fenced(_)))
+                .count();
+            findings.add(&SLOTS, host, slots(state, wanted.saturating_sub(1)));
             findings.add(&SYNC, host, synchronous(view, host, state));
+            let closed = to_text(&state["read_only"]) == "on";
+            let observed = if closed {
+                "default_transaction_read_only is on"
+            } else {
+                "it does"
+            };
+            findings.add(
+                &WRITES,
+                host,
+                Verdict::of(!closed, "writes are taken", observed),
+            );
+            findings.add(&ARCHIVER, host, archiver(&state["archiver"]));
         }
         None => {
-            for check in [&SLOTS, &SYNC] {
+            for check in [&SLOTS, &SYNC, &WRITES, &ARCHIVER] {
                 findings.add(
                     check,
                     "",
@@ -144,6 +168,7 @@ fn alike(servers: &[(&str, Server)], primaries: &[&str], findings: &mut Findings
     ] {
         for (host, server) in servers {
             let verdict = match (server, first) {
+                (Server::Fenced(_), _) => continue,
                 (Server::Unclear(verdict), _) => verdict.clone(),
                 (Server::Down(_), _) | (_, None) => Verdict::Unknown("it does not run".to_owned()),
                 (Server::Up(state), Some((first, model))) => {
@@ -202,18 +227,46 @@ fn streaming(
 }
 
 fn lag(view: &View<'_>, host: &str, (primary, model): (&str, &Value)) -> Verdict {
-    match sender(view, host, model).map(|sender| sender["behind"].as_i64()) {
-        Some(Some(behind)) => Verdict::of(
-            behind <= BEHIND,
-            format!("at most {BEHIND} bytes behind {primary}"),
-            format!("{} bytes behind", behind.max(0)),
+    let expected = format!("at most {BEHIND} bytes and {LATE} s behind {primary}");
+    let Some(sender) = sender(view, host, model) else {
+        return Verdict::bad(expected, format!("{primary} sends it nothing"));
+    };
+    // The time is not known while nothing is written.
+    let late = sender["late"].as_f64().unwrap_or_default();
+    match sender["behind"].as_i64() {
+        Some(behind) => Verdict::of(
+            behind <= BEHIND && late <= LATE,
+            expected,
+            format!("{} bytes and {late:.1} s behind", behind.max(0)),
         ),
-        Some(None) => Verdict::Unknown(format!("{primary} does not say how far it is")),
-        None => Verdict::bad(
-            format!("at most {BEHIND} bytes behind {primary}"),
-            format!("{primary} sends it nothing"),
-        ),
+        None => Verdict::Unknown(format!("{primary} does not say how far it is")),
     }
+}
+
+/// Only the primary archives, and only if it is told to.
+fn archiver(state: &Value) -> Verdict {
+    let mode = to_text(&state["mode"]);
+    if mode == "off" {
+        return Verdict::Good("archive_mode is off".to_owned());
+    }
+    let waiting = state["waiting"].as_i64().unwrap_or_default();
+    let expected = format!("no failure, and at most {WAITING} files that wait");
+    if state["failing"] == true {
+        let observed = format!(
+            "{} was refused; {waiting} files wait",
+            to_text(&state["failed"])
+        );
+        return Verdict::bad(expected, observed);
+    }
+    let last = match &state["archived"] {
+        Value::Null => "nothing yet".to_owned(),
+        name => format!("last {}", to_text(name)),
+    };
+    Verdict::of(
+        waiting <= WAITING,
+        expected,
+        format!("{last}; {waiting} files wait"),
+    )
 }
 
 fn limits(state: &Value, (primary, model): (&str, &Value)) -> Verdict {

@@ -3,13 +3,15 @@
 //! What the hosts say counts, never what the inventory wishes: it names no primary.
 
 mod ask;
+mod certificate;
 mod cluster;
 mod server;
 
 use super::check::{Check, Findings, Verdict};
+use super::common::fenced;
 use super::component::{Component, View};
 use super::seen::{Ask, Seen, last_words};
-use crate::base::value::Value;
+use crate::base::value::{Value, to_text};
 use crate::ops::hosts::Host;
 
 pub use ask::psql;
@@ -112,6 +114,41 @@ static CHECKSUMS: Check = Check::fail(
     "no page had a wrong checksum",
     "the disk returns wrong data: fail over away from it and replace it",
 );
+static FENCE: Check = Check::fail(
+    "postgresql.fence",
+    "a fenced server stays down, until it rejoins",
+    "stop and mask it at once: what it takes is lost; then hactl rejoin",
+);
+static SIGNAL: Check = Check::fail(
+    "postgresql.standby-signal",
+    "every standby would come back as a standby, and the primary as the primary",
+    "standby.signal belongs into the data directory of a standby, and of nobody else: without it a restart makes a second primary",
+);
+static WRITES: Check = Check::fail(
+    "postgresql.primary-writes",
+    "the primary takes writes",
+    "ALTER SYSTEM RESET default_transaction_read_only, and SELECT pg_reload_conf()",
+);
+static ARCHIVER: Check = Check::fail(
+    "postgresql.archiver",
+    "the primary's WAL is archived, where that is wanted",
+    "the server's log says why archive_command fails; until it succeeds the disk fills and nothing can be restored",
+);
+static LOADED: Check = Check::warn(
+    "postgresql.files-loaded",
+    "the server has read its configuration files as they are",
+    "SELECT pg_reload_conf(), after a look at what was changed; or deploy again",
+);
+static CONNECTIONS: Check = Check::warn(
+    "postgresql.connections",
+    "there are connections left",
+    "look at pg_stat_activity for clients that do not let go; raise max_connections on the standbys first",
+);
+static CERTIFICATE: Check = Check::warn(
+    "postgresql.certificate",
+    "the server's certificate is good for 30 days",
+    "renew the file that ssl_cert_file names, and SELECT pg_reload_conf()",
+);
 /// A row written at the entrance arrives on every standby; judged by whoever writes one.
 pub static MARKER: Check = Check::fail(
     "postgresql.marker",
@@ -126,6 +163,8 @@ pub(super) enum Server {
     Up(Value),
     /// It does not run; why.
     Down(String),
+    /// It does not run, and must not: since when and by whom it was fenced.
+    Fenced(String),
     /// It is not known how it is.
     Unclear(Verdict),
 }
@@ -140,8 +179,33 @@ impl Server {
 }
 
 static CHECKS: &[&Check] = &[
-    &RUNNING, &ONE, &SYSTEM, &TIMELINE, &STREAMING, &LAG, &REPLAY, &SLOTS, &STALE, &READ_ONLY,
-    &LOGINS, &SYNC, &REWIND, &SETTINGS, &RESTART, &FILES, &SCRAM, &WRAP, &CHECKSUMS, &MARKER,
+    &RUNNING,
+    &ONE,
+    &SYSTEM,
+    &TIMELINE,
+    &STREAMING,
+    &LAG,
+    &REPLAY,
+    &SLOTS,
+    &STALE,
+    &READ_ONLY,
+    &LOGINS,
+    &SYNC,
+    &REWIND,
+    &SETTINGS,
+    &RESTART,
+    &FILES,
+    &SCRAM,
+    &WRAP,
+    &CHECKSUMS,
+    &MARKER,
+    &FENCE,
+    &SIGNAL,
+    &WRITES,
+    &ARCHIVER,
+    &LOADED,
+    &CONNECTIONS,
+    &CERTIFICATE,
 ];
 
 impl Component for Postgresql {
@@ -177,8 +241,9 @@ impl Component for Postgresql {
             .map(|host| (host.as_str(), look(seen, host)))
             .collect();
         server::running(seen, &servers, findings);
+        server::fences(seen, &servers, findings);
         cluster::judge(view, &servers, findings);
-        server::logins(view, seen, hosts, findings);
+        server::logins(view, seen, &servers, findings);
         for (host, server) in &servers {
             server::judge(seen, host, server, findings);
         }
@@ -199,7 +264,45 @@ pub fn standbys(view: &View<'_>, seen: &Seen) -> Vec<String> {
         .collect()
 }
 
+/// Whether a host's server answers on the host itself.
+pub fn answers(seen: &Seen, host: &str) -> bool {
+    look(seen, host).up().is_some()
+}
+
+/// The lines of a host's pg_hba.conf that let a superuser in from elsewhere.
+pub fn superuser_rules(seen: &Seen, host: &str) -> Vec<String> {
+    look(seen, host).up().map_or_else(Vec::new, |state| {
+        server::names(state, "superuser_rules", |rule| Some(to_text(rule)))
+    })
+}
+
+/// The servers that answer, with a setting of each as a number; one that cannot be read is left out.
+pub fn setting(view: &View<'_>, seen: &Seen, name: &str) -> Vec<(String, usize)> {
+    let hosts = view.site.members("postgresql").iter();
+    hosts
+        .filter_map(|host| {
+            let value = to_text(&look(seen, host).up()?["settings"][name]);
+            Some((host.clone(), value.parse().ok()?))
+        })
+        .collect()
+}
+
+/// How many servers there should be: all but those that are fenced.
+pub fn wanted(view: &View<'_>, seen: &Seen) -> usize {
+    let hosts = view.site.members("postgresql").iter();
+    hosts
+        .filter(|host| !matches!(look(seen, host), Server::Fenced(_)))
+        .count()
+}
+
 fn look(seen: &Seen, host: &str) -> Server {
+    match (asked(seen, host), fenced(seen, host)) {
+        (Server::Down(_), Some(story)) => Server::Fenced(story),
+        (server, _) => server,
+    }
+}
+
+fn asked(seen: &Seen, host: &str) -> Server {
     match seen.reply(host, ask::STATE) {
         Ok(reply) if reply.code == 0 => match serde_json::from_slice(&reply.stdout) {
             Ok(state) => Server::Up(state),

@@ -1,11 +1,12 @@
 //! What is judged of each server by itself.
 
 use super::super::check::{Check, Findings, Verdict};
+use super::super::common::blocks;
 use super::super::component::{View, list};
 use super::super::seen::{Seen, last_words};
 use super::{
-    CHECKSUMS, FILES, LOGINS, READ_ONLY, REPLAY, RESTART, REWIND, RUNNING, SCRAM, STALE, Server,
-    WRAP, ask,
+    CERTIFICATE, CHECKSUMS, CONNECTIONS, FENCE, FILES, LOADED, LOGINS, READ_ONLY, REPLAY, RESTART,
+    REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask, certificate,
 };
 use crate::base::value::{Value, to_text};
 
@@ -13,6 +14,7 @@ use crate::base::value::{Value, to_text};
 const OLDEST_ROW: i64 = 1_000_000_000;
 /// Seconds.
 const OLDEST_TRANSACTION: i64 = 3600;
+const CERTIFICATE_DAYS: i64 = 30;
 
 /// Judges whether the servers run and will run again.
 pub fn running(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
@@ -21,9 +23,50 @@ pub fn running(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings)
             (Server::Unclear(verdict), _) => verdict.clone(),
             (_, Err(verdict)) => verdict,
             (Server::Down(why), _) => Verdict::bad("a server that answers", why.as_str()),
+            (Server::Fenced(story), _) => {
+                Verdict::bad("a server that answers", format!("it is fenced ({story})")).advise(
+                    format!("hactl rejoin {host}: until then there is one standby less"),
+                )
+            }
             (Server::Up(_), Ok(clusters)) => starts(&clusters.out()),
         };
         findings.add(&RUNNING, *host, verdict);
+    }
+}
+
+/// Judges whether fenced servers stay down, whatever happens to their hosts.
+pub fn fences(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
+    for (host, server) in servers {
+        let verdict = match (super::fenced(seen, host), seen.reply(host, ask::CLUSTERS)) {
+            (_, Err(verdict)) => verdict,
+            (None, _) => Verdict::Good("not fenced".to_owned()),
+            (Some(story), Ok(clusters)) => {
+                let text = clusters.out();
+                let open: Vec<&str> = text
+                    .lines()
+                    .filter(|line| {
+                        let words: Vec<&str> = line.split_whitespace().collect();
+                        !matches!(words.as_slice(), [.., "masked", _] | [.., "disabled"])
+                    })
+                    .collect();
+                let expected = "down, and start.conf disabled or the unit masked";
+                match (server, open.is_empty()) {
+                    (Server::Up(_), _) => {
+                        Verdict::bad(expected, format!("it runs, although fenced ({story})"))
+                    }
+                    (Server::Unclear(verdict), _) => verdict.clone(),
+                    (_, false) => Verdict::bad(
+                        expected,
+                        format!("it would start with the host: {}", list(open)),
+                    )
+                    .advise(
+                        "write disabled into its start.conf and mask its unit; then hactl rejoin",
+                    ),
+                    (_, true) => Verdict::Good(format!("down and kept from starting ({story})")),
+                }
+            }
+        };
+        findings.add(&FENCE, *host, verdict);
     }
 }
 
@@ -59,11 +102,16 @@ fn starts(text: &str) -> Verdict {
 }
 
 /// Judges whether each server lets the others replicate from it.
-pub fn logins(view: &View<'_>, seen: &Seen, hosts: &[String], findings: &mut Findings) {
-    for host in hosts {
-        for peer in hosts.iter().filter(|peer| *peer != host) {
+pub fn logins(view: &View<'_>, seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
+    for (host, _) in servers {
+        for (peer, server) in servers {
+            let blocked = blocks(seen, host, peer) || blocks(seen, peer, host);
+            if peer == host || blocked || matches!(server, Server::Fenced(_)) {
+                continue;
+            }
             let verdict = match seen.reply(host, &format!("postgresql.login.{peer}")) {
                 Ok(reply) if reply.code == 0 => Verdict::Good("accepted".to_owned()),
+                Ok(_) if seen.lost(peer).is_some() => Verdict::Unreached((*peer).to_owned()),
                 Ok(reply) => Verdict::bad(
                     format!("a replication login at {}", view.address(peer)),
                     last_words(reply),
@@ -77,8 +125,20 @@ pub fn logins(view: &View<'_>, seen: &Seen, hosts: &[String], findings: &mut Fin
 
 /// Judges one server.
 pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) {
-    const CHECKS: &[&Check] = &[&REWIND, &RESTART, &FILES, &SCRAM, &WRAP, &CHECKSUMS];
+    const CHECKS: &[&Check] = &[
+        &REWIND,
+        &RESTART,
+        &FILES,
+        &SCRAM,
+        &WRAP,
+        &CHECKSUMS,
+        &SIGNAL,
+        &LOADED,
+        &CONNECTIONS,
+        &CERTIFICATE,
+    ];
     let state = match server {
+        Server::Fenced(_) => return,
         Server::Up(state) => state,
         Server::Down(_) => {
             for check in CHECKS {
@@ -178,6 +238,76 @@ pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) 
             format!("{failures} wrong pages"),
         ),
     );
+    findings.add(&SIGNAL, host, signal(state));
+    findings.add(
+        &LOADED,
+        host,
+        none(
+            &names(state, "not_loaded", |file| Some(to_text(file))),
+            "no file changed since it was read",
+        ),
+    );
+    let (used, most) = (
+        state["connections"].as_i64().unwrap_or_default(),
+        setting("max_connections")
+            .parse::<i64>()
+            .unwrap_or_default(),
+    );
+    findings.add(
+        &CONNECTIONS,
+        host,
+        Verdict::of(
+            used * 5 <= most * 4,
+            "less than 80 % of max_connections",
+            format!("{used} of {most}"),
+        ),
+    );
+    findings.add(&CERTIFICATE, host, ends(state));
+}
+
+/// A restart makes of a server what the file says, not what it is now.
+fn signal(state: &Value) -> Verdict {
+    let (standby, file) = (
+        state["in_recovery"] == true,
+        state["standby_signal"] == true,
+    );
+    match (standby, file) {
+        (true, true) => Verdict::Good("a standby with its file".to_owned()),
+        (false, false) => Verdict::Good("a primary without the file".to_owned()),
+        (true, false) => Verdict::bad("standby.signal in its data directory", "it is not there"),
+        (false, true) => Verdict::bad(
+            "no standby.signal in its data directory",
+            "it is there: after a restart there is no primary",
+        ),
+    }
+}
+
+fn ends(state: &Value) -> Verdict {
+    let certificate = &state["certificate"];
+    if certificate.is_null() {
+        return Verdict::Good("it uses none".to_owned());
+    }
+    let file = to_text(&certificate["file"]);
+    let (Some(text), Some(now)) = (certificate["text"].as_str(), state["now"].as_i64()) else {
+        return Verdict::bad(
+            "a file that the server can read",
+            format!("{file} is missing"),
+        );
+    };
+    let Some(end) = certificate::end(text) else {
+        return Verdict::Unknown(format!("what is in {file} cannot be read"));
+    };
+    let days = (end.as_second() - now).div_euclid(86_400);
+    let observed = if days < 0 {
+        format!("{file} ended {} days ago", -days)
+    } else {
+        format!("{file} ends in {days} days")
+    };
+    Verdict::of(
+        days >= CERTIFICATE_DAYS,
+        format!("{CERTIFICATE_DAYS} days at least"),
+        observed,
+    )
 }
 
 /// The standby's own answer to a write.
@@ -207,7 +337,8 @@ fn scram(state: &Value, encryption: &str) -> Verdict {
     none(&weak, "SCRAM only")
 }
 
-fn names(state: &Value, key: &str, pick: impl Fn(&Value) -> Option<String>) -> Vec<String> {
+/// The items of a list that are picked.
+pub fn names(state: &Value, key: &str, pick: impl Fn(&Value) -> Option<String>) -> Vec<String> {
     state[key]
         .as_array()
         .into_iter()

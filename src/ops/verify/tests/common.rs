@@ -1,6 +1,6 @@
 //! Faults of any host.
 
-use super::{ASKED, Case};
+use super::{ASKED, Case, said};
 
 pub(super) const CASES: &[Case] = &[
     (
@@ -66,5 +66,101 @@ pub(super) const CASES: &[Case] = &[
         "reboot due",
         |s| s.out("db2", "common.reboot", "linux-image\ndue\n"),
         &["warn common.reboot db2"],
+    ),
+    (
+        "no time source",
+        |s| {
+            s.out("db2", "common.tracking", "Reference ID    : 00000000 ()\nStratum         : 0\nLeap status     : Not synchronised\n")
+        },
+        &["warn common.time-source db2"],
+    ),
+    (
+        "no time daemon",
+        |s| {
+            s.set(
+                "db2",
+                "common.tracking",
+                said(1, "506 Cannot talk to daemon\n", ""),
+            )
+        },
+        &["unknown common.time-source db2"],
+    ),
+    (
+        "a container's clock",
+        |s| s.out("db2", "common.tracking", "container\n"),
+        &[],
+    ),
+    (
+        "a package held back",
+        |s| s.out("lb1", "common.held", "haproxy\n"),
+        &["warn common.held-packages lb1"],
+    ),
+    (
+        "another version",
+        |s| {
+            s.out(
+                "db2",
+                "common.versions",
+                "installed chrony 4.3-2\ninstalled postgresql-15 15.7-1\n",
+            )
+        },
+        &["warn common.same-versions db2"],
+    ),
+    (
+        "versions that cannot be read",
+        |s| {
+            s.set(
+                "db2",
+                "common.versions",
+                said(2, "", "dpkg-query: error: database is locked\n"),
+            )
+        },
+        &["unknown common.same-versions db2"],
+    ),
+    (
+        "a process killed for want of memory",
+        |s| {
+            s.out("app1", "common.killed", "2026-11-21T10:00:00+0000 app1 kernel: Out of memory: Killed process 7 (gunicorn)\n")
+        },
+        &["warn common.out-of-memory app1"],
+    ),
+    (
+        "an operation that was cut off",
+        |s| {
+            s.mark("db1", "operation", r#"{"id":"7","kind":"switchover","operator":"ann","started":"2026-11-21T15:00:00Z"}"#)
+        },
+        &["fail common.operation db1"],
+    ),
+    (
+        "a host that blocks another one",
+        |s| {
+            s.mark(
+                "app1",
+                "blocked/db1",
+                r#"{"operator":"ann","since":"2026-11-21T15:00:00Z"}"#,
+            )
+        },
+        &["warn common.blocked db1"],
+    ),
+    (
+        "maintenance",
+        |s| {
+            s.mark(
+                "app1",
+                "maintenance",
+                r#"{"operator":"ann","since":"2026-11-21T15:00:00Z","reason":"kernel"}"#,
+            )
+        },
+        &["warn common.maintenance app1"],
+    ),
+    (
+        "restarts that are due",
+        |s| s.mark("app1", "pending-handlers", "Restart chrony"),
+        &["warn common.pending-handlers app1"],
+    ),
+    (
+        "no restart is due",
+        |s| s.mark("app1", "pending-handlers", ""),
+        &[],
     ),
 ];

@@ -24,6 +24,9 @@ pub(super) const CASES: &[Case] = &[
             "fail haproxy.servers lb2",
             "fail haproxy.answers lb2 seen from app1",
             "fail haproxy.answers lb2 seen from db1",
+            "unknown haproxy.real-state lb2",
+            "unknown haproxy.file-loaded lb2",
+            "unknown haproxy.connections lb2",
         ],
     ),
     (
@@ -34,8 +37,20 @@ pub(super) const CASES: &[Case] = &[
                 "haproxy.socket",
                 &CSV.replace("app2,UP", "app2,DOWN"),
             );
+            s.set("lb2", "haproxy.direct.app2", refused());
         },
         &["fail haproxy.servers lb2"],
+    ),
+    (
+        "a server held down that answers",
+        |s| {
+            s.out(
+                "lb2",
+                "haproxy.socket",
+                &CSV.replace("app2,UP", "app2,DOWN"),
+            );
+        },
+        &["fail haproxy.servers lb2", "fail haproxy.real-state lb2"],
     ),
     (
         "a server in maintenance",
@@ -79,12 +94,20 @@ pub(super) const CASES: &[Case] = &[
             s.set("lb2", "haproxy.socket", said(127, "", ""));
             s.set("lb2", "haproxy.page", web(401, ""));
         },
-        &["unknown haproxy.servers lb2"],
+        &[
+            "unknown haproxy.servers lb2",
+            "unknown haproxy.real-state lb2",
+            "unknown haproxy.file-loaded lb2",
+            "unknown haproxy.connections lb2",
+        ],
     ),
     (
         "no socket tool, but the page",
         |s| s.set("lb2", "haproxy.socket", said(127, "", "")),
-        &[],
+        &[
+            "unknown haproxy.file-loaded lb2",
+            "unknown haproxy.connections lb2",
+        ],
     ),
     (
         "invalid configuration",
@@ -111,5 +134,61 @@ pub(super) const CASES: &[Case] = &[
         "a load balancer frozen",
         |s| s.set("db1", "haproxy.answers.lb2", said(124, "", "")),
         &["fail haproxy.answers lb2 seen from db1"],
+    ),
+    (
+        "a server in maintenance, as declared",
+        |s| {
+            s.mark("app2", "maintenance", "");
+            for balancer in ["lb1", "lb2"] {
+                s.out(
+                    balancer,
+                    "haproxy.socket",
+                    &CSV.replace("app2,UP", "app2,MAINT"),
+                );
+            }
+        },
+        &["warn common.maintenance app2"],
+    ),
+    (
+        "a server that is held up and does not answer",
+        |s| s.set("lb1", "haproxy.direct.app1", refused()),
+        &["fail haproxy.real-state lb1"],
+    ),
+    (
+        "a file that was changed after the start",
+        |s| s.out("lb1", "haproxy.file", "1699999900 1700000000\n"),
+        &["warn haproxy.file-loaded lb1"],
+    ),
+    (
+        "a file that was changed in the second of the start",
+        |s| s.out("lb1", "haproxy.file", "1699999601 1700000000\n"),
+        &[],
+    ),
+    (
+        "few connections left",
+        |s| {
+            s.out(
+                "lb1",
+                "haproxy.socket",
+                &CSV.replace("CurrConns: 1", "CurrConns: 3300"),
+            )
+        },
+        &["warn haproxy.connections lb1"],
+    ),
+    (
+        "fewer connections than declared",
+        |s| {
+            s.out(
+                "lb1",
+                "haproxy.socket",
+                &CSV.replace("Maxconn: 4000", "Maxconn: 2000"),
+            )
+        },
+        &["warn haproxy.connections lb1"],
+    ),
+    (
+        "an admin socket for everybody",
+        |s| s.out("lb1", "haproxy.mode", "root 666\n"),
+        &["fail haproxy.socket-private lb1"],
     ),
 ];

@@ -3,11 +3,12 @@
 mod common;
 mod haproxy;
 mod keepalived;
+mod ports;
 mod postgresql;
 mod stack;
 mod welcome_app;
 
-use stack::{ASKED, CSV, HOSTS, Stack, refused, server, site, turns};
+use stack::{ASKED, CSV, HOSTS, Roles, Stack, refused, server, site, turns};
 pub(super) use stack::{said, web};
 
 use super::check::{Check, Findings, Status};
@@ -96,12 +97,17 @@ fn every_fault_is_named() {
         welcome_app::CASES,
         haproxy::CASES,
         keepalived::CASES,
+        ports::CASES,
     ];
+    let mut wrong = Vec::new();
     for (name, fault, expected) in cases.into_iter().flatten() {
         let mut stack = Stack::whole();
         fault(&mut stack);
         let findings = stack.judge();
-        assert_eq!(bad(&findings), *expected, "{name}");
+        if bad(&findings) != *expected {
+            wrong.push(format!("{name}: {:#?}, not {expected:#?}", bad(&findings)));
+            continue;
+        }
         for finding in findings
             .all()
             .iter()
@@ -130,6 +136,7 @@ fn every_fault_is_named() {
             "{name}"
         );
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -210,6 +217,53 @@ fn of_two_primaries_the_later_one_is_the_measure() {
         one.expect("judged")
             .remedy
             .contains("db2 has the latest timeline")
+    );
+}
+
+#[test]
+fn what_is_seen_counts_after_roles_were_swapped() {
+    let mut stack = Stack::with(Roles {
+        primary: "db2",
+        standby: "db1",
+        holder: "lb2",
+    });
+    let findings = stack.judge();
+    assert_eq!(bad(&findings), [""; 0]);
+    assert_eq!(findings.of("postgresql.lag"), [("db1", Status::Pass)]);
+    assert_eq!(findings.of("postgresql.slots"), [("db2", Status::Pass)]);
+    // And then a failover, with the old primary fenced.
+    stack.set(
+        "db1",
+        "postgresql.state",
+        said(2, "", "psql: error: Connection refused\n"),
+    );
+    stack.out(
+        "db1",
+        "postgresql.clusters",
+        "15 main 5432 down inactive masked disabled\n",
+    );
+    stack.mark("db1", "fenced", "");
+    stack.state("db2", "/slots", json!([]));
+    assert_eq!(
+        bad(&stack.judge()),
+        ["warn common.fenced db1", "fail postgresql.running db1"]
+    );
+}
+
+#[test]
+fn usual_passwords_are_named_and_not_shown() {
+    let mut stack = Stack::whole();
+    for host in &mut stack.site.hosts {
+        host.variables
+            .insert("haproxy_stats_password".into(), json!("Changeme"));
+    }
+    let findings = stack.judge();
+    assert_eq!(bad(&findings), ["fail security.default-passwords"]);
+    let found = findings.all().last().expect("judged");
+    assert!(
+        found.observed.contains("haproxy_stats_password")
+            && !format!("{found:?}").contains("hangeme"),
+        "{found:?}"
     );
 }
 

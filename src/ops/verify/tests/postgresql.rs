@@ -20,6 +20,8 @@ pub(super) const CASES: &[Case] = &[
             "fail postgresql.standby-settings db2",
             "unknown postgresql.slots",
             "unknown postgresql.synchronous",
+            "unknown postgresql.primary-writes",
+            "unknown postgresql.archiver",
         ],
     ),
     (
@@ -35,7 +37,10 @@ pub(super) const CASES: &[Case] = &[
             "unknown postgresql.standby-settings db2",
             "unknown postgresql.slots",
             "unknown postgresql.synchronous",
+            "unknown postgresql.primary-writes",
+            "unknown postgresql.archiver",
             "unknown postgresql.standby-refuses-writes db1",
+            "fail postgresql.standby-signal db1",
         ],
     ),
     (
@@ -59,6 +64,10 @@ pub(super) const CASES: &[Case] = &[
             "unknown postgresql.scram db2",
             "unknown postgresql.transactions db2",
             "unknown postgresql.checksums db2",
+            "unknown postgresql.standby-signal db2",
+            "unknown postgresql.files-loaded db2",
+            "unknown postgresql.connections db2",
+            "unknown postgresql.certificate db2",
         ],
     ),
     (
@@ -78,6 +87,10 @@ pub(super) const CASES: &[Case] = &[
             "unknown postgresql.scram db2",
             "unknown postgresql.transactions db2",
             "unknown postgresql.checksums db2",
+            "unknown postgresql.standby-signal db2",
+            "unknown postgresql.files-loaded db2",
+            "unknown postgresql.connections db2",
+            "unknown postgresql.certificate db2",
         ],
     ),
     (
@@ -248,5 +261,158 @@ pub(super) const CASES: &[Case] = &[
             );
         },
         &["fail postgresql.running db1"],
+    ),
+    (
+        "a former primary that is fenced and stays down: one fault, one warning",
+        |s| {
+            s.set("db2", "postgresql.state", said(2, "", "psql: error: connection to server on socket failed: No such file or directory\n"));
+            s.out(
+                "db2",
+                "postgresql.clusters",
+                "15 main 5432 down inactive enabled disabled\n",
+            );
+            s.mark(
+                "db2",
+                "fenced",
+                r#"{"operator":"ann","since":"2026-11-21T15:00:00Z","reason":"failover 7"}"#,
+            );
+            s.state("db1", "/senders", json!([]));
+            s.state("db1", "/slots", json!([]));
+        },
+        &["warn common.fenced db2", "fail postgresql.running db2"],
+    ),
+    (
+        "a fenced server whose unit is masked",
+        |s| {
+            s.set(
+                "db2",
+                "postgresql.state",
+                said(2, "", "psql: error: Connection refused\n"),
+            );
+            s.out(
+                "db2",
+                "postgresql.clusters",
+                "15 main 5432 down inactive masked auto\n",
+            );
+            s.mark("db2", "fenced", "");
+            s.state("db1", "/senders", json!([]));
+            s.state("db1", "/slots", json!([]));
+        },
+        &["warn common.fenced db2", "fail postgresql.running db2"],
+    ),
+    (
+        "a fenced server that would start with its host",
+        |s| {
+            s.set(
+                "db2",
+                "postgresql.state",
+                said(2, "", "psql: error: Connection refused\n"),
+            );
+            s.mark("db2", "fenced", "");
+            s.state("db1", "/slots", json!([]));
+        },
+        &[
+            "warn common.fenced db2",
+            "fail postgresql.running db2",
+            "fail postgresql.fence db2",
+        ],
+    ),
+    (
+        "a fenced server that runs",
+        |s| s.mark("db2", "fenced", ""),
+        &["warn common.fenced db2", "fail postgresql.fence db2"],
+    ),
+    (
+        "a fenced server of which it is not known whether it runs",
+        |s| {
+            s.set("db2", "postgresql.clusters", said(124, "", ""));
+            s.mark("db2", "fenced", "");
+        },
+        &[
+            "warn common.fenced db2",
+            "unknown postgresql.running db2",
+            "unknown postgresql.fence db2",
+        ],
+    ),
+    (
+        "a standby that would come back as a primary",
+        |s| s.state("db2", "/standby_signal", json!(false)),
+        &["fail postgresql.standby-signal db2"],
+    ),
+    (
+        "a primary that would come back as a standby",
+        |s| s.state("db1", "/standby_signal", json!(true)),
+        &["fail postgresql.standby-signal db1"],
+    ),
+    (
+        "a primary that takes no writes by default",
+        |s| s.state("db1", "/read_only", json!("on")),
+        &["fail postgresql.primary-writes db1"],
+    ),
+    (
+        "WAL that cannot be archived",
+        |s| {
+            s.state("db1", "/archiver/failing", json!(true));
+            s.state("db1", "/archiver/failed", json!("000000010000000000000004"));
+        },
+        &["fail postgresql.archiver db1"],
+    ),
+    (
+        "WAL that waits for its archive",
+        |s| s.state("db1", "/archiver/waiting", json!(5)),
+        &["fail postgresql.archiver db1"],
+    ),
+    (
+        "no archive is wanted",
+        |s| {
+            s.state("db1", "/archiver/mode", json!("off"));
+            s.state("db1", "/archiver/waiting", json!(50));
+        },
+        &[],
+    ),
+    (
+        "late, though few bytes",
+        |s| s.state("db1", "/senders/0/late", json!(10.5)),
+        &["fail postgresql.lag db2"],
+    ),
+    (
+        "a file that was changed and not read",
+        |s| s.state("db2", "/not_loaded", json!(["pg_hba.conf"])),
+        &["warn postgresql.files-loaded db2"],
+    ),
+    (
+        "few connections left",
+        |s| s.state("db1", "/connections", json!(81)),
+        &["warn postgresql.connections db1"],
+    ),
+    (
+        "a certificate near its end",
+        |s| s.state("db1", "/now", json!(1_801_408_730_i64)),
+        &["warn postgresql.certificate db1"],
+    ),
+    (
+        "a certificate past its end",
+        |s| s.state("db1", "/now", json!(1_804_000_730_i64)),
+        &["warn postgresql.certificate db1"],
+    ),
+    (
+        "a certificate with just enough time",
+        |s| s.state("db1", "/now", json!(1_801_322_330_i64)),
+        &[],
+    ),
+    (
+        "no TLS",
+        |s| s.state("db1", "/certificate", Value::Null),
+        &[],
+    ),
+    (
+        "a certificate that is missing",
+        |s| s.state("db1", "/certificate/text", Value::Null),
+        &["warn postgresql.certificate db1"],
+    ),
+    (
+        "a certificate that cannot be read",
+        |s| s.state("db1", "/certificate/text", json!("nonsense")),
+        &["unknown postgresql.certificate db1"],
     ),
 ];

@@ -3,6 +3,7 @@
 use super::super::COMPONENTS;
 use super::super::check::Findings;
 use super::super::component::View;
+use super::super::ports;
 use super::super::seen::{Answers, Seen};
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, exit};
@@ -27,8 +28,9 @@ pub(super) const ASKED: u64 = 1_700_000_000;
 pub fn site() -> Site {
     let variables: Map<String, Value> = json!({
         "keepalived_vip": "192.168.104.10/24", "keepalived_router_id": 51, "haproxy_backend_group": "welcome_app",
-        "haproxy_health_path": "/api/health", "haproxy_stats_password": "pw", "common_hosts_groups": ["haproxy", "postgresql"],
-        "postgresql_synchronous": false, "welcome_app_port": 5000,
+        "haproxy_health_path": "/api/health", "haproxy_stats_password": "long-enough-2", "common_hosts_groups": ["haproxy", "postgresql"],
+        "postgresql_synchronous": false, "welcome_app_port": 5000, "haproxy_backend_port": 5000, "haproxy_maxconn": 4000,
+        "postgresql_databases": [{"name": "welcome", "owner": "writer", "password": "long-enough-1", "clients": ["app1", "app2"]}],
     })
     .as_object()
     .cloned()
@@ -81,8 +83,17 @@ pub(super) fn refused() -> Reply {
     said(7, "", "bash: connect: Connection refused\n")
 }
 
+/// Who is what: a deploy makes db1 the primary and lb1 the holder of the address, and an operation swaps them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Roles {
+    pub(super) primary: &'static str,
+    pub(super) standby: &'static str,
+    pub(super) holder: &'static str,
+}
+
 pub(super) struct Stack {
-    site: Site,
+    pub(super) site: Site,
+    roles: Roles,
     replies: BTreeMap<String, BTreeMap<String, Reply>>,
     lost: Vec<String>,
 }
@@ -90,6 +101,15 @@ pub(super) struct Stack {
 impl Stack {
     /// Everything as it should be: db1 the primary, lb1 with the address.
     pub(super) fn whole() -> Self {
+        Self::with(Roles {
+            primary: "db1",
+            standby: "db2",
+            holder: "lb1",
+        })
+    }
+
+    /// Everything as it should be after the roles have gone to others.
+    pub(super) fn with(roles: Roles) -> Self {
         let site = site();
         let view = View::new(&site, &HOSTS.map_names());
         let mut replies: BTreeMap<String, BTreeMap<String, Reply>> = BTreeMap::new();
@@ -98,7 +118,7 @@ impl Stack {
                 .iter()
                 .flat_map(|component| component.asks(&view, host))
             {
-                let reply = good(&host.name, &ask.key);
+                let reply = good(&view, roles, host, &ask.key);
                 let reply =
                     reply.unwrap_or_else(|| panic!("no answer is prepared for {}", ask.key));
                 replies
@@ -109,6 +129,7 @@ impl Stack {
         }
         Self {
             site,
+            roles,
             replies,
             lost: Vec::new(),
         }
@@ -137,6 +158,40 @@ impl Stack {
         self.out(host, key, &state.to_string());
     }
 
+    /// Another thing happens at a door than should.
+    pub(super) fn door(&mut self, place: &str, heard: &str) {
+        let from = place.rsplit(' ').next().expect("a host").to_owned();
+        let view = View::new(&self.site, &[]);
+        let host = self.site.host(&from).expect("a host");
+        let number = ports::places(&view, host)
+            .iter()
+            .position(|(known, _)| known == place);
+        let number = number.unwrap_or_else(|| panic!("nobody knocks at {place}"));
+        let text = self.replies[&from]["ports.knocks"].out().into_owned();
+        let lines: Vec<String> = text
+            .lines()
+            .enumerate()
+            .map(|(at, line)| {
+                if at == number {
+                    format!("{at} {heard}")
+                } else {
+                    line.to_owned()
+                }
+            })
+            .collect();
+        self.out(&from, "ports.knocks", &lines.join("\n"));
+    }
+
+    /// hactl left a file on a host.
+    pub(super) fn mark(&mut self, host: &str, name: &str, line: &str) {
+        let text = self.replies[host]["common.own-state"].out().into_owned();
+        self.out(
+            host,
+            "common.own-state",
+            &format!("{text}== {ASKED} {name}\n{line}\n{line}\n"),
+        );
+    }
+
     pub(super) fn lose(&mut self, host: &str) {
         self.lost.push(host.to_owned());
     }
@@ -161,9 +216,9 @@ impl Stack {
                     .iter()
                     .flat_map(|component| component.asks(&view, host))
                 {
-                    replies
-                        .entry(ask.key.clone())
-                        .or_insert_with(|| good(&host.name, &ask.key).expect("prepared"));
+                    replies.entry(ask.key.clone()).or_insert_with(|| {
+                        good(&view, self.roles, host, &ask.key).expect("prepared")
+                    });
                 }
                 Answers::Given(replies, UNIX_EPOCH + Duration::from_secs(ASKED))
             };
@@ -195,6 +250,18 @@ impl Names for &[(&'static str, &'static str, &'static [&'static str])] {
     }
 }
 
+/// It ends on 1 March 2027 (made for this test; nobody has its key).
+pub(super) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+MIIBMDCB46ADAgECAhRv/0QLaENU0yc9dNneJWu8C4kJizAFBgMrZXAwDjEMMAoG\n\
+A1UEAwwDZGIxMB4XDTI2MTEyMTE1MTg1MFoXDTI3MDMwMTE1MTg1MFowDjEMMAoG\n\
+A1UEAwwDZGIxMCowBQYDK2VwAyEAA0XMqjjlHzBqZevdXwpllsD2US+ScNdOKDcx\n\
+IW8BKxOjUzBRMB0GA1UdDgQWBBRHPI9dtuhtsh+pESsQ9K10FkSdizAfBgNVHSME\n\
+GDAWgBRHPI9dtuhtsh+pESsQ9K10FkSdizAPBgNVHRMBAf8EBTADAQH/MAUGAytl\n\
+cANBABJSeCgw2pLZpk/g9ZMOVWJIiMw4dsICCjkv/X0ls2dEtUwXIKcO0cWxA67c\n\
+bqlThtxy0URGMZiSYr9HWmX0IQM=\n\
+-----END CERTIFICATE-----\n\
+";
+
 /// Answers one after the other, as the script gives them.
 pub(super) fn turns(names: &[&str]) -> Reply {
     let answers = names.iter().map(|name| {
@@ -215,7 +282,7 @@ pub(super) fn units(names: &[&str]) -> Reply {
     said(0, &blocks.join("\n"), "")
 }
 
-pub(super) const CSV: &str = "# pxname,svname,status,type,check_status,\nwww,FRONTEND,OPEN,0,,\n\
+pub(super) const CSV: &str = "Uptime_sec: 400\nMaxconn: 4000\nCurrConns: 1\n\n# pxname,svname,status,type,check_status,\nwww,FRONTEND,OPEN,0,,\n\
                    welcome_app,app1,UP,2,L7OK,\nwelcome_app,app2,UP,2,L7OK,\nwelcome_app,BACKEND,UP,1,,\n";
 
 pub(super) fn server(standby: bool) -> Value {
@@ -224,27 +291,53 @@ pub(super) fn server(standby: bool) -> Value {
         "replay_paused": false,
         "receiver": if standby { json!({"status": "streaming", "sender_host": "192.168.104.31", "slot_name": "db2", "silent": 1}) } else { Value::Null },
         "senders": if standby { json!([]) } else {
-            json!([{"application_name": "db2", "address": "192.168.104.32", "state": "streaming", "sync_state": "async", "behind": 0}])
+            json!([{"application_name": "db2", "address": "192.168.104.32", "state": "streaming", "sync_state": "async", "behind": 0, "late": null}])
         },
         "slots": if standby { json!([]) } else { json!([{"name": "db2", "active": true, "wal_status": "reserved"}]) },
         "pending_restart": [], "file_errors": [], "weak_methods": [], "weak_passwords": [],
         "settings": {
             "wal_log_hints": "on", "data_checksums": "on", "full_page_writes": "on", "password_encryption": "scram-sha-256",
             "synchronous_standby_names": "", "max_connections": "100", "max_worker_processes": "8", "max_wal_senders": "10",
-            "max_prepared_transactions": "0", "max_locks_per_transaction": "64",
+            "max_prepared_transactions": "0", "max_locks_per_transaction": "64", "superuser_reserved_connections": "3",
         },
+        "standby_signal": standby, "not_loaded": [], "superuser_rules": [], "connections": 9, "now": ASKED,
+        "certificate": {"file": "/x.pem", "text": CERTIFICATE},
+        "archiver": {"mode": "on", "failed": null, "failing": false, "archived": "000000010000000000000003", "waiting": 0},
         "prepared": 0, "oldest_transaction": 0, "oldest_row": 700, "checksum_failures": 0,
     })
 }
 
-pub(super) fn good(host: &str, key: &str) -> Option<Reply> {
+/// A server that asks for a password, and one whose pg_hba.conf refuses, as they are heard.
+pub(super) const ASKS: &str = "0 52 00 00 00 17 00 00 00 0a 53 43 52 41 4d 00 00";
+pub(super) const DENIES: &str = "0 45 00 00 00 20 43 32 38 30 30 30 00 4d 6e 6f 00 00";
+pub(super) const NOBODY: &str = "1 bash: connect: Connection refused";
+
+fn knocks(view: &View<'_>, host: &Host) -> String {
+    ports::places(view, host)
+        .iter()
+        .enumerate()
+        .map(|(at, (place, open))| {
+            let heard = match (place.contains('('), open) {
+                (true, true) => ASKS,
+                (true, false) => DENIES,
+                (false, true) => "0 open",
+                (false, false) => NOBODY,
+            };
+            format!("{at} {heard}\n")
+        })
+        .collect()
+}
+
+pub(super) fn good(view: &View<'_>, roles: Roles, of: &Host, key: &str) -> Option<Reply> {
+    let host = of.name.as_str();
     let text = |out: &str| Some(said(0, out, ""));
     let (component, rest) = key.split_once('.')?;
     let (what, about) = rest.split_once('.').unwrap_or((rest, ""));
     match (component, what) {
         ("common", "clock") => text(&format!("{ASKED}.050000000\n")),
         ("common", "root") => text("0\n"),
-        ("common", "failed" | "reboot")
+        ("common", "failed" | "reboot" | "own-state" | "held" | "killed")
+        | ("security", "files" | "processes")
         | ("haproxy" | "keepalived", "config")
         | ("keepalived", "script" | "flag") => text(""),
         ("common", "units") => Some(units(&["chrony.service", "systemd-journald.service"])),
@@ -253,7 +346,7 @@ pub(super) fn good(host: &str, key: &str) -> Option<Reply> {
         }
         ("common", "addresses") => {
             let own = HOSTS.iter().find(|(name, ..)| *name == host)?.1;
-            let vip = if host == "lb1" {
+            let vip = if host == roles.holder {
                 "2: eth0    inet 192.168.104.10/24 scope global secondary eth0\\\n"
             } else {
                 ""
@@ -269,6 +362,39 @@ pub(super) fn good(host: &str, key: &str) -> Option<Reply> {
         ("common", "names") => {
             text(&HOSTS.map_lines(|name, address| format!("{name} {address} {address}")))
         }
+        ("common", "tracking") => text(
+            "Reference ID    : C0000201 (ntp)\nStratum         : 3\nLeap status     : Normal\n",
+        ),
+        ("common", "versions") => text(match host {
+            "db1" | "db2" => {
+                "installed chrony 4.3-2\ninstalled postgresql-15 15.8-1\nnot-installed postgresql-13 1\n"
+            }
+            _ => "installed chrony 4.3-2\n",
+        }),
+        ("ports", "knocks") => text(&knocks(view, of)),
+        ("ports", "sockets") => {
+            text("LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:((\"sshd\",pid=2,fd=3))\n")
+        }
+        ("security", "knocks") => text(&format!("0 {DENIES}\n1 {DENIES}\n")),
+        ("haproxy", "file") => text(&format!("{} {ASKED}\n", ASKED - 500)),
+        ("haproxy", "mode") => text("root 660\n"),
+        ("haproxy", "direct") => Some(web(200, "{}")),
+        ("keepalived", "secret") => text("abc  -\n"),
+        ("keepalived", "paths") => text(
+            "root 755 /etc\nroot 755 /etc/keepalived\nroot 755 /etc/keepalived/scripts/check-haproxy\n",
+        ),
+        ("keepalived", "journal") => text("Starting Keepalived v2.2.7\n"),
+        ("keepalived", "fault") => text("noticed\n"),
+        ("keepalived", "transition") => text(&format!(
+            "2026-11-21T14:51:17Z {host} vip {} priority 100\n",
+            if host == roles.holder {
+                "MASTER"
+            } else {
+                "BACKUP"
+            }
+        )),
+        ("welcome_app", "databases") => text("\"192.168.104.31,192.168.104.32\"\n"),
+        ("welcome_app", "code") => text("abc  -\n"),
         ("haproxy", "units") => Some(units(&["haproxy.service"])),
         ("haproxy", "digest") => text("abc  -\n"),
         ("haproxy", "socket") => text(CSV),
@@ -283,11 +409,14 @@ pub(super) fn good(host: &str, key: &str) -> Option<Reply> {
                 "192.168.104.11"
             };
             text(&format!(
-                "    state BACKUP\n    nopreempt\n    virtual_router_id 51\n    priority 100\n    unicast_peer {{\n        {peer}\n    }}\n"
+                "    state BACKUP\n    nopreempt\n    virtual_router_id 51\n    priority 100\n    advert_int 1\n    unicast_peer {{\n        {peer}\n    }}\n    virtual_ipaddress {{\n        192.168.104.10/24 dev eth0\n    }}\n"
             ))
         }
         ("keepalived", "neighbour") => {
-            let mac = format!("5a:00:00:00:00:{:02x}", 3 + usize::from(b'1'));
+            let mac = format!(
+                "5a:00:00:00:00:{:02x}",
+                3 + usize::from(roles.holder.as_bytes()[2])
+            );
             text(&format!("192.168.104.10 dev eth0 lladdr {mac} REACHABLE\n"))
         }
         ("welcome_app", "units") => Some(units(&["welcome_app.service"])),
@@ -298,8 +427,18 @@ pub(super) fn good(host: &str, key: &str) -> Option<Reply> {
         )),
         ("welcome_app", "turns") => Some(turns(&["app1", "app2", "app1", "app2", "app1"])),
         ("postgresql", "clusters") => text("15 main 5432 online active enabled auto\n"),
-        ("postgresql", "state") => text(&server(host == "db2").to_string()),
-        ("postgresql", "write") if host == "db2" => Some(said(3, "", "ERROR:  25006\n")),
+        ("postgresql", "state") => {
+            let mut state = server(host != roles.primary).to_string();
+            if roles.primary == "db2" {
+                state = state
+                    .replace("db2", roles.standby)
+                    .replace("104.31", "104.X")
+                    .replace("104.32", "104.31")
+                    .replace("104.X", "104.32");
+            }
+            text(&state)
+        }
+        ("postgresql", "write") if host == roles.standby => Some(said(3, "", "ERROR:  25006\n")),
         ("postgresql", "write") => text("primary\n"),
         ("postgresql", "login") => text("7300000000000000001|1|0/3000000|\n"),
         _ => None,

@@ -1,6 +1,7 @@
 //! Faults of the application.
 
 use super::{Case, refused, said, turns, web};
+use serde_json::json;
 
 pub(super) const CASES: &[Case] = &[
     (
@@ -64,5 +65,39 @@ pub(super) const CASES: &[Case] = &[
         "readable settings",
         |s| s.out("app2", "welcome_app.settings", "root 644\n"),
         &["fail welcome_app.settings-private app2"],
+    ),
+    (
+        "a database that the application does not know",
+        |s| s.out("app1", "welcome_app.databases", "\"192.168.104.31\"\n"),
+        &["fail welcome_app.databases app1"],
+    ),
+    (
+        "a database that nobody knows",
+        |s| {
+            s.out(
+                "app1",
+                "welcome_app.databases",
+                "\"192.168.104.31,192.168.104.32,192.168.104.33\"\n",
+            )
+        },
+        &["fail welcome_app.databases app1"],
+    ),
+    (
+        "databases by name",
+        |s| s.out("app1", "welcome_app.databases", "db1, db2\n"),
+        &[],
+    ),
+    (
+        "more threads than connections",
+        |s| s.state("db2", "/settings/max_connections", json!("34")),
+        &[
+            "fail postgresql.standby-settings db2",
+            "warn welcome_app.connection-budget",
+        ],
+    ),
+    (
+        "other code",
+        |s| s.out("app2", "welcome_app.code", "abd  -\n"),
+        &["warn welcome_app.same-code app2"],
     ),
 ];

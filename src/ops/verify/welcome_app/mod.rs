@@ -1,5 +1,6 @@
 //! The application: each server healthy by itself, all of them taking their share, and a whole trip of a quote with its image.
 
+mod settings;
 mod trip;
 
 use super::check::{Check, Findings, Verdict};
@@ -53,7 +54,16 @@ static REMOVED: Check = Check::fail(
 );
 
 static CHECKS: &[&Check] = &[
-    &RUNNING, &HEALTHY, &BALANCED, &PRIVATE, &UPLOAD, &IMAGES, &REMOVED,
+    &RUNNING,
+    &HEALTHY,
+    &BALANCED,
+    &PRIVATE,
+    &settings::DATABASES,
+    &settings::BUDGET,
+    &settings::CODE,
+    &UPLOAD,
+    &IMAGES,
+    &REMOVED,
 ];
 
 impl Component for WelcomeApp {
@@ -69,6 +79,9 @@ impl Component for WelcomeApp {
         &[
             "welcome_app_port",
             "welcome_app_config",
+            "welcome_app_home",
+            "welcome_app_workers",
+            "welcome_app_threads",
             "welcome_app_db_name",
         ]
     }
@@ -86,6 +99,7 @@ impl Component for WelcomeApp {
                     crate::base::quote::sh(&format!("{config}/env"))
                 ),
             ));
+            asks.extend(settings::asks(host));
         }
         if view.is_viewer(host) {
             for app in apps {
@@ -148,6 +162,7 @@ impl Component for WelcomeApp {
                 findings.add(&HEALTHY, format!("{app} seen from {viewer}"), verdict);
             }
         }
+        settings::judge(view, seen, apps, findings);
         if view.entrance().is_some() {
             findings.add(&BALANCED, "", balanced(view, seen, apps));
         }
@@ -181,7 +196,7 @@ impl Component for WelcomeApp {
             cluster: database
                 .map_or_else(String::new, |host| host.text("postgresql_cluster", "main")),
             database: name,
-            replicated: view.site.members("postgresql").len() > 1,
+            replicated: postgresql::wanted(view, seen) > 1,
         })))
     }
 }

@@ -1,5 +1,7 @@
 //! The virtual address: on exactly one host, as the hosts themselves say and as two others see it.
 
+mod pair;
+
 use super::check::{Check, Findings, Verdict};
 use super::common::{ADDRESSES, LINKS};
 use super::component::{Component, View, ask_units, judge_units, list};
@@ -14,7 +16,7 @@ pub struct Keepalived;
 
 const UNITS: &[&str] = &["keepalived.service"];
 /// What of the configuration is compared; the password is not brought here.
-const SETTINGS: &str = r"sed -n -e '/unicast_peer/,/}/p' -e '/^[[:space:]]*\(state\|nopreempt\|virtual_router_id\|priority\|unicast_src_ip\)\b/p' /etc/keepalived/keepalived.conf";
+const SETTINGS: &str = r"sed -n -e '/unicast_peer/,/}/p' -e '/virtual_ipaddress/,/}/p' -e '/^[[:space:]]*\(state\|nopreempt\|virtual_router_id\|advert_int\|priority\|unicast_src_ip\)\b/p' /etc/keepalived/keepalived.conf";
 
 static RUNNING: Check = Check::fail(
     "keepalived.running",
@@ -58,7 +60,19 @@ static FLAG: Check = Check::warn(
 );
 
 static CHECKS: &[&Check] = &[
-    &RUNNING, &CONFIG, &ONE, &MAC, &ANSWERS, &PEERS, &SCRIPT, &FLAG,
+    &RUNNING,
+    &CONFIG,
+    &ONE,
+    &MAC,
+    &ANSWERS,
+    &PEERS,
+    &pair::SECRET,
+    &SCRIPT,
+    &pair::NOTICES,
+    &pair::OWNED,
+    &pair::JOURNAL,
+    &pair::STATE,
+    &FLAG,
 ];
 
 impl Component for Keepalived {
@@ -71,7 +85,11 @@ impl Component for Keepalived {
     }
 
     fn variables(&self) -> &'static [&'static str] {
-        &["keepalived_vip", "keepalived_router_id"]
+        &[
+            "keepalived_vip",
+            "keepalived_router_id",
+            "keepalived_advert_interval",
+        ]
     }
 
     fn asks(&self, view: &View<'_>, host: &Host) -> Vec<Ask> {
@@ -88,6 +106,7 @@ impl Component for Keepalived {
                 "keepalived.flag",
                 "cat /etc/keepalived/maintenance 2>/dev/null; :",
             ));
+            asks.extend(pair::asks());
         }
         if view.is_viewer(host)
             && let (Some(address), Some((_, port))) = (view.virtual_address(), view.entrance())
@@ -172,6 +191,7 @@ impl Component for Keepalived {
                 if off { "no".to_owned() } else { flag },
             )
         });
+        pair::judge(view, seen, &holders, findings);
     }
 }
 
@@ -321,6 +341,24 @@ fn settings(view: &View<'_>, members: &[String], host: &str, text: &str) -> Verd
         {
             wrong.push(format!("{peer} ({address}) is not among its peers"));
         }
+    }
+    if let Some(address) = view.virtual_address()
+        && !words.iter().any(|line| {
+            line.first()
+                .is_some_and(|word| word.split('/').next() == Some(&address))
+        })
+    {
+        wrong.push(format!("{address} is not its virtual address"));
+    }
+    let pace = view.site.host(host).map_or_else(
+        || "1".to_owned(),
+        |host| host.text("keepalived_advert_interval", "1"),
+    );
+    if value("advert_int") != Some(&pace) {
+        wrong.push(format!(
+            "advert_int is {}, not {pace}",
+            value("advert_int").unwrap_or("not set")
+        ));
     }
     let expected = format!("router id {wanted}, all others as peers, no preemption");
     if wrong.is_empty() {

@@ -1,6 +1,9 @@
 //! The load balancers: their configuration, the servers as each of them sees them, and whether each answers.
 
+mod runtime;
+
 use super::check::{Check, Findings, Verdict};
+use super::common;
 use super::component::{Component, View, ask_units, judge_units, list};
 use super::parse::{self, Server};
 use super::seen::{Ask, Seen, last_words};
@@ -45,13 +48,24 @@ static PRIVATE: Check = Check::warn(
 );
 
 /// The admin socket, by whatever can talk to one.
-const SOCKET: &str = r#"s=/run/haproxy/admin.sock
-if command -v socat >/dev/null 2>&1; then echo 'show stat' | socat -t 5 - "UNIX-CONNECT:$s"
+pub(in crate::ops) const SOCKET: &str = r#"s=/run/haproxy/admin.sock
+if command -v socat >/dev/null 2>&1; then echo 'show info;show stat' | socat -t 5 - "UNIX-CONNECT:$s"
 elif command -v perl >/dev/null 2>&1; then
-exec perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$ARGV[0]: $!\n"; print $s "show stat\n"; $s->flush; print while <$s>' "$s"
+exec perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$ARGV[0]: $!\n"; print $s "show info;show stat\n"; $s->flush; print while <$s>' "$s"
 else exit 127; fi"#;
 
-static CHECKS: &[&Check] = &[&RUNNING, &CONFIG, &SAME, &SERVERS, &ANSWERS, &PRIVATE];
+static CHECKS: &[&Check] = &[
+    &RUNNING,
+    &CONFIG,
+    &SAME,
+    &SERVERS,
+    &ANSWERS,
+    &PRIVATE,
+    &runtime::REAL,
+    &runtime::LOADED,
+    &runtime::ROOM,
+    &runtime::SOCKET,
+];
 
 impl Component for Haproxy {
     fn name(&self) -> &'static str {
@@ -66,6 +80,8 @@ impl Component for Haproxy {
         &[
             "haproxy_port",
             "haproxy_backend_group",
+            "haproxy_backend_port",
+            "haproxy_maxconn",
             "haproxy_health_path",
             "haproxy_stats_port",
             "haproxy_stats_user",
@@ -88,6 +104,7 @@ impl Component for Haproxy {
             asks.push(Ask::sh(ALIKE, "sha256sum </etc/haproxy/haproxy.cfg"));
             asks.push(Ask::sh("haproxy.socket", SOCKET));
             asks.push(Ask::new("haproxy.open-page", page.request()));
+            asks.extend(runtime::asks(view, host));
             if !password.is_empty() {
                 let page = page.login(&host.text("haproxy_stats_user", "admin"), &password);
                 asks.push(Ask::new("haproxy.page", page.request()));
@@ -129,7 +146,7 @@ impl Component for Haproxy {
         same(seen, balancers, findings);
         for name in balancers {
             let verdict = match servers(seen, name) {
-                Ok(servers) => up(view, name, &servers),
+                Ok(servers) => up(view, seen, name, &servers),
                 Err(verdict) => verdict,
             };
             findings.add(&SERVERS, name, verdict);
@@ -158,6 +175,7 @@ impl Component for Haproxy {
                 Err(why) => Verdict::Unknown(why),
             },
         );
+        runtime::judge(view, seen, balancers, findings);
     }
 }
 
@@ -186,19 +204,22 @@ fn servers(seen: &Seen, host: &str) -> Result<Vec<Server>, Verdict> {
     }
 }
 
-fn up(view: &View<'_>, balancer: &str, servers: &[Server]) -> Verdict {
+fn up(view: &View<'_>, seen: &Seen, balancer: &str, servers: &[Server]) -> Verdict {
     let group = view
         .site
         .host(balancer)
-        .map_or_else(String::new, |host| host.text("haproxy_backend_group", ""));
+        .map_or_else(String::new, runtime::group);
     let wanted = view.site.members(&group);
     let mut wrong: Vec<String> = wanted
         .iter()
         .filter(|name| !servers.iter().any(|server| server.name == **name))
         .map(|name| format!("{name} is not among its servers"))
         .collect();
+    let mut out = Vec::new();
     for server in servers {
-        if !server.is_up() {
+        if server.is_out() && common::maintenance(seen, &server.name).is_some() {
+            out.push(server.name.as_str());
+        } else if !server.is_up() {
             wrong.push(format!(
                 "{}/{} is {} ({})",
                 server.backend, server.name, server.status, server.check
@@ -213,7 +234,11 @@ fn up(view: &View<'_>, balancer: &str, servers: &[Server]) -> Verdict {
     let names = list(servers.iter().map(|server| server.name.as_str()));
     let expected = format!("{} up", list(wanted.iter().map(String::as_str)));
     if wrong.is_empty() && !servers.is_empty() {
-        Verdict::Good(format!("{names} up"))
+        Verdict::Good(if out.is_empty() {
+            format!("{names} up")
+        } else {
+            format!("all up but {}, in maintenance as declared", list(out))
+        })
     } else if servers.is_empty() {
         Verdict::bad(expected, "it has no servers")
     } else {

@@ -1,5 +1,10 @@
 //! What must hold on every host, whatever it is for.
 
+mod machine;
+mod operations;
+
+pub use operations::{blocks, fenced, maintenance};
+
 use super::check::{Check, Findings, Verdict, reason};
 use super::component::{Component, View, ask_units, judge_units, list};
 use super::parse;
@@ -64,7 +69,23 @@ static REBOOT: Check = Check::warn(
 );
 
 static CHECKS: &[&Check] = &[
-    &REACHED, &FAILED, &RUNNING, &DISK, &ROOM, &TIME, &NAMES, &REBOOT,
+    &REACHED,
+    &FAILED,
+    &RUNNING,
+    &DISK,
+    &ROOM,
+    &TIME,
+    &machine::SYNCHRONISED,
+    &NAMES,
+    &REBOOT,
+    &machine::HELD,
+    &machine::VERSIONS,
+    &machine::MEMORY,
+    &operations::OPERATION,
+    &operations::FENCED,
+    &operations::BLOCKED,
+    &operations::MAINTENANCE,
+    &operations::HANDLERS,
 ];
 
 impl Component for Common {
@@ -87,7 +108,7 @@ impl Component for Common {
     fn asks(&self, view: &View<'_>, host: &Host) -> Vec<Ask> {
         let names = named(view, host);
         let names: Vec<String> = names.iter().map(|name| sh(name)).collect();
-        vec![
+        let mut asks = vec![
             Ask::sh(CLOCK, "date +%s.%N"),
             Ask::sh("common.root", "id -u"),
             Ask::sh(
@@ -117,7 +138,10 @@ impl Component for Common {
                 "common.reboot",
                 "if [ -e /run/reboot-required ]; then cat /run/reboot-required.pkgs 2>/dev/null; echo due; fi",
             ),
-        ]
+            operations::ask(),
+        ];
+        asks.extend(machine::asks(host));
+        asks
     }
 
     fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
@@ -211,6 +235,8 @@ impl Component for Common {
                 },
             )
         });
+        machine::judge(view, seen, &hosts, findings);
+        operations::judge(seen, &hosts, findings);
     }
 }
 

@@ -1,0 +1,80 @@
+//! What the commands have in common that move the virtual address or take hosts out: the lock, Ctrl-C, who does it.
+
+use super::{deploy, fleet};
+use crate::base::{Diagnostic, exit};
+use crate::engine::Operator;
+use crate::ops::crew::Crew;
+use crate::ops::desk::Who;
+use crate::ops::hosts::Site;
+use crate::report;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Who is at work.
+pub fn who() -> Who {
+    let operator = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| "?".to_owned(), |user| user.name);
+    let from = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "?".to_owned());
+    Who { operator, from }
+}
+
+/// Connects to all hosts and takes their locks; without a lock for whoever only looks.
+///
+/// # Errors
+/// When another operator is at work on one of them.
+pub async fn open(
+    site: &Site,
+    reach: &fleet::Reach,
+    lock: Option<(&str, bool)>,
+) -> Result<Crew, Vec<Diagnostic>> {
+    let mut crew = Crew::open(site.targets(), reach.forks).await;
+    if let Some((command, break_lock)) = lock {
+        let operator = Operator {
+            name: deploy::operator(command),
+            break_lock,
+        };
+        crew.lock(&operator, &|line| report::say(&line)).await?;
+    }
+    if crew.reached().next().is_none() {
+        return Err(site
+            .hosts
+            .iter()
+            .filter_map(|host| Some(crew.lost(&host.name)?.on(&host.name)))
+            .map(|mut error| {
+                error.code = exit::UNREACHABLE;
+                error
+            })
+            .collect());
+    }
+    Ok(crew)
+}
+
+/// Set by Ctrl-C and by a wish to end, so that what was begun is undone.
+pub fn stop() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&stop);
+    tokio::spawn(async move {
+        let mut term =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+        let ended = async {
+            match &mut term {
+                Some(term) => {
+                    term.recv().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = ended => {}
+        }
+        heard.store(true, Ordering::Relaxed);
+        report::say("ending; what was begun is being undone");
+    });
+    stop
+}
