@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 HACTL := target/release/hactl
-LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip
+LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help demo demo-down test test-unit test-lab lint deps build bench clean

@@ -7,6 +7,7 @@ mod complete;
 mod deploy;
 mod desk;
 mod diff;
+mod drill;
 mod facts;
 mod failover;
 mod fleet;
@@ -104,6 +105,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Whether the service is whole, as its own hosts see it
     Verify(verify::Args),
+    /// Break something for real, measure what clients see of it, and mend it
+    Drill(drill::Args),
     /// What the service is right now, on one screen: roles, lag, address, health, what is unfinished
     Status(status::Args),
     /// The virtual address: who has it, and moving it
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&cli.global, args),
         Command::Diff(args) => diff::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Drill(args) => drill::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Vip(args) => vip::run(&cli.global, args),
         Command::Maintenance(args) => maintenance::run(&cli.global, args),

@@ -10,6 +10,6 @@ mod wire;
 
 pub use probes::{Decoder, compile};
 pub use shell::{Shell, Statistics};
-pub use ssh::Connection;
+pub use ssh::{Connection, Tunnel};
 pub use target::{HostKeys, Target};
 pub use wire::Item;

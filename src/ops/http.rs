@@ -103,7 +103,8 @@ impl Call {
         request
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// The request as it goes over the wire.
+    pub fn bytes(&self) -> Vec<u8> {
         let host = if self.address.contains(':') {
             format!("[{}]", self.address)
         } else {
@@ -262,8 +263,8 @@ pub fn response(reply: &Reply) -> Result<Response, String> {
     })
 }
 
-/// Nothing when the bytes do not begin as an HTTP answer; an error when it is cut off.
-fn parse(bytes: &[u8]) -> Option<Result<Response, String>> {
+/// An answer from the wire: nothing when the bytes do not begin as one; an error when it is cut off.
+pub fn parse(bytes: &[u8]) -> Option<Result<Response, String>> {
     let end = find(bytes, b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
     let mut lines = head.split("\r\n");

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod backup;
 pub mod crew;
+pub mod drill;
 pub mod desk;
 pub mod history;
 pub mod hosts;

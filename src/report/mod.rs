@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod diagnostics;
 pub mod diff;
+pub mod drill;
 pub mod findings;
 pub mod history;
 pub mod json;

@@ -13,6 +13,7 @@ mod bench;
 mod cluster;
 mod command;
 mod deploy;
+mod drill;
 mod faults;
 mod grow;
 mod guard;
@@ -59,6 +60,7 @@ fn cases() -> Vec<Case> {
         history::CASES,
         cluster::CASES,
         refusals::CASES,
+        drill::CASES,
         status::CASES,
         backup::CASES,
         grow::CASES,

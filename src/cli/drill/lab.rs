@@ -1,0 +1,96 @@
+//! Power and cables of lab hosts, for drills.
+
+use crate::base::{Diagnostic, Result, exit};
+use crate::lab::podman::Containers;
+use crate::lab::provider::Provider as _;
+use crate::lab::state::{self, Cut, Lab, Places};
+use crate::lab::{LabName, up, wire};
+use crate::ops::drill::breaker::Breaker;
+use crate::ops::hosts::Site;
+
+/// A lab whose hosts are the inventory's.
+pub struct LabBreaker {
+    places: Places,
+    lab: Lab,
+    containers: Containers,
+}
+
+impl LabBreaker {
+    /// The lab that the inventory's hosts are in; none when they are in none. `wanted` names it.
+    ///
+    /// # Errors
+    /// The lab is not up, or its hosts are not those of the inventory: then nobody knows what would be broken.
+    pub fn find(site: &Site, wanted: Option<&str>) -> Result<Option<Self>> {
+        let said = site
+            .hosts
+            .iter()
+            .map(|host| host.text("hactl_lab", ""))
+            .find(|name| !name.is_empty());
+        let Some(name) = wanted.map(str::to_owned).or(said) else {
+            return Ok(None);
+        };
+        let places = Places::new(state::base_dir(), &LabName::new(&name)?);
+        let (lab, keeper) = Lab::alive(&places)?;
+        for host in &site.hosts {
+            let there = lab.hosts.iter().any(|known| {
+                known.name == host.name && known.address.to_string() == host.target.address
+            });
+            if !there {
+                return Err(Diagnostic::with_code(
+                    exit::REFUSED,
+                    format!(
+                        "the lab `{name}` has no host {} at {}",
+                        host.name, host.target.address
+                    ),
+                )
+                .on(&host.name)
+                .help(
+                    "a drill breaks only hosts that it is sure of: give the inventory of the lab (`hactl lab path`)",
+                ));
+            }
+        }
+        let containers = Containers::new(&keeper, &places, &lab.image);
+        Ok(Some(Self {
+            places,
+            lab,
+            containers,
+        }))
+    }
+
+    fn cuts(&self, change: impl FnOnce(&Lab) -> Vec<Cut>) -> Result<()> {
+        up::set_cuts(&self.places, |lab| Ok(change(lab)))
+    }
+}
+
+impl Breaker for LabBreaker {
+    fn kill(&self, host: &str) -> Result<()> {
+        self.containers.kill(self.lab.host(host)?)
+    }
+
+    fn start(&self, host: &str) -> Result<()> {
+        let host = self.lab.host(host)?;
+        self.containers.start(host)?;
+        let (lab, keeper) = Lab::alive(&self.places)?;
+        up::await_logins(&lab, &keeper, &self.containers, &[host])
+    }
+
+    fn freeze(&self, host: &str) -> Result<()> {
+        self.containers.freeze(self.lab.host(host)?, true)
+    }
+
+    fn thaw(&self, host: &str) -> Result<()> {
+        self.containers.freeze(self.lab.host(host)?, false)
+    }
+
+    fn cut(&self, host: &str, from: Option<&str>) -> Result<()> {
+        let cut = Cut {
+            host: host.to_owned(),
+            from: from.map(str::to_owned),
+        };
+        self.cuts(|lab| wire::with_cut(&lab.cuts, cut))
+    }
+
+    fn heal(&self, host: &str) -> Result<()> {
+        self.cuts(|lab| wire::without(&lab.cuts, Some(host), None))
+    }
+}

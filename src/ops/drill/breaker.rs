@@ -1,0 +1,37 @@
+//! What breaks and mends machines from outside of them. A lab can; production cannot, and then drills that need it are refused.
+
+use crate::base::Result;
+
+/// Power and cables of the service's hosts. Blocking: called from a thread that may wait.
+pub trait Breaker: Send + Sync {
+    /// Takes a host's power away.
+    ///
+    /// # Errors
+    /// It did not work.
+    fn kill(&self, host: &str) -> Result<()>;
+    /// Gives it back, and waits until the host can be logged in to.
+    ///
+    /// # Errors
+    /// It did not work.
+    fn start(&self, host: &str) -> Result<()>;
+    /// Stops all processes of a host; its network answers on.
+    ///
+    /// # Errors
+    /// It did not work.
+    fn freeze(&self, host: &str) -> Result<()>;
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// It did not work.
+    fn thaw(&self, host: &str) -> Result<()>;
+    /// Cuts the cable between two hosts, or of one host with everyone.
+    ///
+    /// # Errors
+    /// It did not work.
+    fn cut(&self, host: &str, from: Option<&str>) -> Result<()>;
+    /// Takes all cuts of a host back.
+    ///
+    /// # Errors
+    /// It did not work.
+    fn heal(&self, host: &str) -> Result<()>;
+}

@@ -1,0 +1,69 @@
+//! Drills that break load balancers.
+
+use super::{Drill, Step, What, Who};
+use crate::ops::drill::plan::{Limits, Loss};
+use std::time::Duration;
+
+pub const LOSS: Drill = Drill {
+    id: "D11",
+    name: "balancer-loss",
+    what: "The load balancer with the virtual address loses its power",
+    needs: None,
+    breaks: &[Who::Holder],
+    prepare: &[],
+    steps: &[
+        Step::Power(Who::Holder, false),
+        Step::AwaitHolder(Who::Reserve),
+        Step::Writes,
+    ],
+    // It does not take the address back.
+    heal: &[Step::Power(Who::Holder, true), Step::HolderIs(Who::Reserve)],
+    limits: Limits {
+        write_gap: 6.0,
+        read_gap: 6.0,
+        loss: Loss::Nothing,
+        changes: 0,
+        two: false,
+    },
+};
+
+pub const CHECK_FAILS: Drill = Drill {
+    id: "D12",
+    name: "check-fails",
+    what: "keepalived's check fails on the holder of the virtual address, and nobody preempts",
+    needs: None,
+    breaks: &[Who::Holder],
+    prepare: &[],
+    steps: &[
+        Step::Script {
+            on: Who::Holder,
+            what: What::Break,
+            text: "stop HAProxy on {holder}",
+            script: "systemctl stop haproxy",
+        },
+        Step::AwaitHolder(Who::Reserve),
+        Step::Writes,
+        Step::Script {
+            on: Who::Holder,
+            what: What::Mend,
+            text: "start HAProxy on {holder}",
+            script: "systemctl start haproxy",
+        },
+        // Long enough for the check to rise and for an advertisement.
+        Step::Pause(Duration::from_secs(4)),
+        Step::HolderIs(Who::Reserve),
+    ],
+    heal: &[Step::Script {
+        on: Who::Holder,
+        what: What::Mend,
+        text: "see that HAProxy of {holder} runs",
+        script: "systemctl start haproxy",
+    }],
+    limits: Limits {
+        write_gap: 8.0,
+        read_gap: 8.0,
+        loss: Loss::Nothing,
+        changes: 0,
+        two: false,
+    },
+};

@@ -1,0 +1,246 @@
+//! Drills that break a database or its host.
+
+use super::{CRASH as KILL, Drill, FAILOVER, REASON, REJOIN, START, STOP, Step, What, Who};
+use crate::ops::drill::plan::{Limits, Loss};
+
+/// After a failure that nobody planned.
+const UNPLANNED: Limits = Limits {
+    write_gap: 12.0,
+    read_gap: 8.0,
+    loss: Loss::NotYetCopied,
+    changes: 1,
+    two: false,
+};
+
+pub const CRASH: Drill = Drill {
+    id: "D2",
+    name: "crash",
+    what: "The primary's server is killed (SIGKILL); failover, and it comes back as a replica",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[KILL, FAILOVER, Step::Writes, Step::PrimaryIs(Who::Standby)],
+    heal: &[REJOIN],
+    limits: UNPLANNED,
+};
+
+pub const STOPPED: Drill = Drill {
+    id: "D3",
+    name: "stopped",
+    what: "The primary's server is stopped in order: a failover then needs no consent to lose anything",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        STOP,
+        Step::Hactl {
+            words: &["failover", "--promote=replica", "--again", REASON],
+            code: 0,
+            says: &["{standby} is the primary now"],
+        },
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+    ],
+    heal: &[REJOIN],
+    limits: Limits {
+        loss: Loss::Nothing,
+        ..UNPLANNED
+    },
+};
+
+pub const POWER_LOSS: Drill = Drill {
+    id: "D4",
+    name: "power-loss",
+    what: "The primary's host loses its power; failover; the host comes back with its old data, and rejoins",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Power(Who::Primary, false),
+        FAILOVER,
+        Step::Writes,
+        // Back with data that says that it is the primary: no client may be served by it.
+        Step::Power(Who::Primary, true),
+        Step::Writes,
+    ],
+    heal: &[Step::Power(Who::Primary, true), REJOIN],
+    limits: Limits {
+        write_gap: 15.0,
+        // Its server starts before anybody can tell it that it was replaced. All others block it.
+        two: true,
+        ..UNPLANNED
+    },
+};
+
+pub const FROZEN: Drill = Drill {
+    id: "D6",
+    name: "frozen",
+    what: "The primary's server is frozen, not dead: a failover is refused until it is told to kill it",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Script {
+            on: Who::Primary,
+            what: What::Break,
+            text: "freeze the database of {primary} (SIGSTOP)",
+            script: "systemctl kill --signal=STOP \"$unit\"",
+        },
+        Step::Hactl {
+            words: &[
+                "failover",
+                "--promote=replica",
+                "--again",
+                "--allow-data-loss",
+                REASON,
+            ],
+            code: 2,
+            says: &["--kill-frozen"],
+        },
+        Step::Hactl {
+            words: &[
+                "failover",
+                "--promote=replica",
+                "--again",
+                "--allow-data-loss",
+                "--kill-frozen",
+                REASON,
+            ],
+            code: 0,
+            says: &["{standby} is the primary now"],
+        },
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+    ],
+    heal: &[
+        Step::Script {
+            on: Who::Primary,
+            what: What::Mend,
+            text: "see that nothing is frozen on {primary}",
+            script: "systemctl kill --signal=CONT \"$unit\" 2>/dev/null || true",
+        },
+        REJOIN,
+    ],
+    limits: Limits {
+        write_gap: 25.0,
+        read_gap: 15.0,
+        ..UNPLANNED
+    },
+};
+
+/// The log of the server in a small file system of its own, so that filling it fills nothing else.
+const SMALL_DISK: &str = r#"set -eu
+systemctl stop "$unit"
+mkdir -p /run/drill-log
+mount -t tmpfs -o size=$(($(du -sm "$data/pg_wal" | cut -f1) + 64))m,mode=0700 tmpfs /run/drill-log
+cp -a "$data/pg_wal/." /run/drill-log/
+chown --reference="$data/pg_wal" /run/drill-log; chmod --reference="$data/pg_wal" /run/drill-log
+mount --bind /run/drill-log "$data/pg_wal"
+systemctl start "$unit""#;
+
+/// A server that finds no room for its log gives up, tries to recover, and gives up for good.
+const FILL: &str = r#"set -eu
+read -r pid <"$data/postmaster.pid"
+head -c 1G /dev/zero >/run/drill-log/ballast 2>/dev/null || true
+i=0
+while [ "$i" -lt 40 ] && timeout 3 runuser -u postgres -- psql -XAtqw -p "$port" -d postgres -c "SELECT pg_switch_wal() IS NULL FROM (SELECT pg_logical_emit_message(true, 'drill', 'x')) AS m" >/dev/null 2>&1; do i=$((i + 1)); done
+i=0
+while kill -0 "$pid" 2>/dev/null; do i=$((i + 1)); [ "$i" -lt 400 ] || { echo 'it still runs' >&2; exit 1; }; sleep 0.05; done"#;
+
+/// What the server wrote there goes back to its place; the server must not run then.
+const LARGE_DISK: &str = r#"set -eu
+mountpoint -q /run/drill-log || exit 0
+rm -f /run/drill-log/ballast
+systemctl stop "$unit" || true
+umount "$data/pg_wal"
+cp -a /run/drill-log/. "$data/pg_wal/"
+umount /run/drill-log
+rmdir /run/drill-log"#;
+
+pub const DISK_FULL: Drill = Drill {
+    id: "D7",
+    name: "disk-full",
+    what: "The disk with the primary's log is full, and its server gives up; failover, room is made, and it comes back",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[Step::Script {
+        on: Who::Primary,
+        what: What::Mend,
+        text: "give {primary} a small disk for its log",
+        script: SMALL_DISK,
+    }],
+    steps: &[
+        Step::Script {
+            on: Who::Primary,
+            what: What::Break,
+            text: "fill the disk of {primary}'s log",
+            script: FILL,
+        },
+        FAILOVER,
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+    ],
+    heal: &[
+        Step::Script {
+            on: Who::Primary,
+            what: What::Mend,
+            text: "make room on {primary}",
+            script: LARGE_DISK,
+        },
+        REJOIN,
+    ],
+    limits: Limits {
+        write_gap: 25.0,
+        ..UNPLANNED
+    },
+};
+
+pub const PAUSED_REPLAY: Drill = Drill {
+    id: "D8",
+    name: "paused-replay",
+    what: "The replica does not replay when the primary is lost: a failover to it is refused",
+    needs: None,
+    breaks: &[Who::Primary, Who::Standby],
+    prepare: &[],
+    steps: &[
+        Step::Script {
+            on: Who::Standby,
+            what: What::Break,
+            text: "pause the replay of {standby}",
+            script: PAUSE,
+        },
+        STOP,
+        Step::Hactl {
+            words: &[
+                "failover",
+                "--promote=replica",
+                "--again",
+                "--allow-data-loss",
+                REASON,
+            ],
+            code: 2,
+            says: &["refused (replay)"],
+        },
+        START,
+        Step::Writes,
+        Step::PrimaryIs(Who::Primary),
+    ],
+    heal: &[
+        START,
+        Step::Script {
+            on: Who::Standby,
+            what: What::Mend,
+            text: "let {standby} replay again",
+            script: "runuser -u postgres -- psql -XAtqw -p \"$port\" -d postgres -c 'SELECT pg_wal_replay_resume()'",
+        },
+    ],
+    limits: Limits {
+        write_gap: 15.0,
+        loss: Loss::Nothing,
+        changes: 0,
+        ..UNPLANNED
+    },
+};
+
+const PAUSE: &str =
+    "runuser -u postgres -- psql -XAtqw -p \"$port\" -d postgres -c 'SELECT pg_wal_replay_pause()'";

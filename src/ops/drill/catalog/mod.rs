@@ -1,0 +1,185 @@
+//! The drills, as data.
+
+mod balancers;
+mod databases;
+mod network;
+mod operations;
+
+use super::plan::{Drill, Step, Who};
+use super::record::What;
+
+/// All of them, in the order in which `all` runs them: each begins with the service that the one before it left, so the
+/// databases change places many times.
+pub static DRILLS: &[Drill] = &[
+    operations::SWITCHOVER,
+    databases::CRASH,
+    databases::STOPPED,
+    databases::POWER_LOSS,
+    network::CUT_REPLICATION,
+    network::CUT_CLIENTS,
+    network::CUT_ALL,
+    databases::FROZEN,
+    databases::DISK_FULL,
+    databases::PAUSED_REPLAY,
+    network::UNIQUE_ROWS,
+    balancers::LOSS,
+    balancers::CHECK_FAILS,
+    operations::DEPLOY,
+    operations::KILLED,
+    operations::RESTORE,
+];
+
+/// The drill of this name or short name.
+pub fn find(name: &str) -> Option<&'static Drill> {
+    DRILLS
+        .iter()
+        .find(|drill| drill.id.eq_ignore_ascii_case(name) || drill.name == name)
+}
+
+const REASON: &str = "--reason=drill";
+
+/// A switchover to the one that follows.
+const SWITCHOVER: Step = Step::Hactl {
+    words: &["switchover", REASON],
+    code: 0,
+    says: &[],
+};
+
+/// A failover. Drills make more than one in an hour.
+const FAILOVER: Step = Step::Hactl {
+    words: &[
+        "failover",
+        "--promote=replica",
+        "--again",
+        "--allow-data-loss",
+        REASON,
+    ],
+    code: 0,
+    says: &["{standby} is the primary now"],
+};
+
+/// The old primary comes back.
+const REJOIN: Step = Step::Rejoin(Who::Primary);
+
+/// Kills the server of a database as the kernel does when memory is short.
+const CRASH: Step = Step::Script {
+    on: Who::Primary,
+    what: What::Break,
+    text: "kill the database of {primary} (SIGKILL)",
+    script: "read -r pid <\"$data/postmaster.pid\" && kill -9 \"$pid\"",
+};
+
+const STOP: Step = Step::Script {
+    on: Who::Primary,
+    what: What::Break,
+    text: "stop the database of {primary}",
+    script: "systemctl stop \"$unit\"",
+};
+
+const START: Step = Step::Script {
+    on: Who::Primary,
+    what: What::Mend,
+    text: "start the database of {primary}",
+    script: "systemctl start \"$unit\"",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::drill::field::Cast;
+    use crate::ops::drill::plan::fill;
+    use std::collections::BTreeSet;
+
+    fn steps(drill: &Drill) -> impl Iterator<Item = &Step> {
+        drill.prepare.iter().chain(drill.steps).chain(drill.heal)
+    }
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let names: BTreeSet<&str> = DRILLS
+            .iter()
+            .flat_map(|drill| [drill.id, drill.name])
+            .collect();
+        assert_eq!(names.len(), 2 * DRILLS.len());
+        for drill in DRILLS {
+            assert_eq!(find(drill.name).map(|found| found.id), Some(drill.id));
+            assert_eq!(
+                find(&drill.id.to_lowercase()).map(|found| found.name),
+                Some(drill.name)
+            );
+        }
+        assert!(find("all").is_none());
+    }
+
+    #[test]
+    fn what_is_broken_is_mended() {
+        for drill in DRILLS {
+            for step in steps(drill) {
+                let mended = match step {
+                    Step::Power(who, false) => {
+                        steps(drill).any(|step| matches!(step, Step::Power(by, true) if by == who))
+                    }
+                    Step::Cut(who, _) => drill
+                        .heal
+                        .iter()
+                        .any(|step| matches!(step, Step::Join(by) if by == who)),
+                    _ => true,
+                };
+                assert!(mended, "{}: {step:?}", drill.id);
+            }
+            let named = |who: &Who| drill.breaks.contains(who);
+            for step in drill.prepare.iter().chain(drill.steps) {
+                let who = match step {
+                    Step::Power(who, _) | Step::Cut(who, _) => who,
+                    Step::Script {
+                        on,
+                        what: What::Break,
+                        ..
+                    } => on,
+                    _ => continue,
+                };
+                assert!(named(who), "{}: {who:?} is broken and not named", drill.id);
+            }
+        }
+    }
+
+    #[test]
+    fn all_words_in_braces_are_names() {
+        let cast = Cast {
+            primary: "a".to_owned(),
+            standby: "b".to_owned(),
+            holder: "c".to_owned(),
+            reserve: "d".to_owned(),
+            ..Cast::default()
+        };
+        for drill in DRILLS {
+            for step in steps(drill) {
+                let texts: Vec<&str> = match step {
+                    Step::Hactl { words, says, .. } => [*words, *says].concat(),
+                    Step::Killed { words, .. } => words.to_vec(),
+                    Step::Script { text, .. } => vec![text],
+                    _ => Vec::new(),
+                };
+                for text in texts {
+                    assert!(!fill(text, &cast).contains('{'), "{}: {text}", drill.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scripts_are_for_any_sh() {
+        for drill in DRILLS {
+            for step in steps(drill) {
+                let Step::Script { script, .. } = step else {
+                    continue;
+                };
+                let sh = std::process::Command::new("sh")
+                    .args(["-n", "-c", script])
+                    .output()
+                    .expect("sh");
+                assert!(sh.status.success(), "{}: {script}", drill.id);
+            }
+        }
+    }
+}

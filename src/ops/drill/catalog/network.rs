@@ -1,0 +1,138 @@
+//! Drills that cut cables.
+
+use super::{CRASH, Drill, FAILOVER, REASON, REJOIN, SWITCHOVER, Step, Who};
+use crate::ops::drill::plan::{Limits, Loss};
+use std::time::Duration;
+
+const QUIET: Limits = Limits {
+    write_gap: 1.5,
+    read_gap: 1.5,
+    loss: Loss::Nothing,
+    changes: 0,
+    two: false,
+};
+
+pub const CUT_REPLICATION: Drill = Drill {
+    id: "D5a",
+    name: "cut-replication",
+    what: "The databases are cut off from each other only: clients see nothing, and a failover is refused",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Cut(Who::Primary, &[Who::Standby]),
+        Step::Hactl {
+            words: &[
+                "failover",
+                "--promote=replica",
+                "--again",
+                "--allow-data-loss",
+                "--unfenced-ok",
+                REASON,
+            ],
+            code: 2,
+            says: &["refused (dead)", "it is alive"],
+        },
+        Step::Writes,
+        Step::PrimaryIs(Who::Primary),
+    ],
+    heal: &[Step::Join(Who::Primary)],
+    limits: QUIET,
+};
+
+pub const CUT_CLIENTS: Drill = Drill {
+    id: "D5b",
+    name: "cut-clients",
+    what: "The primary is cut off from application servers and load balancers: a failover is refused, a switchover helps",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Cut(Who::Primary, &[Who::Apps, Who::Balancers]),
+        Step::Hactl {
+            words: &[
+                "failover",
+                "--promote=replica",
+                "--again",
+                "--allow-data-loss",
+                REASON,
+            ],
+            code: 2,
+            says: &["refused (dead)", "it is alive"],
+        },
+        SWITCHOVER,
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+    ],
+    heal: &[Step::Join(Who::Primary)],
+    limits: Limits {
+        write_gap: 25.0,
+        read_gap: 15.0,
+        changes: 1,
+        ..QUIET
+    },
+};
+
+pub const CUT_ALL: Drill = Drill {
+    id: "D5c",
+    name: "cut-all",
+    what: "The primary is cut off from everyone and goes on for itself; failover; when it is back, no client is served by it",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        Step::Cut(Who::Primary, &[]),
+        FAILOVER,
+        Step::Writes,
+        // It still believes that it is the primary.
+        Step::Join(Who::Primary),
+        Step::Pause(Duration::from_secs(2)),
+        Step::Writes,
+    ],
+    heal: &[Step::Join(Who::Primary), REJOIN],
+    limits: Limits {
+        write_gap: 20.0,
+        read_gap: 15.0,
+        loss: Loss::NotYetCopied,
+        changes: 1,
+        two: true,
+    },
+};
+
+pub const UNIQUE_ROWS: Drill = Drill {
+    id: "D10",
+    name: "unique-rows",
+    what: "The old primary comes back with rows that nobody else has: rejoining is refused without consent, and keeps a copy",
+    needs: None,
+    breaks: &[Who::Primary],
+    prepare: &[],
+    steps: &[
+        // What is written from here on stays with it.
+        Step::Cut(Who::Primary, &[Who::Standby]),
+        Step::Writes,
+        CRASH,
+        Step::Join(Who::Primary),
+        FAILOVER,
+        Step::Writes,
+        Step::PrimaryIs(Who::Standby),
+        Step::Hactl {
+            words: &["rejoin", "{primary}", REASON],
+            code: 2,
+            says: &["--discard-diverged"],
+        },
+        Step::Hactl {
+            words: &["rejoin", "{primary}", "--discard-diverged", REASON],
+            code: 0,
+            says: &[],
+        },
+        Step::CopyIsKept(Who::Primary),
+    ],
+    heal: &[Step::Join(Who::Primary), REJOIN],
+    limits: Limits {
+        write_gap: 15.0,
+        read_gap: 8.0,
+        loss: Loss::NotYetCopied,
+        changes: 1,
+        two: false,
+    },
+};

@@ -1,0 +1,167 @@
+//! What a drill is made of: steps, and what has to hold. Data; the drills themselves are in `catalog`.
+
+use super::field::Cast;
+use super::record::What;
+use std::time::Duration;
+
+/// Somebody, by the part that was played when the drill began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// The database that took writes.
+    Primary,
+    /// The one that followed it.
+    Standby,
+    /// The load balancer with the virtual address.
+    Holder,
+    /// The other load balancer.
+    Reserve,
+    /// Both load balancers.
+    Balancers,
+    /// All application servers.
+    Apps,
+}
+
+impl Who {
+    /// Their names.
+    pub fn hosts(self, cast: &Cast) -> Vec<String> {
+        match self {
+            Self::Primary => vec![cast.primary.clone()],
+            Self::Standby => vec![cast.standby.clone()],
+            Self::Holder => vec![cast.holder.clone()],
+            Self::Reserve => vec![cast.reserve.clone()],
+            Self::Balancers => vec![cast.holder.clone(), cast.reserve.clone()],
+            Self::Apps => cast.apps.clone(),
+        }
+    }
+}
+
+/// One thing that is done. Words in braces (`{primary}`) stand for names.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Takes power away, or gives it back.
+    Power(Who, bool),
+    /// Cuts the first off from the others; from everyone, this machine too, when there are none.
+    Cut(Who, &'static [Who]),
+    /// Takes all cuts of somebody back.
+    Join(Who),
+    /// A script for `sh` on a host, as root: `$unit`, `$port`, `$data`, `$version` are set on a database's host.
+    Script {
+        /// Where.
+        on: Who,
+        /// What kind of thing it is.
+        what: What,
+        /// What it does, in a few words.
+        text: &'static str,
+        /// The script; it must succeed.
+        script: &'static str,
+    },
+    /// hactl, as an operator types it.
+    Hactl {
+        /// Its arguments.
+        words: &'static [&'static str],
+        /// The exit code that it must have.
+        code: u8,
+        /// What it must say, on either stream.
+        says: &'static [&'static str],
+    },
+    /// hactl, killed at once when its journal on a host says that this step was begun.
+    Killed {
+        /// Its arguments.
+        words: &'static [&'static str],
+        /// The step.
+        step: &'static str,
+    },
+    /// Brings a database back, whatever became of the drill: `rejoin` when another one is primary, a plain start when none is.
+    Rejoin(Who),
+    /// There must be a copy of what only this database had.
+    CopyIsKept(Who),
+    /// Waits until writes are acknowledged again, steadily.
+    Writes,
+    /// Lets the clients go on for so long; their writes need not succeed.
+    Pause(Duration),
+    /// The primary must be this one.
+    PrimaryIs(Who),
+    /// The virtual address must be on this one.
+    HolderIs(Who),
+    /// Waits until it is.
+    AwaitHolder(Who),
+}
+
+/// What clients may lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// No acknowledged write.
+    Nothing,
+    /// What the standby had not yet; nothing when commits wait for it.
+    NotYetCopied,
+}
+
+/// What has to hold of the figures.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest time without an acknowledged write, in seconds.
+    pub write_gap: f64,
+    /// The longest time without a read, in seconds.
+    pub read_gap: f64,
+    /// Acknowledged writes that may be gone.
+    pub loss: Loss,
+    /// How often the acknowledging database may change.
+    pub changes: usize,
+    /// Whether two databases may be seen that would take writes: only where one of them cannot be reached by any client.
+    pub two: bool,
+}
+
+/// A drill.
+#[derive(Debug)]
+pub struct Drill {
+    /// Its short name.
+    pub id: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What happens.
+    pub what: &'static str,
+    /// The group that the inventory must have for it, besides those that all drills need.
+    pub needs: Option<&'static str>,
+    /// Who is broken.
+    pub breaks: &'static [Who],
+    /// What is made ready before the clients begin.
+    pub prepare: &'static [Step],
+    /// What is done. Ends at the first step that fails.
+    pub steps: &'static [Step],
+    /// What brings the service back, done in any case; `verify` follows.
+    pub heal: &'static [Step],
+    /// What has to hold.
+    pub limits: Limits,
+}
+
+impl Drill {
+    /// Whether it needs power or cables.
+    pub fn needs_breaker(&self) -> bool {
+        self.prepare
+            .iter()
+            .chain(self.steps)
+            .any(|step| matches!(step, Step::Power(..) | Step::Cut(..)))
+    }
+}
+
+impl PartialEq for Drill {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Drill {}
+
+/// A text with the names in it.
+pub fn fill(text: &str, cast: &Cast) -> String {
+    [
+        ("{primary}", &cast.primary),
+        ("{standby}", &cast.standby),
+        ("{holder}", &cast.holder),
+        ("{reserve}", &cast.reserve),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (word, name)| {
+        text.replace(word, name)
+    })
+}

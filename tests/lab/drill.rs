@@ -1,0 +1,312 @@
+//! Drills on the lab, and their page in a real browser.
+
+use crate::Case;
+use crate::bench::{Bench, HOSTS};
+use crate::command::{Run, run, start};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "drill_refusals",
+        run: refusals,
+    },
+    Case {
+        name: "drill_page",
+        run: one_with_its_page,
+    },
+    Case {
+        name: "drill_all",
+        run: all,
+    },
+];
+
+/// All drills in one run take less.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+fn rows(bench: &Bench) -> String {
+    let sql = "SELECT count(*) FROM content WHERE quote LIKE 'drill %'";
+    let line = format!("runuser -u postgres -- psql -XAtq -d welcome_app -c \"{sql}\"");
+    bench.on("db1", &line)
+}
+
+fn refusals(bench: &Bench) {
+    bench.deployed();
+    bench
+        .hactl(&["drill", "earthquake"])
+        .ends(1)
+        .says(&["there is no drill `earthquake`", "switchover"]);
+    bench
+        .hactl(&["drill", "crash", "--rate", "5"])
+        .ends(1)
+        .says(&["10 to 100"]);
+    bench.hactl(&["drill", "crash", "-l", "db1"]).ends(1);
+    let list = bench.hactl(&["drill", "--list"]);
+    list.ends(0);
+    assert!(list.stdout.contains("lab only"), "{}", list.told());
+
+    // The same hosts, but nothing says that they are a lab's: as production is.
+    let fragment = std::fs::read_to_string(bench.fragment()).unwrap();
+    let bare: String = fragment
+        .lines()
+        .filter(|line| !line.contains("hactl_lab:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let file = bench.room.join("production.yml");
+    std::fs::write(&file, bare).unwrap();
+    let production = |arguments: &[&str]| {
+        let mut command = crate::bench::program();
+        command
+            .arg("-C")
+            .arg(bench.project())
+            .args(["-i", "inventories/pg-ha", "-i"])
+            .arg(&file)
+            .args(arguments);
+        run(&mut command)
+    };
+    production(&["drill", "power-loss", "--yes-break", "db1"])
+        .ends(2)
+        .says(&["can be done in a lab only"]);
+    production(&["drill", "check-fails"])
+        .ends(2)
+        .says(&["these hosts are in no lab", "--yes-break lb"]);
+    production(&["drill", "check-fails", "--yes-break", "app1"])
+        .ends(2)
+        .says(&["these hosts are in no lab"]);
+
+    // A service that is not whole is left alone.
+    bench.on("db2", "systemctl stop postgresql@*");
+    bench
+        .hactl(&["drill", "crash"])
+        .ends(2)
+        .says(&["there is not one primary with one standby"]);
+    bench.on(
+        "db2",
+        "systemctl start postgresql@$(ls /etc/postgresql)-main",
+    );
+    bench.whole();
+    assert_eq!(rows(bench), "0");
+}
+
+/// A drill with many requests, and its page in a browser.
+fn one_with_its_page(bench: &Bench) {
+    bench.deployed();
+    bench.whole();
+    let folder = bench.room.join("page");
+    let mut command = bench.command(&[
+        "drill",
+        "check-fails",
+        "--rate",
+        "100",
+        "--json",
+        "--report",
+    ]);
+    command.arg(&folder);
+    let run = run(&mut command);
+    run.ends(0);
+    let document: Value = serde_json::from_str(&run.stdout).expect("one JSON document");
+    let drill = &document["drills"][0];
+    let event = drill["figures"]["event"].as_f64().expect("an event");
+    let before: Vec<&Value> = drill["requests"]
+        .as_array()
+        .expect("requests")
+        .iter()
+        .filter(|request| request["ended"].as_f64() < Some(event))
+        .collect();
+    assert!(
+        before.len() > 30,
+        "{} requests before anything was broken",
+        before.len()
+    );
+    assert!(before.iter().all(|request| request["outcome"] == "done"));
+    assert_eq!(drill["figures"]["lost"].as_array().map(Vec::len), Some(0));
+    assert_eq!(rows(bench), "0");
+    page(bench, &folder.join("drill.html"), &document);
+}
+
+fn all(bench: &Bench) {
+    bench.deployed();
+    bench.whole();
+    let folder = bench.room.join("report");
+    let mut command = bench.command(&["drill", "all", "--report"]);
+    command.arg(&folder);
+    let run = start(&mut command).wait_within(PATIENCE);
+    eprintln!("lab:   all drills took {:.0} s", run.seconds);
+    run.ends(0);
+    let file = std::fs::read_to_string(folder.join("drill.json")).expect("drill.json");
+    let document: Value = serde_json::from_str(&file).expect("JSON");
+    let drills = document["drills"].as_array().expect("drills");
+    for drill in drills {
+        let name = drill["name"].as_str().expect("a name");
+        let figures = &drill["figures"];
+        eprintln!(
+            "lab:   {name}: write gap {} s, lost {}, {} writes",
+            figures["write_gap"]["seconds"], figures["lost"], figures["writes"]["sent"]
+        );
+        assert_eq!(drill["passed"], true, "{name}");
+        assert_eq!(
+            figures["duplicates"].as_array().map(Vec::len),
+            Some(0),
+            "{name}"
+        );
+        assert!(figures["writes"]["done"].as_u64() > Some(20), "{name}");
+    }
+    // Without a place for backups none can be restored; nothing else may be left out.
+    let left_out = document["left_out"].as_array().expect("a list");
+    assert!(
+        left_out.iter().all(|one| one["id"] == "D19"),
+        "{left_out:?}"
+    );
+    assert_eq!(
+        drills.len() + left_out.len(),
+        bench.hactl(&["drill", "--list"]).stdout.lines().count()
+    );
+    // Nothing of it is left, and each of them is in the history.
+    assert_eq!(rows(bench), "0");
+    let kept = bench.on("db1", "ls /var/lib/hactl/history | grep -c -- -drill-");
+    assert_eq!(kept, drills.len().to_string());
+    for host in HOSTS {
+        bench.on(
+            host,
+            "! ip route show type unreachable | grep -q 192.168.104",
+        );
+    }
+    page(bench, &folder.join("drill.html"), &document);
+}
+
+/// The page works from disk: everything is drawn, nothing is complained of, nothing is asked for.
+fn page(bench: &Bench, file: &Path, document: &Value) {
+    let requests: usize = document["drills"]
+        .as_array()
+        .expect("drills")
+        .iter()
+        .map(|drill| drill["requests"].as_array().map_or(0, Vec::len))
+        .sum();
+    let browser = Browser::new(bench);
+    let (dom, asked, complaints) = browser.open(file);
+    assert_eq!(dom.matches("class=\"m ").count(), requests, "marks");
+    assert_eq!(complaints, [""; 0]);
+    assert_eq!(asked, [""; 0]);
+
+    // What a browser makes of it: a copy with a script that measures, which the page itself would not allow.
+    let html = std::fs::read_to_string(file).expect("the page");
+    let probe = "<script>const svg=[...document.querySelectorAll('svg')],box=e=>e.getBoundingClientRect();\
+        document.body.dataset.probe=JSON.stringify({pictures:svg.length,\
+        drawn:svg.filter(s=>box(s).width>500&&box(s).height>200).length,\
+        inside:svg.reduce((n,s)=>n+[...s.querySelectorAll('.m')].filter(m=>{const b=box(m),o=box(s);\
+        return b.left>=o.left-4&&b.right<=o.right+4&&b.top>=o.top&&b.bottom<=o.bottom}).length,0),\
+        wide:document.documentElement.scrollWidth<=innerWidth})</script></body>";
+    let open = "default-src 'none'; style-src 'unsafe-inline'";
+    assert!(html.contains(open));
+    let measured = bench.room.join("measured.html");
+    let text = html
+        .replace(
+            open,
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+        )
+        .replace("</body>", probe);
+    std::fs::write(&measured, text).unwrap();
+    let (dom, _, complaints) = browser.open(&measured);
+    assert_eq!(complaints, [""; 0]);
+    let found = dom
+        .split("data-probe=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a measurement")
+        .replace("&quot;", "\"");
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    let pictures = document["drills"].as_array().map_or(0, Vec::len);
+    let expected = serde_json::json!({"pictures": pictures, "drawn": pictures, "inside": requests, "wide": true});
+    assert_eq!(found, expected);
+
+    // The checks can fail.
+    let bad = bench.room.join("bad.html");
+    std::fs::write(
+        &bad,
+        "<img src=\"http://192.0.2.1/x.png\"><script>console.error('oh no')</script>",
+    )
+    .unwrap();
+    let (_, asked, complaints) = browser.open(&bad);
+    assert_eq!(asked, ["http://192.0.2.1/x.png"]);
+    assert!(
+        complaints.iter().any(|line| line.contains("oh no")),
+        "{complaints:?}"
+    );
+}
+
+/// Chromium without a network.
+struct Browser {
+    folder: PathBuf,
+}
+
+impl Browser {
+    fn new(bench: &Bench) -> Self {
+        let folder = bench.room.join("browser");
+        std::fs::create_dir_all(&folder).unwrap();
+        let there = run(Command::new("chromium").arg("--version"));
+        assert!(
+            there.code == 0,
+            "chromium is missing; `make deps` installs it:\n{}",
+            there.told()
+        );
+        Self { folder }
+    }
+
+    /// Opens a file: the page as it was made of it, the addresses that it asked for, what the console said.
+    fn open(&self, file: &Path) -> (String, Vec<String>, Vec<String>) {
+        let log = self.folder.join("net.json");
+        let mut command = Command::new("unshare");
+        command.args([
+            "--net",
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+        ]);
+        command.args([
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]);
+        command.args([
+            "--enable-logging=stderr",
+            "--window-size=1200,900",
+            "--dump-dom",
+        ]);
+        command.arg(format!(
+            "--user-data-dir={}",
+            self.folder.join("profile").display()
+        ));
+        command.arg(format!("--log-net-log={}", log.display()));
+        command.arg(format!("file://{}", file.display()));
+        let run: Run = start(&mut command).wait_within(Duration::from_secs(90));
+        run.ends(0);
+        let log: Value =
+            serde_json::from_str(&std::fs::read_to_string(log).expect("a log")).expect("JSON");
+        // What the browser does for itself has no page as its origin.
+        let mut asked: Vec<String> = log["events"]
+            .as_array()
+            .expect("events")
+            .iter()
+            .map(|event| &event["params"])
+            .filter(|params| {
+                params["initiator"]
+                    .as_str()
+                    .is_some_and(|initiator| initiator != "not an origin")
+            })
+            .filter_map(|params| params["url"].as_str())
+            .filter(|url| !url.starts_with("file:"))
+            .map(str::to_owned)
+            .collect();
+        asked.dedup();
+        let complaints = run
+            .stderr
+            .lines()
+            .filter(|line| line.contains(":CONSOLE"))
+            .map(str::to_owned)
+            .collect();
+        (run.stdout, asked, complaints)
+    }
+}
