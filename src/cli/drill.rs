@@ -233,7 +233,7 @@ fn may_break(drill: &Drill, cast: &Cast, tools: &Tools<'_>, allowed: &[String]) 
         return Err(Diagnostic::with_code(
             exit::REFUSED,
             format!(
-                "`{}` takes power or cables away, and that can be done in a lab only",
+                "`{}` takes power or cables away, or rebuilds a host, and that can be done in a lab only",
                 drill.name
             ),
         )

@@ -135,12 +135,10 @@ pub struct Drill {
 }
 
 impl Drill {
-    /// Whether it needs power or cables.
+    /// Whether it is for a lab only: it needs power or cables, or rebuilds a host before it breaks it.
     pub fn needs_breaker(&self) -> bool {
-        self.prepare
-            .iter()
-            .chain(self.steps)
-            .any(|step| matches!(step, Step::Power(..) | Step::Cut(..)))
+        let outside = |step: &Step| matches!(step, Step::Power(..) | Step::Cut(..));
+        !self.prepare.is_empty() || self.steps.iter().any(outside)
     }
 }
 
