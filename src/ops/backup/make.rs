@@ -76,6 +76,17 @@ pub async fn run(
 ) -> Result<Made> {
     let before = info(site, repository, crew).await?;
     let kind = if full { "full" } else { "incr" };
+    let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
+    let settle = site
+        .members("postgresql")
+        .iter()
+        .filter(|name| reached.contains(name))
+        .filter_map(|name| {
+            let cluster = site.host(name)?.text("postgresql_cluster", "main");
+            Some((name.clone(), vec![scripts::checkpoint(&cluster)]))
+        })
+        .collect();
+    crew.round(settle).await;
     let mut request = Request::sh(scripts::make(kind));
     request.timeout_seconds = Some(scripts::LONG);
     let reply = one(crew, &repository.host, request)

@@ -29,6 +29,7 @@ pub fn make(kind: &str) -> String {
 systemctl cat \"$u\" >/dev/null 2>&1 || {{ echo \"ERROR: there is no unit $u: deploy first\" >&2; exit 1; }}
 systemctl start \"$u\" >/dev/null 2>&1; c=$?
 journalctl -q -o cat \"_SYSTEMD_INVOCATION_ID=$(systemctl show -P InvocationID \"$u\")\" --no-pager 2>/dev/null | grep -E 'ERROR|WARN|HINT|new backup label' >&2
+[ \"$c\" != 0 ] || systemctl reset-failed 'postgresql-backup@*.service' 2>/dev/null
 exit $c"
     )
 }
@@ -50,6 +51,16 @@ PGCONNECT_TIMEOUT=5 exec timeout {seconds} psql -XAtqw -v ON_ERROR_STOP=1 -p \"$
 /// Whether a server is a standby: `t` or `f`.
 pub fn is_standby(cluster: &str) -> Request {
     psql(cluster, "SELECT pg_is_in_recovery();", 5)
+}
+
+/// A checkpoint on a primary. Right after a promotion its control file still names the old timeline, and pgBackRest then
+/// refuses (error 58); a backup begins with a checkpoint anyway.
+pub fn checkpoint(cluster: &str) -> Request {
+    psql(
+        cluster,
+        "SELECT pg_is_in_recovery() AS standby \\gset\n\\if :standby\n\\else\nCHECKPOINT;\n\\endif\n",
+        600,
+    )
 }
 
 /// Ends the file of the log that the primary writes, and waits until it is in the repository: what was committed until now
