@@ -8,6 +8,9 @@ use console::Term;
 use tokio::signal::unix::{SignalKind, signal};
 use std::time::{Duration, Instant};
 
+/// How long the connections may take to end.
+const CLOSE: Duration = Duration::from_secs(2);
+
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 healthy; 6 degraded, down or split brain; 5 hosts could not be asked, and nothing worse is known; \
@@ -36,7 +39,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             .map_err(|error| Diagnostic::with_code(exit::FAILED, format!("cannot listen for Ctrl-C: {error}")))?;
         let mut lines = Lines::new(site.targets(), args.reach.forks);
         let mut screen = Screen::new(global.json, args.watch.is_some());
-        loop {
+        let code = loop {
             let began = Instant::now();
             let board = tokio::select! {
                 scene = status::look(&site, &mut lines) => scene.board(),
@@ -51,7 +54,11 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 () = tokio::time::sleep(rest) => {}
                 _ = ended.recv() => break Ok(screen.code),
             }
-        }
+        };
+        // Ending ssh's masters can take long when a host is busy; whoever typed Ctrl-C does not wait for that.
+        let closed = tokio::task::spawn_blocking(move || drop(lines));
+        let _ = tokio::time::timeout(CLOSE, closed).await;
+        code
     });
     // An attempt to reach a dead host must not be waited for.
     runtime.shutdown_background();
