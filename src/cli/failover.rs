@@ -81,12 +81,18 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             report::say(&format!("  {old} is out: {}", assessment.proof));
             report::say(&format!("  data loss: {}", assessment.loss.said));
             if assessment.fence == Fence::Blocked {
-                report::say(&format!("  {old} cannot be stopped from here: every other host blocks it"));
+                report::say(&format!(
+                    "  {old} cannot be stopped from here: every other host blocks it"
+                ));
             }
         }
         let keepers: Vec<String> = crew
             .reached()
-            .filter(|host| site.members("postgresql").iter().any(|member| member == host))
+            .filter(|host| {
+                site.members("postgresql")
+                    .iter()
+                    .any(|member| member == host)
+            })
             .map(str::to_owned)
             .collect();
         if assessment.fence == Fence::Command {
@@ -104,14 +110,36 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         details.insert("fence".to_owned(), assessment.fence.word().to_owned());
         details.insert("alone".to_owned(), alone.to_string());
         details.insert("blockers".to_owned(), blockers.join(" "));
-        details.insert("timeline".to_owned(), cluster.nodes().map(|(_, node)| node.timeline()).max().unwrap_or(0).to_string());
+        details.insert(
+            "timeline".to_owned(),
+            cluster
+                .nodes()
+                .map(|(_, node)| node.timeline())
+                .max()
+                .unwrap_or(0)
+                .to_string(),
+        );
         let header = Header {
             hosts: keepers.clone(),
             details,
-            ..Header::new("failover", &deploy::operator("failover"), &args.common.reason)
+            ..Header::new(
+                "failover",
+                &deploy::operator("failover"),
+                &args.common.reason,
+            )
         };
         let conditions = assessment.conditions;
-        operation::carry_out(global, &mut crew, Planned { header, keepers, conditions, steps }).await
+        operation::carry_out(
+            global,
+            &mut crew,
+            Planned {
+                header,
+                keepers,
+                conditions,
+                steps,
+            },
+        )
+        .await
     })
 }
 
@@ -138,7 +166,9 @@ async fn see(
             let requests = databases
                 .iter()
                 .map(|database| {
-                    let port = site.host(database).map_or(5432, |host| host.number("postgresql_port", 5432));
+                    let port = site
+                        .host(database)
+                        .map_or(5432, |host| host.number("postgresql_port", 5432));
                     look::ask_port(&look::address(site, database), port)
                 })
                 .collect();
@@ -168,10 +198,15 @@ async fn see(
         cluster = Cluster::look(site, crew).await;
     }
     let old = failover::old_primary(&cluster).map_err(|error| vec![error])?;
-    let index = databases.iter().position(|database| *database == old).unwrap_or_default();
+    let index = databases
+        .iter()
+        .position(|database| *database == old)
+        .unwrap_or_default();
     let views = seen
         .into_iter()
-        .filter_map(|(host, answer)| Some((host, look::port_view(answer.ok()?.replies.get(index)?))))
+        .filter_map(|(host, answer)| {
+            Some((host, look::port_view(answer.ok()?.replies.get(index)?)))
+        })
         .collect();
     Ok((cluster, views, old))
 }
@@ -183,7 +218,9 @@ async fn log_end(site: &Site, crew: &mut Crew, cluster: &Cluster, old: &str) -> 
         return None;
     }
     let script = server(site, cluster, old)?.log_end();
-    let mut answers = crew.round([(old.to_owned(), vec![Request::sh(script)])].into()).await;
+    let mut answers = crew
+        .round([(old.to_owned(), vec![Request::sh(script)])].into())
+        .await;
     let reply = answers.remove(old)?.ok()?.replies.into_iter().next()?;
     reply
         .out()

@@ -79,7 +79,9 @@ pub fn stop_flag() -> Arc<AtomicBool> {
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             heard.store(true, Ordering::Relaxed);
-            report::say("ending: what can be taken back is taken back after this step; from the promotion on it goes on to the end");
+            report::say(
+                "ending: what can be taken back is taken back after this step; from the promotion on it goes on to the end",
+            );
         }
     });
     stop
@@ -100,7 +102,11 @@ pub fn dry_run(global: &Global, kind: &str, conditions: &Conditions, steps: &[St
             reporter::plan(steps, true)
         ));
     }
-    Ok(if failed == 0 { exit::DONE } else { exit::REFUSED })
+    Ok(if failed == 0 {
+        exit::DONE
+    } else {
+        exit::REFUSED
+    })
 }
 
 /// An operation that is to be run.
@@ -117,7 +123,12 @@ pub struct Planned {
 
 /// Demands the conditions, writes the journal, makes the steps, and says how it ended.
 pub async fn carry_out(global: &Global, crew: &mut Crew, planned: Planned) -> Outcome {
-    let Planned { header, keepers, conditions, steps } = planned;
+    let Planned {
+        header,
+        keepers,
+        conditions,
+        steps,
+    } = planned;
     conditions.demand()?;
     operation::begin(crew, &header, &keepers)
         .await
@@ -169,7 +180,10 @@ pub async fn follow(
                 "steps": teller.steps(), "seconds": began.elapsed().as_secs_f64()}),
         );
     } else if !sentence.is_empty() {
-        report::out(&format!("{sentence} ({:.1} s)\n", began.elapsed().as_secs_f64()));
+        report::out(&format!(
+            "{sentence} ({:.1} s)\n",
+            began.elapsed().as_secs_f64()
+        ));
     }
     ending.result().map(|()| exit::DONE)
 }
@@ -187,8 +201,17 @@ fn die_after(event: &Event) {
 fn said(kind: &str, details: &crate::ops::journal::Notes) -> String {
     let name = |key: &str| details.get(key).cloned().unwrap_or_default();
     match kind {
-        "switchover" => format!("{} is the primary now, {} follows it", name("new"), name("old")),
-        "failover" => format!("{} is the primary now; {} is out until: hactl rejoin {}", name("new"), name("old"), name("old")),
+        "switchover" => format!(
+            "{} is the primary now, {} follows it",
+            name("new"),
+            name("old")
+        ),
+        "failover" => format!(
+            "{} is the primary now; {} is out until: hactl rejoin {}",
+            name("new"),
+            name("old"),
+            name("old")
+        ),
         "rejoin" => format!("{} follows {}", name("host"), name("primary")),
         _ => format!("{kind} done"),
     }

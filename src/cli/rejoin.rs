@@ -3,9 +3,9 @@
 use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
 use crate::base::{Diagnostic, exit};
+use crate::ops::cluster::Cluster;
 use crate::ops::cluster::rejoin::{self, Evidence, Method, Wishes};
 use crate::ops::cluster::scripts::Server;
-use crate::ops::cluster::Cluster;
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
 use crate::ops::journal::{self, End, Header};
@@ -42,7 +42,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         if !args.common.dry_run {
             operation::lock(&mut crew, &args.common, "rejoin").await?;
         }
-        crew.round([(args.host.clone(), vec![rejoin::ask_boot()])].into()).await;
+        crew.round([(args.host.clone(), vec![rejoin::ask_boot()])].into())
+            .await;
         let cluster = operation::look(&site, &mut crew).await;
         execute(global, &site, &mut crew, &cluster, &args).await
     })
@@ -58,7 +59,9 @@ pub async fn execute(
 ) -> Outcome {
     let one = |error: Diagnostic| vec![error];
     let (server, primary) = rejoin::who(site, cluster, &args.host).map_err(one)?;
-    let evidence = evidence(crew, cluster, &server, &primary).await.map_err(one)?;
+    let evidence = evidence(crew, cluster, &server, &primary)
+        .await
+        .map_err(one)?;
     if args.inspect {
         return inspect(global, crew, &server, &evidence).await;
     }
@@ -74,7 +77,10 @@ pub async fn execute(
     let steps = rejoin::steps(&assessment, &blockers);
     if assessment.method == Method::Nothing && steps.is_empty() {
         if global.json {
-            report::json::document("rejoin", &json!({"result": "nothing", "why": assessment.why}));
+            report::json::document(
+                "rejoin",
+                &json!({"result": "nothing", "why": assessment.why}),
+            );
         } else {
             report::out(&format!("{host}: nothing to do: {}\n", assessment.why));
         }
@@ -85,20 +91,41 @@ pub async fn execute(
     }
     assessment.conditions.demand()?;
     if !global.json {
-        report::say(&format!("  {host}: {}: {}", assessment.method.word(), assessment.why));
+        report::say(&format!(
+            "  {host}: {}: {}",
+            assessment.method.word(),
+            assessment.why
+        ));
     }
     let keepers: Vec<String> = crew
         .reached()
-        .filter(|name| site.members("postgresql").iter().any(|member| member == name))
+        .filter(|name| {
+            site.members("postgresql")
+                .iter()
+                .any(|member| member == name)
+        })
         .map(str::to_owned)
         .collect();
     if let Some(record) = cluster.unfinished() {
         if record.header.kind != "rejoin" {
-            return Err(one(Diagnostic::with_code(exit::REFUSED, "an operation is unfinished")
-                .note(format!("{} of {}", record.header.kind, record.header.operator))
-                .help("hactl resume takes it up")));
+            return Err(one(Diagnostic::with_code(
+                exit::REFUSED,
+                "an operation is unfinished",
+            )
+            .note(format!(
+                "{} of {}",
+                record.header.kind, record.header.operator
+            ))
+            .help("hactl resume takes it up")));
         }
-        close(crew, &keepers, &record.header.id, "overtaken", "rejoin was begun again").await;
+        close(
+            crew,
+            &keepers,
+            &record.header.id,
+            "overtaken",
+            "rejoin was begun again",
+        )
+        .await;
     }
     let mut header = Header::new("rejoin", &deploy::operator("rejoin"), &args.common.reason);
     header.hosts.clone_from(&keepers);
@@ -120,7 +147,12 @@ pub async fn execute(
     let outcome = operation::carry_out(
         global,
         crew,
-        Planned { header, keepers: keepers.clone(), conditions, steps },
+        Planned {
+            header,
+            keepers: keepers.clone(),
+            conditions,
+            steps,
+        },
     )
     .await;
     if let Err(errors) = &outcome {
@@ -145,11 +177,20 @@ pub async fn execute(
 }
 
 /// Shows what would be given up.
-async fn inspect(global: &Global, crew: &mut Crew, server: &Server, evidence: &Evidence) -> Outcome {
+async fn inspect(
+    global: &Global,
+    crew: &mut Crew,
+    server: &Server,
+    evidence: &Evidence,
+) -> Outcome {
     let host = &server.host;
     let (Some(fork), Some(end)) = (evidence.fork, evidence.log_end) else {
         return Err(vec![
-            Diagnostic::with_code(exit::REFUSED, "it cannot be told where its history left the primary's").on(host),
+            Diagnostic::with_code(
+                exit::REFUSED,
+                "it cannot be told where its history left the primary's",
+            )
+            .on(host),
         ]);
     };
     let mut said = String::new();
@@ -174,7 +215,10 @@ async fn inspect(global: &Global, crew: &mut Crew, server: &Server, evidence: &E
         for line in reply.out().lines() {
             if let Some(count) = line.strip_prefix("deleted ") {
                 deleted = count.parse().unwrap_or(0);
-            } else if let Some((table, row)) = line.strip_prefix("row ").and_then(|row| row.split_once('|')) {
+            } else if let Some((table, row)) = line
+                .strip_prefix("row ")
+                .and_then(|row| row.split_once('|'))
+            {
                 rows.push((table.to_owned(), row.to_owned()));
             }
         }
@@ -184,7 +228,8 @@ async fn inspect(global: &Global, crew: &mut Crew, server: &Server, evidence: &E
         let rows: Vec<_> = rows
             .iter()
             .map(|(table, row)| {
-                let value: serde_json::Value = serde_json::from_str(row).unwrap_or_else(|_| row.as_str().into());
+                let value: serde_json::Value =
+                    serde_json::from_str(row).unwrap_or_else(|_| row.as_str().into());
                 json!({"table": table, "row": value})
             })
             .collect();
@@ -211,7 +256,11 @@ async fn evidence(
     server: &Server,
     primary: &Server,
 ) -> Result<Evidence, Diagnostic> {
-    let timeline = |host: &str| cluster.node(host).map_or(0, crate::ops::cluster::node::Node::timeline);
+    let timeline = |host: &str| {
+        cluster
+            .node(host)
+            .map_or(0, crate::ops::cluster::node::Node::timeline)
+    };
     let (own, leading) = (timeline(&server.host), timeline(&primary.host));
     let mut answers = crew.round(rejoin::ask(server, primary, leading, own)).await;
     let mut reply = |host: &str| {
@@ -230,7 +279,11 @@ async fn evidence(
         primary_timeline: leading,
         fork: rejoin::fork_of(&history, own),
         half_rewound: notes.contains_key("half_rewound"),
-        size: notes.get("size").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) * 1024,
+        size: notes
+            .get("size")
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(0)
+            * 1024,
         lost_transactions: None,
     };
     if let (Some(fork), Some(end)) = (evidence.fork, evidence.log_end)
@@ -243,7 +296,12 @@ async fn evidence(
             evidence.lost_transactions = notes
                 .get("lost")
                 .and_then(|count| count.parse().ok())
-                .map(|count| (count, notes.get("lost_between").cloned().unwrap_or_default()));
+                .map(|count| {
+                    (
+                        count,
+                        notes.get("lost_between").cloned().unwrap_or_default(),
+                    )
+                });
         }
     }
     Ok(evidence)
@@ -251,10 +309,18 @@ async fn evidence(
 
 /// All hosts of the service that block this one.
 async fn blockers(site: &Site, crew: &mut Crew, host: &str) -> Vec<String> {
-    let ask = format!("[ -e {} ]", crate::base::quote::sh(&format!("/var/lib/hactl/blocked/{host}")));
+    let ask = format!(
+        "[ -e {} ]",
+        crate::base::quote::sh(&format!("/var/lib/hactl/blocked/{host}"))
+    );
     let work = crew
         .reached()
-        .map(|name| (name.to_owned(), vec![crate::modules::Request::sh(ask.clone())]))
+        .map(|name| {
+            (
+                name.to_owned(),
+                vec![crate::modules::Request::sh(ask.clone())],
+            )
+        })
         .collect();
     let answers = crew.round(work).await;
     site.hosts
@@ -292,12 +358,18 @@ async fn teach(crew: &mut Crew, cluster: &Cluster, host: &str) {
         .map(journal::record)
         .collect();
     // What it took for unfinished, and the others know the end of.
-    let stale = cluster.node(host).into_iter().flat_map(|node| &node.journal);
+    let stale = cluster
+        .node(host)
+        .into_iter()
+        .flat_map(|node| &node.journal);
     for (file, record) in stale {
         let (true, Ok(record)) = (file == journal::OPERATION, record) else {
             continue;
         };
-        if let Some(ended) = history.iter().find(|known| known.header.id == record.header.id) {
+        if let Some(ended) = history
+            .iter()
+            .find(|known| known.header.id == record.header.id)
+        {
             missed.push(journal::forget(&record.header.id));
             missed.push(journal::record(ended));
         }

@@ -4,11 +4,11 @@ use super::operation::{self, Common};
 use super::{Global, Outcome, deploy, rejoin};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
+use crate::ops::cluster::Cluster;
 use crate::ops::cluster::condition::Conditions;
 use crate::ops::cluster::failover::{self, Fence, HERE};
 use crate::ops::cluster::operation::{Operation, Step};
 use crate::ops::cluster::switchover::{self, Cast, server};
-use crate::ops::cluster::Cluster;
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
 use crate::ops::journal::{Record, StepState};
@@ -44,7 +44,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         }
         match record.header.kind.as_str() {
             "rejoin" => {
-                let detail = |key: &str| record.header.details.get(key).cloned().unwrap_or_default();
+                let detail =
+                    |key: &str| record.header.details.get(key).cloned().unwrap_or_default();
                 let args = rejoin::Args {
                     host: detail("host"),
                     discard_diverged: detail("discard_diverged") == "true",
@@ -68,14 +69,21 @@ fn nothing(global: &Global, cluster: &Cluster) -> Outcome {
         .map(|member| member.host.as_str())
         .collect();
     if cluster.nodes().next().is_none() {
-        return Err(cluster.members.iter().filter_map(|member| member.seen.as_ref().err().cloned()).collect());
+        return Err(cluster
+            .members
+            .iter()
+            .filter_map(|member| member.seen.as_ref().err().cloned())
+            .collect());
     }
     if global.json {
         report::json::document("resume", &json!({"result": "nothing", "unreachable": lost}));
     } else if lost.is_empty() {
         report::out("no operation is unfinished\n");
     } else {
-        report::out(&format!("no operation is unfinished on the hosts that answer; {} could not be asked\n", lost.join(", ")));
+        report::out(&format!(
+            "no operation is unfinished on the hosts that answer; {} could not be asked\n",
+            lost.join(", ")
+        ));
     }
     Ok(exit::DONE)
 }
@@ -94,8 +102,17 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<(Cast, Vec<St
     let steps = match record.header.kind.as_str() {
         "switchover" => switchover::steps(&cast),
         "failover" => {
-            let blockers: Vec<String> = detail("blockers").split_whitespace().map(str::to_owned).collect();
-            failover::steps(site, &cast, Fence::from_word(&detail("fence")), &blockers, detail("alone") == "true")
+            let blockers: Vec<String> = detail("blockers")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect();
+            failover::steps(
+                site,
+                &cast,
+                Fence::from_word(&detail("fence")),
+                &blockers,
+                detail("alone") == "true",
+            )
         }
         _ => return None,
     };
@@ -113,19 +130,31 @@ async fn take_up(
     let refuse = |message: String| Diagnostic::with_code(exit::REFUSED, message);
     let kind = record.header.kind.clone();
     let Some((cast, steps)) = plan(site, cluster, &record) else {
-        return Err(vec![refuse(format!("a {kind} of a newer hactl, or its hosts are no longer in the inventory"))]);
+        return Err(vec![refuse(format!(
+            "a {kind} of a newer hactl, or its hosts are no longer in the inventory"
+        ))]);
     };
     let promoted = record.state("promote").is_some();
     let (old, new) = (&cast.old.host, &cast.new.host);
-    let alive = cluster.node(old).is_some_and(crate::ops::cluster::node::Node::is_primary);
-    let leads = cluster.node(new).is_some_and(crate::ops::cluster::node::Node::is_primary);
+    let alive = cluster
+        .node(old)
+        .is_some_and(crate::ops::cluster::node::Node::is_primary);
+    let leads = cluster
+        .node(new)
+        .is_some_and(crate::ops::cluster::node::Node::is_primary);
     if alive && leads {
-        return Err(vec![refuse(format!("split brain: {old} and {new} take writes"))
-            .help("decide whose data stays; stop the other one, then hactl rejoin it")]);
+        return Err(vec![
+            refuse(format!("split brain: {old} and {new} take writes"))
+                .help("decide whose data stays; stop the other one, then hactl rejoin it"),
+        ]);
     }
     if promoted && args.undo {
-        return Err(vec![refuse(format!("{new} may have been promoted: there is no way back"))
-            .help("hactl resume takes it to its end; hactl switchover changes the roles again")]);
+        return Err(vec![
+            refuse(format!(
+                "{new} may have been promoted: there is no way back"
+            ))
+            .help("hactl resume takes it to its end; hactl switchover changes the roles again"),
+        ]);
     }
     if kind == "failover" && alive && !promoted && !args.undo {
         return Err(vec![refuse(format!("{old} is alive again, and nobody was promoted"))
@@ -136,7 +165,11 @@ async fn take_up(
         record.steps.clear();
     }
     if args.common.dry_run {
-        report::out(&format!("{kind} {}: steps that are left:\n{}", record.header.id, reporter::plan(&left(steps, &record), false)));
+        report::out(&format!(
+            "{kind} {}: steps that are left:\n{}",
+            record.header.id,
+            reporter::plan(&left(steps, &record), false)
+        ));
         return Ok(exit::DONE);
     }
     if steps.iter().any(|step| step.host == HERE) {
@@ -149,7 +182,11 @@ async fn take_up(
     }
     let keepers: Vec<String> = crew
         .reached()
-        .filter(|host| site.members("postgresql").iter().any(|member| member == host))
+        .filter(|host| {
+            site.members("postgresql")
+                .iter()
+                .any(|member| member == host)
+        })
         .map(str::to_owned)
         .collect();
     if args.undo {
@@ -187,13 +224,21 @@ async fn undo(
         stop: &stop,
         tell: &|event| teller.tell(&event),
     }
-    .undo(crew, count, Diagnostic::with_code(exit::FAILED, "taken back by the operator"), &notes)
+    .undo(
+        crew,
+        count,
+        Diagnostic::with_code(exit::FAILED, "taken back by the operator"),
+        &notes,
+    )
     .await;
     teller.end();
     match ending {
         crate::ops::cluster::operation::Ending::Undone(_) => {
             if global.json {
-                report::json::document("resume", &json!({"result": "undone", "kind": kind, "steps": teller.steps()}));
+                report::json::document(
+                    "resume",
+                    &json!({"result": "undone", "kind": kind, "steps": teller.steps()}),
+                );
             } else {
                 report::out(&format!("the {kind} was taken back\n"));
             }

@@ -5,16 +5,18 @@ use crate::base::{Diagnostic, exit};
 use crate::ops::status::{self, Lines};
 use crate::report::{self, status as reporter};
 use console::Term;
-use tokio::signal::unix::{SignalKind, signal};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the connections may take to end.
 const CLOSE: Duration = Duration::from_secs(2);
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 healthy; 6 degraded, down or split brain; 5 hosts could not be asked, and nothing worse is known; \
-    1 usage or configuration. With --watch: that of the last look.")]
+#[command(
+    after_help = "Exit codes: 0 healthy; 6 degraded, down or split brain; 5 hosts could not be asked, and nothing worse is known; \
+    1 usage or configuration. With --watch: that of the last look."
+)]
 pub struct Args {
     /// Look again every so many seconds until Ctrl-C
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -35,8 +37,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let runtime = deploy::runtime().map_err(one)?;
     let code = runtime.block_on(async {
         // One listener for all looks: none of its signals is missed between two of them.
-        let mut ended = signal(SignalKind::interrupt())
-            .map_err(|error| Diagnostic::with_code(exit::FAILED, format!("cannot listen for Ctrl-C: {error}")))?;
+        let mut ended = signal(SignalKind::interrupt()).map_err(|error| {
+            Diagnostic::with_code(exit::FAILED, format!("cannot listen for Ctrl-C: {error}"))
+        })?;
         let mut lines = Lines::new(site.targets(), args.reach.forks);
         let mut screen = Screen::new(global.json, args.watch.is_some());
         let code = loop {

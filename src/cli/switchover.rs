@@ -47,8 +47,22 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         let header = Header {
             hosts: keepers.clone(),
             details: cast.details(),
-            ..Header::new("switchover", &deploy::operator("switchover"), &args.common.reason)
+            ..Header::new(
+                "switchover",
+                &deploy::operator("switchover"),
+                &args.common.reason,
+            )
         };
-        operation::carry_out(global, &mut crew, Planned { header, keepers, conditions, steps }).await
+        operation::carry_out(
+            global,
+            &mut crew,
+            Planned {
+                header,
+                keepers,
+                conditions,
+                steps,
+            },
+        )
+        .await
     })
 }

@@ -80,10 +80,9 @@ impl Tunnel {
     /// As [`Connection::open`]; and when the host's sshd forwards nothing (`AllowTcpForwarding`).
     pub async fn open(target: &Target, address: &str, port: u16) -> Result<Self> {
         if target.local {
-            return Err(Diagnostic::new(
-                "there is no tunnel through this machine itself",
-            )
-            .on(&target.host));
+            return Err(
+                Diagnostic::new("there is no tunnel through this machine itself").on(&target.host),
+            );
         }
         let (session, directory) = master(target).await?;
         let failed = |error: openssh::Error| unreachable_host(target, &chain(&error));

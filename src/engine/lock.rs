@@ -83,12 +83,11 @@ pub(super) fn judge(reply: &Reply, state: &str) -> Result<()> {
         )
         .note(format!("held by {}", reply.out().trim()))
         .help("wait until that run ends; if it is certainly dead: --break-lock")),
-        _ => Err(Diagnostic::with_code(
-            exit::FAILED,
-            format!("cannot take the lock in {state}"),
-        )
-        .note(reply.err().trim().to_owned())
-        .help("is the disk full or read-only?")),
+        _ => Err(
+            Diagnostic::with_code(exit::FAILED, format!("cannot take the lock in {state}"))
+                .note(reply.err().trim().to_owned())
+                .help("is the disk full or read-only?"),
+        ),
     }
 }
 

@@ -146,21 +146,22 @@ impl Crew {
     ) -> Result<(), Vec<Diagnostic>> {
         let open = std::mem::take(&mut self.members);
         let mut errors = Vec::new();
-        let taken = futures_util::future::join_all(open.into_iter().map(|(host, member)| async move {
-            let mut connection = match member {
-                Ok(connection) => connection,
-                Err(error) => return (host, Err(error), false),
-            };
-            let tell = |text: String| say(format!("{host}: {text}"));
-            match lock::take(&mut connection, STATE, operator, &tell).await {
-                Ok(()) => (host, Ok(connection), false),
-                Err(error) => {
-                    let error = error.on(&host);
-                    (host, Err(error), true)
+        let taken =
+            futures_util::future::join_all(open.into_iter().map(|(host, member)| async move {
+                let mut connection = match member {
+                    Ok(connection) => connection,
+                    Err(error) => return (host, Err(error), false),
+                };
+                let tell = |text: String| say(format!("{host}: {text}"));
+                match lock::take(&mut connection, STATE, operator, &tell).await {
+                    Ok(()) => (host, Ok(connection), false),
+                    Err(error) => {
+                        let error = error.on(&host);
+                        (host, Err(error), true)
+                    }
                 }
-            }
-        }))
-        .await;
+            }))
+            .await;
         for (host, member, refused) in taken {
             if let (Err(error), true) = (&member, refused) {
                 errors.push(error.clone());

@@ -3,16 +3,16 @@
 //!
 //! Nothing here prints.
 
-pub mod cluster;
 pub mod backup;
+pub mod cluster;
 pub mod crew;
-pub mod drill;
 pub mod desk;
+pub mod drill;
 pub mod history;
 pub mod hosts;
 pub mod http;
-pub mod maintenance;
 pub mod journal;
+pub mod maintenance;
 pub mod status;
 pub mod verify;
 pub mod vip;

@@ -51,7 +51,9 @@ impl Teller {
                     now.clone_from(what);
                 }
             }
-            Event::Done { id, host, seconds, .. } => {
+            Event::Done {
+                id, host, seconds, ..
+            } => {
                 let what = self.now.lock().map(|now| now.clone()).unwrap_or_default();
                 self.say(&format!("✔ {id:<12} {host}: {what} ({seconds:.2} s)"));
             }
@@ -61,7 +63,12 @@ impl Teller {
         }
         let value = match event {
             Event::Begun { .. } | Event::Says(_) => return,
-            Event::Done { id, host, seconds, at } => {
+            Event::Done {
+                id,
+                host,
+                seconds,
+                at,
+            } => {
                 json!({"step": id, "host": host, "state": "done", "seconds": seconds, "at": at})
             }
             Event::Failed { id, error } => {
@@ -126,7 +133,13 @@ pub fn plan(steps: &[Step], scripts: bool) -> String {
         } else {
             ""
         };
-        text.push_str(&format!("{:>2}. {:<12} {}: {}{back}\n", index + 1, step.id, step.host, step.what));
+        text.push_str(&format!(
+            "{:>2}. {:<12} {}: {}{back}\n",
+            index + 1,
+            step.id,
+            step.host,
+            step.what
+        ));
         if scripts {
             let script = (step.script)(&Notes::new());
             for line in script.lines() {

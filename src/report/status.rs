@@ -5,7 +5,8 @@
 use crate::base::mask::mask;
 use crate::base::quote::for_terminal;
 use crate::ops::status::board::{
-    Application, Balancer, Board, Database, Databases, Finding, Past, Severity, State, Unfinished, VirtualAddress,
+    Application, Balancer, Board, Database, Databases, Finding, Past, Severity, State, Unfinished,
+    VirtualAddress,
 };
 use crate::ops::status::databases::size;
 use crate::ops::status::past::{ago, moment, operator, progress};
@@ -20,7 +21,11 @@ const WIDTH: u16 = 100;
 /// How wide the screen is: the terminal's width, 100 columns at most.
 pub fn width() -> u16 {
     let term = Term::stdout();
-    if term.is_term() { term.size().1.clamp(50, WIDTH) } else { WIDTH }
+    if term.is_term() {
+        term.size().1.clamp(50, WIDTH)
+    } else {
+        WIDTH
+    }
 }
 
 /// The document.
@@ -35,7 +40,10 @@ pub fn json(board: &Board, took: Duration) -> Value {
 
 /// The screen.
 pub fn text(board: &Board, took: Duration, width: u16) -> String {
-    let page = Page { width, text: String::new() };
+    let page = Page {
+        width,
+        text: String::new(),
+    };
     let page = page.verdict(board, took).findings(&board.findings);
     let page = match &board.databases {
         Some(databases) => page.databases(databases),
@@ -65,7 +73,8 @@ impl Page {
 
     fn title(&mut self, title: &str) {
         self.text.push('\n');
-        self.text.push_str(&Style::new().bold().apply_to(title).to_string());
+        self.text
+            .push_str(&Style::new().bold().apply_to(title).to_string());
         self.text.push('\n');
     }
 
@@ -79,7 +88,11 @@ impl Page {
             table.add_row(head.to_vec());
         }
         for row in rows {
-            table.add_row(row.iter().map(|cell| for_terminal(cell).replace('\n', " ")).collect::<Vec<_>>());
+            table.add_row(
+                row.iter()
+                    .map(|cell| for_terminal(cell).replace('\n', " "))
+                    .collect::<Vec<_>>(),
+            );
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -119,8 +132,14 @@ impl Page {
         if findings.is_empty() {
             return self;
         }
-        let worst = findings.first().is_some_and(|finding| finding.severity != Severity::Note);
-        self.title(if worst { "What is wrong" } else { "Worth knowing" });
+        let worst = findings
+            .first()
+            .is_some_and(|finding| finding.severity != Severity::Note);
+        self.title(if worst {
+            "What is wrong"
+        } else {
+            "Worth knowing"
+        });
         let mut rows = Vec::new();
         for finding in findings {
             let label = match finding.severity {
@@ -142,7 +161,18 @@ impl Page {
     fn databases(mut self, databases: &Databases) -> Self {
         self.title("PostgreSQL");
         let rows = databases.members.iter().map(database).collect();
-        self.rows(&["host", "role", "inventory", "timeline", "log", "lag", "details"], rows);
+        self.rows(
+            &[
+                "host",
+                "role",
+                "inventory",
+                "timeline",
+                "log",
+                "lag",
+                "details",
+            ],
+            rows,
+        );
         if !databases.slots.is_empty() {
             let slots = databases
                 .slots
@@ -151,7 +181,10 @@ impl Page {
                     vec![
                         format!("slot {} on {}", slot.name, slot.host),
                         if slot.active { "active" } else { "not used" }.to_owned(),
-                        slot.kept_bytes.map_or_else(|| "keeps ?".to_owned(), |bytes| format!("keeps {}", size(bytes))),
+                        slot.kept_bytes.map_or_else(
+                            || "keeps ?".to_owned(),
+                            |bytes| format!("keeps {}", size(bytes)),
+                        ),
                         slot.wal_status.clone().unwrap_or_default(),
                     ]
                 })
@@ -166,16 +199,31 @@ impl Page {
         let who = failover.to.as_deref().unwrap_or("nobody");
         let possible = match (&failover.command, failover.possible) {
             (Some(command), true) => format!("to {who}, now: {command}"),
-            _ if failover.to.is_some() => format!("not now (to {who}): {}", failover.why_not.join("; ")),
+            _ if failover.to.is_some() => {
+                format!("not now (to {who}): {}", failover.why_not.join("; "))
+            }
             _ => format!("not possible: {}", failover.why_not.join("; ")),
         };
-        let label = if databases.primary.is_some() { "takeover" } else { "failover" };
-        self.rows(&[], vec![vec![when, databases.loss.sentence.clone()], vec![label.to_owned(), possible]]);
+        let label = if databases.primary.is_some() {
+            "takeover"
+        } else {
+            "failover"
+        };
+        self.rows(
+            &[],
+            vec![
+                vec![when, databases.loss.sentence.clone()],
+                vec![label.to_owned(), possible],
+            ],
+        );
         self
     }
 
     fn address(mut self, address: &VirtualAddress) -> Self {
-        self.title(&format!("Virtual address {}", for_terminal(&address.address)));
+        self.title(&format!(
+            "Virtual address {}",
+            for_terminal(&address.address)
+        ));
         let mut rows = vec![vec![
             "by its own word".to_owned(),
             match address.holders.as_slice() {
@@ -206,7 +254,11 @@ impl Page {
                 None => views.push((vec![&view.from], seen)),
             }
         }
-        rows.extend(views.into_iter().map(|(from, seen)| vec![format!("seen by {}", from.join(", ")), seen]));
+        rows.extend(
+            views
+                .into_iter()
+                .map(|(from, seen)| vec![format!("seen by {}", from.join(", ")), seen]),
+        );
         self.rows(&[], rows);
         self
     }
@@ -216,8 +268,21 @@ impl Page {
             return self;
         }
         self.title("Load balancers");
-        let rows = balancers.iter().map(|line| balancer(line, address)).collect();
-        self.rows(&["host", "haproxy", "keepalived", "address", "others get", "its servers"], rows);
+        let rows = balancers
+            .iter()
+            .map(|line| balancer(line, address))
+            .collect();
+        self.rows(
+            &[
+                "host",
+                "haproxy",
+                "keepalived",
+                "address",
+                "others get",
+                "its servers",
+            ],
+            rows,
+        );
         self
     }
 
@@ -237,7 +302,9 @@ impl Page {
                         Some(status) => format!("not healthy ({status})"),
                         None => "unknown".to_owned(),
                     },
-                    line.database.as_ref().map_or_else(String::new, |host| format!("uses {host}")),
+                    line.database
+                        .as_ref()
+                        .map_or_else(String::new, |host| format!("uses {host}")),
                     line.why.clone().unwrap_or_default(),
                 ]
             })
@@ -248,11 +315,26 @@ impl Page {
 
     fn operations(mut self, board: &Board) -> Self {
         self.title("Operations");
-        let past = |past: &Option<Past>, none: &str| past.as_ref().map_or_else(|| none.to_owned(), |past| ended(past, board.now));
+        let past = |past: &Option<Past>, none: &str| {
+            past.as_ref()
+                .map_or_else(|| none.to_owned(), |past| ended(past, board.now))
+        };
         let mut rows = vec![
-            vec!["unfinished".to_owned(), board.unfinished.as_ref().map_or_else(|| "none".to_owned(), |one| unfinished(one, board.now))],
-            vec!["last change of primary".to_owned(), past(&board.last.change, "none")],
-            vec!["last backup".to_owned(), past(&board.last.backup, "none configured")],
+            vec![
+                "unfinished".to_owned(),
+                board
+                    .unfinished
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |one| unfinished(one, board.now)),
+            ],
+            vec![
+                "last change of primary".to_owned(),
+                past(&board.last.change, "none"),
+            ],
+            vec![
+                "last backup".to_owned(),
+                past(&board.last.backup, "none configured"),
+            ],
             vec!["last drill".to_owned(), past(&board.last.drill, "none")],
         ];
         for mark in &board.marks {
@@ -261,7 +343,11 @@ impl Page {
                 ("keepalived_flag", _) => format!("{}: keepalived's flag", mark.host),
                 (kind, _) => format!("{}: {kind}", mark.host),
             };
-            let text = if mark.text.is_empty() { "all traffic to it".to_owned() } else { mark.text.clone() };
+            let text = if mark.text.is_empty() {
+                "all traffic to it".to_owned()
+            } else {
+                mark.text.clone()
+            };
             rows.push(vec![what, text]);
         }
         self.rows(&[], rows);
@@ -300,7 +386,8 @@ fn database(line: &Database) -> Vec<String> {
         line.host.clone(),
         role,
         declared.to_owned(),
-        line.timeline.map_or_else(|| "-".to_owned(), |timeline| timeline.to_string()),
+        line.timeline
+            .map_or_else(|| "-".to_owned(), |timeline| timeline.to_string()),
         line.position.clone().unwrap_or_else(|| "-".to_owned()),
         lag,
         line.note.clone(),
@@ -317,7 +404,11 @@ fn balancer(line: &Balancer, address: Option<&VirtualAddress>) -> Vec<String> {
         Some(_) => "-".to_owned(),
         None => "-".to_owned(),
     };
-    let servers: Vec<String> = line.servers.iter().map(|server| format!("{} {}", server.name, server.status)).collect();
+    let servers: Vec<String> = line
+        .servers
+        .iter()
+        .map(|server| format!("{} {}", server.name, server.status))
+        .collect();
     vec![
         line.host.clone(),
         line.haproxy.clone().unwrap_or_else(unknown),
@@ -329,16 +420,31 @@ fn balancer(line: &Balancer, address: Option<&VirtualAddress>) -> Vec<String> {
             None => "unknown",
         }
         .to_owned(),
-        if servers.is_empty() { line.why.clone().unwrap_or_else(|| "none".to_owned()) } else { servers.join(", ") },
+        if servers.is_empty() {
+            line.why.clone().unwrap_or_else(|| "none".to_owned())
+        } else {
+            servers.join(", ")
+        },
     ]
 }
 
 fn unfinished(one: &Unfinished, now: u64) -> String {
     if one.kind.is_empty() {
-        return format!("one whose journal cannot be read, on {}: {}", one.hosts.join(", "), one.command);
+        return format!(
+            "one whose journal cannot be read, on {}: {}",
+            one.hosts.join(", "),
+            one.command
+        );
     }
-    let reason = if one.reason.is_empty() { String::new() } else { format!(" ({})", one.reason) };
-    let running = one.running.as_ref().map_or_else(String::new, |who| format!("; at work now: {who}"));
+    let reason = if one.reason.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", one.reason)
+    };
+    let running = one
+        .running
+        .as_ref()
+        .map_or_else(String::new, |who| format!("; at work now: {who}"));
     format!(
         "{}, begun {} ago ({}) by {}{reason}; {}{running}: {}",
         one.kind,
@@ -351,8 +457,16 @@ fn unfinished(one: &Unfinished, now: u64) -> String {
 }
 
 fn ended(past: &Past, now: u64) -> String {
-    let about = if past.about.is_empty() { String::new() } else { format!(" {}", past.about) };
-    let message = if past.message.is_empty() { String::new() } else { format!(" ({})", past.message) };
+    let about = if past.about.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", past.about)
+    };
+    let message = if past.message.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", past.message)
+    };
     format!(
         "{}{about}, {}{message}, {} ago ({}), by {}",
         past.kind,
@@ -387,7 +501,10 @@ mod tests {
         insta::assert_snapshot!("primary_dead", screen(&scenes::primary_dead(&site)));
         insta::assert_snapshot!("split_brain", screen(&scenes::split_brain(&site)));
         insta::assert_snapshot!("replica_paused", screen(&scenes::replica_paused(&site)));
-        insta::assert_snapshot!("unfinished_switchover", screen(&scenes::unfinished_switchover(&site)));
+        insta::assert_snapshot!(
+            "unfinished_switchover",
+            screen(&scenes::unfinished_switchover(&site))
+        );
         insta::assert_snapshot!("fenced_old_primary", screen(&scenes::fenced(&site)));
         let mut site = scenes::site();
         insta::assert_snapshot!("no_replica_no_backup", screen(&scenes::lonely(&mut site)));
@@ -397,17 +514,25 @@ mod tests {
     fn text_of_hosts_is_data() {
         let site = scenes::site();
         let mut scene = scenes::healthy(&site);
-        scene.change("app1", |seen| seen.health = Some(Err("\u{1b}[2Jgone\nhealthy: all".to_owned())));
-        scene.change("lb1", |seen| seen.maintenance = Some("\u{7}since\u{202e}".to_owned()));
+        scene.change("app1", |seen| {
+            seen.health = Some(Err("\u{1b}[2Jgone\nhealthy: all".to_owned()))
+        });
+        scene.change("lb1", |seen| {
+            seen.maintenance = Some("\u{7}since\u{202e}".to_owned())
+        });
         let text = screen(&scene);
         assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text}");
-        assert!(!text.lines().any(|line| line.starts_with("healthy")), "{text}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("healthy")),
+            "{text}"
+        );
     }
 
     /// Every field of the document is in the schema, and every field that the schema demands is in the document.
     #[test]
     fn the_document_is_as_its_schema_says() {
-        let schema: Value = serde_json::from_str(include_str!("../../docs/schema/status.json")).expect("a schema");
+        let schema: Value =
+            serde_json::from_str(include_str!("../../docs/schema/status.json")).expect("a schema");
         let site = scenes::site();
         for scene in [
             scenes::healthy(&site),
@@ -423,7 +548,10 @@ mod tests {
     }
 
     fn agree(whole: &Value, schema: &Value, value: &Value, at: &str) {
-        if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
+        if let Some(name) = schema["$ref"]
+            .as_str()
+            .and_then(|name| name.strip_prefix("#/$defs/"))
+        {
             return agree(whole, &whole["$defs"][name], value, at);
         }
         if let Some(options) = schema["anyOf"].as_array() {
@@ -434,7 +562,10 @@ mod tests {
             return;
         }
         if let Some(allowed) = schema["enum"].as_array() {
-            assert!(allowed.contains(value), "{at}: {value} is not among {allowed:?}");
+            assert!(
+                allowed.contains(value),
+                "{at}: {value} is not among {allowed:?}"
+            );
         }
         if let Some(only) = schema.get("const") {
             assert_eq!(value, only, "{at}");
@@ -453,20 +584,33 @@ mod tests {
             Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
             _ => vec![kind],
         };
-        assert!(kinds.contains(&kind) || kind == "integer" && kinds.contains(&"number"), "{at}: {value} is no {kinds:?}");
+        assert!(
+            kinds.contains(&kind) || kind == "integer" && kinds.contains(&"number"),
+            "{at}: {value} is no {kinds:?}"
+        );
         if let Value::Array(items) = value {
             for item in items {
                 agree(whole, &schema["items"], item, &format!("{at}[]"));
             }
         }
         if let Value::Object(map) = value {
-            for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            for name in schema["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+            {
                 assert!(map.contains_key(name), "{at}.{name} is missing");
             }
             for (name, value) in map {
                 let known = schema["properties"].get(name);
                 assert!(known.is_some(), "{at}.{name} is not in the schema");
-                agree(whole, known.unwrap_or(&Value::Null), value, &format!("{at}.{name}"));
+                agree(
+                    whole,
+                    known.unwrap_or(&Value::Null),
+                    value,
+                    &format!("{at}.{name}"),
+                );
             }
         }
     }

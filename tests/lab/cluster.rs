@@ -77,9 +77,7 @@ pub fn sound(bench: &Bench) -> (&'static str, &'static str) {
 }
 
 fn dies_after(bench: &Bench, step: &str, arguments: &[&str]) -> Run {
-    let died = run(bench
-        .command(arguments)
-        .env("HACTL_TEST_DIE_AFTER", step));
+    let died = run(bench.command(arguments).env("HACTL_TEST_DIE_AFTER", step));
     assert_eq!(died.code, 137, "{}", died.told());
     died
 }
@@ -87,11 +85,18 @@ fn dies_after(bench: &Bench, step: &str, arguments: &[&str]) -> Run {
 fn there_and_back(bench: &Bench) {
     bench.deployed();
     let (old, new) = sound(bench);
-    sql(bench, old, "CREATE TABLE moved (n int); INSERT INTO moved VALUES (1)").expect("a table");
-    bench
-        .hactl(&["switchover", "--dry-run"])
-        .ends(0)
-        .says(&["1. slots", "promote", "nothing can be taken back from here on", "systemctl stop"]);
+    sql(
+        bench,
+        old,
+        "CREATE TABLE moved (n int); INSERT INTO moved VALUES (1)",
+    )
+    .expect("a table");
+    bench.hactl(&["switchover", "--dry-run"]).ends(0).says(&[
+        "1. slots",
+        "promote",
+        "nothing can be taken back from here on",
+        "systemctl stop",
+    ]);
     assert_eq!(roles(bench), (old, new));
     bench
         .hactl(&["switchover", "--reason", "to see it move"])
@@ -99,13 +104,22 @@ fn there_and_back(bench: &Bench) {
         .says(&[&format!("{new} is the primary now, {old} follows it")]);
     assert_eq!(sound(bench), (new, old));
     // Without a copy: the old directory went on, and has no rival beside it.
-    let copies = bench.on(old, "ls -d /var/lib/postgresql/*/main.* 2>/dev/null | wc -l");
+    let copies = bench.on(
+        old,
+        "ls -d /var/lib/postgresql/*/main.* 2>/dev/null | wc -l",
+    );
     assert_eq!(copies, "0");
     assert_eq!(sql(bench, old, "SELECT n FROM moved").as_deref(), Some("1"));
     let history = bench.on(old, "cat /var/lib/hactl/history/*-switchover-*.jsonl");
-    assert!(history.contains("to see it move") && history.contains(r#""result":"done""#), "{history}");
+    assert!(
+        history.contains("to see it move") && history.contains(r#""result":"done""#),
+        "{history}"
+    );
     // The inventory still names the old one first; what is seen counts.
-    bench.hactl(&["deploy"]).ends(0).says(&["0 changed on 6 hosts"]);
+    bench
+        .hactl(&["deploy"])
+        .ends(0)
+        .says(&["0 changed on 6 hosts"]);
     assert_eq!(roles(bench), (new, old));
     bench.hactl(&["switchover", "--to", old]).ends(0);
     assert_eq!(sound(bench), (old, new));
@@ -116,7 +130,16 @@ fn there_and_back(bench: &Bench) {
 fn killed_switchover(bench: &Bench) {
     bench.deployed();
     for step in [
-        "slots", "prepare", "stop", "demote", "last-byte", "promote", "follow", "checkpoint", "tidy", "check",
+        "slots",
+        "prepare",
+        "stop",
+        "demote",
+        "last-byte",
+        "promote",
+        "follow",
+        "checkpoint",
+        "tidy",
+        "check",
     ] {
         let (old, new) = sound(bench);
         dies_after(bench, step, &["switchover"]);
@@ -163,7 +186,10 @@ fn taken_back(bench: &Bench) {
     let line = "printf '[Service]\\nExecStop=/bin/false\\nExecStop=/bin/kill -9 $MAINPID\\n' >/run/systemd/system/postgresql@.service.d/die.conf";
     bench.on(old, &format!("mkdir -p /run/systemd/system/postgresql@.service.d && {line} && systemctl daemon-reload"));
     let failed = bench.hactl(&["switchover"]);
-    bench.on(old, "rm -r /run/systemd/system/postgresql@.service.d && systemctl daemon-reload");
+    bench.on(
+        old,
+        "rm -r /run/systemd/system/postgresql@.service.d && systemctl daemon-reload",
+    );
     failed
         .ends(3)
         .says(&["step `stop` failed", "everything was taken back"]);
@@ -176,31 +202,59 @@ fn dead_host(bench: &Bench) {
     bench
         .hactl(&["failover", "--promote", "replica"])
         .ends(2)
-        .says(&["refused (dead)", "it is alive", &format!("hactl switchover --to {new}")]);
+        .says(&[
+            "refused (dead)",
+            "it is alive",
+            &format!("hactl switchover --to {new}"),
+        ]);
     bench.lab(&["kill", old]);
     bench
         .hactl(&["failover", "--promote", "replica"])
         .ends(2)
-        .says(&["refused (data-loss)", "--allow-data-loss", "cannot be asked"]);
+        .says(&[
+            "refused (data-loss)",
+            "--allow-data-loss",
+            "cannot be asked",
+        ]);
     assert_eq!(primaries(bench), Vec::<&str>::new());
     let done = bench.hactl(&["failover", "--promote", "replica", "--allow-data-loss"]);
     done.ends(0).says(&[&format!("{new} is the primary now")]);
     assert_eq!(roles(bench), (new, old));
-    eprintln!("lab:   failover in {:.1} s from the command on", done.seconds);
+    eprintln!(
+        "lab:   failover in {:.1} s from the command on",
+        done.seconds
+    );
     assert!(
-        sql(bench, new, "CREATE TABLE after_failover (); DROP TABLE after_failover").is_some(),
+        sql(
+            bench,
+            new,
+            "CREATE TABLE after_failover (); DROP TABLE after_failover"
+        )
+        .is_some(),
         "it takes no writes"
     );
     for host in ["app1", "app2", "lb1", "lb2", new] {
-        bench.on(host, &format!("test -e /var/lib/hactl/blocked/{old} && ip route | grep unreachable"));
+        bench.on(
+            host,
+            &format!("test -e /var/lib/hactl/blocked/{old} && ip route | grep unreachable"),
+        );
     }
     bench.lab(&["start", old]);
-    bench.hactl(&["rejoin", old]).ends(0).says(&[&format!("{old} follows {new}")]);
+    bench
+        .hactl(&["rejoin", old])
+        .ends(0)
+        .says(&[&format!("{old} follows {new}")]);
     assert_eq!(sound(bench), (new, old));
     for host in ["app1", "app2", "lb1", "lb2", new] {
-        bench.on(host, "! ip route | grep unreachable; test ! -e /etc/systemd/system/hactl-block-*");
+        bench.on(
+            host,
+            "! ip route | grep unreachable; test ! -e /etc/systemd/system/hactl-block-*",
+        );
     }
-    bench.hactl(&["rejoin", old]).ends(0).says(&["nothing to do"]);
+    bench
+        .hactl(&["rejoin", old])
+        .ends(0)
+        .says(&["nothing to do"]);
     // A second one within the hour has another cause.
     bench.lab(&["kill", new]);
     bench
@@ -219,7 +273,9 @@ fn dead_host(bench: &Bench) {
 fn synchronous(bench: &Bench) {
     bench.deployed();
     let (old, new) = sound(bench);
-    bench.hactl(&["deploy", "-e", "postgresql_synchronous=true"]).ends(0);
+    bench
+        .hactl(&["deploy", "-e", "postgresql_synchronous=true"])
+        .ends(0);
     sql(bench, old, "CREATE TABLE counted (n int)").expect("a table");
     eventually("commits wait for the replica", 10, || {
         sql(bench, old, "SELECT sync_state FROM pg_stat_replication").as_deref() == Some("quorum")
@@ -229,17 +285,33 @@ fn synchronous(bench: &Bench) {
     }
     bench.lab(&["kill", old]);
     // Nothing can be lost, so no consent is asked for; and the writes go on although the replica is gone.
-    let done = bench.hactl(&["failover", "--promote", "replica", "--again", "-e", "postgresql_synchronous=true"]);
-    done.ends(0).says(&["every acknowledged one", "commits no longer wait"]);
-    assert_eq!(sql(bench, new, "SELECT count(*) FROM counted").as_deref(), Some("20"));
+    let done = bench.hactl(&[
+        "failover",
+        "--promote",
+        "replica",
+        "--again",
+        "-e",
+        "postgresql_synchronous=true",
+    ]);
+    done.ends(0)
+        .says(&["every acknowledged one", "commits no longer wait"]);
+    assert_eq!(
+        sql(bench, new, "SELECT count(*) FROM counted").as_deref(),
+        Some("20")
+    );
     sql(bench, new, "INSERT INTO counted VALUES (20)").expect("it takes writes");
     bench.lab(&["start", old]);
     bench.hactl(&["rejoin", old, "--discard-diverged"]).ends(0);
     eventually("commits wait for the replica again", 10, || {
         sql(bench, new, "SELECT sync_state FROM pg_stat_replication").as_deref() == Some("quorum")
     });
-    bench.hactl(&["switchover", "-e", "postgresql_synchronous=true"]).ends(0);
-    assert_eq!(sql(bench, old, "SELECT count(*) FROM counted").as_deref(), Some("21"));
+    bench
+        .hactl(&["switchover", "-e", "postgresql_synchronous=true"])
+        .ends(0);
+    assert_eq!(
+        sql(bench, old, "SELECT count(*) FROM counted").as_deref(),
+        Some("21")
+    );
     bench.hactl(&["deploy"]).ends(0);
     sql(bench, old, "DROP TABLE counted").expect("dropped");
     assert_eq!(sound(bench), (old, new));
@@ -258,7 +330,13 @@ fn kill_server(bench: &Bench, host: &str) {
 
 fn killed_failover(bench: &Bench) {
     bench.deployed();
-    let consents = ["failover", "--promote", "replica", "--allow-data-loss", "--again"];
+    let consents = [
+        "failover",
+        "--promote",
+        "replica",
+        "--allow-data-loss",
+        "--again",
+    ];
     for step in ["fence", "slots", "promote", "checkpoint"] {
         let (old, new) = sound(bench);
         kill_server(bench, old);
@@ -268,7 +346,11 @@ fn killed_failover(bench: &Bench) {
         assert_eq!(roles(bench), (new, old), "after {step}");
         // Fenced: nobody starts it by mistake.
         let start = bench.try_on(old, "systemctl start postgresql@$(ls /etc/postgresql)-main || pg_ctlcluster $(ls /etc/postgresql) main start");
-        assert!(start.code != 0 && primaries(bench) == [new], "{}", start.told());
+        assert!(
+            start.code != 0 && primaries(bench) == [new],
+            "{}",
+            start.told()
+        );
         bench.hactl(&["rejoin", old, "--discard-diverged"]).ends(0);
         assert_eq!(sound(bench), (new, old), "after {step}");
     }
@@ -287,7 +369,13 @@ fn killed_failover(bench: &Bench) {
     bench.lab(&["kill", old]);
     dies_after(bench, "block-lb2", &consents);
     bench.lab(&["start", old]);
-    bench.on(new, &format!("ip route del unreachable 192.168.104.{}", if old == "db1" { 31 } else { 32 }));
+    bench.on(
+        new,
+        &format!(
+            "ip route del unreachable 192.168.104.{}",
+            if old == "db1" { 31 } else { 32 }
+        ),
+    );
     eventually("the old primary is back", 60, || primaries(bench) == [old]);
     bench
         .hactl(&["resume"])
@@ -313,19 +401,25 @@ fn diverged(bench: &Bench) {
     bench
         .hactl(&["failover", "--promote", new, "--again"])
         .ends(2)
-        .says(&["refused (data-loss)", "bytes would be lost", "starting its server loses nothing"]);
+        .says(&[
+            "refused (data-loss)",
+            "bytes would be lost",
+            "starting its server loses nothing",
+        ]);
     bench
         .hactl(&["failover", "--promote", new, "--again", "--allow-data-loss"])
         .ends(0);
     sql(bench, new, "INSERT INTO kept VALUES (3)").expect("a row");
-    bench
-        .hactl(&["rejoin", old])
-        .ends(2)
-        .says(&["refused (diverged)", "1 transactions were committed", "--discard-diverged"]);
-    bench
-        .hactl(&["rejoin", old, "--inspect"])
-        .ends(0)
-        .says(&["postgres.public.kept {\"n\":1}", "postgres.public.kept {\"n\":2}", "2 rows written by committed transactions"]);
+    bench.hactl(&["rejoin", old]).ends(2).says(&[
+        "refused (diverged)",
+        "1 transactions were committed",
+        "--discard-diverged",
+    ]);
+    bench.hactl(&["rejoin", old, "--inspect"]).ends(0).says(&[
+        "postgres.public.kept {\"n\":1}",
+        "postgres.public.kept {\"n\":2}",
+        "2 rows written by committed transactions",
+    ]);
     bench.on(old, "test ! -e /var/lib/postgresql/*/main.diverged-* && test ! -e /var/lib/postgresql/*/main.inspect");
     let rejoined = bench.hactl(&["rejoin", old, "--discard-diverged"]);
     rejoined.ends(0).says(&["what was given up is kept"]);
@@ -344,7 +438,10 @@ fn diverged(bench: &Bench) {
     );
     assert_eq!(rows, "1,2");
     // Whatever the evidence says: a new copy, and the old directory stays.
-    bench.hactl(&["rejoin", old, "--clone"]).ends(0).says(&["what was given up is kept"]);
+    bench
+        .hactl(&["rejoin", old, "--clone"])
+        .ends(0)
+        .says(&["what was given up is kept"]);
     assert_eq!(sound(bench), (new, old));
     bench.on(old, "test -e /var/lib/postgresql/*/main.replaced-*/PG_VERSION && rm -r /var/lib/postgresql/*/main.replaced-*");
     sql(bench, new, "DROP TABLE kept").expect("dropped");

@@ -46,10 +46,11 @@ fn paused(bench: &Bench) {
     bench.deployed();
     let (old, new) = sound(bench);
     sql(bench, new, "SELECT pg_wal_replay_pause()").expect("paused");
-    bench
-        .hactl(&["switchover"])
-        .ends(2)
-        .says(&["refused (replay)", "replay is paused", "pg_wal_replay_resume()"]);
+    bench.hactl(&["switchover"]).ends(2).says(&[
+        "refused (replay)",
+        "replay is paused",
+        "pg_wal_replay_resume()",
+    ]);
     stop(bench, old);
     bench
         .hactl(&[FAILOVER, &["--allow-data-loss"]].concat())
@@ -64,7 +65,12 @@ fn lagging(bench: &Bench) {
     bench.deployed();
     let (old, new) = sound(bench);
     sql(bench, new, "SELECT pg_wal_replay_pause()").expect("paused");
-    sql(bench, old, "CREATE TABLE much AS SELECT repeat('x', 1000) FROM generate_series(1, 3000)").expect("rows");
+    sql(
+        bench,
+        old,
+        "CREATE TABLE much AS SELECT repeat('x', 1000) FROM generate_series(1, 3000)",
+    )
+    .expect("rows");
     bench
         .hactl(&["switchover", "--max-lag", "1000000"])
         .ends(2)
@@ -79,7 +85,10 @@ fn timeline(bench: &Bench) {
     let (old, new) = sound(bench);
     // Promoted by mistake, and put back by hand: it is a standby again, with a history of its own.
     sql(bench, new, "SELECT pg_promote()").expect("promoted");
-    bench.hactl(&["switchover"]).ends(2).says(&["split brain: db1 and db2 take writes"]);
+    bench
+        .hactl(&["switchover"])
+        .ends(2)
+        .says(&["split brain: db1 and db2 take writes"]);
     bench.hactl(FAILOVER).ends(2).says(&["split brain"]);
     stop(bench, new);
     bench.on(new, "install -o postgres -g postgres -m 0600 /dev/null /var/lib/postgresql/*/main/standby.signal");
@@ -94,7 +103,10 @@ fn timeline(bench: &Bench) {
         .ends(2)
         .says(&["refused (one-history)"]);
     start(bench, old);
-    bench.hactl(&["rejoin", new]).ends(2).says(&["refused (newer)", "--clone"]);
+    bench
+        .hactl(&["rejoin", new])
+        .ends(2)
+        .says(&["refused (newer)", "--clone"]);
     bench.hactl(&["rejoin", new, "--clone"]).ends(0);
     bench.on(new, "rm -r /var/lib/postgresql/*/main.replaced-*");
     assert_eq!(sound(bench), (old, new));
@@ -125,7 +137,10 @@ fn stranger(bench: &Bench) {
         .says(&["refused (same-cluster)"]);
     start(bench, old);
     stop(bench, new);
-    bench.on(new, "d=$(ls -d /var/lib/postgresql/*/main); rm -r $d; mv $d.aside $d");
+    bench.on(
+        new,
+        "d=$(ls -d /var/lib/postgresql/*/main); rm -r $d; mv $d.aside $d",
+    );
     start(bench, new);
     assert_eq!(sound(bench), (old, new));
 }
@@ -139,12 +154,18 @@ fn both_down(bench: &Bench) {
         .hactl(&[FAILOVER, &["--allow-data-loss"]].concat())
         .ends(2)
         .says(&["no replica answers", "systemctl start"]);
-    bench.hactl(&["switchover"]).ends(2).says(&["no primary answers"]);
+    bench
+        .hactl(&["switchover"])
+        .ends(2)
+        .says(&["no primary answers"]);
     start(bench, old);
     start(bench, new);
     assert_eq!(sound(bench), (old, new));
     bench.lab(&["kill", old, new]);
-    bench.hactl(&[FAILOVER, &["--allow-data-loss", "--unfenced-ok"]].concat()).ends(2).says(&["no replica answers"]);
+    bench
+        .hactl(&[FAILOVER, &["--allow-data-loss", "--unfenced-ok"]].concat())
+        .ends(2)
+        .says(&["no replica answers"]);
     bench.lab(&["start", old, new]);
     assert_eq!(sound(bench), (old, new));
 }
@@ -169,11 +190,18 @@ fn frozen(bench: &Bench) {
     bench
         .hactl(&[FAILOVER, &["--allow-data-loss"]].concat())
         .ends(2)
-        .says(&["refused (dead)", "its port takes connections", "--unfenced-ok"]);
+        .says(&[
+            "refused (dead)",
+            "its port takes connections",
+            "--unfenced-ok",
+        ]);
     bench.lab(&["thaw", old]);
     assert_eq!(sound(bench), (old, new));
     // Only the server is frozen: its host lets in, and can kill it.
-    bench.on(old, "kill -STOP $(cat /var/lib/postgresql/*/main/postmaster.pid | head -n 1)");
+    bench.on(
+        old,
+        "kill -STOP $(cat /var/lib/postgresql/*/main/postmaster.pid | head -n 1)",
+    );
     bench
         .hactl(&[FAILOVER, &["--allow-data-loss", "--unfenced-ok"]].concat())
         .ends(2)
@@ -194,7 +222,9 @@ fn another_operator(bench: &Bench) {
         old,
         "exec 9>>/var/lib/hactl/lock; flock 9; printf 'eve@elsewhere, `hactl deploy`, pid 1, since now\\nshell %s\\n' $$ >/var/lib/hactl/lock.holder; : >/run/held; while [ -e /run/held ]; do sleep 0.2; done",
     );
-    eventually("the lock is held", 10, || bench.try_on(old, "test -e /run/held").code == 0);
+    eventually("the lock is held", 10, || {
+        bench.try_on(old, "test -e /run/held").code == 0
+    });
     for arguments in [&["switchover"][..], FAILOVER, &["rejoin", new], &["resume"]] {
         bench
             .hactl(arguments)
@@ -211,6 +241,11 @@ fn stop(bench: &Bench, host: &str) {
 }
 
 fn start(bench: &Bench, host: &str) {
-    bench.on(host, "systemctl start postgresql@$(ls /etc/postgresql)-main");
-    eventually("the server answers", 30, || sql(bench, host, "SELECT 1").is_some());
+    bench.on(
+        host,
+        "systemctl start postgresql@$(ls /etc/postgresql)-main",
+    );
+    eventually("the server answers", 30, || {
+        sql(bench, host, "SELECT 1").is_some()
+    });
 }

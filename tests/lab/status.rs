@@ -80,30 +80,59 @@ fn whole(bench: &Bench) {
     let document = healthy(bench);
     assert_eq!(document["databases"]["primary"], primary);
     let member = |host: &str| {
-        let members = document["databases"]["members"].as_array().expect("members");
-        members.iter().find(|member| member["host"] == host).cloned().expect("a database")
+        let members = document["databases"]["members"]
+            .as_array()
+            .expect("members");
+        members
+            .iter()
+            .find(|member| member["host"] == host)
+            .cloned()
+            .expect("a database")
     };
-    assert_eq!((&member(primary)["role"], &member(replica)["role"]), (&"primary".into(), &"replica".into()));
+    assert_eq!(
+        (&member(primary)["role"], &member(replica)["role"]),
+        (&"primary".into(), &"replica".into())
+    );
     assert_eq!(member(replica)["streaming"], true);
     assert_eq!(member(replica)["follows"], primary);
-    assert_eq!(document["databases"]["failover"]["command"], format!("hactl switchover --to {replica}"));
-    let holder = document["virtual_address"]["holders"][0].as_str().expect("a holder");
+    assert_eq!(
+        document["databases"]["failover"]["command"],
+        format!("hactl switchover --to {replica}")
+    );
+    let holder = document["virtual_address"]["holders"][0]
+        .as_str()
+        .expect("a holder");
     bench.on(holder, &format!("ip -o addr show | grep -q ' {VIP}/'"));
-    let views = document["virtual_address"]["views"].as_array().expect("views");
+    let views = document["virtual_address"]["views"]
+        .as_array()
+        .expect("views");
     assert!(views.len() >= 2, "two viewpoints: {views:?}");
     for view in views {
-        assert_eq!((&view["at"], &view["status"]), (&holder.into(), &200.into()), "{view}");
+        assert_eq!(
+            (&view["at"], &view["status"]),
+            (&holder.into(), &200.into()),
+            "{view}"
+        );
     }
     for balancer in document["balancers"].as_array().expect("balancers") {
         let servers = balancer["servers"].as_array().expect("servers");
-        assert!(servers.len() == 2 && servers.iter().all(|server| server["up"] == true), "{balancer}");
+        assert!(
+            servers.len() == 2 && servers.iter().all(|server| server["up"] == true),
+            "{balancer}"
+        );
     }
     for application in document["applications"].as_array().expect("applications") {
         assert_eq!(application["database"], primary, "{application}");
     }
     // Looking leaves no trace and needs no lock.
     for host in HOSTS {
-        assert_eq!(bench.on(host, "test ! -e /var/lib/hactl/operation; ls /var/lib/hactl | grep -c fenced || true"), "0");
+        assert_eq!(
+            bench.on(
+                host,
+                "test ! -e /var/lib/hactl/operation; ls /var/lib/hactl | grep -c fenced || true"
+            ),
+            "0"
+        );
     }
     bench.hactl(&["status", "--limit", "db1"]).ends(1);
 }
@@ -113,24 +142,40 @@ fn watches(bench: &Bench) {
     healthy(bench);
     let running = bench.start(&["status", "--watch", "1"]);
     // Its connections stay open: one log-in a host, however often it looks.
-    let logins = "journalctl -u ssh -u sshd --no-pager -o cat | grep -c 'Accepted publickey' || true";
+    let logins =
+        "journalctl -u ssh -u sshd --no-pager -o cat | grep -c 'Accepted publickey' || true";
     let before: u32 = bench.on("app1", logins).parse().unwrap_or(0);
     std::thread::sleep(Duration::from_secs(5));
     let after: u32 = bench.on("app1", logins).parse().unwrap_or(0);
     assert!(after - before <= 1, "{before} log-ins, then {after}");
-    kill(Pid::from_raw(i32::try_from(running.id()).expect("a pid")), Signal::SIGINT).expect("interrupted");
+    kill(
+        Pid::from_raw(i32::try_from(running.id()).expect("a pid")),
+        Signal::SIGINT,
+    )
+    .expect("interrupted");
     // Counted from its start.
     let run = running.wait_within(Duration::from_secs(60));
     let verdicts: Vec<&str> = ["healthy: ", "degraded: ", "down: ", "unknown: "]
         .into_iter()
-        .flat_map(|word| run.stdout.lines().filter(move |line| line.starts_with(word)))
+        .flat_map(|word| {
+            run.stdout
+                .lines()
+                .filter(move |line| line.starts_with(word))
+        })
         .collect();
     assert!(verdicts.len() >= 2, "{}", run.told());
     // On a busy machine a look may find that somebody was slow; the last one decides.
-    let last = run.stdout.rsplit("\n\n").find_map(|block| verdicts.iter().find(|line| block.starts_with(**line)));
+    let last = run
+        .stdout
+        .rsplit("\n\n")
+        .find_map(|block| verdicts.iter().find(|line| block.starts_with(**line)));
     let fine = last.expect("a block").starts_with("healthy: ");
     run.ends(if fine { 0 } else { 6 });
-    assert!(!run.stdout.contains('\u{1b}'), "no terminal, no control sequences\n{}", run.told());
+    assert!(
+        !run.stdout.contains('\u{1b}'),
+        "no terminal, no control sequences\n{}",
+        run.told()
+    );
 }
 
 fn dead_primary(bench: &Bench) {
@@ -138,13 +183,26 @@ fn dead_primary(bench: &Bench) {
     let (old, new) = sound(bench);
     bench.lab(&["kill", old]);
     let (run, took) = timed(bench);
-    run.ends(6).says(&[&format!("{old} could not be asked"), &format!("hactl failover --promote {new}")]);
-    assert!(verdict(&run).starts_with("down: no primary takes writes"), "{}", run.told());
-    assert!(took < Duration::from_secs(20), "a dead host kept it waiting: {took:?}");
+    run.ends(6).says(&[
+        &format!("{old} could not be asked"),
+        &format!("hactl failover --promote {new}"),
+    ]);
+    assert!(
+        verdict(&run).starts_with("down: no primary takes writes"),
+        "{}",
+        run.told()
+    );
+    assert!(
+        took < Duration::from_secs(20),
+        "a dead host kept it waiting: {took:?}"
+    );
     let (_, document) = document(bench);
     assert_eq!(document["databases"]["primary"], Value::Null);
     assert_eq!(document["databases"]["failover"]["to"], new);
-    assert_ne!(document["databases"]["loss"]["amount"], "none", "nothing proves that nothing is lost");
+    assert_ne!(
+        document["databases"]["loss"]["amount"], "none",
+        "nothing proves that nothing is lost"
+    );
     bench.lab(&["up", "pg-ha"]);
     healthy(bench);
     assert_eq!(roles(bench), (old, new));
@@ -153,23 +211,39 @@ fn dead_primary(bench: &Bench) {
 fn frozen_balancer(bench: &Bench) {
     bench.deployed();
     let before = healthy(bench);
-    let holder = before["virtual_address"]["holders"][0].as_str().expect("a holder").to_owned();
+    let holder = before["virtual_address"]["holders"][0]
+        .as_str()
+        .expect("a holder")
+        .to_owned();
     let other = if holder == "lb1" { "lb2" } else { "lb1" };
     bench.lab(&["freeze", &holder]);
     let mut last = None;
-    eventually("the address moved away from the frozen host, and status says so", 40, || {
-        let (run, document) = document(bench);
-        let moved = document["virtual_address"]["holders"][0] == other && document["state"] == "degraded";
-        last = Some((run, document));
-        moved
-    });
+    eventually(
+        "the address moved away from the frozen host, and status says so",
+        40,
+        || {
+            let (run, document) = document(bench);
+            let moved = document["virtual_address"]["holders"][0] == other
+                && document["state"] == "degraded";
+            last = Some((run, document));
+            moved
+        },
+    );
     let (run, document) = last.expect("it looked");
     run.ends(6);
     let findings = document["findings"].to_string();
-    assert!(findings.contains(&format!("the load balancer {holder} answers nobody and could not be asked")), "{findings}");
+    assert!(
+        findings.contains(&format!(
+            "the load balancer {holder} answers nobody and could not be asked"
+        )),
+        "{findings}"
+    );
     assert_eq!(document["virtual_address"]["not_asked"][0], holder.as_str());
     let points = document["single_points"].to_string();
-    assert!(points.contains(&format!("{other} is the only load balancer that answers")), "{points}");
+    assert!(
+        points.contains(&format!("{other} is the only load balancer that answers")),
+        "{points}"
+    );
     bench.lab(&["thaw", &holder]);
     healthy(bench);
 }
@@ -177,23 +251,46 @@ fn frozen_balancer(bench: &Bench) {
 fn half_way(bench: &Bench) {
     bench.deployed();
     // The step after which it dies, and what the service is then.
-    for (step, state) in [("prepare", "degraded"), ("stop", "down"), ("last-byte", "down"), ("promote", "degraded")] {
+    for (step, state) in [
+        ("prepare", "degraded"),
+        ("stop", "down"),
+        ("last-byte", "down"),
+        ("promote", "degraded"),
+    ] {
         let (old, new) = sound(bench);
-        let died = run(bench.command(&["switchover", "--reason", "to be killed"]).env("HACTL_TEST_DIE_AFTER", step));
+        let died = run(bench
+            .command(&["switchover", "--reason", "to be killed"])
+            .env("HACTL_TEST_DIE_AFTER", step));
         assert_eq!(died.code, 137, "{}", died.told());
         let (run, document) = document(bench);
         run.ends(6);
         assert_eq!(document["state"], state, "after {step}\n{}", run.told());
         let unfinished = &document["unfinished"];
-        assert_eq!((&unfinished["kind"], &unfinished["step"]), (&"switchover".into(), &step.into()), "{unfinished}");
-        assert_eq!((&unfinished["command"], &unfinished["running"]), (&"hactl resume".into(), &Value::Null), "{unfinished}");
+        assert_eq!(
+            (&unfinished["kind"], &unfinished["step"]),
+            (&"switchover".into(), &step.into()),
+            "{unfinished}"
+        );
+        assert_eq!(
+            (&unfinished["command"], &unfinished["running"]),
+            (&"hactl resume".into(), &Value::Null),
+            "{unfinished}"
+        );
         let primary = match step {
             "prepare" => Value::from(old),
             "promote" => Value::from(new),
             _ => Value::Null,
         };
-        assert_eq!(document["databases"]["primary"], primary, "after {step}\n{}", run.told());
-        bench.hactl(&["status"]).ends(6).says(&["switchover, begun", "hactl resume"]);
+        assert_eq!(
+            document["databases"]["primary"],
+            primary,
+            "after {step}\n{}",
+            run.told()
+        );
+        bench
+            .hactl(&["status"])
+            .ends(6)
+            .says(&["switchover, begun", "hactl resume"]);
         assert_eq!(unfinished["reason"], "to be killed");
         bench.hactl(&["resume"]).ends(0);
         assert_eq!(healthy(bench)["last"]["change"]["kind"], "switchover");
@@ -203,19 +300,34 @@ fn half_way(bench: &Bench) {
 fn fenced(bench: &Bench) {
     bench.deployed();
     let (old, new) = sound(bench);
-    bench.on(old, "systemctl kill -s KILL 'postgresql@*'; systemctl stop 'postgresql@*'");
+    bench.on(
+        old,
+        "systemctl kill -s KILL 'postgresql@*'; systemctl stop 'postgresql@*'",
+    );
     bench
         .hactl(&["failover", "--promote", new, "--allow-data-loss", "--again"])
         .ends(0);
     let (run, document) = document(bench);
     run.ends(6);
     assert_eq!(document["databases"]["primary"], new);
-    let fenced = document["marks"].as_array().expect("marks").iter().find(|mark| mark["kind"] == "fenced");
+    let fenced = document["marks"]
+        .as_array()
+        .expect("marks")
+        .iter()
+        .find(|mark| mark["kind"] == "fenced");
     assert_eq!(fenced.expect("a mark")["host"], old);
     assert_eq!(document["last"]["change"]["kind"], "failover");
     let screen = bench.hactl(&["status"]);
-    screen.ends(6).says(&[&format!("{old} is fenced"), "since 20", &format!("hactl rejoin {old}")]);
-    assert!(verdict(&screen).starts_with("degraded: "), "{}", screen.told());
+    screen.ends(6).says(&[
+        &format!("{old} is fenced"),
+        "since 20",
+        &format!("hactl rejoin {old}"),
+    ]);
+    assert!(
+        verdict(&screen).starts_with("degraded: "),
+        "{}",
+        screen.told()
+    );
     eventually("the old primary follows again", 90, || {
         bench.hactl(&["rejoin", old, "--discard-diverged"]).code == 0
     });

@@ -60,24 +60,39 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
     match cluster.member(old).map(|member| &member.seen) {
         Some(Ok(node)) => match &node.live {
             Live::Answers(_) => {
-                see("this machine", "its host lets in, and the server answers".to_owned());
+                see(
+                    "this machine",
+                    "its host lets in, and the server answers".to_owned(),
+                );
                 verdict = Some(Verdict::Alive);
             }
             Live::Silent => {
-                see("this machine", "its host lets in; the server takes connections and does not answer".to_owned());
+                see(
+                    "this machine",
+                    "its host lets in; the server takes connections and does not answer".to_owned(),
+                );
                 verdict = Some(Verdict::FrozenInside);
             }
             // A server that says no is a server: it starts up, shuts down, or is full.
             Live::Down(said) if said.contains("FATAL") => {
-                see("this machine", format!("its host lets in, and the server answers ({said})"));
+                see(
+                    "this machine",
+                    format!("its host lets in, and the server answers ({said})"),
+                );
                 verdict = Some(Verdict::Alive);
             }
             Live::Down(said) => {
-                see("this machine", format!("its host lets in, and the server does not run ({said})"));
+                see(
+                    "this machine",
+                    format!("its host lets in, and the server does not run ({said})"),
+                );
                 verdict = Some(Verdict::DeadInside);
             }
             Live::None => {
-                see("this machine", "its host lets in, and there is no cluster".to_owned());
+                see(
+                    "this machine",
+                    "its host lets in, and there is no cluster".to_owned(),
+                );
                 verdict = Some(Verdict::DeadInside);
             }
         },
@@ -127,11 +142,19 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
             continue;
         }
         match receiver.silent {
-            Some(silent) if silent < FRESH && receiver.status == "streaming" && inside.is_none() => {
+            Some(silent)
+                if silent < FRESH && receiver.status == "streaming" && inside.is_none() =>
+            {
                 alive = true;
-                see(host, format!("its log still arrives (last message {silent:.1} s ago)"));
+                see(
+                    host,
+                    format!("its log still arrives (last message {silent:.1} s ago)"),
+                );
             }
-            Some(silent) => see(host, format!("the last message of its log came {silent:.1} s ago")),
+            Some(silent) => see(
+                host,
+                format!("the last message of its log came {silent:.1} s ago"),
+            ),
             None => {}
         }
     }

@@ -116,12 +116,17 @@ pub fn old_primary(cluster: &Cluster) -> Result<String, Diagnostic> {
         .iter()
         .map(|member| member.host.as_str())
         .filter(|host| cluster.node(host).is_none_or(|node| !node.is_standby()));
-    let guess = followed.first().copied().filter(|host| cluster.node(host).is_none_or(|node| !node.is_standby()));
+    let guess = followed
+        .first()
+        .copied()
+        .filter(|host| cluster.node(host).is_none_or(|node| !node.is_standby()));
     match guess.or_else(|| rest.next()) {
         Some(host) => Ok(host.to_owned()),
-        None => Err(Diagnostic::with_code(exit::REFUSED, "it cannot be told who the primary was")
-            .note("every database host answers as a replica")
-            .help("hactl status; if an operation is unfinished: hactl resume")),
+        None => Err(
+            Diagnostic::with_code(exit::REFUSED, "it cannot be told who the primary was")
+                .note("every database host answers as a replica")
+                .help("hactl status; if an operation is unfinished: hactl resume"),
+        ),
     }
 }
 
@@ -142,9 +147,18 @@ pub fn assess(
     let proof = death::judge(cluster, old, outsiders);
     let candidate = match &wishes.promote {
         Some(host) if cluster.member(host).is_none() => {
-            let names: Vec<&str> = cluster.members.iter().map(|member| member.host.as_str()).collect();
-            return Err(one(Diagnostic::new(format!("`{host}` is no host of the group postgresql"))
-                .help(format!("there are: {}; or `replica` for the best one", names.join(", ")))));
+            let names: Vec<&str> = cluster
+                .members
+                .iter()
+                .map(|member| member.host.as_str())
+                .collect();
+            return Err(one(Diagnostic::new(format!(
+                "`{host}` is no host of the group postgresql"
+            ))
+            .help(format!(
+                "there are: {}; or `replica` for the best one",
+                names.join(", ")
+            ))));
         }
         Some(host) if host == old && proof.verdict != Verdict::Alive => {
             return Err(one(Diagnostic::with_code(exit::REFUSED, format!("{host} is the primary that is to be replaced"))
@@ -152,13 +166,14 @@ pub fn assess(
                 .help(format!("to bring it back: hactl run -l {host} -- systemctl start postgresql; to replace it: hactl failover --promote replica"))));
         }
         Some(host) => host.clone(),
-        None => best(cluster).map_or_else(
-            || Err(one(no_replica(cluster))),
-            |host| Ok(host.to_owned()),
-        )?,
+        None => best(cluster)
+            .map_or_else(|| Err(one(no_replica(cluster))), |host| Ok(host.to_owned()))?,
     };
     if candidate == old {
-        return Err(one(Diagnostic::with_code(exit::REFUSED, format!("{old} is the primary, and it is alive"))));
+        return Err(one(Diagnostic::with_code(
+            exit::REFUSED,
+            format!("{old} is the primary, and it is alive"),
+        )));
     }
     let known = |host: &str| {
         server(site, cluster, host).ok_or_else(|| {
@@ -200,7 +215,13 @@ pub fn assess(
         },
     );
     conditions.unless("--allow-data-loss", wishes.allow_data_loss);
-    Ok(Assessment { cast, proof, fence, loss, conditions })
+    Ok(Assessment {
+        cast,
+        proof,
+        fence,
+        loss,
+        conditions,
+    })
 }
 
 fn best(cluster: &Cluster) -> Option<&str> {
@@ -208,8 +229,13 @@ fn best(cluster: &Cluster) -> Option<&str> {
         .standbys()
         .into_iter()
         .rev()
-        .filter(|(_, node)| node.maintenance.is_none())
-        .max_by_key(|(_, node)| (node.timeline(), node.has_log_to()))?;
+        .max_by_key(|(_, node)| {
+            (
+                node.maintenance.is_none(),
+                node.timeline(),
+                node.has_log_to(),
+            )
+        })?;
     Some(host)
 }
 
@@ -242,7 +268,10 @@ fn dead(list: &mut Conditions, cast: &Cast, proof: &Proof, fence: Fence, wishes:
             format!("{old} is dead"),
             false,
             proof.to_string(),
-            format!("it is alive. To move the primary without any loss: hactl switchover --to {}", cast.new.host),
+            format!(
+                "it is alive. To move the primary without any loss: hactl switchover --to {}",
+                cast.new.host
+            ),
         ),
         Verdict::FrozenInside => {
             list.add(
@@ -279,16 +308,36 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
         );
     }
     let Some(node) = cluster.node(candidate) else {
-        list.add("replica-answers", format!("{candidate} is a running replica"), false, "it cannot be reached", "hactl status");
+        list.add(
+            "replica-answers",
+            format!("{candidate} is a running replica"),
+            false,
+            "it cannot be reached",
+            "hactl status",
+        );
         return;
     };
     let Some(says) = node.answer().filter(|answer| answer.in_recovery) else {
-        let role = cluster.member(candidate).map_or("unknown", super::view::Member::role);
-        list.add("replica-answers", format!("{candidate} is a running replica"), false, format!("it is {role}"), "hactl status");
+        let role = cluster
+            .member(candidate)
+            .map_or("unknown", super::view::Member::role);
+        list.add(
+            "replica-answers",
+            format!("{candidate} is a running replica"),
+            false,
+            format!("it is {role}"),
+            "hactl status",
+        );
         return;
     };
     if let Some(flag) = &node.maintenance {
-        list.add("maintenance", format!("{candidate} is not in maintenance"), false, flag.clone(), format!("hactl maintenance off {candidate}"));
+        list.add(
+            "maintenance",
+            format!("{candidate} is not in maintenance"),
+            false,
+            flag.clone(),
+            format!("hactl maintenance off {candidate}"),
+        );
     }
     let newest = cluster
         .nodes()
@@ -300,10 +349,15 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
         format!("{candidate} is on the newest timeline"),
         node.timeline() >= newest.0,
         format!("{candidate} {}, {} {}", node.timeline(), newest.1, newest.0),
-        format!("{candidate} follows an older history: hactl rejoin {candidate} once a primary answers"),
+        format!(
+            "{candidate} follows an older history: hactl rejoin {candidate} once a primary answers"
+        ),
     );
     // Positions on different timelines cannot be compared.
-    if let Some(old) = cluster.node(&cast.old.host).filter(|old| old.control.is_some()) {
+    if let Some(old) = cluster
+        .node(&cast.old.host)
+        .filter(|old| old.control.is_some())
+    {
         list.add(
             "one-history",
             format!("{candidate} and {} are on the same timeline", cast.old.host),
@@ -312,8 +366,14 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
             format!("{candidate} left the history of {} before: start {} again, or find out whose data counts", cast.old.host, cast.old.host),
         );
     }
-    if let Some((ahead, other)) = cluster.most_advanced().filter(|(host, _)| *host != candidate) {
-        let by = other.has_log_to().unwrap_or_default().ahead_of(node.has_log_to().unwrap_or_default());
+    if let Some((ahead, other)) = cluster
+        .most_advanced()
+        .filter(|(host, _)| *host != candidate)
+    {
+        let by = other
+            .has_log_to()
+            .unwrap_or_default()
+            .ahead_of(node.has_log_to().unwrap_or_default());
         list.add(
             "furthest",
             "no other replica has more of the log",
@@ -326,19 +386,35 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
         "replay",
         format!("{candidate} replays what it receives"),
         !says.paused,
-        if says.paused { "replay is paused" } else { "not paused" },
+        if says.paused {
+            "replay is paused"
+        } else {
+            "not paused"
+        },
         format!("on {candidate}: SELECT pg_wal_replay_resume()"),
     );
-    let backlog = says.received.unwrap_or_default().ahead_of(says.replayed.unwrap_or_default());
+    let backlog = says
+        .received
+        .unwrap_or_default()
+        .ahead_of(says.replayed.unwrap_or_default());
     list.add(
         "backlog",
-        format!("{candidate} has replayed what it received, but for {} MiB", BACKLOG >> 20),
+        format!(
+            "{candidate} has replayed what it received, but for {} MiB",
+            BACKLOG >> 20
+        ),
         backlog <= BACKLOG,
         format!("{backlog} bytes are not replayed"),
         "promotion would wait for them: wait until it has caught up",
     );
     if node.is_fenced() {
-        list.add("not-fenced", format!("{candidate} is not fenced"), false, format!("start.conf says {}", node.place.start), format!("hactl rejoin {candidate}"));
+        list.add(
+            "not-fenced",
+            format!("{candidate} is not fenced"),
+            false,
+            format!("start.conf says {}", node.place.start),
+            format!("hactl rejoin {candidate}"),
+        );
     }
 }
 
@@ -359,7 +435,16 @@ fn history(list: &mut Conditions, cluster: &Cluster, wishes: &Wishes) {
         .history()
         .into_iter()
         .filter(|record| record.header.kind == "failover")
-        .filter_map(|record| Some((record.end.as_ref().filter(|end| end.result == "done")?.ended, record)))
+        .filter_map(|record| {
+            Some((
+                record
+                    .end
+                    .as_ref()
+                    .filter(|end| end.result == "done")?
+                    .ended,
+                record,
+            ))
+        })
         .max_by_key(|(ended, _)| *ended);
     if let Some((ended, record)) = last {
         let ago = now.saturating_sub(ended);
@@ -389,7 +474,9 @@ fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn>) -
             said: if bytes == 0 {
                 format!("{new} has all that {old} wrote (up to {end})")
             } else {
-                format!("{old} wrote up to {end}, {new} has the log up to {has}: {bytes} bytes would be lost")
+                format!(
+                    "{old} wrote up to {end}, {new} has the log up to {has}: {bytes} bytes would be lost"
+                )
             },
         };
     }
@@ -434,7 +521,13 @@ pub fn is_alone(cluster: &Cluster, cast: &Cast) -> bool {
 
 /// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host;
 /// `alone`: commits would wait for a replica, and there will be none.
-pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String], alone: bool) -> Vec<Step> {
+pub fn steps(
+    site: &Site,
+    cast: &Cast,
+    fence: Fence,
+    blockers: &[String],
+    alone: bool,
+) -> Vec<Step> {
     let Cast { old, new, others } = cast.clone();
     let step = |id: &'static str, host: &str, what: String, text: String| Step {
         id,
@@ -450,16 +543,28 @@ pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String], alone:
     match fence {
         Fence::Inside => steps.push(Step {
             undo: Some(plain(old.unfence())),
-            ..step("fence", &old.host, "fence: stop, disable, mask".to_owned(), old.fence("failover"))
+            ..step(
+                "fence",
+                &old.host,
+                "fence: stop, disable, mask".to_owned(),
+                old.fence("failover"),
+            )
         }),
         Fence::Command | Fence::Blocked => {
-            let command = site.host(&old.host).map(|host| host.text("postgresql_fence_command", "")).unwrap_or_default();
+            let command = site
+                .host(&old.host)
+                .map(|host| host.text("postgresql_fence_command", ""))
+                .unwrap_or_default();
             if fence == Fence::Command {
                 steps.push(step(
                     "fence",
                     HERE,
                     format!("fence {} with its command", old.host),
-                    format!("export HACTL_HOST={} HACTL_ADDRESS={}; {{ {command}\n}} >&2 </dev/null", sh(&old.host), sh(&old.address)),
+                    format!(
+                        "export HACTL_HOST={} HACTL_ADDRESS={}; {{ {command}\n}} >&2 </dev/null",
+                        sh(&old.host),
+                        sh(&old.address)
+                    ),
                 ));
             }
             for host in blockers {
@@ -478,19 +583,34 @@ pub fn steps(site: &Site, cast: &Cast, fence: Fence, blockers: &[String], alone:
     let followers: Vec<&Server> = std::iter::once(&old).chain(&others).collect();
     steps.push(Step {
         undo: Some(plain(new.drop_slots(&followers))),
-        ..step("slots", &new.host, "keep the log for the others from here on".to_owned(), new.make_slots(&followers))
+        ..step(
+            "slots",
+            &new.host,
+            "keep the log for the others from here on".to_owned(),
+            new.make_slots(&followers),
+        )
     });
     if alone {
         // Strictly synchronous, it would lead and take no write. `rejoin` takes this back.
         steps.push(Step {
             undo: Some(plain(new.wait_for_replicas())),
-            ..step("alone", &new.host, "commits no longer wait for a replica, until one is back".to_owned(), new.wait_for_nobody())
+            ..step(
+                "alone",
+                &new.host,
+                "commits no longer wait for a replica, until one is back".to_owned(),
+                new.wait_for_nobody(),
+            )
         });
     }
     steps.push(Step {
         no_return: true,
         limit: 90,
-        ..step("promote", &new.host, "promote; writes go on from here".to_owned(), new.promote())
+        ..step(
+            "promote",
+            &new.host,
+            "promote; writes go on from here".to_owned(),
+            new.promote(),
+        )
     });
     steps.extend(after_promotion(&new, &others));
     steps

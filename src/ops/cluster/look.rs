@@ -181,7 +181,9 @@ pub fn node(site: &Site, host: &Host, replies: &[Reply]) -> Result<Node> {
         node.peers.insert(peer, peer_view(reply));
     }
     let [place, live, notes, journal] = rest else {
-        return Err(Diagnostic::with_code(exit::FAILED, "the host gave too few replies").on(&host.name));
+        return Err(
+            Diagnostic::with_code(exit::FAILED, "the host gave too few replies").on(&host.name),
+        );
     };
     read_place(&place.out(), &mut node);
     node.live = read_live(live).map_err(|error| error.on(&host.name))?;

@@ -52,9 +52,15 @@ mod tests {
     fn positions_are_read_compared_and_written() {
         let lsn = |text: &str| text.parse::<Lsn>();
         assert_eq!(lsn("16/B374D848").expect("a position").0, 0x16_B374_D848);
-        assert_eq!(lsn("0/3000060").expect("a position").to_string(), "0/3000060");
+        assert_eq!(
+            lsn("0/3000060").expect("a position").to_string(),
+            "0/3000060"
+        );
         assert!(lsn("1/0") > lsn("0/FFFFFFFF"));
-        assert_eq!(lsn("0/20").expect("p").ahead_of(lsn("0/10").expect("p")), 16);
+        assert_eq!(
+            lsn("0/20").expect("p").ahead_of(lsn("0/10").expect("p")),
+            16
+        );
         for wrong in ["", "3000060", "0/x", "0/1FFFFFFFF"] {
             assert!(lsn(wrong).is_err(), "{wrong}");
         }

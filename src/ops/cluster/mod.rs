@@ -6,9 +6,9 @@
 pub mod condition;
 pub mod death;
 pub mod failover;
+pub mod look;
 pub mod lsn;
 pub mod node;
-pub mod look;
 pub mod operation;
 pub mod rejoin;
 pub mod scripts;

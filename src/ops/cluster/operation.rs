@@ -44,9 +44,18 @@ const GRACE: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A step begins.
-    Begun { id: &'static str, host: String, what: String },
+    Begun {
+        id: &'static str,
+        host: String,
+        what: String,
+    },
     /// A step is done.
-    Done { id: &'static str, host: String, seconds: f64, at: f64 },
+    Done {
+        id: &'static str,
+        host: String,
+        seconds: f64,
+        at: f64,
+    },
     /// A step failed.
     Failed { id: &'static str, error: Diagnostic },
     /// A step is taken back.
@@ -93,7 +102,9 @@ impl Ending {
             Self::Done => Ok(()),
             Self::Undone(mut error) => {
                 error.code = exit::FAILED;
-                Err(vec![error.note("everything was taken back: the service is as it was before")])
+                Err(vec![error.note(
+                    "everything was taken back: the service is as it was before",
+                )])
             }
             Self::Incomplete(mut errors) => {
                 for error in &mut errors {
@@ -252,15 +263,14 @@ impl Operation<'_> {
         let mut again = false;
         loop {
             let mut work = self.everywhere(begun);
-            work.insert(
-                step.host.clone(),
-                vec![request(&script, step.limit)],
-            );
+            work.insert(step.host.clone(), vec![request(&script, step.limit)]);
             let answer = crew
                 .round(work)
                 .await
                 .remove(&step.host)
-                .unwrap_or_else(|| Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked")));
+                .unwrap_or_else(|| {
+                    Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked"))
+                });
             match answer {
                 Ok(answer) => return read(step, &answer.replies[0]),
                 Err(error) if again => return Err(error.on(&step.host)),
@@ -275,7 +285,12 @@ impl Operation<'_> {
     fn everywhere(&self, lines: &str) -> BTreeMap<String, Vec<Request>> {
         self.keepers
             .iter()
-            .map(|host| (host.clone(), vec![request(&journal::append(lines), KEEPING)]))
+            .map(|host| {
+                (
+                    host.clone(),
+                    vec![request(&journal::append(lines), KEEPING)],
+                )
+            })
             .collect()
     }
 
@@ -354,7 +369,10 @@ fn read(step: &Step, reply: &Reply) -> Result<Notes> {
         let error = Diagnostic::with_code(
             exit::FAILED,
             if reply.code == 124 {
-                format!("step `{}` took longer than {} s: {}", step.id, step.limit, step.what)
+                format!(
+                    "step `{}` took longer than {} s: {}",
+                    step.id, step.limit, step.what
+                )
             } else {
                 format!("step `{}` failed: {}", step.id, step.what)
             },

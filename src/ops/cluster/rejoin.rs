@@ -95,13 +95,19 @@ pub struct Assessment {
 /// Waits until a host that has just been switched on has started what it starts by itself: before that, nothing that is
 /// seen there lasts.
 pub fn ask_boot() -> Request {
-    let mut request = Request::sh("timeout 60 systemctl is-system-running --wait >/dev/null 2>&1; :");
+    let mut request =
+        Request::sh("timeout 60 systemctl is-system-running --wait >/dev/null 2>&1; :");
     request.timeout_seconds = Some(65);
     request
 }
 
 /// Asks for the evidence: the host for its own log, the primary for its history.
-pub fn ask(host: &Server, primary: &Server, primary_timeline: u32, fork_hint: u32) -> BTreeMap<String, Vec<Request>> {
+pub fn ask(
+    host: &Server,
+    primary: &Server,
+    primary_timeline: u32,
+    fork_hint: u32,
+) -> BTreeMap<String, Vec<Request>> {
     let own = host.log_end()
         + "[ ! -e \"$data.rewinding\" ] || echo 'note half_rewound yes'\nset -- $(du -sk \"$data\"); echo \"note size $1\"\n";
     let mut own = Request::sh(own);
@@ -178,14 +184,26 @@ pub fn fork_of(history: &str, timeline: u32) -> Option<Lsn> {
 }
 
 /// Decides from the evidence.
-fn decide(evidence: &Evidence, node: &Node, wishes: &Wishes) -> (Method, String, Option<(Lsn, Lsn)>) {
+fn decide(
+    evidence: &Evidence,
+    node: &Node,
+    wishes: &Wishes,
+) -> (Method, String, Option<(Lsn, Lsn)>) {
     let standby = node.place.standby_signal;
     let (own, primary) = (evidence.timeline, evidence.primary_timeline);
     if evidence.half_rewound {
-        return (Method::Clone, "a rewind was begun and not ended".to_owned(), None);
+        return (
+            Method::Clone,
+            "a rewind was begun and not ended".to_owned(),
+            None,
+        );
     }
     if own == primary && standby {
-        return (Method::Start, format!("it is a replica on the primary's timeline {own}"), None);
+        return (
+            Method::Start,
+            format!("it is a replica on the primary's timeline {own}"),
+            None,
+        );
     }
     let Some(fork) = evidence.fork else {
         return (
@@ -195,18 +213,31 @@ fn decide(evidence: &Evidence, node: &Node, wishes: &Wishes) -> (Method, String,
         );
     };
     let Some(end) = evidence.log_end else {
-        return (Method::Clone, "the end of its log cannot be read".to_owned(), None);
+        return (
+            Method::Clone,
+            "the end of its log cannot be read".to_owned(),
+            None,
+        );
     };
     if end <= fork {
-        let why = format!("its log ends at {end}, before the primary left timeline {own} at {fork}");
+        let why =
+            format!("its log ends at {end}, before the primary left timeline {own} at {fork}");
         return (Method::Start, why, None);
     }
     let why = format!(
         "its log goes on to {end}, and the primary left timeline {own} at {fork}: {} bytes are only on this host",
         end.ahead_of(fork)
     );
-    let old = node.place.version.parse::<u32>().is_ok_and(|version| version < 15);
-    let method = if wishes.clone || old { Method::Clone } else { Method::Rewind };
+    let old = node
+        .place
+        .version
+        .parse::<u32>()
+        .is_ok_and(|version| version < 15);
+    let method = if wishes.clone || old {
+        Method::Clone
+    } else {
+        Method::Rewind
+    };
     (method, why, Some((fork, end)))
 }
 
@@ -216,11 +247,20 @@ fn decide(evidence: &Evidence, node: &Node, wishes: &Wishes) -> (Method, String,
 /// When there is no primary to follow, or the host is none that could follow it.
 pub fn who(site: &Site, cluster: &Cluster, host: &str) -> Result<(Server, Server), Diagnostic> {
     let Some(member) = cluster.member(host) else {
-        let names: Vec<&str> = cluster.members.iter().map(|member| member.host.as_str()).collect();
-        return Err(Diagnostic::new(format!("`{host}` is no host of the group postgresql"))
-            .help(format!("there are: {}", names.join(", "))));
+        let names: Vec<&str> = cluster
+            .members
+            .iter()
+            .map(|member| member.host.as_str())
+            .collect();
+        return Err(
+            Diagnostic::new(format!("`{host}` is no host of the group postgresql"))
+                .help(format!("there are: {}", names.join(", "))),
+        );
     };
-    let node = member.seen.as_ref().map_err(|error| error.clone().on(host))?;
+    let node = member
+        .seen
+        .as_ref()
+        .map_err(|error| error.clone().on(host))?;
     let others: Vec<&str> = cluster
         .primaries()
         .into_iter()
@@ -230,22 +270,38 @@ pub fn who(site: &Site, cluster: &Cluster, host: &str) -> Result<(Server, Server
     let primary = match others.as_slice() {
         [primary] => *primary,
         [] if node.is_primary() => {
-            return Err(Diagnostic::with_code(exit::REFUSED, format!("{host} is the primary")));
+            return Err(Diagnostic::with_code(
+                exit::REFUSED,
+                format!("{host} is the primary"),
+            ));
         }
         [] => {
-            return Err(Diagnostic::with_code(exit::REFUSED, "no primary answers that it could follow")
-                .help("hactl status; if this host has the newest data, start it: it is the primary then"));
+            return Err(Diagnostic::with_code(
+                exit::REFUSED,
+                "no primary answers that it could follow",
+            )
+            .help(
+                "hactl status; if this host has the newest data, start it: it is the primary then",
+            ));
         }
-        _ => return Err(Diagnostic::with_code(exit::REFUSED, format!("split brain: {} take writes", others.join(" and ")))),
+        _ => {
+            return Err(Diagnostic::with_code(
+                exit::REFUSED,
+                format!("split brain: {} take writes", others.join(" and ")),
+            ));
+        }
     };
     if matches!(node.live, Live::None) && node.place.version.is_empty() {
-        return Err(Diagnostic::with_code(exit::REFUSED, "there is no cluster on this host")
-            .on(host)
-            .help("hactl deploy makes one, as a replica of the primary that is seen"));
+        return Err(
+            Diagnostic::with_code(exit::REFUSED, "there is no cluster on this host")
+                .on(host)
+                .help("hactl deploy makes one, as a replica of the primary that is seen"),
+        );
     }
     let known = |name: &str| {
-        server(site, cluster, name)
-            .ok_or_else(|| Diagnostic::with_code(exit::REFUSED, "nothing is known of its cluster").on(name))
+        server(site, cluster, name).ok_or_else(|| {
+            Diagnostic::with_code(exit::REFUSED, "nothing is known of its cluster").on(name)
+        })
     };
     Ok((known(host)?, known(primary)?))
 }
@@ -262,19 +318,23 @@ pub fn assess(
     let leader = cluster.node(&primary.host)?;
     let blockers: Vec<String> = cluster
         .nodes()
-        .filter(|(_, node)| node.blocks.iter().any(|blocked| *blocked == server.host))
+        .filter(|(_, node)| node.blocks.contains(&server.host))
         .map(|(name, _)| name.to_owned())
         .collect();
     let streams = leader.answer().is_some_and(|answer| {
-        answer
-            .senders
-            .iter()
-            .any(|sender| sender.state == "streaming" && (sender.name == server.host || sender.address.as_deref() == Some(server.address.as_str())))
+        answer.senders.iter().any(|sender| {
+            sender.state == "streaming"
+                && (sender.name == server.host
+                    || sender.address.as_deref() == Some(server.address.as_str()))
+        })
     });
     let follows = node.is_standby() && streams && !wishes.clone;
     let (mut method, mut why, diverged) = decide(evidence, node, wishes);
     if follows {
-        (method, why) = (Method::Nothing, format!("it streams from {} already", primary.host));
+        (method, why) = (
+            Method::Nothing,
+            format!("it streams from {} already", primary.host),
+        );
     } else if wishes.clone && method == Method::Start {
         (method, why) = (Method::Clone, "a new copy is wished".to_owned());
     }
@@ -291,16 +351,25 @@ pub fn assess(
         "newer",
         format!("{} is on no newer timeline than the primary", server.host),
         evidence.timeline <= evidence.primary_timeline,
-        format!("{} {}, {} {}", server.host, evidence.timeline, primary.host, evidence.primary_timeline),
-        format!("{} was promoted later than {}: find out which of them has the data that counts", server.host, primary.host),
+        format!(
+            "{} {}, {} {}",
+            server.host, evidence.timeline, primary.host, evidence.primary_timeline
+        ),
+        format!(
+            "{} was promoted later than {}: find out which of them has the data that counts",
+            server.host, primary.host
+        ),
     );
     conditions.unless("--clone", wishes.clone);
     // Checkpoints and what was never committed are no loss.
     let empty = matches!(evidence.lost_transactions, Some((0, _)));
     if (diverged.is_some() && !empty) || (method == Method::Clone && !wishes.clone && !empty) {
-        let lost = evidence.lost_transactions.as_ref().map_or_else(String::new, |(count, between)| {
-            format!("; {count} transactions were committed, between {between}")
-        });
+        let lost = evidence
+            .lost_transactions
+            .as_ref()
+            .map_or_else(String::new, |(count, between)| {
+                format!("; {count} transactions were committed, between {between}")
+            });
         conditions.add(
             "diverged",
             format!("nothing that is only on {} is given up", server.host),
@@ -347,7 +416,12 @@ pub fn assess(
 
 /// The steps. `blockers` are all hosts of the service that block the host, the databases among them.
 pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
-    let Assessment { server, primary, method, .. } = assessment;
+    let Assessment {
+        server,
+        primary,
+        method,
+        ..
+    } = assessment;
     let step = |id: &'static str, at: &Server, what: String, text: String| Step {
         id,
         what,
@@ -373,40 +447,123 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
         steps.extend(blockers.iter().map(|host| unblocks(host)));
         return steps;
     }
-    steps.push(Step { limit: 120, ..step("stop", server, "stop its server, if it runs".to_owned(), server.stop()) });
+    steps.push(Step {
+        limit: 120,
+        ..step(
+            "stop",
+            server,
+            "stop its server, if it runs".to_owned(),
+            server.stop(),
+        )
+    });
     // The primary has to be reached from here on; the applications only when it cannot take writes any more.
-    steps.extend(blockers.iter().filter(|host| **host == primary.host).map(|host| unblocks(host)));
-    steps.push(step("slot", primary, format!("keep the log for {}", server.host), primary.make_slots(&[server])));
+    steps.extend(
+        blockers
+            .iter()
+            .filter(|host| **host == primary.host)
+            .map(|host| unblocks(host)),
+    );
+    steps.push(step(
+        "slot",
+        primary,
+        format!("keep the log for {}", server.host),
+        primary.make_slots(&[server]),
+    ));
     let kept = assessment.kept.clone().unwrap_or_default();
     match method {
         Method::Rewind => {
             steps.push(Step {
                 limit: 3600,
-                ..step("keep", server, format!("keep what is only here as {kept}"), server.keep(&kept, assessment.keep_log_only))
+                ..step(
+                    "keep",
+                    server,
+                    format!("keep what is only here as {kept}"),
+                    server.keep(&kept, assessment.keep_log_only),
+                )
             });
             steps.push(Step {
                 no_return: true,
                 limit: 3600,
-                ..step("rewind", server, format!("rewind to where {} left its timeline", primary.host), server.rewind(primary))
+                ..step(
+                    "rewind",
+                    server,
+                    format!("rewind to where {} left its timeline", primary.host),
+                    server.rewind(primary),
+                )
             });
         }
         Method::Clone => steps.push(Step {
             no_return: true,
             limit: 24 * 3600,
-            ..step("clone", server, format!("copy {}; the old directory becomes {kept}", primary.host), server.reclone(primary, &kept))
+            ..step(
+                "clone",
+                server,
+                format!("copy {}; the old directory becomes {kept}", primary.host),
+                server.reclone(primary, &kept),
+            )
         }),
         Method::Start | Method::Nothing => {}
     }
     steps.push(Step {
         no_return: true,
-        ..step("demote", server, format!("from now on it can only start as a standby of {}", primary.host), server.follow_offline(primary))
+        ..step(
+            "demote",
+            server,
+            format!(
+                "from now on it can only start as a standby of {}",
+                primary.host
+            ),
+            server.follow_offline(primary),
+        )
     });
-    steps.extend(blockers.iter().filter(|host| **host != primary.host).map(|host| unblocks(host)));
-    steps.push(step("unfence", server, "no longer fenced".to_owned(), server.unfence()));
-    steps.push(Step { limit: 300, ..step("start", server, format!("start as a standby of {}", primary.host), server.start_standby()) });
-    steps.push(Step { tail: true, ..step("tidy", server, "drop the slots that only a primary needs".to_owned(), server.drop_slots(&[primary])) });
-    steps.push(Step { tail: true, ..step("check", primary, format!("{} streams from it", server.host), primary.is_followed_by(server)) });
-    steps.push(Step { tail: true, ..step("wait", primary, "commits wait for replicas as configured".to_owned(), primary.wait_for_replicas()) });
+    steps.extend(
+        blockers
+            .iter()
+            .filter(|host| **host != primary.host)
+            .map(|host| unblocks(host)),
+    );
+    steps.push(step(
+        "unfence",
+        server,
+        "no longer fenced".to_owned(),
+        server.unfence(),
+    ));
+    steps.push(Step {
+        limit: 300,
+        ..step(
+            "start",
+            server,
+            format!("start as a standby of {}", primary.host),
+            server.start_standby(),
+        )
+    });
+    steps.push(Step {
+        tail: true,
+        ..step(
+            "tidy",
+            server,
+            "drop the slots that only a primary needs".to_owned(),
+            server.drop_slots(&[primary]),
+        )
+    });
+    steps.push(Step {
+        tail: true,
+        ..step(
+            "check",
+            primary,
+            format!("{} streams from it", server.host),
+            primary.is_followed_by(server),
+        )
+    });
+    steps.push(Step {
+        tail: true,
+        ..step(
+            "wait",
+            primary,
+            "commits wait for replicas as configured".to_owned(),
+            primary.wait_for_replicas(),
+        )
+    });
     steps
 }
 
@@ -425,18 +582,88 @@ mod tests {
         assert_eq!(fork_of(history, 2), Some(lsn("0/5000060")));
         assert_eq!(fork_of(history, 3), None);
         let node = |signal: bool, version: &str| Node {
-            place: super::super::node::Place { standby_signal: signal, version: version.to_owned(), ..Default::default() },
+            place: super::super::node::Place {
+                standby_signal: signal,
+                version: version.to_owned(),
+                ..Default::default()
+            },
             ..Node::default()
         };
-        let clone = Wishes { clone: true, ..Wishes::default() };
+        let clone = Wishes {
+            clone: true,
+            ..Wishes::default()
+        };
         for (own, end, fork, signal, version, wishes, method, diverged) in [
-            (3, Some("0/6"), None, true, "15", Wishes::default(), Method::Start, None),
-            (2, Some("0/5000060"), Some("0/5000060"), false, "15", Wishes::default(), Method::Start, None),
-            (2, Some("0/5000061"), Some("0/5000060"), false, "15", Wishes::default(), Method::Rewind, Some(1)),
-            (2, Some("0/5000061"), Some("0/5000060"), false, "14", Wishes::default(), Method::Clone, Some(1)),
-            (2, Some("0/5000061"), Some("0/5000060"), false, "15", clone, Method::Clone, Some(1)),
-            (2, None, Some("0/5000060"), false, "15", Wishes::default(), Method::Clone, None),
-            (3, Some("0/6"), None, false, "15", Wishes::default(), Method::Clone, None),
+            (
+                3,
+                Some("0/6"),
+                None,
+                true,
+                "15",
+                Wishes::default(),
+                Method::Start,
+                None,
+            ),
+            (
+                2,
+                Some("0/5000060"),
+                Some("0/5000060"),
+                false,
+                "15",
+                Wishes::default(),
+                Method::Start,
+                None,
+            ),
+            (
+                2,
+                Some("0/5000061"),
+                Some("0/5000060"),
+                false,
+                "15",
+                Wishes::default(),
+                Method::Rewind,
+                Some(1),
+            ),
+            (
+                2,
+                Some("0/5000061"),
+                Some("0/5000060"),
+                false,
+                "14",
+                Wishes::default(),
+                Method::Clone,
+                Some(1),
+            ),
+            (
+                2,
+                Some("0/5000061"),
+                Some("0/5000060"),
+                false,
+                "15",
+                clone,
+                Method::Clone,
+                Some(1),
+            ),
+            (
+                2,
+                None,
+                Some("0/5000060"),
+                false,
+                "15",
+                Wishes::default(),
+                Method::Clone,
+                None,
+            ),
+            (
+                3,
+                Some("0/6"),
+                None,
+                false,
+                "15",
+                Wishes::default(),
+                Method::Clone,
+                None,
+            ),
         ] {
             let evidence = Evidence {
                 timeline: own,
@@ -447,9 +674,21 @@ mod tests {
             };
             let (got, why, lost) = decide(&evidence, &node(signal, version), &wishes);
             assert_eq!(got, method, "{why}");
-            assert_eq!(lost.map(|(fork, end)| end.ahead_of(fork)), diverged, "{why}");
+            assert_eq!(
+                lost.map(|(fork, end)| end.ahead_of(fork)),
+                diverged,
+                "{why}"
+            );
         }
-        let half = Evidence { half_rewound: true, timeline: 3, primary_timeline: 3, ..Evidence::default() };
-        assert_eq!(decide(&half, &node(true, "15"), &Wishes::default()).0, Method::Clone);
+        let half = Evidence {
+            half_rewound: true,
+            timeline: 3,
+            primary_timeline: 3,
+            ..Evidence::default()
+        };
+        assert_eq!(
+            decide(&half, &node(true, "15"), &Wishes::default()).0,
+            Method::Clone
+        );
     }
 }

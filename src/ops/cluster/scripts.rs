@@ -166,7 +166,10 @@ await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exi
 
     /// Takes [`Self::become_standby`] back.
     pub fn no_longer_standby(&self) -> String {
-        format!("{}rm -f \"$data/standby.signal\"; sync \"$data\"\n", self.prelude())
+        format!(
+            "{}rm -f \"$data/standby.signal\"; sync \"$data\"\n",
+            self.prelude()
+        )
     }
 
     /// Proves that this standby has the last byte that the primary wrote: the record of the shutdown checkpoint begins at

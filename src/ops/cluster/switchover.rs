@@ -70,7 +70,12 @@ pub fn server(site: &Site, cluster: &Cluster, name: &str) -> Option<Server> {
         .as_ref()
         .ok()
         .filter(|node| !node.place.version.is_empty())
-        .or_else(|| cluster.nodes().map(|(_, node)| node).find(|node| !node.place.version.is_empty()))
+        .or_else(|| {
+            cluster
+                .nodes()
+                .map(|(_, node)| node)
+                .find(|node| !node.place.version.is_empty())
+        })
         .map(|node| node.place.clone())?;
     Some(Server::new(host, &member.address, &place))
 }
@@ -116,9 +121,17 @@ pub fn assess(
     let one = |error| vec![error];
     // Before anything else: what is seen now is only half of a change.
     if let Some(record) = cluster.unfinished() {
-        return Err(one(Diagnostic::with_code(exit::REFUSED, "refused (unfinished): no operation is unfinished")
-            .note(format!("observed: {} of {}", record.header.kind, record.header.operator))
-            .help("hactl resume takes it up; hactl resume --undo takes it back, if nobody was promoted")));
+        return Err(one(Diagnostic::with_code(
+            exit::REFUSED,
+            "refused (unfinished): no operation is unfinished",
+        )
+        .note(format!(
+            "observed: {} of {}",
+            record.header.kind, record.header.operator
+        ))
+        .help(
+            "hactl resume takes it up; hactl resume --undo takes it back, if nobody was promoted",
+        )));
     }
     let old = the_primary(cluster).map_err(one)?;
     let candidate = match &wishes.to {
@@ -126,8 +139,8 @@ pub fn assess(
         None => cluster
             .standbys()
             .into_iter()
-            .filter(|(_, node)| node.maintenance.is_none())
-            .max_by_key(|(_, node)| node.has_log_to())
+            // One in maintenance is only taken, and then refused by name, when there is no other.
+            .max_by_key(|(_, node)| (node.maintenance.is_none(), node.has_log_to()))
             .map(|(host, _)| host.to_owned())
             .ok_or_else(|| {
                 one(Diagnostic::with_code(exit::REFUSED, "no replica answers")
@@ -210,7 +223,10 @@ fn conditions(cluster: &Cluster, cast: &Cast, wishes: &Wishes) -> Conditions {
                 "not-fenced",
                 format!("{host} is not fenced"),
                 false,
-                format!("start.conf says {}, unit masked: {}", node.place.start, node.place.masked),
+                format!(
+                    "start.conf says {}, unit masked: {}",
+                    node.place.start, node.place.masked
+                ),
                 format!("hactl rejoin {host}"),
             );
         }
@@ -270,7 +286,11 @@ fn streaming(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Node,
         "replay",
         format!("{new} replays what it receives"),
         !standby_says.paused,
-        if standby_says.paused { "replay is paused" } else { "not paused" },
+        if standby_says.paused {
+            "replay is paused"
+        } else {
+            "not paused"
+        },
         format!("on {new}: SELECT pg_wal_replay_resume()"),
     );
     let behind = primary_says
@@ -294,18 +314,34 @@ fn candidate(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Answe
         "senders",
         format!("{new} has room for {followers} standbys"),
         standby.free_senders >= followers && standby.free_slots >= 1,
-        format!("{} free senders, {} free slots", standby.free_senders, standby.free_slots),
+        format!(
+            "{} free senders, {} free slots",
+            standby.free_senders, standby.free_slots
+        ),
         "raise postgresql_max_wal_senders and postgresql_max_replication_slots, deploy",
     );
     let view = primary.peers.get(new);
-    let works = matches!(view, Some(PeerView::Answers { replication: Ok(()), .. }));
+    let works = matches!(
+        view,
+        Some(PeerView::Answers {
+            replication: Ok(()),
+            ..
+        })
+    );
     list.add(
         "reverse-login",
         format!("{old} can replicate from {new}"),
         works,
         match view {
-            Some(PeerView::Answers { replication: Err(said), .. } | PeerView::Refuses(said) | PeerView::Closed(said)
-            | PeerView::Unreachable(said)) => said.clone(),
+            Some(
+                PeerView::Answers {
+                    replication: Err(said),
+                    ..
+                }
+                | PeerView::Refuses(said)
+                | PeerView::Closed(said)
+                | PeerView::Unreachable(said),
+            ) => said.clone(),
             Some(PeerView::Silent) => "no answer in time".to_owned(),
             Some(PeerView::Answers { .. }) => "a replication login works".to_owned(),
             None => "not tried".to_owned(),
@@ -316,7 +352,11 @@ fn candidate(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Answe
         "rewindable",
         "a primary that is left behind could be rewound",
         standby.rewindable,
-        if standby.rewindable { "wal_log_hints or checksums are on" } else { "wal_log_hints and data checksums are off" },
+        if standby.rewindable {
+            "wal_log_hints or checksums are on"
+        } else {
+            "wal_log_hints and data checksums are off"
+        },
         "hactl deploy sets wal_log_hints; it needs a restart",
     );
 }
@@ -342,7 +382,10 @@ fn stop(list: &mut Conditions, cast: &Cast, primary: &Answer, wishes: &Wishes) {
     );
     list.add(
         "transactions",
-        format!("no client's transaction is older than {} s", wishes.max_transaction),
+        format!(
+            "no client's transaction is older than {} s",
+            wishes.max_transaction
+        ),
         primary.oldest_transaction <= wishes.max_transaction,
         format!("the oldest is {} s old", primary.oldest_transaction),
         "wait for it to end: it would be cut off",
@@ -379,50 +422,95 @@ pub fn steps(cast: &Cast) -> Vec<Step> {
     let mut steps = vec![
         Step {
             undo: Some(plain(new.drop_slots(&followers))),
-            ..step("slots", &new, format!("make slots for {}", names(&followers)), new.make_slots(&followers))
+            ..step(
+                "slots",
+                &new,
+                format!("make slots for {}", names(&followers)),
+                new.make_slots(&followers),
+            )
         },
         Step {
             undo: Some(plain(old.forget_to_follow())),
-            ..step("prepare", &old, format!("prepare to follow {}, checkpoint", new.host), old.prepare_to_follow(&new))
+            ..step(
+                "prepare",
+                &old,
+                format!("prepare to follow {}, checkpoint", new.host),
+                old.prepare_to_follow(&new),
+            )
         },
         Step {
             limit: 120,
             undo: Some(plain(old.start_primary())),
-            ..step("stop", &old, "stop in order; writes wait from here on".to_owned(), old.stop_clean())
+            ..step(
+                "stop",
+                &old,
+                "stop in order; writes wait from here on".to_owned(),
+                old.stop_clean(),
+            )
         },
         Step {
             undo: Some(plain(old.no_longer_standby())),
-            ..step("demote", &old, "from now on it can only start as a standby".to_owned(), old.become_standby())
+            ..step(
+                "demote",
+                &old,
+                "from now on it can only start as a standby".to_owned(),
+                old.become_standby(),
+            )
         },
         Step {
             script: Box::new(move |notes| {
                 let at = notes.get("stopped_at").map_or(AT_STOP, String::as_str);
                 last_byte.has_last_byte(at, LAST_BYTE)
             }),
-            ..step("last-byte", &new, "prove that it has the last byte".to_owned(), String::new())
+            ..step(
+                "last-byte",
+                &new,
+                "prove that it has the last byte".to_owned(),
+                String::new(),
+            )
         },
         Step {
             no_return: true,
             limit: 90,
-            ..step("promote", &new, "promote; writes go on from here".to_owned(), new.promote())
+            ..step(
+                "promote",
+                &new,
+                "promote; writes go on from here".to_owned(),
+                new.promote(),
+            )
         },
     ];
     steps.push(Step {
         tail: true,
         limit: 120,
-        ..step("follow", &old, format!("start as a standby of {}", new.host), old.start_standby())
+        ..step(
+            "follow",
+            &old,
+            format!("start as a standby of {}", new.host),
+            old.start_standby(),
+        )
     });
     steps.extend(after_promotion(&new, &others));
     steps.push(Step {
         tail: true,
-        ..step("tidy", &old, "drop the slots that only a primary needs".to_owned(), {
-            let stale: Vec<&Server> = std::iter::once(&new).chain(&others).collect();
-            old.drop_slots(&stale)
-        })
+        ..step(
+            "tidy",
+            &old,
+            "drop the slots that only a primary needs".to_owned(),
+            {
+                let stale: Vec<&Server> = std::iter::once(&new).chain(&others).collect();
+                old.drop_slots(&stale)
+            },
+        )
     });
     steps.push(Step {
         tail: true,
-        ..step("check", &new, format!("{} streams from it", old.host), new.is_followed_by(&old))
+        ..step(
+            "check",
+            &new,
+            format!("{} streams from it", old.host),
+            new.is_followed_by(&old),
+        )
     });
     steps
 }

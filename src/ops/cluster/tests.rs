@@ -25,7 +25,11 @@ fn site() -> Site {
         })
         .to_vec();
     Site {
-        groups: [("postgresql".to_owned(), vec!["db1".to_owned(), "db2".to_owned()])].into(),
+        groups: [(
+            "postgresql".to_owned(),
+            vec!["db1".to_owned(), "db2".to_owned()],
+        )]
+        .into(),
         hosts,
     }
 }
@@ -138,7 +142,11 @@ fn refused(cluster: &Cluster) -> Vec<String> {
         long_transactions_ok: false,
     };
     match switchover::assess(&site(), cluster, &wishes) {
-        Ok((_, conditions)) => conditions.failed().iter().map(|condition| condition.id.to_owned()).collect(),
+        Ok((_, conditions)) => conditions
+            .failed()
+            .iter()
+            .map(|condition| condition.id.to_owned())
+            .collect(),
         Err(errors) => errors.into_iter().map(|error| error.message).collect(),
     }
 }
@@ -147,7 +155,12 @@ fn refused(cluster: &Cluster) -> Vec<String> {
 fn a_healthy_pair_may_switch_over_in_an_order_that_is_safe() {
     let cluster = pair();
     assert_eq!(refused(&cluster), Vec::<String>::new());
-    let wishes = Wishes { to: Some("db2".to_owned()), max_lag: 0, max_transaction: 60, long_transactions_ok: false };
+    let wishes = Wishes {
+        to: Some("db2".to_owned()),
+        max_lag: 0,
+        max_transaction: 60,
+        long_transactions_ok: false,
+    };
     let (cast, _) = switchover::assess(&site(), &cluster, &wishes).expect("possible");
     let steps = switchover::steps(&cast);
     let index = |id: &str| steps.iter().position(|step| step.id == id).expect("a step");
@@ -166,20 +179,35 @@ fn a_healthy_pair_may_switch_over_in_an_order_that_is_safe() {
     let mut ids: Vec<&str> = steps.iter().map(|step| step.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), steps.len(), "names of steps are keys of the journal");
+    assert_eq!(
+        ids.len(),
+        steps.len(),
+        "names of steps are keys of the journal"
+    );
 }
 
 #[test]
 fn a_switchover_is_refused_for_its_reason() {
-    let cases: Vec<(&str, fn(&mut Cluster))> = vec![
+    type Spoil = fn(&mut Cluster);
+    let cases: Vec<(&str, Spoil)> = vec![
         ("reached", |c| {
-            c.members.push(Member { host: "db3".to_owned(), address: "192.0.2.33".to_owned(), seen: Err(Diagnostic::new("away")) });
+            c.members.push(Member {
+                host: "db3".to_owned(),
+                address: "192.0.2.33".to_owned(),
+                seen: Err(Diagnostic::new("away")),
+            });
         }),
         ("same-cluster", |c| said(c, "db2").system = "8".to_owned()),
-        ("maintenance", |c| at(c, "db2").maintenance = Some("by eve".to_owned())),
-        ("not-fenced", |c| at(c, "db2").place.start = "disabled".to_owned()),
+        ("maintenance", |c| {
+            at(c, "db2").maintenance = Some("by eve".to_owned())
+        }),
+        ("not-fenced", |c| {
+            at(c, "db2").place.start = "disabled".to_owned()
+        }),
         ("streams", |c| said(c, "db1").senders.clear()),
-        ("streams", |c| said(c, "db1").senders[0].state = "catchup".to_owned()),
+        ("streams", |c| {
+            said(c, "db1").senders[0].state = "catchup".to_owned()
+        }),
         ("timeline", |c| {
             said(c, "db2").timeline = 4;
         }),
@@ -187,7 +215,10 @@ fn a_switchover_is_refused_for_its_reason() {
         ("lag", |c| said(c, "db2").replayed = Some(Lsn(899))),
         ("senders", |c| said(c, "db2").free_senders = 0),
         ("reverse-login", |c| {
-            let view = PeerView::Answers { in_recovery: true, replication: Err("no pg_hba entry".to_owned()) };
+            let view = PeerView::Answers {
+                in_recovery: true,
+                replication: Err("no pg_hba entry".to_owned()),
+            };
             at(c, "db1").peers.insert("db2".to_owned(), view);
         }),
         ("rewindable", |c| said(c, "db2").rewindable = false),
@@ -211,31 +242,122 @@ fn a_switchover_needs_one_primary_and_no_other_operation() {
     gone(&mut none, "db1");
     assert_eq!(refused(&none), ["no primary answers"]);
     let mut busy = pair();
-    let record = Record { header: Header::new("switchover", "eve", ""), steps: Vec::new(), end: None };
-    at(&mut busy, "db2").journal.push((OPERATION.to_owned(), Ok(record.clone())));
-    assert_eq!(refused(&busy), ["refused (unfinished): no operation is unfinished"]);
+    let record = Record {
+        header: Header::new("switchover", "eve", ""),
+        steps: Vec::new(),
+        end: None,
+    };
+    at(&mut busy, "db2")
+        .journal
+        .push((OPERATION.to_owned(), Ok(record.clone())));
+    assert_eq!(
+        refused(&busy),
+        ["refused (unfinished): no operation is unfinished"]
+    );
     // A host that was out does not know of the end: the others do.
-    let end = End { result: "done".to_owned(), ended: 1, message: String::new() };
-    let ended = Record { end: Some(end), ..record };
-    at(&mut busy, "db1").journal.push(("history".to_owned(), Ok(ended)));
+    let end = End {
+        result: "done".to_owned(),
+        ended: 1,
+        message: String::new(),
+    };
+    let ended = Record {
+        end: Some(end),
+        ..record
+    };
+    at(&mut busy, "db1")
+        .journal
+        .push(("history".to_owned(), Ok(ended)));
     assert_eq!(refused(&busy), Vec::<String>::new());
 }
 
 #[test]
 fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
+    type Case = (
+        &'static str,
+        Option<Live>,
+        PeerView,
+        Option<PeerView>,
+        f64,
+        Verdict,
+    );
     let unreachable = || PeerView::Unreachable("no route to host".to_owned());
     let closed = || PeerView::Closed("connection refused".to_owned());
     let refuses = || PeerView::Refuses("the database system is starting up".to_owned());
-    let cases: Vec<(&str, Option<Live>, PeerView, Option<PeerView>, f64, Verdict)> = vec![
-        ("it answers", Some(Live::Answers(Box::default())), answers(), None, 5.0, Verdict::Alive),
-        ("its host lets in, no server", Some(Live::Down("no such file".to_owned())), closed(), None, 5.0, Verdict::DeadInside),
-        ("it starts up", Some(Live::Down("FATAL: the database system is starting up".to_owned())), refuses(), None, 5.0, Verdict::Alive),
-        ("it hangs", Some(Live::Silent), PeerView::Silent, None, 5.0, Verdict::FrozenInside),
-        ("it hangs for us only", Some(Live::Silent), answers(), None, 5.0, Verdict::Alive),
-        ("nobody gets through", None, unreachable(), Some(unreachable()), 5.0, Verdict::Gone),
-        ("nobody but an application", None, unreachable(), Some(PeerView::Silent), 5.0, Verdict::FrozenOutside),
-        ("only we are cut off", None, answers(), Some(unreachable()), 5.0, Verdict::Alive),
-        ("its log still arrives", None, unreachable(), Some(unreachable()), 0.2, Verdict::Alive),
+    let cases: Vec<Case> = vec![
+        (
+            "it answers",
+            Some(Live::Answers(Box::default())),
+            answers(),
+            None,
+            5.0,
+            Verdict::Alive,
+        ),
+        (
+            "its host lets in, no server",
+            Some(Live::Down("no such file".to_owned())),
+            closed(),
+            None,
+            5.0,
+            Verdict::DeadInside,
+        ),
+        (
+            "it starts up",
+            Some(Live::Down(
+                "FATAL: the database system is starting up".to_owned(),
+            )),
+            refuses(),
+            None,
+            5.0,
+            Verdict::Alive,
+        ),
+        (
+            "it hangs",
+            Some(Live::Silent),
+            PeerView::Silent,
+            None,
+            5.0,
+            Verdict::FrozenInside,
+        ),
+        (
+            "it hangs for us only",
+            Some(Live::Silent),
+            answers(),
+            None,
+            5.0,
+            Verdict::Alive,
+        ),
+        (
+            "nobody gets through",
+            None,
+            unreachable(),
+            Some(unreachable()),
+            5.0,
+            Verdict::Gone,
+        ),
+        (
+            "nobody but an application",
+            None,
+            unreachable(),
+            Some(PeerView::Silent),
+            5.0,
+            Verdict::FrozenOutside,
+        ),
+        (
+            "only we are cut off",
+            None,
+            answers(),
+            Some(unreachable()),
+            5.0,
+            Verdict::Alive,
+        ),
+        (
+            "its log still arrives",
+            None,
+            unreachable(),
+            Some(unreachable()),
+            0.2,
+            Verdict::Alive,
+        ),
         ("it says no", None, refuses(), None, 5.0, Verdict::Alive),
     ];
     for (what, inside, from_replica, from_application, silent, verdict) in cases {
@@ -244,9 +366,18 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             Some(live) => at(&mut cluster, "db1").live = live,
             None => gone(&mut cluster, "db1"),
         }
-        at(&mut cluster, "db2").peers.insert("db1".to_owned(), from_replica);
-        said(&mut cluster, "db2").receiver.as_mut().expect("a receiver").silent = Some(silent);
-        let outsiders: Vec<_> = from_application.map(|view| ("app1".to_owned(), view)).into_iter().collect();
+        at(&mut cluster, "db2")
+            .peers
+            .insert("db1".to_owned(), from_replica);
+        said(&mut cluster, "db2")
+            .receiver
+            .as_mut()
+            .expect("a receiver")
+            .silent = Some(silent);
+        let outsiders: Vec<_> = from_application
+            .map(|view| ("app1".to_owned(), view))
+            .into_iter()
+            .collect();
         let proof = death::judge(&cluster, "db1", &outsiders);
         assert_eq!(proof.verdict, verdict, "{what}: {proof}");
     }
@@ -262,12 +393,22 @@ fn consents_are_never_merged() {
     let dead = || {
         let mut cluster = pair();
         gone(&mut cluster, "db1");
-        at(&mut cluster, "db2").peers.insert("db1".to_owned(), PeerView::Unreachable("no route".to_owned()));
+        at(&mut cluster, "db2").peers.insert(
+            "db1".to_owned(),
+            PeerView::Unreachable("no route".to_owned()),
+        );
         cluster
     };
-    let outsiders = [("app1".to_owned(), PeerView::Unreachable("no route".to_owned()))];
+    let outsiders = [(
+        "app1".to_owned(),
+        PeerView::Unreachable("no route".to_owned()),
+    )];
     let wake = [("app1".to_owned(), PeerView::Silent)];
-    let failed = |cluster: &Cluster, outsiders: &[(String, PeerView)], end, wishes: failover::Wishes| -> Vec<&'static str> {
+    let failed = |cluster: &Cluster,
+                  outsiders: &[(String, PeerView)],
+                  end,
+                  wishes: failover::Wishes|
+     -> Vec<&'static str> {
         failover::assess(&site(), cluster, "db1", outsiders, end, &wishes)
             .expect("it can be judged")
             .conditions
@@ -278,31 +419,64 @@ fn consents_are_never_merged() {
     };
     let none = failover::Wishes::default;
     assert_eq!(failed(&dead(), &outsiders, None, none()), ["data-loss"]);
-    let lossy = failover::Wishes { allow_data_loss: true, ..none() };
-    assert_eq!(failed(&dead(), &outsiders, None, lossy.clone()), Vec::<&str>::new());
+    let lossy = failover::Wishes {
+        allow_data_loss: true,
+        ..none()
+    };
+    assert_eq!(
+        failed(&dead(), &outsiders, None, lossy.clone()),
+        Vec::<&str>::new()
+    );
     assert_eq!(failed(&dead(), &wake, None, lossy.clone()), ["dead"]);
-    let unfenced = failover::Wishes { unfenced_ok: true, ..none() };
+    let unfenced = failover::Wishes {
+        unfenced_ok: true,
+        ..none()
+    };
     assert_eq!(failed(&dead(), &wake, None, unfenced), ["data-loss"]);
     // The log of the old one was read: what is known not to be lost needs no consent.
     let mut inside = pair();
     at(&mut inside, "db1").live = Live::Down("no such file".to_owned());
-    at(&mut inside, "db2").peers.insert("db1".to_owned(), PeerView::Closed("refused".to_owned()));
-    assert_eq!(failed(&inside, &[], Some(Lsn(1000)), none()), Vec::<&str>::new());
+    at(&mut inside, "db2")
+        .peers
+        .insert("db1".to_owned(), PeerView::Closed("refused".to_owned()));
+    assert_eq!(
+        failed(&inside, &[], Some(Lsn(1000)), none()),
+        Vec::<&str>::new()
+    );
     assert_eq!(failed(&inside, &[], Some(Lsn(1001)), none()), ["data-loss"]);
     // Positions on two timelines say nothing about each other.
-    at(&mut inside, "db1").control.as_mut().expect("control").timeline = 2;
-    assert_eq!(failed(&inside, &[], Some(Lsn(1000)), none()), ["one-history"]);
+    at(&mut inside, "db1")
+        .control
+        .as_mut()
+        .expect("control")
+        .timeline = 2;
+    assert_eq!(
+        failed(&inside, &[], Some(Lsn(1000)), none()),
+        ["one-history"]
+    );
     // Alive: no consent helps.
-    let all = failover::Wishes { promote: None, allow_data_loss: true, unfenced_ok: true, kill_frozen: true, again: true };
+    let all = failover::Wishes {
+        promote: None,
+        allow_data_loss: true,
+        unfenced_ok: true,
+        kill_frozen: true,
+        again: true,
+    };
     assert_eq!(failed(&pair(), &[], None, all), ["dead"]);
     // Twice within the hour.
     let mut again = dead();
     let record = Record {
         header: Header::new("failover", "eve", ""),
         steps: Vec::new(),
-        end: Some(End { result: "done".to_owned(), ended: seconds() - 600, message: String::new() }),
+        end: Some(End {
+            result: "done".to_owned(),
+            ended: seconds() - 600,
+            message: String::new(),
+        }),
     };
-    at(&mut again, "db2").journal.push(("history".to_owned(), Ok(record)));
+    at(&mut again, "db2")
+        .journal
+        .push(("history".to_owned(), Ok(record)));
     assert_eq!(failed(&again, &outsiders, None, lossy), ["flapping"]);
 }
 

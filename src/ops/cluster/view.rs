@@ -73,7 +73,9 @@ impl Cluster {
 
     /// A host that could be asked.
     pub fn node(&self, host: &str) -> Option<&Node> {
-        self.nodes().find(|(name, _)| *name == host).map(|(_, node)| node)
+        self.nodes()
+            .find(|(name, _)| *name == host)
+            .map(|(_, node)| node)
     }
 
     /// A host, asked or not.
@@ -100,7 +102,11 @@ impl Cluster {
     /// The unfinished operation, when any host knows of one; the one that came furthest. A host that was out may still take
     /// one for unfinished that the others know the end of.
     pub fn unfinished(&self) -> Option<Record> {
-        let ended: Vec<String> = self.history().into_iter().map(|record| record.header.id).collect();
+        let ended: Vec<String> = self
+            .history()
+            .into_iter()
+            .map(|record| record.header.id)
+            .collect();
         self.nodes()
             .flat_map(|(_, node)| &node.journal)
             .filter(|(file, _)| file == crate::ops::journal::OPERATION)
@@ -175,7 +181,9 @@ pub fn strangers(cluster: &Cluster) -> Option<Diagnostic> {
             Some((other, first)) if first != system => {
                 return Some(Diagnostic::with_code(
                     crate::base::exit::REFUSED,
-                    format!("{other} and {host} hold different clusters (system identifiers {first} and {system})"),
+                    format!(
+                        "{other} and {host} hold different clusters (system identifiers {first} and {system})"
+                    ),
                 ));
             }
             Some(_) => {}

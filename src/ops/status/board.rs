@@ -358,7 +358,10 @@ pub struct Past {
 impl Board {
     /// Word and sentence, from the findings.
     pub fn judge(&mut self) {
-        let worst = self.findings.first().map_or(Severity::Note, |finding| finding.severity);
+        let worst = self
+            .findings
+            .first()
+            .map_or(Severity::Note, |finding| finding.severity);
         let (state, word) = match worst {
             Severity::SplitBrain => (State::SplitBrain, "split brain"),
             Severity::Down => (State::Down, "down"),
@@ -370,10 +373,20 @@ impl Board {
         self.verdict = if state == State::Healthy {
             format!("healthy: {}", self.praise())
         } else {
-            let wrong = self.findings.iter().filter(|finding| finding.severity != Severity::Note);
+            let wrong = self
+                .findings
+                .iter()
+                .filter(|finding| finding.severity != Severity::Note);
             let more = wrong.count().saturating_sub(1);
-            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-            format!("{word}: {}{more}", self.findings.first().map_or("", |finding| &finding.what))
+            let more = if more == 0 {
+                String::new()
+            } else {
+                format!(" (and {more} more)")
+            };
+            format!(
+                "{word}: {}{more}",
+                self.findings.first().map_or("", |finding| &finding.what)
+            )
         };
     }
 
@@ -381,18 +394,35 @@ impl Board {
     fn praise(&self) -> String {
         let mut parts = Vec::new();
         if let Some(databases) = &self.databases {
-            let replicas = databases.members.iter().filter(|member| member.streaming).count();
-            parts.extend(databases.primary.as_ref().map(|primary| format!("{primary} takes writes")));
+            let replicas = databases
+                .members
+                .iter()
+                .filter(|member| member.streaming)
+                .count();
+            parts.extend(
+                databases
+                    .primary
+                    .as_ref()
+                    .map(|primary| format!("{primary} takes writes")),
+            );
             parts.push(match replicas {
                 0 => "no replica".to_owned(),
                 replicas => count(replicas, "replica follows", "replicas follow"),
             });
         }
         if !self.applications.is_empty() {
-            parts.push(count(self.applications.len(), "application server", "application servers"));
+            parts.push(count(
+                self.applications.len(),
+                "application server",
+                "application servers",
+            ));
         }
         if !self.balancers.is_empty() {
-            parts.push(count(self.balancers.len(), "load balancer", "load balancers"));
+            parts.push(count(
+                self.balancers.len(),
+                "load balancer",
+                "load balancers",
+            ));
         }
         if parts.is_empty() {
             parts.push(count(self.hosts.len(), "host answers", "hosts answer"));

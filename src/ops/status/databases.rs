@@ -31,12 +31,23 @@ impl Scene<'_> {
             .filter_map(|member| {
                 let host = member.host.as_str();
                 match &member.seen {
-                    Ok(node) => node.is_primary().then(|| Writer { host, seen_by: Vec::new() }),
+                    Ok(node) => node.is_primary().then(|| Writer {
+                        host,
+                        seen_by: Vec::new(),
+                    }),
                     Err(_) => {
                         let seen_by: Vec<&str> = self
                             .cluster
                             .views_of(host)
-                            .filter(|(_, view)| matches!(view, PeerView::Answers { in_recovery: false, .. }))
+                            .filter(|(_, view)| {
+                                matches!(
+                                    view,
+                                    PeerView::Answers {
+                                        in_recovery: false,
+                                        ..
+                                    }
+                                )
+                            })
                             .map(|(from, _)| from)
                             .collect();
                         (!seen_by.is_empty()).then_some(Writer { host, seen_by })
@@ -52,7 +63,9 @@ impl Scene<'_> {
         let first_choice = self
             .site
             .host(&first.host)
-            .map_or_else(String::new, |host| host.text("postgresql_initial_primary", &first.host));
+            .map_or_else(String::new, |host| {
+                host.text("postgresql_initial_primary", &first.host)
+            });
         let writers = self.writers();
         let primary = match writers.as_slice() {
             [one] => Some(one.host.to_owned()),
@@ -71,16 +84,25 @@ impl Scene<'_> {
             ..Databases::default()
         };
         for member in &self.cluster.members {
-            let declared = if member.host == first_choice { "primary" } else { "replica" };
+            let declared = if member.host == first_choice {
+                "primary"
+            } else {
+                "replica"
+            };
             let mut line = self.line(member, primary.as_deref(), &writers);
             line.declared = declared;
-            if primary.as_deref() != Some(&member.host) && !writers.iter().any(|writer| writer.host == member.host) {
+            if primary.as_deref() != Some(&member.host)
+                && !writers.iter().any(|writer| writer.host == member.host)
+            {
                 self.judge_replica(member, &line, primary.as_deref(), findings);
             }
             databases.members.push(line);
         }
         databases.slots = self.slots(primary.as_deref(), findings);
-        if let Some(primary) = primary.as_deref().filter(|primary| *primary != first_choice) {
+        if let Some(primary) = primary
+            .as_deref()
+            .filter(|primary| *primary != first_choice)
+        {
             findings.push(Finding::new(
                 Severity::Note,
                 format!("{primary} is the primary; {first_choice} is only the inventory's first choice for empty hosts"),
@@ -103,8 +125,15 @@ impl Scene<'_> {
             [one] if one.seen_by.is_empty() => {}
             [one] => findings.push(Finding::new(
                 Severity::Unknown,
-                format!("{} takes writes as {} sees it, and could not be asked itself", one.host, one.seen_by.join(" and ")),
-                format!("mend the way from here to {}; do not fail over: it is alive", one.host),
+                format!(
+                    "{} takes writes as {} sees it, and could not be asked itself",
+                    one.host,
+                    one.seen_by.join(" and ")
+                ),
+                format!(
+                    "mend the way from here to {}; do not fail over: it is alive",
+                    one.host
+                ),
             )),
             several => {
                 let names: Vec<String> = several
@@ -114,9 +143,13 @@ impl Scene<'_> {
                             "{} (timeline {}, at {})",
                             writer.host,
                             node.timeline(),
-                            node.answer().and_then(|answer| answer.written).unwrap_or_default()
+                            node.answer()
+                                .and_then(|answer| answer.written)
+                                .unwrap_or_default()
                         ),
-                        None => format!("{} (as {} sees it)", writer.host, writer.seen_by.join(", ")),
+                        None => {
+                            format!("{} (as {} sees it)", writer.host, writer.seen_by.join(", "))
+                        }
                     })
                     .collect();
                 findings.push(Finding::new(
@@ -158,7 +191,10 @@ impl Scene<'_> {
             (_, Some(_)) => "an operation is under way: wait for its end".to_owned(),
             _ if self.has_unfinished() => "hactl resume".to_owned(),
             (Some(command), None) => command.clone(),
-            (None, None) => format!("a failover would be refused: {}", failover.why_not.join("; ")),
+            (None, None) => format!(
+                "a failover would be refused: {}",
+                failover.why_not.join("; ")
+            ),
         };
         findings.push(Finding::new(
             Severity::Down,
@@ -170,7 +206,10 @@ impl Scene<'_> {
     /// The host that was the primary, when it cannot be asked and others see that it lives.
     fn alive_unasked(&self) -> Option<(String, String)> {
         let old = failover::old_primary(&self.cluster).ok()?;
-        let unasked = self.cluster.member(&old).is_some_and(|member| member.seen.is_err());
+        let unasked = self
+            .cluster
+            .member(&old)
+            .is_some_and(|member| member.seen.is_err());
         let proof = death::judge(&self.cluster, &old, &self.outsiders(&old));
         (unasked && proof.verdict == death::Verdict::Alive).then(|| (old, proof.to_string()))
     }
@@ -178,14 +217,19 @@ impl Scene<'_> {
     /// What hosts that are no databases see of a database's port.
     pub(super) fn outsiders(&self, database: &str) -> Vec<(String, PeerView)> {
         self.answered()
-            .filter_map(|(from, seen)| Some((from.to_owned(), seen.databases.get(database)?.clone())))
+            .filter_map(|(from, seen)| {
+                Some((from.to_owned(), seen.databases.get(database)?.clone()))
+            })
             .collect()
     }
 
     /// At least one application server answers, and none of those has a database.
     fn applications_fail(&self) -> bool {
         let mut any = false;
-        for health in self.answered().filter_map(|(_, seen)| seen.health.as_ref()?.as_ref().ok()) {
+        for health in self
+            .answered()
+            .filter_map(|(_, seen)| seen.health.as_ref()?.as_ref().ok())
+        {
             if health.status == 200 {
                 return false;
             }
@@ -200,7 +244,10 @@ impl Scene<'_> {
             .map(|answer| !answer.synchronous.is_empty());
         observed.unwrap_or_else(|| {
             self.site.hosts.iter().any(|host| {
-                host.variables.get("postgresql_synchronous").and_then(to_bool).unwrap_or(false)
+                host.variables
+                    .get("postgresql_synchronous")
+                    .and_then(to_bool)
+                    .unwrap_or(false)
             })
         })
     }
@@ -229,15 +276,26 @@ impl Scene<'_> {
         let node = match &member.seen {
             Ok(node) => node,
             Err(error) => {
-                line.role = if writer.is_some() { "primary" } else { "unknown" }.to_owned();
-                line.seen_by = writer.map_or_else(Vec::new, |writer| writer.seen_by.iter().map(|by| (*by).to_owned()).collect());
+                line.role = if writer.is_some() {
+                    "primary"
+                } else {
+                    "unknown"
+                }
+                .to_owned();
+                line.seen_by = writer.map_or_else(Vec::new, |writer| {
+                    writer.seen_by.iter().map(|by| (*by).to_owned()).collect()
+                });
                 let views: Vec<String> = self
                     .cluster
                     .views_of(host)
                     .map(|(from, view)| format!("{from} sees {}", view_word(view)))
                     .collect();
                 // Why it could not be asked is among the findings.
-                line.note = if views.is_empty() { reason(error) } else { views.join("; ") };
+                line.note = if views.is_empty() {
+                    reason(error)
+                } else {
+                    views.join("; ")
+                };
                 if let Some(sender) = self.sender(primary, member) {
                     line.streaming = sender.state == "streaming";
                     lag(&mut line, sender, None);
@@ -260,7 +318,10 @@ impl Scene<'_> {
             }
             Live::Silent => line.note = "it takes connections and does not answer".to_owned(),
             Live::Down(said) => {
-                line.position = node.control.as_ref().map(|control| control.checkpoint.max(control.least).to_string());
+                line.position = node
+                    .control
+                    .as_ref()
+                    .map(|control| control.checkpoint.max(control.least).to_string());
                 line.note = match &node.fenced {
                     Some(note) => super::past::mark_text(note),
                     None => said.clone(),
@@ -271,8 +332,18 @@ impl Scene<'_> {
         line
     }
 
-    fn replica_line(&self, line: &mut Database, member: &Member, node: &Node, answer: &Answer, primary: Option<&str>) {
-        let receives = answer.receiver.as_ref().is_some_and(|receiver| receiver.status == "streaming");
+    fn replica_line(
+        &self,
+        line: &mut Database,
+        member: &Member,
+        node: &Node,
+        answer: &Answer,
+        primary: Option<&str>,
+    ) {
+        let receives = answer
+            .receiver
+            .as_ref()
+            .is_some_and(|receiver| receiver.status == "streaming");
         let sender = self.sender(primary, member);
         match sender {
             Some(sender) => {
@@ -280,25 +351,47 @@ impl Scene<'_> {
                 lag(line, sender, answer.replay_delay);
             }
             None => {
-                let written = primary.and_then(|primary| self.cluster.node(primary)?.answer()?.written);
-                line.lag_bytes = written.map(|written| written.ahead_of(answer.replayed.unwrap_or_default()));
-                line.unflushed_bytes = written.map(|written| written.ahead_of(node.has_log_to().unwrap_or_default()));
+                let written =
+                    primary.and_then(|primary| self.cluster.node(primary)?.answer()?.written);
+                line.lag_bytes =
+                    written.map(|written| written.ahead_of(answer.replayed.unwrap_or_default()));
+                line.unflushed_bytes =
+                    written.map(|written| written.ahead_of(node.has_log_to().unwrap_or_default()));
                 // The primary could not be asked: the replica's own word has to do. Of a dead one it may not know yet.
-                line.streaming = receives && primary.is_some_and(|primary| self.cluster.node(primary).is_none());
+                line.streaming =
+                    receives && primary.is_some_and(|primary| self.cluster.node(primary).is_none());
                 line.lag_seconds = answer.replay_delay;
             }
         }
         let mut notes = Vec::new();
         if line.streaming {
-            notes.push(format!("streams from {}", line.follows.as_deref().unwrap_or("an unknown host")));
+            notes.push(format!(
+                "streams from {}",
+                line.follows.as_deref().unwrap_or("an unknown host")
+            ));
         } else if primary.is_none() {
-            let silent = answer.receiver.as_ref().and_then(|receiver| receiver.silent);
-            let silent = silent.map_or_else(String::new, |silent| format!(", last heard of {silent:.0} s ago"));
-            notes.push(format!("set to follow {}{silent}", line.follows.as_deref().unwrap_or("nobody")));
+            let silent = answer
+                .receiver
+                .as_ref()
+                .and_then(|receiver| receiver.silent);
+            let silent = silent.map_or_else(String::new, |silent| {
+                format!(", last heard of {silent:.0} s ago")
+            });
+            notes.push(format!(
+                "set to follow {}{silent}",
+                line.follows.as_deref().unwrap_or("nobody")
+            ));
         } else if let Some(sender) = sender {
-            notes.push(format!("{} from {}", sender.state, line.follows.as_deref().unwrap_or("an unknown host")));
+            notes.push(format!(
+                "{} from {}",
+                sender.state,
+                line.follows.as_deref().unwrap_or("an unknown host")
+            ));
         } else {
-            notes.push(format!("does not stream (set to follow {})", line.follows.as_deref().unwrap_or("nobody")));
+            notes.push(format!(
+                "does not stream (set to follow {})",
+                line.follows.as_deref().unwrap_or("nobody")
+            ));
         }
         notes.extend(line.sync_state.clone());
         if line.paused {
@@ -310,26 +403,36 @@ impl Scene<'_> {
     /// What the primary says of the connection of a replica.
     pub(super) fn sender(&self, primary: Option<&str>, member: &Member) -> Option<&Sender> {
         let answer = self.cluster.node(primary?)?.answer()?;
-        answer
-            .senders
-            .iter()
-            .find(|sender| sender.name == member.host || sender.address.as_deref() == Some(&member.address))
+        answer.senders.iter().find(|sender| {
+            sender.name == member.host || sender.address.as_deref() == Some(&member.address)
+        })
     }
 
     /// How old the oldest byte is that a replica has not on its disk, as the primary says.
     pub(super) fn flush_delay(&self, primary: &str, replica: &str) -> Option<f64> {
-        self.sender(Some(primary), self.cluster.member(replica)?)?.flush_delay
+        self.sender(Some(primary), self.cluster.member(replica)?)?
+            .flush_delay
     }
 
-    fn judge_replica(&self, member: &Member, line: &Database, primary: Option<&str>, findings: &mut Vec<Finding>) {
+    fn judge_replica(
+        &self,
+        member: &Member,
+        line: &Database,
+        primary: Option<&str>,
+        findings: &mut Vec<Finding>,
+    ) {
         let host = &member.host;
-        let mut wrong = |what: String, remedy: String| findings.push(Finding::new(Severity::Degraded, what, remedy));
+        let mut wrong = |what: String, remedy: String| {
+            findings.push(Finding::new(Severity::Degraded, what, remedy))
+        };
         let rejoin = format!("hactl rejoin {host}");
         let Ok(node) = &member.seen else {
             let asked = primary.and_then(|primary| Some((primary, self.cluster.node(primary)?)));
             if let (Some((primary, _)), false) = (asked, line.streaming) {
                 wrong(
-                    format!("the replica {host} is missing: it could not be asked, and {primary} sends it nothing"),
+                    format!(
+                        "the replica {host} is missing: it could not be asked, and {primary} sends it nothing"
+                    ),
                     format!("start the host or mend its network; then: {rejoin}"),
                 );
             }
@@ -339,24 +442,40 @@ impl Scene<'_> {
             Live::Answers(answer) => {
                 let Some(primary) = primary else { return };
                 if line.follows.as_deref() != Some(primary) {
-                    let other = line.follows.as_deref().unwrap_or("nobody of this inventory");
-                    wrong(format!("the replica {host} follows {other}, not {primary}"), rejoin.clone());
+                    let other = line
+                        .follows
+                        .as_deref()
+                        .unwrap_or("nobody of this inventory");
+                    wrong(
+                        format!("the replica {host} follows {other}, not {primary}"),
+                        rejoin.clone(),
+                    );
                 } else if !line.streaming {
                     wrong(
                         format!("the replica {host} does not stream from {primary}"),
-                        format!("its log says why: hactl run -l {host} -- journalctl -u 'postgresql@*'; else: {rejoin}"),
+                        format!(
+                            "its log says why: hactl run -l {host} -- journalctl -u 'postgresql@*'; else: {rejoin}"
+                        ),
                     );
                 }
                 if answer.paused {
                     wrong(
-                        format!("replay is paused on {host}: it falls behind, and no failover to it is possible"),
+                        format!(
+                            "replay is paused on {host}: it falls behind, and no failover to it is possible"
+                        ),
                         format!("on {host}: SELECT pg_wal_replay_resume()"),
                     );
                 }
                 if let Some(other) = self.cluster.node(primary).map(Node::timeline)
                     && other != node.timeline()
                 {
-                    wrong(format!("{host} is on timeline {}, {primary} on {other}", node.timeline()), rejoin);
+                    wrong(
+                        format!(
+                            "{host} is on timeline {}, {primary} on {other}",
+                            node.timeline()
+                        ),
+                        rejoin,
+                    );
                 }
                 let bytes = line.lag_bytes.unwrap_or_default();
                 let seconds = line.lag_seconds.unwrap_or_default();
@@ -386,17 +505,24 @@ impl Scene<'_> {
                 // A server without the signal would come up as a primary.
                 if primary.is_some() && !stands {
                     wrong(
-                        format!("the server on {host} is down, and would start as a second primary"),
+                        format!(
+                            "the server on {host} is down, and would start as a second primary"
+                        ),
                         format!("do not start it; {rejoin}"),
                     );
                 } else if primary.is_some() {
                     wrong(
                         format!("the replica {host} is down"),
-                        format!("hactl run -l {host} -- systemctl start 'postgresql@*'; else: {rejoin}"),
+                        format!(
+                            "hactl run -l {host} -- systemctl start 'postgresql@*'; else: {rejoin}"
+                        ),
                     );
                 }
             }
-            Live::None => wrong(format!("there is no database on {host}"), "hactl deploy".to_owned()),
+            Live::None => wrong(
+                format!("there is no database on {host}"),
+                "hactl deploy".to_owned(),
+            ),
         }
     }
 
@@ -422,7 +548,11 @@ impl Scene<'_> {
                 } else if !slot.active && primary != Some(host) {
                     findings.push(Finding::new(
                         Severity::Note,
-                        format!("slot {} on {host} is used by nobody and keeps {}", slot.name, size(kept.unwrap_or_default())),
+                        format!(
+                            "slot {} on {host} is used by nobody and keeps {}",
+                            slot.name,
+                            size(kept.unwrap_or_default())
+                        ),
                         "",
                     ));
                 }
@@ -445,7 +575,11 @@ fn lag(line: &mut Database, sender: &Sender, delay: Option<f64>) {
     line.unflushed_bytes = bytes(sender.unflushed);
     line.sync_state = Some(sender.sync_state.clone());
     // A replica that has everything is not behind, however long ago the last commit was.
-    line.lag_seconds = if line.lag_bytes == Some(0) { Some(0.0) } else { sender.delay.or(delay) };
+    line.lag_seconds = if line.lag_bytes == Some(0) {
+        Some(0.0)
+    } else {
+        sender.delay.or(delay)
+    };
 }
 
 /// Commits wait for it.
@@ -464,8 +598,12 @@ fn word(member: &Member) -> &str {
 
 fn view_word(view: &PeerView) -> String {
     match view {
-        PeerView::Answers { in_recovery: false, .. } => "a primary".to_owned(),
-        PeerView::Answers { in_recovery: true, .. } => "a replica".to_owned(),
+        PeerView::Answers {
+            in_recovery: false, ..
+        } => "a primary".to_owned(),
+        PeerView::Answers {
+            in_recovery: true, ..
+        } => "a replica".to_owned(),
         PeerView::Refuses(said) => format!("a server that refuses ({said})"),
         PeerView::Closed(_) => "a host without a server".to_owned(),
         PeerView::Silent => "a server that does not answer".to_owned(),

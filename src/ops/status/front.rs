@@ -1,14 +1,17 @@
 //! What stands before the databases: the virtual address, the load balancers, the application servers.
 
 use super::Scene;
-use super::board::{AddressView, Application, Balancer, Board, Finding, ServerLine, Severity, VirtualAddress};
+use super::board::{
+    AddressView, Application, Balancer, Board, Finding, ServerLine, Severity, VirtualAddress,
+};
 use super::seen::{self, HostSeen};
 use crate::ops::cluster::look as database;
 
 impl Scene<'_> {
     /// Hosts that look at the service as its users do, and answered.
     fn viewers(&self) -> impl Iterator<Item = (&str, &HostSeen)> {
-        self.answered().filter(|(host, _)| seen::looks(self.site, host))
+        self.answered()
+            .filter(|(host, _)| seen::looks(self.site, host))
     }
 
     /// Where the virtual address is.
@@ -32,14 +35,24 @@ impl Scene<'_> {
                 let entrance = seen.entrance.clone();
                 AddressView {
                     from: from.to_owned(),
-                    at: seen.neighbour.as_deref().and_then(|mac| self.owner(mac, &holders)),
+                    at: seen
+                        .neighbour
+                        .as_deref()
+                        .and_then(|mac| self.owner(mac, &holders)),
                     hardware_address: seen.neighbour.clone(),
-                    status: entrance.as_ref().and_then(|entrance| entrance.as_ref().ok().copied()),
+                    status: entrance
+                        .as_ref()
+                        .and_then(|entrance| entrance.as_ref().ok().copied()),
                     why: entrance.and_then(Result::err),
                 }
             })
             .collect();
-        let view = VirtualAddress { address, holders, not_asked, views };
+        let view = VirtualAddress {
+            address,
+            holders,
+            not_asked,
+            views,
+        };
         judge_address(&view, findings);
         Some(view)
     }
@@ -47,7 +60,11 @@ impl Scene<'_> {
     /// The host of a hardware address; a holder first, where several share one.
     fn owner(&self, mac: &str, holders: &[String]) -> Option<String> {
         let has = |seen: &HostSeen| seen.links.values().any(|own| own == mac);
-        let mut owners: Vec<&str> = self.answered().filter(|(_, seen)| has(seen)).map(|(host, _)| host).collect();
+        let mut owners: Vec<&str> = self
+            .answered()
+            .filter(|(_, seen)| has(seen))
+            .map(|(host, _)| host)
+            .collect();
         owners.sort_by_key(|host| !holders.iter().any(|holder| holder == host));
         owners.first().map(|host| (*host).to_owned())
     }
@@ -78,8 +95,15 @@ impl Scene<'_> {
         }
         judge_servers(&balancers, findings);
         // What every one of them says that can say anything.
-        let speaking: Vec<&Balancer> = balancers.iter().filter(|balancer| !balancer.servers.is_empty()).collect();
-        if !speaking.is_empty() && speaking.iter().all(|balancer| balancer.servers.iter().all(|server| !server.up)) {
+        let speaking: Vec<&Balancer> = balancers
+            .iter()
+            .filter(|balancer| !balancer.servers.is_empty())
+            .collect();
+        if !speaking.is_empty()
+            && speaking
+                .iter()
+                .all(|balancer| balancer.servers.iter().all(|server| !server.up))
+        {
             findings.push(Finding::new(
                 Severity::Down,
                 "no load balancer has a server that is up",
@@ -92,7 +116,11 @@ impl Scene<'_> {
     fn balancer(&self, host: &str) -> Balancer {
         let mut line = Balancer {
             host: host.to_owned(),
-            answers: if seen::is(self.site, "haproxy", host) { self.answers(host) } else { None },
+            answers: if seen::is(self.site, "haproxy", host) {
+                self.answers(host)
+            } else {
+                None
+            },
             ..Balancer::default()
         };
         let Some(seen) = self.host(host) else {
@@ -123,7 +151,9 @@ impl Scene<'_> {
 
     fn judge_balancer(&self, balancer: &Balancer, findings: &mut Vec<Finding>) {
         let host = &balancer.host;
-        let mut wrong = |what: String, remedy: String| findings.push(Finding::new(Severity::Degraded, what, remedy));
+        let mut wrong = |what: String, remedy: String| {
+            findings.push(Finding::new(Severity::Degraded, what, remedy))
+        };
         if !self.reached(host) {
             if balancer.answers == Some(false) {
                 wrong(
@@ -134,11 +164,17 @@ impl Scene<'_> {
             return;
         }
         let mut running = true;
-        for (name, state) in [("HAProxy", &balancer.haproxy), ("keepalived", &balancer.keepalived)] {
+        for (name, state) in [
+            ("HAProxy", &balancer.haproxy),
+            ("keepalived", &balancer.keepalived),
+        ] {
             if let Some(state) = state.as_ref().filter(|state| *state != "active") {
                 running = running && name != "HAProxy";
                 let unit = name.to_lowercase();
-                wrong(format!("{name} on {host} is {state}"), format!("hactl run -l {host} -- journalctl -u {unit} says why"));
+                wrong(
+                    format!("{name} on {host} is {state}"),
+                    format!("hactl run -l {host} -- journalctl -u {unit} says why"),
+                );
             }
         }
         if balancer.flag {
@@ -162,7 +198,11 @@ impl Scene<'_> {
     }
 
     /// The application servers.
-    pub(super) fn applications(&self, primary: Option<&str>, findings: &mut Vec<Finding>) -> Vec<Application> {
+    pub(super) fn applications(
+        &self,
+        primary: Option<&str>,
+        findings: &mut Vec<Finding>,
+    ) -> Vec<Application> {
         let names = self.site.members("welcome_app");
         let lines: Vec<Application> = names.iter().map(|host| self.application(host)).collect();
         let mut serving = 0;
@@ -183,7 +223,11 @@ impl Scene<'_> {
                 }
             }
         }
-        findings.extend(wrong.into_iter().map(|(trouble, hosts)| trouble.finding(&hosts)));
+        findings.extend(
+            wrong
+                .into_iter()
+                .map(|(trouble, hosts)| trouble.finding(&hosts)),
+        );
         if serving == 0 && doubtful == 0 && !lines.is_empty() {
             findings.push(Finding::new(
                 Severity::Down,
@@ -220,7 +264,11 @@ impl Scene<'_> {
     }
 
     /// Whether an application server serves (none when that is not known), and what is wrong with it.
-    fn judge_application(&self, line: &Application, primary: Option<&str>) -> (Option<bool>, Option<Trouble>) {
+    fn judge_application(
+        &self,
+        line: &Application,
+        primary: Option<&str>,
+    ) -> (Option<bool>, Option<Trouble>) {
         let host = &line.host;
         let why = line.why.clone().unwrap_or_default();
         if !self.reached(host) {
@@ -245,7 +293,10 @@ impl Scene<'_> {
             Some(status) => return (Some(false), Some(Trouble::Ill(status, why))),
             None => return (Some(false), Some(Trouble::Silent(why))),
         }
-        let elsewhere = line.database.clone().filter(|used| primary.is_some_and(|primary| used != primary));
+        let elsewhere = line
+            .database
+            .clone()
+            .filter(|used| primary.is_some_and(|primary| used != primary));
         (Some(true), elsewhere.map(Trouble::Elsewhere))
     }
 }
@@ -270,7 +321,10 @@ impl Trouble {
         let (names, one) = (hosts.join(" and "), hosts.len() == 1);
         let word = |single: &'static str, several: &'static str| if one { single } else { several };
         let app = format!("the {} on {names}", word("application", "applications"));
-        let log = format!("hactl run -l {} -- journalctl -u welcome_app says why", hosts.join(","));
+        let log = format!(
+            "hactl run -l {} -- journalctl -u welcome_app says why",
+            hosts.join(",")
+        );
         let (what, remedy) = match self {
             Self::Lost => (
                 format!("{names}: down for every load balancer, and could not be asked"),
@@ -281,10 +335,19 @@ impl Trouble {
                 format!("{app} {} not healthy ({status}: {why})", word("is", "are")),
                 "mend what it names; it recovers by itself".to_owned(),
             ),
-            Self::Silent(why) => (format!("{app} {} no answer: {why}", word("gives", "give")), log),
+            Self::Silent(why) => (
+                format!("{app} {} no answer: {why}", word("gives", "give")),
+                log,
+            ),
             Self::Elsewhere(used) => (
-                format!("{app} {} {used}, which is not the primary", word("uses", "use")),
-                format!("hactl run -l {} -- systemctl restart welcome_app", hosts.join(",")),
+                format!(
+                    "{app} {} {used}, which is not the primary",
+                    word("uses", "use")
+                ),
+                format!(
+                    "hactl run -l {} -- systemctl restart welcome_app",
+                    hosts.join(",")
+                ),
             ),
         };
         Finding::new(Severity::Degraded, what, remedy)
@@ -296,8 +359,14 @@ fn judge_servers(balancers: &[Balancer], findings: &mut Vec<Finding>) {
     let mut seen: Vec<(&str, String, Vec<&str>)> = Vec::new();
     for balancer in balancers {
         for server in balancer.servers.iter().filter(|server| !server.up) {
-            let state = [&*server.status, &*server.check].join(" ").trim().to_owned();
-            match seen.iter_mut().find(|(name, other, _)| *name == server.name && *other == state) {
+            let state = [&*server.status, &*server.check]
+                .join(" ")
+                .trim()
+                .to_owned();
+            match seen
+                .iter_mut()
+                .find(|(name, other, _)| *name == server.name && *other == state)
+            {
                 Some((.., by)) => by.push(&balancer.host),
                 None => seen.push((&server.name, state, vec![&balancer.host])),
             }
@@ -310,14 +379,23 @@ fn judge_servers(balancers: &[Balancer], findings: &mut Vec<Finding>) {
             format!("hactl run -l {server} -- systemctl status welcome_app")
         };
         let send = if by.len() == 1 { "sends" } else { "send" };
-        findings.push(Finding::new(Severity::Degraded, format!("{} {send} nothing to {server}: {state}", by.join(" and ")), remedy));
+        findings.push(Finding::new(
+            Severity::Degraded,
+            format!("{} {send} nothing to {server}: {state}", by.join(" and ")),
+            remedy,
+        ));
     }
 }
 
 fn judge_address(view: &VirtualAddress, findings: &mut Vec<Finding>) {
     let address = &view.address;
-    let good = view.views.iter().filter(|view| view.status == Some(200)).count();
-    let mut say = |severity, what: String, remedy: &str| findings.push(Finding::new(severity, what, remedy));
+    let good = view
+        .views
+        .iter()
+        .filter(|view| view.status == Some(200))
+        .count();
+    let mut say =
+        |severity, what: String, remedy: &str| findings.push(Finding::new(severity, what, remedy));
     match (view.holders.as_slice(), view.not_asked.as_slice()) {
         ([_], _) => {}
         ([], []) => say(
@@ -329,27 +407,41 @@ fn judge_address(view: &VirtualAddress, findings: &mut Vec<Finding>) {
         ([], _) if good > 0 => {}
         ([], lost) if view.views.is_empty() => say(
             Severity::Unknown,
-            format!("the virtual address {address} is on no host that could be asked ({} could not)", lost.join(", ")),
+            format!(
+                "the virtual address {address} is on no host that could be asked ({} could not)",
+                lost.join(", ")
+            ),
             "mend the way to that host; then look again",
         ),
         ([], lost) => say(
             Severity::Down,
-            format!("nobody answers at the virtual address {address}, and {} could not be asked", lost.join(" and ")),
+            format!(
+                "nobody answers at the virtual address {address}, and {} could not be asked",
+                lost.join(" and ")
+            ),
             "hactl run -l keepalived -- journalctl -u keepalived says why nobody else takes it",
         ),
         (several, _) => say(
             Severity::Degraded,
-            format!("the virtual address {address} is on {} at once", several.join(" and ")),
+            format!(
+                "the virtual address {address} is on {} at once",
+                several.join(" and ")
+            ),
             "they do not hear each other: IP protocol 112, peers, router id",
         ),
     }
     if !view.views.is_empty() && good == 0 && !view.holders.is_empty() {
         let said = view.views.iter().find_map(|view| {
-            view.why.clone().or_else(|| view.status.map(|status| format!("status {status}")))
+            view.why
+                .clone()
+                .or_else(|| view.status.map(|status| format!("status {status}")))
         });
         say(
             Severity::Down,
-            format!("the service does not answer at {address}: {}", said.unwrap_or_default()),
+            format!(
+                "the service does not answer at {address}: {}",
+                said.unwrap_or_default()
+            ),
             "look at the load balancer that holds the address, and at what it says of its servers",
         );
     } else if good < view.views.len() && good > 0 {
@@ -361,17 +453,30 @@ fn judge_address(view: &VirtualAddress, findings: &mut Vec<Finding>) {
             .collect();
         say(
             Severity::Degraded,
-            format!("the service does not answer {} at {address}", lacking.join(", ")),
+            format!(
+                "the service does not answer {} at {address}",
+                lacking.join(", ")
+            ),
             "others are answered: look at the network between them and the holder",
         );
     }
     if let [holder] = view.holders.as_slice() {
-        let elsewhere = view.views.iter().filter(|view| view.hardware_address.is_some() && view.at.as_ref() != Some(holder));
+        let elsewhere = view
+            .views
+            .iter()
+            .filter(|view| view.hardware_address.is_some() && view.at.as_ref() != Some(holder));
         for view in elsewhere {
-            let at = view.at.as_deref().or(view.hardware_address.as_deref()).unwrap_or_default();
+            let at = view
+                .at
+                .as_deref()
+                .or(view.hardware_address.as_deref())
+                .unwrap_or_default();
             say(
                 Severity::Degraded,
-                format!("{} sends what is for {address} to {at}, while {holder} holds it", view.from),
+                format!(
+                    "{} sends what is for {address} to {at}, while {holder} holds it",
+                    view.from
+                ),
                 "a stale neighbour entry, or a second holder: hactl verify --only keepalived",
             );
         }
@@ -389,41 +494,61 @@ pub fn single_points(scene: &Scene<'_>, board: &Board) -> Vec<String> {
     if let Some(databases) = &board.databases {
         // Without a primary nobody streams, and a replica that answers has the data all the same.
         let alone_too = databases.primary.is_none();
-        let serving = databases
-            .members
-            .iter()
-            .filter(|member| member.role == "primary" || member.streaming || (alone_too && member.role == "replica"));
-        alone(serving.map(|member| member.host.as_str()).collect(), "database that holds the data");
+        let serving = databases.members.iter().filter(|member| {
+            member.role == "primary" || member.streaming || (alone_too && member.role == "replica")
+        });
+        alone(
+            serving.map(|member| member.host.as_str()).collect(),
+            "database that holds the data",
+        );
     }
     let balancing: Vec<&str> = board
         .balancers
         .iter()
-        .filter(|balancer| balancer.haproxy.as_deref() == Some("active") && balancer.answers != Some(false))
+        .filter(|balancer| {
+            balancer.haproxy.as_deref() == Some("active") && balancer.answers != Some(false)
+        })
         .map(|balancer| balancer.host.as_str())
         .collect();
     let holding: Vec<&str> = board
         .balancers
         .iter()
         .filter(|balancer| balancer.keepalived.as_deref() == Some("active") && !balancer.flag)
-        .filter(|balancer| balancer.haproxy.is_none() || balancing.contains(&balancer.host.as_str()))
+        .filter(|balancer| {
+            balancer.haproxy.is_none() || balancing.contains(&balancer.host.as_str())
+        })
         .map(|balancer| balancer.host.as_str())
         .collect();
     alone(balancing.clone(), "load balancer that answers");
     if balancing.len() != 1 {
         alone(holding, "host that can hold the virtual address");
     }
-    let serving = board.applications.iter().filter(|line| line.status == Some(200));
-    alone(serving.map(|line| line.host.as_str()).collect(), "application server that serves");
+    let serving = board
+        .applications
+        .iter()
+        .filter(|line| line.status == Some(200));
+    alone(
+        serving.map(|line| line.host.as_str()).collect(),
+        "application server that serves",
+    );
     if board.virtual_address.is_none() && !board.balancers.is_empty() {
-        points.push("there is no virtual address: clients depend on the load balancer that they know".to_owned());
+        points.push(
+            "there is no virtual address: clients depend on the load balancer that they know"
+                .to_owned(),
+        );
     }
     for group in seen::COMPONENTS {
         let members = scene.site.members(group);
         for (index, host) in members.iter().enumerate() {
             let address = database::address(scene.site, host);
-            let other = members.iter().take(index).find(|other| database::address(scene.site, other) == address);
+            let other = members
+                .iter()
+                .take(index)
+                .find(|other| database::address(scene.site, other) == address);
             if let Some(other) = other {
-                points.push(format!("{other} and {host} are one machine ({group}, {address})"));
+                points.push(format!(
+                    "{other} and {host} are one machine ({group}, {address})"
+                ));
             }
         }
     }

@@ -133,7 +133,10 @@ impl Line {
         }
         let State::Open(crew) = &mut self.state else {
             return Err(self.why.clone().unwrap_or_else(|| {
-                lost(&self.host, &format!("no connection within {} s", FIRST.as_secs()))
+                lost(
+                    &self.host,
+                    &format!("no connection within {} s", FIRST.as_secs()),
+                )
             }));
         };
         let work = [(self.host.clone(), requests)].into();
@@ -142,7 +145,10 @@ impl Line {
                 .remove(&self.host)
                 .unwrap_or_else(|| Err(lost(&self.host, "it was not asked"))),
             // The exchange is dropped, and the connection with it.
-            Err(_) => Err(lost(&self.host, &format!("no answer within {} s", ANSWER.as_secs()))),
+            Err(_) => Err(lost(
+                &self.host,
+                &format!("no answer within {} s", ANSWER.as_secs()),
+            )),
         };
         if let Err(error) = &answer {
             self.why = Some(error.clone());
@@ -209,11 +215,20 @@ mod tests {
         assert_eq!(out(&first["a"]), out(&second["a"]), "the same shell");
         assert_eq!(lines.round_trips("a"), 2);
         let kill = "read -r _ _ _ shell _ </proc/$PPID/stat; kill -9 \"$shell\"";
-        let ended = lines.round([("a".to_owned(), vec![Request::sh(kill)])].into()).await;
+        let ended = lines
+            .round([("a".to_owned(), vec![Request::sh(kill)])].into())
+            .await;
         assert!(ended["a"].is_err());
         assert_eq!(lines.round_trips("a"), 0, "it is lost");
         let again = lines.round(work(pid)).await;
-        assert_ne!(out(&again["a"]).expect("open again"), out(&first["a"]).expect("open"));
-        assert_eq!(out(&again["b"]), out(&first["b"]), "the other one was not touched");
+        assert_ne!(
+            out(&again["a"]).expect("open again"),
+            out(&first["a"]).expect("open")
+        );
+        assert_eq!(
+            out(&again["b"]),
+            out(&first["b"]),
+            "the other one was not touched"
+        );
     }
 }

@@ -12,7 +12,12 @@ use crate::ops::cluster::view::strangers;
 
 /// What would be lost.
 pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases) -> Loss {
-    let loss = |amount, bytes, seconds, sentence: String| Loss { amount, bytes, seconds, sentence };
+    let loss = |amount, bytes, seconds, sentence: String| Loss {
+        amount,
+        bytes,
+        seconds,
+        sentence,
+    };
     let Some(primary) = primary else {
         return without_primary(scene);
     };
@@ -23,7 +28,10 @@ pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases)
     if !answer.synchronous.is_empty()
         && let Some(sender) = answer.senders.iter().find(|sender| is_synchronous(sender))
     {
-        let sentence = format!("nothing that was acknowledged: commits wait for {}", sender.name);
+        let sentence = format!(
+            "nothing that was acknowledged: commits wait for {}",
+            sender.name
+        );
         return loss(Amount::None, Some(0), Some(0.0), sentence);
     }
     let best = databases
@@ -37,13 +45,24 @@ pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases)
             Amount::Some,
             Some(0),
             Some(0.0),
-            format!("nothing at this moment: {} has everything; it is asynchronous, so the last commits may be lost", member.host),
+            format!(
+                "nothing at this moment: {} has everything; it is asynchronous, so the last commits may be lost",
+                member.host
+            ),
         ),
         Some((member, bytes)) => {
             let age = scene.flush_delay(primary, &member.host);
             let since = age.map_or_else(String::new, |age| format!(", the last {age:.1} s"));
-            let stream = if member.streaming { "" } else { ", and it does not stream" };
-            let sentence = format!("up to {}{since}: {} has not got them yet{stream}", size(bytes), member.host);
+            let stream = if member.streaming {
+                ""
+            } else {
+                ", and it does not stream"
+            };
+            let sentence = format!(
+                "up to {}{since}: {} has not got them yet{stream}",
+                size(bytes),
+                member.host
+            );
             loss(Amount::Some, Some(bytes), age, sentence)
         }
         None => {
@@ -74,15 +93,26 @@ fn without_primary(scene: &Scene<'_>) -> Loss {
     if let Some((old, end)) = stopped(scene, host, node) {
         let has = node.has_log_to().unwrap_or_default();
         // The record of the shutdown begins where the log is said to end.
-        let bytes = if has > end { 0 } else { end.ahead_of(has).max(1) };
+        let bytes = if has > end {
+            0
+        } else {
+            end.ahead_of(has).max(1)
+        };
         return Loss {
-            amount: if bytes == 0 { Amount::None } else { Amount::Some },
+            amount: if bytes == 0 {
+                Amount::None
+            } else {
+                Amount::Some
+            },
             bytes: Some(bytes),
             seconds: None,
             sentence: if bytes == 0 {
                 format!("nothing: {old} was stopped in order, and {host} has its last byte")
             } else {
-                format!("{} that {old} wrote before it was stopped: {host} has the log up to {has}", size(bytes))
+                format!(
+                    "{} that {old} wrote before it was stopped: {host} has the log up to {has}",
+                    size(bytes)
+                )
             },
         };
     }
@@ -105,13 +135,24 @@ fn without_primary(scene: &Scene<'_>) -> Loss {
 fn assess(scene: &Scene<'_>) -> Result<Assessment, String> {
     let first = |errors: Vec<Diagnostic>| {
         errors.first().map_or_else(String::new, |error| {
-            let note = error.notes.first().map_or_else(String::new, |note| format!(" ({note})"));
+            let note = error
+                .notes
+                .first()
+                .map_or_else(String::new, |note| format!(" ({note})"));
             error.message.clone() + &note
         })
     };
     let old = failover::old_primary(&scene.cluster).map_err(|error| first(vec![error]))?;
     let outsiders = scene.outsiders(&old);
-    failover::assess(scene.site, &scene.cluster, &old, &outsiders, None, &Wishes::default()).map_err(first)
+    failover::assess(
+        scene.site,
+        &scene.cluster,
+        &old,
+        &outsiders,
+        None,
+        &Wishes::default(),
+    )
+    .map_err(first)
 }
 
 /// A server that was stopped in order, and where its log ends.
@@ -121,7 +162,9 @@ fn stopped<'a>(scene: &'a Scene<'_>, host: &str, node: &Node) -> Option<(&'a str
         .nodes()
         .filter(|(name, node)| *name != host && node.answer().is_none())
         .filter_map(|(name, node)| Some((name, node.control.as_ref()?)))
-        .find(|(_, control)| control.state == "shut down" && control.newest_timeline() >= node.timeline())
+        .find(|(_, control)| {
+            control.state == "shut down" && control.newest_timeline() >= node.timeline()
+        })
         .map(|(name, control)| (name, control.checkpoint))
 }
 
@@ -149,7 +192,10 @@ fn without(scene: &Scene<'_>) -> Failover {
         match condition.flag {
             Some("--allow-data-loss") if clean => {}
             Some("--allow-data-loss") => consent = " --allow-data-loss",
-            Some(flag) => why_not.push(format!("{}: {} ({flag} goes on without)", condition.what, condition.observed)),
+            Some(flag) => why_not.push(format!(
+                "{}: {} ({flag} goes on without)",
+                condition.what, condition.observed
+            )),
             None => why_not.push(format!("{}: {}", condition.what, condition.observed)),
         }
     }
@@ -192,7 +238,10 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
     if let Some(last) = scene.last().change.filter(|last| last.kind == "failover")
         && scene.now.saturating_sub(last.ended) < FLAP
     {
-        why_not.push(format!("the last failover was {} ago: another one takes --again", super::past::ago(scene.now, last.ended)));
+        why_not.push(format!(
+            "the last failover was {} ago: another one takes --again",
+            super::past::ago(scene.now, last.ended)
+        ));
     }
     let Some((host, node)) = candidate(scene, primary) else {
         why_not.insert(0, "no replica answers".to_owned());
@@ -204,7 +253,10 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
     if node.answer().is_some_and(|answer| answer.paused) {
         why_not.push(format!("replay is paused on {host}"));
     }
-    if scene.host(host).is_some_and(|seen| seen.maintenance.is_some()) {
+    if scene
+        .host(host)
+        .is_some_and(|seen| seen.maintenance.is_some())
+    {
         why_not.push(format!("{host} is in maintenance"));
     }
     let timeline = primary.and_then(|primary| Some(scene.cluster.node(primary)?.timeline()));
@@ -224,7 +276,9 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
 fn candidate<'a>(scene: &'a Scene<'_>, primary: Option<&str>) -> Option<(&'a str, &'a Node)> {
     let rank = |host: &str, node: &Node| {
         let paused = node.answer().is_some_and(|answer| answer.paused);
-        let kept_out = scene.host(host).is_some_and(|seen| seen.maintenance.is_some());
+        let kept_out = scene
+            .host(host)
+            .is_some_and(|seen| seen.maintenance.is_some());
         (!paused && !kept_out, node.timeline(), node.has_log_to())
     };
     scene

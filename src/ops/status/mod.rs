@@ -66,7 +66,10 @@ pub async fn look<'a>(site: &'a Site, lines: &mut Lines) -> Scene<'a> {
         let read = match answers.remove(&host.name) {
             Some(Ok(answer)) => seen::read(site, host, &answer.replies),
             Some(Err(error)) => Err(error),
-            None => Err(Diagnostic::with_code(crate::base::exit::UNREACHABLE, "it was not asked").on(&host.name)),
+            None => Err(
+                Diagnostic::with_code(crate::base::exit::UNREACHABLE, "it was not asked")
+                    .on(&host.name),
+            ),
         };
         hosts.insert(
             host.name.clone(),
@@ -133,7 +136,9 @@ impl Scene<'_> {
         self.site
             .hosts
             .iter()
-            .find(|host| host.name == address || database::address(self.site, &host.name) == address)
+            .find(|host| {
+                host.name == address || database::address(self.site, &host.name) == address
+            })
             .map(|host| host.name.as_str())
     }
 
@@ -141,17 +146,26 @@ impl Scene<'_> {
     pub fn board(&self) -> Board {
         let mut findings = Vec::new();
         let databases = self.databases(&mut findings);
-        let primary = databases.as_ref().and_then(|databases| databases.primary.clone());
+        let primary = databases
+            .as_ref()
+            .and_then(|databases| databases.primary.clone());
         let virtual_address = self.virtual_address(&mut findings);
         let balancers = self.balancers(&mut findings);
         let applications = self.applications(primary.as_deref(), &mut findings);
         let unfinished = self.unfinished(&mut findings);
         let marks = self.marks(&mut findings);
-        for (host, error) in self.hosts.iter().filter_map(|(host, seen)| Some((host, seen.as_ref().err()?))) {
+        for (host, error) in self
+            .hosts
+            .iter()
+            .filter_map(|(host, seen)| Some((host, seen.as_ref().err()?)))
+        {
             findings.push(Finding::new(
                 Severity::Unknown,
                 format!("{host} could not be asked: {}", reason(error)),
-                error.help.clone().unwrap_or_else(|| format!("hactl ssh {host} shows what ssh says")),
+                error
+                    .help
+                    .clone()
+                    .unwrap_or_else(|| format!("hactl ssh {host} shows what ssh says")),
             ));
         }
         // The order of finding stays within one severity.
@@ -186,8 +200,15 @@ impl Scene<'_> {
                     .map(str::to_owned)
                     .collect(),
                 reached: self.reached(&host.name),
-                why: self.hosts.get(&host.name).and_then(|seen| Some(reason(seen.as_ref().err()?))),
-                round_trips: self.round_trips.get(&host.name).copied().unwrap_or_default(),
+                why: self
+                    .hosts
+                    .get(&host.name)
+                    .and_then(|seen| Some(reason(seen.as_ref().err()?))),
+                round_trips: self
+                    .round_trips
+                    .get(&host.name)
+                    .copied()
+                    .unwrap_or_default(),
             })
             .collect()
     }
@@ -195,7 +216,11 @@ impl Scene<'_> {
 
 /// Why a host could not be asked, in one line.
 fn reason(error: &Diagnostic) -> String {
-    let note = error.notes.iter().flat_map(|note| note.lines()).rfind(|line| !line.trim().is_empty());
+    let note = error
+        .notes
+        .iter()
+        .flat_map(|note| note.lines())
+        .rfind(|line| !line.trim().is_empty());
     match note {
         Some(note) => format!("{} ({})", error.message, note.trim()),
         None => error.message.clone(),

@@ -12,7 +12,9 @@ impl Scene<'_> {
             seen.journal
                 .iter()
                 .filter(|(file, _)| file == OPERATION)
-                .map(move |(_, record)| (host, record.as_ref().map_err(|error| error.message.clone())))
+                .map(move |(_, record)| {
+                    (host, record.as_ref().map_err(|error| error.message.clone()))
+                })
         })
     }
 
@@ -31,15 +33,24 @@ impl Scene<'_> {
 
     /// The operation that was not ended.
     pub(super) fn unfinished(&self, findings: &mut Vec<Finding>) -> Option<Unfinished> {
-        let hosts: Vec<String> = self.open_journals().map(|(host, _)| host.to_owned()).collect();
+        let hosts: Vec<String> = self
+            .open_journals()
+            .map(|(host, _)| host.to_owned())
+            .collect();
         let running = self.running_operation();
         let furthest = self
             .open_journals()
             .filter_map(|(_, record)| record.ok())
             .max_by_key(|record| (record.header.started, record.steps.len()));
-        let command = if running.is_some() { "wait for its end" } else { "hactl resume" };
+        let command = if running.is_some() {
+            "wait for its end"
+        } else {
+            "hactl resume"
+        };
         let Some(record) = furthest else {
-            let (host, why) = self.open_journals().find_map(|(host, record)| Some((host, record.err()?)))?;
+            let (host, why) = self
+                .open_journals()
+                .find_map(|(host, record)| Some((host, record.err()?)))?;
             findings.push(Finding::new(
                 Severity::Degraded,
                 format!("an operation was begun, and its journal on {host} cannot be read: {why}"),
@@ -73,7 +84,10 @@ impl Scene<'_> {
         findings.push(match &unfinished.running {
             Some(who) => Finding::new(
                 Severity::Degraded,
-                format!("a {} is under way, begun {since} ago by {who}", unfinished.kind),
+                format!(
+                    "a {} is under way, begun {since} ago by {who}",
+                    unfinished.kind
+                ),
                 "wait for its end; then look again",
             ),
             None => Finding::new(
@@ -117,7 +131,9 @@ impl Scene<'_> {
     /// Flags that were left on hosts.
     pub(super) fn marks(&self, findings: &mut Vec<Finding>) -> Vec<Mark> {
         let mut marks = Vec::new();
-        let mut note = |what: String, remedy: String| findings.push(Finding::new(Severity::Note, what, remedy));
+        let mut note = |what: String, remedy: String| {
+            findings.push(Finding::new(Severity::Note, what, remedy))
+        };
         for (host, seen) in self.answered() {
             let mut mark = |kind, subject: Option<&String>, text: &str| {
                 marks.push(Mark {
@@ -129,8 +145,15 @@ impl Scene<'_> {
             };
             if let Some(text) = &seen.fenced {
                 mark("fenced", None, text);
-                if self.cluster.node(host).is_some_and(|node| node.answer().is_some()) {
-                    note(format!("{host} is marked as fenced, and its server answers"), format!("hactl rejoin {host}"));
+                if self
+                    .cluster
+                    .node(host)
+                    .is_some_and(|node| node.answer().is_some())
+                {
+                    note(
+                        format!("{host} is marked as fenced, and its server answers"),
+                        format!("hactl rejoin {host}"),
+                    );
                 }
             }
             for subject in &seen.blocks {
@@ -142,7 +165,10 @@ impl Scene<'_> {
             }
             if let Some(text) = &seen.maintenance {
                 mark("maintenance", None, text);
-                note(format!("{host} is in maintenance ({})", mark_text(text)), format!("hactl maintenance off {host}"));
+                note(
+                    format!("{host} is in maintenance ({})", mark_text(text)),
+                    format!("hactl maintenance off {host}"),
+                );
             }
             if let Some(text) = &seen.flag {
                 mark("keepalived_flag", None, text);
@@ -175,7 +201,9 @@ fn past(record: &Record) -> Option<Past> {
 /// How far it came, in words.
 pub fn progress(unfinished: &Unfinished) -> String {
     match (&unfinished.step, unfinished.step_state) {
-        (Some(step), Some("begun")) => format!("step `{step}` was begun; whether it happened is not known"),
+        (Some(step), Some("begun")) => {
+            format!("step `{step}` was begun; whether it happened is not known")
+        }
         (Some(step), Some(state)) => format!("the last step, `{step}`, is {state}"),
         _ => "no step was begun".to_owned(),
     }
@@ -188,7 +216,9 @@ pub fn operator(line: &str) -> &str {
 
 /// A note on a host, for people: what of operator, time and reason it has, or its own text.
 pub fn mark_text(text: &str) -> String {
-    let Ok(serde_json::Value::Object(map)) = serde_json::from_str(text.lines().next().unwrap_or(text)) else {
+    let Ok(serde_json::Value::Object(map)) =
+        serde_json::from_str(text.lines().next().unwrap_or(text))
+    else {
         return console_free(text);
     };
     let get = |names: &[&str]| {
@@ -202,7 +232,11 @@ pub fn mark_text(text: &str) -> String {
     let by = get(&["operator", "by", "who"]).map(|by| format!("by {}", operator(&by)));
     let reason = get(&["reason", "why"]);
     let parts: Vec<String> = [since, by, reason].into_iter().flatten().collect();
-    if parts.is_empty() { console_free(text) } else { parts.join(", ") }
+    if parts.is_empty() {
+        console_free(text)
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// One line, not too long.
@@ -220,7 +254,10 @@ pub fn moment(seconds: u64) -> String {
     i64::try_from(seconds)
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| seconds.to_string(), |moment| moment.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .map_or_else(
+            || seconds.to_string(),
+            |moment| moment.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        )
 }
 
 /// How long ago, for people.

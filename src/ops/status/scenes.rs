@@ -7,7 +7,9 @@ use crate::base::{Diagnostic, Result, exit};
 use crate::connection::Target;
 use crate::ops::cluster::Cluster;
 use crate::ops::cluster::lsn::Lsn;
-use crate::ops::cluster::node::{Answer, Control, Live, Node, PeerView, Place, Receiver, Sender, Slot};
+use crate::ops::cluster::node::{
+    Answer, Control, Live, Node, PeerView, Place, Receiver, Sender, Slot,
+};
 use crate::ops::cluster::view::Member;
 use crate::ops::hosts::{Host, Site};
 use crate::ops::journal::{End, Header, OPERATION, Record, StepLine, StepState};
@@ -41,7 +43,10 @@ pub fn site() -> Site {
                 variables.insert(key.to_owned(), Value::from(value));
             }
             for group in *of {
-                groups.entry((*group).to_owned()).or_default().push((*name).to_owned());
+                groups
+                    .entry((*group).to_owned())
+                    .or_default()
+                    .push((*name).to_owned());
             }
             Host {
                 name: (*name).to_owned(),
@@ -55,7 +60,10 @@ pub fn site() -> Site {
 }
 
 fn mac(host: &str) -> String {
-    let place = HOSTS.iter().position(|(name, ..)| *name == host).unwrap_or_default();
+    let place = HOSTS
+        .iter()
+        .position(|(name, ..)| *name == host)
+        .unwrap_or_default();
     format!("02:00:00:00:00:0{place}")
 }
 
@@ -120,7 +128,12 @@ fn node(answer: Answer) -> Node {
         },
         control: Some(Control {
             system: "7".to_owned(),
-            state: if answer.in_recovery { "in archive recovery" } else { "in production" }.to_owned(),
+            state: if answer.in_recovery {
+                "in archive recovery"
+            } else {
+                "in production"
+            }
+            .to_owned(),
             checkpoint: lsn("0/4000000"),
             timeline: 1,
             ..Control::default()
@@ -155,11 +168,17 @@ pub fn healthy(site: &Site) -> Scene<'_> {
     Scene {
         site,
         cluster: Cluster {
-            members: vec![member("db1", "192.0.2.31", db1), member("db2", "192.0.2.32", db2)],
+            members: vec![
+                member("db1", "192.0.2.31", db1),
+                member("db2", "192.0.2.32", db2),
+            ],
         },
         hosts,
         now: NOW,
-        round_trips: HOSTS.iter().map(|(name, ..)| ((*name).to_owned(), 1)).collect(),
+        round_trips: HOSTS
+            .iter()
+            .map(|(name, ..)| ((*name).to_owned(), 1))
+            .collect(),
     }
 }
 
@@ -197,7 +216,9 @@ fn host(name: &str, address: &str, groups: &[&str]) -> HostSeen {
         }));
     }
     if !groups.contains(&"postgresql") {
-        seen.databases = ["db1", "db2"].map(|host| (host.to_owned(), PeerView::Silent)).into();
+        seen.databases = ["db1", "db2"]
+            .map(|host| (host.to_owned(), PeerView::Silent))
+            .into();
     }
     seen
 }
@@ -205,13 +226,29 @@ fn host(name: &str, address: &str, groups: &[&str]) -> HostSeen {
 impl Scene<'_> {
     /// A host that answered, to be changed.
     pub fn change(&mut self, host: &str, change: impl FnOnce(&mut HostSeen)) {
-        change(self.hosts.get_mut(host).expect("a host").as_mut().expect("it answered"));
+        change(
+            self.hosts
+                .get_mut(host)
+                .expect("a host")
+                .as_mut()
+                .expect("it answered"),
+        );
     }
 
     /// A database that answered, to be changed.
     pub fn change_node(&mut self, host: &str, change: impl FnOnce(&mut Node)) {
-        let member = self.cluster.members.iter_mut().find(|member| member.host == host);
-        change(member.expect("a database").seen.as_mut().expect("it answered"));
+        let member = self
+            .cluster
+            .members
+            .iter_mut()
+            .find(|member| member.host == host);
+        change(
+            member
+                .expect("a database")
+                .seen
+                .as_mut()
+                .expect("it answered"),
+        );
     }
 
     /// What a database's server says, to be changed.
@@ -224,9 +261,18 @@ impl Scene<'_> {
 
     /// A host does not answer any more.
     pub fn lose(&mut self, host: &str) {
-        let error = || Diagnostic::with_code(exit::UNREACHABLE, "cannot connect").note("Connection timed out").on(host);
+        let error = || {
+            Diagnostic::with_code(exit::UNREACHABLE, "cannot connect")
+                .note("Connection timed out")
+                .on(host)
+        };
         *self.hosts.get_mut(host).expect("a host") = Err(error());
-        for member in self.cluster.members.iter_mut().filter(|member| member.host == host) {
+        for member in self
+            .cluster
+            .members
+            .iter_mut()
+            .filter(|member| member.host == host)
+        {
             member.seen = Err(error());
         }
     }
@@ -237,7 +283,13 @@ impl Scene<'_> {
             if let Some(Ok(seen)) = self.hosts.get_mut(host) {
                 seen.journal.push((file.to_owned(), record.clone()));
             }
-            if let Some(Ok(node)) = self.cluster.members.iter_mut().find(|member| member.host == host).map(|member| &mut member.seen) {
+            if let Some(Ok(node)) = self
+                .cluster
+                .members
+                .iter_mut()
+                .find(|member| member.host == host)
+                .map(|member| &mut member.seen)
+            {
                 node.journal.push((file.to_owned(), record.clone()));
             }
         }
@@ -280,13 +332,17 @@ pub fn primary_dead(site: &Site) -> Scene<'_> {
     let mut scene = healthy(site);
     scene.lose("db1");
     let gone = || PeerView::Unreachable("no route to host".to_owned());
-    scene.change_node("db2", |node| drop(node.peers.insert("db1".to_owned(), gone())));
+    scene.change_node("db2", |node| {
+        drop(node.peers.insert("db1".to_owned(), gone()))
+    });
     scene.change_answer("db2", |answer| {
         let receiver = answer.receiver.as_mut().expect("a receiver");
         (receiver.silent, receiver.primary_end) = (Some(14.0), Some(lsn("0/5000100")));
     });
     for host in ["lb1", "lb2", "app1", "app2"] {
-        scene.change(host, |seen| drop(seen.databases.insert("db1".to_owned(), gone())));
+        scene.change(host, |seen| {
+            drop(seen.databases.insert("db1".to_owned(), gone()))
+        });
     }
     for app in ["app1", "app2"] {
         scene.change(app, |seen| {
@@ -299,7 +355,13 @@ pub fn primary_dead(site: &Site) -> Scene<'_> {
     }
     for balancer in ["lb1", "lb2"] {
         scene.change(balancer, |seen| {
-            for server in seen.servers.as_mut().expect("servers").as_mut().expect("servers") {
+            for server in seen
+                .servers
+                .as_mut()
+                .expect("servers")
+                .as_mut()
+                .expect("servers")
+            {
                 (server.status, server.check) = ("DOWN".to_owned(), "L7STS/500".to_owned());
             }
         });
@@ -322,7 +384,9 @@ pub fn split_brain(site: &Site) -> Scene<'_> {
         });
         node.peers.insert("db1".to_owned(), view(false));
     });
-    scene.change_node("db1", |node| drop(node.peers.insert("db2".to_owned(), view(false))));
+    scene.change_node("db1", |node| {
+        drop(node.peers.insert("db2".to_owned(), view(false)))
+    });
     scene.change_answer("db1", |answer| {
         answer.senders.clear();
         answer.slots[0].active = false;
@@ -348,7 +412,9 @@ pub fn replica_paused(site: &Site) -> Scene<'_> {
 pub fn unfinished_switchover(site: &Site) -> Scene<'_> {
     let mut scene = healthy(site);
     scene.change_node("db1", |node| {
-        node.live = Live::Down("connection to server on socket failed: No such file or directory".to_owned());
+        node.live = Live::Down(
+            "connection to server on socket failed: No such file or directory".to_owned(),
+        );
         node.place.standby_signal = true;
         node.control = Some(Control {
             system: "7".to_owned(),
@@ -359,7 +425,12 @@ pub fn unfinished_switchover(site: &Site) -> Scene<'_> {
         });
         node.peers.insert("db2".to_owned(), view(true));
     });
-    scene.change_node("db2", |node| drop(node.peers.insert("db1".to_owned(), PeerView::Closed("Connection refused".to_owned()))));
+    scene.change_node("db2", |node| {
+        drop(node.peers.insert(
+            "db1".to_owned(),
+            PeerView::Closed("Connection refused".to_owned()),
+        ))
+    });
     scene.change_answer("db2", |answer| {
         answer.received = Some(lsn("0/5000098"));
         answer.receiver = None;
@@ -367,7 +438,11 @@ pub fn unfinished_switchover(site: &Site) -> Scene<'_> {
     let record = record(
         "switchover",
         NOW - 200,
-        &[("prepare", StepState::Done), ("stop", StepState::Done), ("last-byte", StepState::Begun)],
+        &[
+            ("prepare", StepState::Done),
+            ("stop", StepState::Done),
+            ("last-byte", StepState::Begun),
+        ],
         None,
     );
     scene.write(OPERATION, &Ok(record));
@@ -379,7 +454,9 @@ pub fn fenced(site: &Site) -> Scene<'_> {
     let mut scene = healthy(site);
     let note = "failover 20260921-failover-1 of ann@desk since 2026-09-21T13:00:00Z";
     scene.change_node("db1", |node| {
-        node.live = Live::Down("connection to server on socket failed: No such file or directory".to_owned());
+        node.live = Live::Down(
+            "connection to server on socket failed: No such file or directory".to_owned(),
+        );
         node.fenced = Some(note.to_owned());
         node.place.masked = true;
         node.place.start = "disabled".to_owned();
@@ -399,7 +476,10 @@ pub fn fenced(site: &Site) -> Scene<'_> {
             }],
             ..primary("db1", "192.0.2.31")
         });
-        node.peers.insert("db1".to_owned(), PeerView::Closed("Connection refused".to_owned()));
+        node.peers.insert(
+            "db1".to_owned(),
+            PeerView::Closed("Connection refused".to_owned()),
+        );
     });
     for app in ["app1", "app2"] {
         scene.change(app, |seen| {
@@ -408,7 +488,12 @@ pub fn fenced(site: &Site) -> Scene<'_> {
             }
         });
     }
-    let record = record("failover", NOW - 900, &[("promote", StepState::Done)], Some("done"));
+    let record = record(
+        "failover",
+        NOW - 900,
+        &[("promote", StepState::Done)],
+        Some("done"),
+    );
     scene.write("/var/lib/hactl/history/1.jsonl", &Ok(record));
     scene
 }
@@ -416,7 +501,8 @@ pub fn fenced(site: &Site) -> Scene<'_> {
 /// The inventory has one database, which nothing copies.
 pub fn lonely(site: &mut Site) -> Scene<'_> {
     site.hosts.retain(|host| host.name != "db2");
-    site.groups.insert("postgresql".to_owned(), vec!["db1".to_owned()]);
+    site.groups
+        .insert("postgresql".to_owned(), vec!["db1".to_owned()]);
     let mut scene = healthy(site);
     scene.hosts.remove("db2");
     scene.cluster.members.truncate(1);

@@ -146,7 +146,11 @@ s blocks; ls "$d/blocked" 2>/dev/null
     );
     let units = units(site, &host.name);
     if !units.is_empty() {
-        let _ = writeln!(script, "s units; systemctl show -p Id -p ActiveState -- {}", units.join(" "));
+        let _ = writeln!(
+            script,
+            "s units; systemctl show -p Id -p ActiveState -- {}",
+            units.join(" ")
+        );
     }
     if is(site, "keepalived", &host.name) {
         script.push_str("s flag; cat /etc/keepalived/maintenance 2>/dev/null\n");
@@ -168,19 +172,48 @@ q() { r=$(timeout 1.5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1); say "$
     );
     let address = virtual_address(site);
     if !is(site, "postgresql", from) {
-        for host in site.members("postgresql").iter().filter_map(|name| site.host(name)) {
-            let (name, port) = (format!("db:{}", host.name), host.number("postgresql_port", 5432_u16));
-            let _ = writeln!(script, "q {} {} {port} &", sh(&name), sh(&database::address(site, &host.name)));
+        for host in site
+            .members("postgresql")
+            .iter()
+            .filter_map(|name| site.host(name))
+        {
+            let (name, port) = (
+                format!("db:{}", host.name),
+                host.number("postgresql_port", 5432_u16),
+            );
+            let _ = writeln!(
+                script,
+                "q {} {} {port} &",
+                sh(&name),
+                sh(&database::address(site, &host.name))
+            );
         }
     }
     if looks(site, from) {
         let mut call = |name: &str, address: &str, balancer: &Host| {
-            let (port, path) = (balancer.number("haproxy_port", 80_u16), balancer.text("haproxy_health_path", "/"));
-            let _ = writeln!(script, "p {} {} {port} {} &", sh(name), sh(address), sh(&path));
+            let (port, path) = (
+                balancer.number("haproxy_port", 80_u16),
+                balancer.text("haproxy_health_path", "/"),
+            );
+            let _ = writeln!(
+                script,
+                "p {} {} {port} {} &",
+                sh(name),
+                sh(address),
+                sh(&path)
+            );
         };
-        let balancers: Vec<&Host> = site.members("haproxy").iter().filter_map(|name| site.host(name)).collect();
+        let balancers: Vec<&Host> = site
+            .members("haproxy")
+            .iter()
+            .filter_map(|name| site.host(name))
+            .collect();
         for balancer in &balancers {
-            call(&format!("at:{}", balancer.name), &database::address(site, &balancer.name), balancer);
+            call(
+                &format!("at:{}", balancer.name),
+                &database::address(site, &balancer.name),
+                balancer,
+            );
         }
         if let (Some(address), Some(balancer)) = (&address, balancers.first()) {
             call("vip", address, balancer);
@@ -188,7 +221,11 @@ q() { r=$(timeout 1.5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1); say "$
     }
     script.push_str("wait\n");
     if let Some(address) = address.filter(|_| looks(site, from)) {
-        let _ = writeln!(script, "s neighbour; ip -o neigh show to {} 2>/dev/null", sh(&address));
+        let _ = writeln!(
+            script,
+            "s neighbour; ip -o neigh show to {} 2>/dev/null",
+            sh(&address)
+        );
     }
     script
 }
@@ -197,11 +234,16 @@ q() { r=$(timeout 1.5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1); say "$
 ///
 /// # Errors
 /// When a reply is not what hactl's own requests print.
-pub fn read(site: &Site, host: &Host, replies: &[Reply]) -> Result<(HostSeen, Option<Result<Node>>)> {
+pub fn read(
+    site: &Site,
+    host: &Host,
+    replies: &[Reply],
+) -> Result<(HostSeen, Option<Result<Node>>)> {
     let mut replies = replies.iter();
     let mut next = || {
         replies.next().ok_or_else(|| {
-            Diagnostic::with_code(crate::base::exit::FAILED, "the host gave too few replies").on(&host.name)
+            Diagnostic::with_code(crate::base::exit::FAILED, "the host gave too few replies")
+                .on(&host.name)
         })
     };
     let mut seen = HostSeen::default();
@@ -209,7 +251,10 @@ pub fn read(site: &Site, host: &Host, replies: &[Reply]) -> Result<(HostSeen, Op
     if first.code != 0 {
         return Err(Diagnostic::with_code(
             crate::base::exit::UNREACHABLE,
-            format!("it answers, but a look at it ended with code {}", first.code),
+            format!(
+                "it answers, but a look at it ended with code {}",
+                first.code
+            ),
         )
         .note(first.err().trim().to_owned())
         .on(&host.name));
@@ -243,7 +288,11 @@ fn read_census(text: &str, seen: &mut HostSeen) {
         let body = body.trim();
         let note = || {
             let note = body.strip_suffix('.')?.trim();
-            Some(if note.is_empty() { "-".to_owned() } else { note.replace('\n', " ") })
+            Some(if note.is_empty() {
+                "-".to_owned()
+            } else {
+                note.replace('\n', " ")
+            })
         };
         match name {
             "addresses" => seen.addresses = parse::addresses(body),
@@ -262,8 +311,14 @@ fn read_census(text: &str, seen: &mut HostSeen) {
             "calls" => {
                 for (name, code, said) in body.lines().filter_map(words) {
                     match name.split_once(':') {
-                        Some(("at", balancer)) => drop(seen.balancers.insert(balancer.to_owned(), read_call(code, said))),
-                        Some(("db", host)) => drop(seen.databases.insert(host.to_owned(), read_port(code, said))),
+                        Some(("at", balancer)) => drop(
+                            seen.balancers
+                                .insert(balancer.to_owned(), read_call(code, said)),
+                        ),
+                        Some(("db", host)) => drop(
+                            seen.databases
+                                .insert(host.to_owned(), read_port(code, said)),
+                        ),
                         _ => seen.entrance = Some(read_call(code, said)),
                     }
                 }
@@ -277,7 +332,11 @@ fn read_census(text: &str, seen: &mut HostSeen) {
 /// `NAME CODE WHAT WAS SAID`
 fn words(line: &str) -> Option<(&str, &str, &str)> {
     let mut words = line.splitn(3, ' ');
-    Some((words.next()?, words.next()?, words.next().unwrap_or_default()))
+    Some((
+        words.next()?,
+        words.next()?,
+        words.next().unwrap_or_default(),
+    ))
 }
 
 /// An HTTP status, or why there is none.
@@ -289,7 +348,9 @@ fn read_call(code: &str, said: &str) -> Result<u16, String> {
     match status {
         Some(status) => Ok(status),
         None if code == "124" => Err("no answer within 2 s".to_owned()),
-        None => Err(no_way(said).unwrap_or("it closed the connection without an answer").to_owned()),
+        None => Err(no_way(said)
+            .unwrap_or("it closed the connection without an answer")
+            .to_owned()),
     }
 }
 
@@ -338,8 +399,14 @@ fn said(reply: &Reply) -> String {
         127 => "there is neither socat nor perl to ask it with".to_owned(),
         _ => {
             let (err, out) = (reply.err(), reply.out());
-            let line = err.lines().chain(out.lines()).rfind(|line| !line.trim().is_empty());
-            line.map_or_else(|| format!("exit code {}", reply.code), |line| line.trim().to_owned())
+            let line = err
+                .lines()
+                .chain(out.lines())
+                .rfind(|line| !line.trim().is_empty());
+            line.map_or_else(
+                || format!("exit code {}", reply.code),
+                |line| line.trim().to_owned(),
+            )
         }
     }
 }
@@ -358,20 +425,38 @@ mod tests {
             \u{1}neighbour\n192.0.2.1 dev eth0 lladdr 02:00:00:00:00:02 STALE\n\u{1}unheard-of\nx\n";
         let mut seen = HostSeen::default();
         read_census(text, &mut seen);
-        assert_eq!(seen.addresses, [("eth0".to_owned(), "192.0.2.10".to_owned())]);
+        assert_eq!(
+            seen.addresses,
+            [("eth0".to_owned(), "192.0.2.10".to_owned())]
+        );
         assert_eq!(seen.links["eth0"], "02:00:00:00:00:01");
-        assert_eq!(seen.busy.as_deref(), Some("ann@desk, `hactl deploy`, pid 7"));
-        assert_eq!(seen.fenced.as_deref(), Some("{\"operator\":\"ann\", \"since\":5}"));
+        assert_eq!(
+            seen.busy.as_deref(),
+            Some("ann@desk, `hactl deploy`, pid 7")
+        );
+        assert_eq!(
+            seen.fenced.as_deref(),
+            Some("{\"operator\":\"ann\", \"since\":5}")
+        );
         assert_eq!(seen.maintenance, None);
         assert_eq!(seen.flag, None, "0 is no flag");
         assert_eq!(seen.blocks, ["db1"]);
         assert_eq!(seen.units["haproxy.service"], "failed");
         assert_eq!(seen.balancers["lb1"], Ok(200));
-        assert_eq!(seen.balancers["lb2"], Err("no answer within 2 s".to_owned()));
+        assert_eq!(
+            seen.balancers["lb2"],
+            Err("no answer within 2 s".to_owned())
+        );
         assert_eq!(seen.entrance, Some(Err("connection refused".to_owned())));
-        assert_eq!(seen.databases["db1"], PeerView::Unreachable("no route to it".to_owned()));
+        assert_eq!(
+            seen.databases["db1"],
+            PeerView::Unreachable("no route to it".to_owned())
+        );
         assert_eq!(seen.databases["db2"], PeerView::Silent);
-        assert_eq!(seen.databases["db3"], PeerView::Closed("connection refused".to_owned()));
+        assert_eq!(
+            seen.databases["db3"],
+            PeerView::Closed("connection refused".to_owned())
+        );
         assert_eq!(seen.neighbour.as_deref(), Some("02:00:00:00:00:02"));
     }
 }

@@ -38,7 +38,12 @@ const CASES: &[Case] = &[
         change: |scene| {
             scene.lose("lb2");
             for host in ["app1", "app2", "db1", "db2"] {
-                scene.change(host, |seen| drop(seen.balancers.insert("lb2".to_owned(), Err("no answer within 2 s".to_owned()))));
+                scene.change(host, |seen| {
+                    drop(
+                        seen.balancers
+                            .insert("lb2".to_owned(), Err("no answer within 2 s".to_owned())),
+                    )
+                });
             }
         },
         state: State::Degraded,
@@ -83,8 +88,12 @@ const CASES: &[Case] = &[
         name: "the primary cannot be asked, and does not answer the replica, but an outsider gets no further",
         change: |scene| {
             scene.lose("db1");
-            scene.change_node("db2", |node| drop(node.peers.insert("db1".to_owned(), PeerView::Silent)));
-            scene.change_answer("db2", |answer| answer.receiver.as_mut().expect("a receiver").silent = Some(20.0));
+            scene.change_node("db2", |node| {
+                drop(node.peers.insert("db1".to_owned(), PeerView::Silent))
+            });
+            scene.change_answer("db2", |answer| {
+                answer.receiver.as_mut().expect("a receiver").silent = Some(20.0)
+            });
         },
         state: State::Down,
         begins: "down: no primary takes writes (db1 is not to be reached, db2 is a replica)",
@@ -94,7 +103,9 @@ const CASES: &[Case] = &[
         name: "the primary is frozen",
         change: |scene| {
             scene.change_node("db1", |node| node.live = Live::Silent);
-            scene.change_node("db2", |node| drop(node.peers.insert("db1".to_owned(), PeerView::Silent)));
+            scene.change_node("db2", |node| {
+                drop(node.peers.insert("db1".to_owned(), PeerView::Silent))
+            });
         },
         state: State::Down,
         begins: "down: no primary takes writes (db1 is frozen, db2 is a replica)",
@@ -146,7 +157,9 @@ const CASES: &[Case] = &[
     Case {
         name: "the replica follows somebody else",
         change: |scene| {
-            scene.change_answer("db2", |answer| answer.conninfo = "host=198.51.100.1".to_owned());
+            scene.change_answer("db2", |answer| {
+                answer.conninfo = "host=198.51.100.1".to_owned()
+            });
             scene.change_answer("db1", |answer| answer.senders.clear());
         },
         state: State::Degraded,
@@ -182,7 +195,9 @@ const CASES: &[Case] = &[
     Case {
         name: "a slot lost its log",
         change: |scene| {
-            scene.change_answer("db1", |answer| answer.slots[0].wal_status = Some("lost".to_owned()));
+            scene.change_answer("db1", |answer| {
+                answer.slots[0].wal_status = Some("lost".to_owned())
+            });
         },
         state: State::Degraded,
         begins: "degraded: slot db2 on db1 is lost and keeps 0 B",
@@ -193,7 +208,9 @@ const CASES: &[Case] = &[
         change: |scene| {
             scene.change("lb1", |seen| drop(seen.addresses.pop()));
             for host in ["app1", "app2", "db1", "db2"] {
-                scene.change(host, |seen| (seen.entrance, seen.neighbour) = (Some(Err("no route to it".to_owned())), None));
+                scene.change(host, |seen| {
+                    (seen.entrance, seen.neighbour) = (Some(Err("no route to it".to_owned())), None)
+                });
             }
         },
         state: State::Down,
@@ -202,14 +219,23 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "the virtual address is in two places",
-        change: |scene| scene.change("lb2", |seen| seen.addresses.push(("eth0".to_owned(), "192.0.2.10".to_owned()))),
+        change: |scene| {
+            scene.change("lb2", |seen| {
+                seen.addresses
+                    .push(("eth0".to_owned(), "192.0.2.10".to_owned()))
+            })
+        },
         state: State::Degraded,
         begins: "degraded: the virtual address 192.0.2.10 is on lb1 and lb2 at once",
         says: &[],
     },
     Case {
         name: "a neighbour sends to the wrong host",
-        change: |scene| scene.change("app2", |seen| seen.neighbour = Some("02:00:00:00:00:01".to_owned())),
+        change: |scene| {
+            scene.change("app2", |seen| {
+                seen.neighbour = Some("02:00:00:00:00:01".to_owned())
+            })
+        },
         state: State::Degraded,
         begins: "degraded: app2 sends what is for 192.0.2.10 to lb2, while lb1 holds it",
         says: &[],
@@ -232,7 +258,8 @@ const CASES: &[Case] = &[
         name: "an application server stopped",
         change: |scene| {
             scene.change("app2", |seen| {
-                seen.units.insert("welcome_app.service".to_owned(), "failed".to_owned());
+                seen.units
+                    .insert("welcome_app.service".to_owned(), "failed".to_owned());
                 seen.health = Some(Err("connection refused".to_owned()));
             });
         },
@@ -257,7 +284,9 @@ const CASES: &[Case] = &[
         name: "nobody serves",
         change: |scene| {
             for app in ["app1", "app2"] {
-                scene.change(app, |seen| seen.health = Some(Err("connection refused".to_owned())));
+                scene.change(app, |seen| {
+                    seen.health = Some(Err("connection refused".to_owned()))
+                });
             }
         },
         state: State::Down,
@@ -267,8 +296,18 @@ const CASES: &[Case] = &[
     Case {
         name: "an operation that goes on",
         change: |scene| {
-            scene.write(OPERATION, &Ok(scenes::record("switchover", NOW - 2, &[("stop", StepState::Begun)], None)));
-            scene.change("db1", |seen| seen.busy = Some("ann@desk, `hactl switchover`, pid 7".to_owned()));
+            scene.write(
+                OPERATION,
+                &Ok(scenes::record(
+                    "switchover",
+                    NOW - 2,
+                    &[("stop", StepState::Begun)],
+                    None,
+                )),
+            );
+            scene.change("db1", |seen| {
+                seen.busy = Some("ann@desk, `hactl switchover`, pid 7".to_owned())
+            });
         },
         state: State::Degraded,
         begins: "degraded: a switchover is under way, begun 2 s ago by ann@desk, `hactl switchover`, pid 7",
@@ -276,7 +315,15 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a journal that cannot be read",
-        change: |scene| scene.write(OPERATION, &Err(Diagnostic::with_code(exit::FAILED, "the header cannot be read"))),
+        change: |scene| {
+            scene.write(
+                OPERATION,
+                &Err(Diagnostic::with_code(
+                    exit::FAILED,
+                    "the header cannot be read",
+                )),
+            )
+        },
         state: State::Degraded,
         begins: "degraded: an operation was begun, and its journal on db1 cannot be read: the header cannot be read",
         says: &["look at /var/lib/hactl/operation on db1"],
@@ -284,7 +331,11 @@ const CASES: &[Case] = &[
     Case {
         name: "maintenance is no fault",
         change: |scene| {
-            scene.change("app1", |seen| seen.maintenance = Some(r#"{"operator":"ann@desk","since":"2026-01-02","reason":"disk"}"#.to_owned()));
+            scene.change("app1", |seen| {
+                seen.maintenance = Some(
+                    r#"{"operator":"ann@desk","since":"2026-01-02","reason":"disk"}"#.to_owned(),
+                )
+            });
         },
         state: State::Healthy,
         begins: "healthy: ",
@@ -296,7 +347,12 @@ fn said(board: &Board) -> String {
     board
         .findings
         .iter()
-        .map(|finding| format!("{:?}: {} → {}\n", finding.severity, finding.what, finding.remedy))
+        .map(|finding| {
+            format!(
+                "{:?}: {} → {}\n",
+                finding.severity, finding.what, finding.remedy
+            )
+        })
         .collect()
 }
 
@@ -309,14 +365,25 @@ fn every_scene_has_its_verdict() {
         (case.change)(&mut scene);
         let board = scene.board();
         let said = said(&board);
-        let missing: Vec<_> = case.says.iter().filter(|text| !said.contains(**text)).collect();
+        let missing: Vec<_> = case
+            .says
+            .iter()
+            .filter(|text| !said.contains(**text))
+            .collect();
         let code = match case.state {
             State::Healthy => exit::DONE,
             State::Unknown => exit::UNREACHABLE,
             _ => exit::FAULTS,
         };
-        if board.state != case.state || !board.verdict.starts_with(case.begins) || !missing.is_empty() || board.exit_code() != code {
-            wrong += &format!("{}: {:?} {}\n  missing: {missing:?}\n{said}\n", case.name, board.state, board.verdict);
+        if board.state != case.state
+            || !board.verdict.starts_with(case.begins)
+            || !missing.is_empty()
+            || board.exit_code() != code
+        {
+            wrong += &format!(
+                "{}: {:?} {}\n  missing: {missing:?}\n{said}\n",
+                case.name, board.state, board.verdict
+            );
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -327,8 +394,14 @@ fn what_would_be_lost_and_who_could_take_over() {
     let site = scenes::site();
     let of = |scene: Scene<'_>| scene.board().databases.expect("databases");
     let healthy = of(scenes::healthy(&site));
-    assert_eq!((healthy.loss.amount, healthy.loss.bytes), (Amount::Some, Some(0)));
-    assert_eq!(healthy.failover.command.as_deref(), Some("hactl switchover --to db2"));
+    assert_eq!(
+        (healthy.loss.amount, healthy.loss.bytes),
+        (Amount::Some, Some(0))
+    );
+    assert_eq!(
+        healthy.failover.command.as_deref(),
+        Some("hactl switchover --to db2")
+    );
 
     let mut scene = scenes::healthy(&site);
     scene.change_answer("db1", |answer| {
@@ -345,11 +418,17 @@ fn what_would_be_lost_and_who_could_take_over() {
         (answer.senders[0].flush_delay, answer.senders[0].delay) = (Some(1.5), Some(9.0));
     });
     let behind = of(scene);
-    assert_eq!((behind.loss.amount, behind.loss.bytes, behind.loss.seconds), (Amount::Some, Some(2048), Some(1.5)));
+    assert_eq!(
+        (behind.loss.amount, behind.loss.bytes, behind.loss.seconds),
+        (Amount::Some, Some(2048), Some(1.5))
+    );
 
     let dead = of(scenes::primary_dead(&site));
     assert_eq!(dead.loss.amount, Amount::Unknown);
-    assert_eq!(dead.failover.command.as_deref(), Some("hactl failover --promote db2 --allow-data-loss"));
+    assert_eq!(
+        dead.failover.command.as_deref(),
+        Some("hactl failover --promote db2 --allow-data-loss")
+    );
 
     let paused = of(scenes::replica_paused(&site));
     assert!(!paused.failover.possible);
@@ -374,21 +453,42 @@ fn what_would_be_lost_and_who_could_take_over() {
 #[test]
 fn what_nothing_can_stand_in_for() {
     let mut site = scenes::site();
-    assert_eq!(scenes::lonely(&mut site).board().single_points, ["db1 is the only database that holds the data"]);
+    assert_eq!(
+        scenes::lonely(&mut site).board().single_points,
+        ["db1 is the only database that holds the data"]
+    );
     let site = scenes::site();
-    assert_eq!(scenes::primary_dead(&site).board().single_points, ["db2 is the only database that holds the data"]);
+    assert_eq!(
+        scenes::primary_dead(&site).board().single_points,
+        ["db2 is the only database that holds the data"]
+    );
     let mut scene = scenes::healthy(&site);
-    scene.change("lb2", |seen| drop(seen.units.insert("haproxy.service".to_owned(), "failed".to_owned())));
-    scene.change("app1", |seen| seen.health = Some(Err("connection refused".to_owned())));
+    scene.change("lb2", |seen| {
+        drop(
+            seen.units
+                .insert("haproxy.service".to_owned(), "failed".to_owned()),
+        )
+    });
+    scene.change("app1", |seen| {
+        seen.health = Some(Err("connection refused".to_owned()))
+    });
     assert_eq!(
         scene.board().single_points,
-        ["lb1 is the only load balancer that answers", "app2 is the only application server that serves"]
+        [
+            "lb1 is the only load balancer that answers",
+            "app2 is the only application server that serves"
+        ]
     );
     let mut site = scenes::site();
     let address = site.hosts[0].variables["cluster_address"].clone();
-    site.hosts[1].variables.insert("cluster_address".to_owned(), address);
+    site.hosts[1]
+        .variables
+        .insert("cluster_address".to_owned(), address);
     let points = scenes::healthy(&site).board().single_points;
-    assert!(points.contains(&"lb1 and lb2 are one machine (haproxy, 192.0.2.11)".to_owned()), "{points:?}");
+    assert!(
+        points.contains(&"lb1 and lb2 are one machine (haproxy, 192.0.2.11)".to_owned()),
+        "{points:?}"
+    );
 }
 
 #[test]
@@ -398,9 +498,15 @@ fn the_worst_comes_first_and_decides() {
     scene.lose("lb2");
     scene.change("app1", |seen| seen.health = None);
     let board = scene.board();
-    let severities: Vec<Severity> = board.findings.iter().map(|finding| finding.severity).collect();
+    let severities: Vec<Severity> = board
+        .findings
+        .iter()
+        .map(|finding| finding.severity)
+        .collect();
     assert!(severities.is_sorted(), "{}", said(&board));
-    assert!(board.verdict.starts_with("split brain: db1 (timeline 1, at 0/5000000) and db2 (timeline 2, at 0/5000200) take writes"));
+    assert!(board.verdict.starts_with(
+        "split brain: db1 (timeline 1, at 0/5000000) and db2 (timeline 2, at 0/5000200) take writes"
+    ));
     assert_eq!(board.exit_code(), exit::FAULTS);
 }
 
@@ -415,9 +521,12 @@ async fn a_look_is_one_round_trip_a_host() {
             timeout_seconds: 3,
             ..Target::default()
         };
-        host.variables.insert("cluster_address".to_owned(), "127.0.0.1".into());
-        host.variables.insert("keepalived_vip".to_owned(), "127.0.0.3".into());
-        host.variables.insert("postgresql_cluster".to_owned(), "no such cluster".into());
+        host.variables
+            .insert("cluster_address".to_owned(), "127.0.0.1".into());
+        host.variables
+            .insert("keepalived_vip".to_owned(), "127.0.0.3".into());
+        host.variables
+            .insert("postgresql_cluster".to_owned(), "no such cluster".into());
     }
     let mut lines = Lines::new(site.targets(), 6);
     for _ in 0..2 {

@@ -122,6 +122,9 @@ static CHECKS: &[&Check] = &[
     &CERTIFICATE,
 ];
 
+/// Judges what the repository says of its backups.
+type Judge = fn(&Info, &Repository) -> Verdict;
+
 impl Component for Backup {
     fn name(&self) -> &'static str {
         "backup"
@@ -218,7 +221,6 @@ impl Component for Backup {
             ),
             Err(verdict) => Err(verdict),
         };
-        type Judge = fn(&Info, &Repository) -> Verdict;
         let judged: [(&'static Check, Judge); 5] = [
             (&RECENT, recent),
             (&SIZE, size),

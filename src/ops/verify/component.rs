@@ -81,7 +81,11 @@ impl<'a> View<'a> {
             .skip(1)
             .find(|host| {
                 // A host that keeps the backups besides is of no other kind.
-                let alike = |a: &Host, b: &Host| a.groups.iter().any(|group| group != "all" && b.groups.contains(group));
+                let alike = |a: &Host, b: &Host| {
+                    a.groups
+                        .iter()
+                        .any(|group| group != "all" && b.groups.contains(group))
+                };
                 !holders.contains(&host.name) && !viewers.iter().any(|viewer| alike(viewer, host))
             })
             .or_else(|| candidates.get(1));

@@ -113,9 +113,12 @@ fn row(name: &str, counts: &Counts) -> Value {
     }
 }
 
+/// Kind of request, outcome, status and text: what makes two failures the same.
+type Failure<'a> = (&'a str, &'a str, u16, &'a str);
+
 /// What clients were told instead, and how often.
 fn failures(samples: &[Sample]) -> Vec<Value> {
-    let mut found: BTreeMap<(&str, &str, u16, &str), (usize, f64, f64)> = BTreeMap::new();
+    let mut found: BTreeMap<Failure<'_>, (usize, f64, f64)> = BTreeMap::new();
     for sample in samples
         .iter()
         .filter(|sample| sample.outcome != Outcome::Done)

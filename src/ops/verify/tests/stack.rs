@@ -18,7 +18,11 @@ pub(super) const HOSTS: &[(&str, &str, &[&str])] = &[
     ("lb1", "192.168.104.11", &["haproxy", "keepalived"]),
     ("lb2", "192.168.104.12", &["haproxy", "keepalived"]),
     ("app1", "192.168.104.21", &["welcome_app"]),
-    ("app2", "192.168.104.22", &["welcome_app", "postgresql_backup"]),
+    (
+        "app2",
+        "192.168.104.22",
+        &["welcome_app", "postgresql_backup"],
+    ),
     ("db1", "192.168.104.31", &["postgresql"]),
     ("db2", "192.168.104.32", &["postgresql"]),
 ];
