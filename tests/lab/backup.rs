@@ -56,7 +56,7 @@ fn backups(bench: &Bench) -> Vec<Value> {
 /// Waits for the backup that the first deploy began.
 fn first_backup(bench: &Bench) {
     bench.deployed();
-    eventually("the first backup is complete", 60, || {
+    eventually("the first backup is complete", 150, || {
         !backups(bench).is_empty()
     });
 }
