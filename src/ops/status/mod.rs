@@ -29,7 +29,12 @@ use std::collections::BTreeMap;
 
 /// All variables that are read.
 pub fn variables() -> Vec<&'static str> {
-    VARIABLES.iter().chain(seen::VARIABLES).copied().collect()
+    VARIABLES
+        .iter()
+        .chain(seen::VARIABLES)
+        .chain(crate::ops::backup::VARIABLES)
+        .copied()
+        .collect()
 }
 
 /// Everything that one look has seen.

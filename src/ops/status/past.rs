@@ -121,9 +121,21 @@ impl Scene<'_> {
                 .filter_map(|record| past(record))
                 .max_by_key(|past| past.ended)
         };
+        // What a timer made is in no history: the repository itself knows.
+        let kept = self.answered().find_map(|(host, seen)| {
+            let last = seen.backups.as_ref()?.last()?;
+            Some(Past {
+                kind: "backup".to_owned(),
+                operator: host.to_owned(),
+                ended: u64::try_from(last.ended).unwrap_or(0),
+                result: "done".to_owned(),
+                about: format!("{} {}", last.kind, last.label),
+                message: String::new(),
+            })
+        });
         Last {
             change: newest(&["switchover", "failover"]),
-            backup: newest(&["backup"]),
+            backup: kept.or_else(|| newest(&["backup"])),
             drill: newest(&["drill"]),
         }
     }

@@ -4,6 +4,7 @@
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Reply, Request};
+use crate::ops::backup::{self, Info};
 use crate::ops::cluster::look as database;
 use crate::ops::cluster::node::{Node, PeerView};
 use crate::ops::hosts::{Host, Site};
@@ -55,6 +56,8 @@ pub struct HostSeen {
     pub servers: Option<Result<Vec<Server>, String>>,
     /// What its application says.
     pub health: Option<Result<Health, String>>,
+    /// The backups, when it keeps them and could say so.
+    pub backups: Option<Info>,
     /// What it gets at the virtual address: the status line, or why none.
     pub entrance: Option<Result<u16, String>>,
     /// The hardware address at which it reaches the virtual address.
@@ -123,6 +126,10 @@ pub fn requests(site: &Site, host: &Host) -> Vec<Request> {
         let mut call = Call::get(&database::address(site, &host.name), port, HEALTH).request();
         call.timeout_seconds = Some(4);
         requests.push(call);
+    }
+    if let Some((_, mut probe)) = backup::probe(site).filter(|(repository, _)| *repository == host.name) {
+        probe.timeout_seconds = Some(5);
+        requests.push(probe);
     }
     if is(site, "postgresql", &host.name) {
         requests.extend(database::requests(site, host));
@@ -269,6 +276,9 @@ pub fn read(
     }
     if is(site, "welcome_app", &host.name) {
         seen.health = Some(read_health(next()?));
+    }
+    if backup::probe(site).is_some_and(|(repository, _)| repository == host.name) {
+        seen.backups = Info::read(host, next()?).ok();
     }
     if !is(site, "postgresql", &host.name) {
         seen.journal = journal::read_all(&next()?.out());
