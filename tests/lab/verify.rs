@@ -57,6 +57,8 @@ fn found(bench: &Bench) -> BTreeSet<String> {
     checks
         .iter()
         .filter(|check| check["status"] != "pass")
+        // How full the machine's own disk is, and that no restore was tried on a new repository, is none of the hosts' faults.
+        .filter(|check| check["id"] != "common.disk-room" && check["id"] != "backup.tested")
         .map(|check| {
             let word = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
             assert!(

@@ -163,6 +163,12 @@ fn declared(view: &View<'_>, host: &Host) -> Vec<u16> {
     if is("postgresql") {
         ports.push(database_port(view));
     }
+    // pgBackRest serves on the repository's host and on every database host.
+    if let Some(repository) = crate::ops::backup::Repository::of(view.site)
+        && (repository.host == host.name || host.groups.iter().any(|group| group == "postgresql"))
+    {
+        ports.push(repository.port);
+    }
     ports
 }
 
