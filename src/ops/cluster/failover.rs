@@ -330,14 +330,8 @@ fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candi
         );
         return;
     };
-    if let Some(flag) = &node.maintenance {
-        list.add(
-            "maintenance",
-            format!("{candidate} is not in maintenance"),
-            false,
-            flag.clone(),
-            format!("hactl maintenance off {candidate}"),
-        );
+    if let Some(note) = &node.maintenance {
+        super::switchover::in_maintenance(list, candidate, note);
     }
     let newest = cluster
         .nodes()

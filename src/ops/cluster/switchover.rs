@@ -209,14 +209,8 @@ fn conditions(cluster: &Cluster, cast: &Cast, wishes: &Wishes) -> Conditions {
         let Some(node) = cluster.node(host) else {
             continue;
         };
-        if let Some(flag) = &node.maintenance {
-            list.add(
-                "maintenance",
-                format!("{host} is not in maintenance"),
-                false,
-                flag.clone(),
-                format!("hactl maintenance off {host}"),
-            );
+        if let Some(note) = &node.maintenance {
+            in_maintenance(&mut list, host, note);
         }
         if node.is_fenced() {
             list.add(
@@ -256,6 +250,33 @@ fn conditions(cluster: &Cluster, cast: &Cast, wishes: &Wishes) -> Conditions {
     candidate(&mut list, cast, primary, standby_says);
     stop(&mut list, cast, primary_says, wishes);
     list
+}
+
+/// A note of maintenance, of the host or of the whole service.
+pub fn in_maintenance(list: &mut Conditions, host: &str, note: &str) {
+    // The notes stand behind each other on one line.
+    let notes = crate::ops::maintenance::parse(&note.replace("} {", "}\n{")).unwrap_or_default();
+    let said: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    let service = notes.iter().any(|note| !note.is_of_host());
+    list.add(
+        "maintenance",
+        if service {
+            "the service is not in maintenance".to_owned()
+        } else {
+            format!("{host} is not in maintenance")
+        },
+        false,
+        if said.is_empty() {
+            note.to_owned()
+        } else {
+            said.join("; ")
+        },
+        if service {
+            "hactl maintenance off".to_owned()
+        } else {
+            format!("hactl maintenance off {host}")
+        },
+    );
 }
 
 /// Replication: direct, streaming, on one timeline, close.
