@@ -127,7 +127,9 @@ pub fn requests(site: &Site, host: &Host) -> Vec<Request> {
         call.timeout_seconds = Some(4);
         requests.push(call);
     }
-    if let Some((_, mut probe)) = backup::probe(site).filter(|(repository, _)| *repository == host.name) {
+    if let Some((_, mut probe)) =
+        backup::probe(site).filter(|(repository, _)| *repository == host.name)
+    {
         probe.timeout_seconds = Some(5);
         requests.push(probe);
     }
