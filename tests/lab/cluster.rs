@@ -184,14 +184,17 @@ fn taken_back(bench: &Bench) {
         .says(&["there is no way back"]);
     bench.hactl(&["resume"]).ends(0);
     assert_eq!(sound(bench), (new, old));
-    // A step that cannot be done takes everything back by itself: the replica is not there to have the last byte.
+    // A step that cannot be done takes everything back by itself: there is no proof that the stop was clean.
     let (old, new) = (new, old);
-    let line = "printf '[Service]\\nExecStop=/bin/false\\nExecStop=/bin/kill -9 $MAINPID\\n' >/run/systemd/system/postgresql@.service.d/die.conf";
-    bench.on(old, &format!("mkdir -p /run/systemd/system/postgresql@.service.d && {line} && systemctl daemon-reload"));
+    bench.on(
+        old,
+        "cd /usr/lib/postgresql/*/bin && mv pg_controldata pg_controldata.real && \
+         printf '#!/bin/sh\n%s/pg_controldata.real \"$@\" | sed \"s/shut down$/in production/\"\n' \"$PWD\" >pg_controldata && chmod 755 pg_controldata",
+    );
     let failed = bench.hactl(&["switchover"]);
     bench.on(
         old,
-        "rm -r /run/systemd/system/postgresql@.service.d && systemctl daemon-reload",
+        "cd /usr/lib/postgresql/*/bin && mv pg_controldata.real pg_controldata",
     );
     failed
         .ends(3)

@@ -91,7 +91,7 @@ fn timeline(bench: &Bench) {
         .says(&["split brain: db1 and db2 take writes"]);
     bench.hactl(FAILOVER).ends(2).says(&["split brain"]);
     stop(bench, new);
-    bench.on(new, "install -o postgres -g postgres -m 0600 /dev/null /var/lib/postgresql/*/main/standby.signal");
+    bench.on(new, "install -o postgres -g postgres -m 0600 /dev/null $(ls -d /var/lib/postgresql/*/main)/standby.signal");
     start(bench, new);
     bench
         .hactl(&["switchover"])

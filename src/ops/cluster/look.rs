@@ -43,6 +43,7 @@ systemctl show -p ActiveState -p LoadState "postgresql@$v-$c.service"
 s=; while read -r w r; do case $w in auto|manual|disabled) s=$w ;; esac; done <"/etc/postgresql/$v/$c/start.conf" 2>/dev/null
 echo "start=${s:-auto}"
 [ ! -e "$data/standby.signal" ] || echo signal=yes
+echo "log_timeline=$(ls "$data/pg_wal" 2>/dev/null | grep -xE '[0-9A-F]{24}' | cut -c 1-8 | sort | tail -n 1)"
 set -- $(df -Pk "$data" 2>/dev/null | tail -n 1); echo "free=${4:-0}"
 "$bin/pg_controldata" -D "$data" 2>/dev/null | sed -n "s/^\(Database system identifier\|Database cluster state\|Latest checkpoint location\|Latest checkpoint's TimeLineID\|Minimum recovery ending location\|Min recovery ending loc's timeline\): */control \1=/p"
 "#;
@@ -51,7 +52,8 @@ const QUERY: &str = r"SELECT json_build_object(
  'in_recovery', r, 'version', current_setting('server_version_num')::int,
  'system', (SELECT system_identifier::text FROM pg_control_system()),
  'timeline', CASE WHEN r THEN greatest((SELECT received_tli FROM pg_stat_wal_receiver),
-   (SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()))
+   (SELECT timeline_id FROM pg_control_checkpoint()), (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+   (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'))
    ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
  'written', CASE WHEN NOT r THEN pg_current_wal_lsn() END,
  'received', CASE WHEN r THEN pg_last_wal_receive_lsn() END,
@@ -218,6 +220,7 @@ fn read_place(text: &str, node: &mut Node) {
             "LoadState" => place.masked = value == "masked",
             "start" => place.start = value,
             "signal" => place.standby_signal = true,
+            "log_timeline" => control.log_timeline = u32::from_str_radix(&value, 16).unwrap_or(0),
             "free" => place.free = value.parse::<u64>().unwrap_or_default() * 1024,
             "control Database system identifier" => control.system = value,
             "control Database cluster state" => control.state = value,

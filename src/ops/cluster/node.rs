@@ -62,12 +62,17 @@ pub struct Control {
     pub least: Lsn,
     /// The timeline of `least`.
     pub least_timeline: u32,
+    /// The newest timeline of which it has log. A standby that followed its primary to a new timeline writes that into its
+    /// control file only at its next restartpoint, and its receiver tells it only while it runs.
+    pub log_timeline: u32,
 }
 
 impl Control {
     /// The newest timeline that it knows of.
     pub fn newest_timeline(&self) -> u32 {
-        self.timeline.max(self.least_timeline)
+        self.timeline
+            .max(self.least_timeline)
+            .max(self.log_timeline)
     }
 }
 
