@@ -413,6 +413,10 @@ fn archiving(seen: &Seen, databases: &[String], findings: &mut Findings) {
             }
         };
         let Ok(state) = serde_json::from_slice::<Value>(&reply.stdout) else {
+            // A fenced server is to be down, and archives nothing.
+            if super::common::fenced(seen, host).is_some() {
+                continue;
+            }
             findings.add(&ARCHIVING, host, Verdict::Unknown(last_words(reply)));
             continue;
         };
