@@ -97,12 +97,6 @@ fn timeline(bench: &Bench) {
         .hactl(&["switchover"])
         .ends(2)
         .says(&["refused (timeline)", &format!("hactl rejoin {new}")]);
-    stop(bench, old);
-    bench
-        .hactl(&[FAILOVER, &["--allow-data-loss"]].concat())
-        .ends(2)
-        .says(&["refused (one-history)"]);
-    start(bench, old);
     bench
         .hactl(&["rejoin", new])
         .ends(2)
