@@ -402,12 +402,8 @@ fn diverged(bench: &Bench) {
     // Acknowledged, and on this host only.
     bench.lab(&["cut", old, new]);
     // Else the rows would wait in the connection's buffers, and arrive when the cut is healed.
-    sql(
-        bench,
-        new,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_wal_receiver",
-    )
-    .expect("no receiver");
+    let receiver = sql(bench, new, "SELECT pid FROM pg_stat_wal_receiver").expect("a receiver");
+    bench.on(new, &format!("kill {receiver}"));
     sql(bench, old, "INSERT INTO kept VALUES (1), (2)").expect("rows");
     kill_server(bench, old);
     bench.lab(&["heal", old, new]);
