@@ -143,10 +143,8 @@ trap 'as "$bin/pg_ctl" -D "$c" -m immediate -s stop >/dev/null 2>&1 || true; rm 
 ! systemctl is-active -q "$unit" || { echo 'the server runs: stop it first' >&2; exit 1; }
 rm -rf "$c"; cp -a --reflink=auto "$data" "$c"; rm -f "$c/postmaster.pid" "$c/standby.signal" "$c/recovery.signal"
 as "$bin/pg_waldump" -p "$data/pg_wal" -t TIMELINE -s FORK 2>/dev/null >"$o/log" || true
-x=$(sed -n 's/.*rmgr: Transaction .*tx: *\([0-9]*\),.* desc: COMMIT .*//p' "$o/log" | sort -un | tr '
-' ' ')
-f=$(grep -o 'rel [0-9]*/[0-9]*/[0-9]*' "$o/log" | sed 's|.*/||' | sort -un | tr '
-' ' ')
+x=$(sed -n 's/.*rmgr: Transaction .*tx: *\([0-9]*\),.* desc: COMMIT .*/\1/p' "$o/log" | sort -un | tr '\n' ' ')
+f=$(grep -o 'rel [0-9]*/[0-9]*/[0-9]*' "$o/log" | sed 's|.*/||' | sort -un | tr '\n' ' ')
 echo "deleted $(grep -c 'rmgr: Heap .* desc: DELETE' "$o/log" || true)"
 [ -n "$x" ] && [ -n "$f" ] || exit 0
 as "$bin/pg_ctl" -D "$c" -w -t 600 -s -l "$s/log" -o "-c listen_addresses= -c unix_socket_directories=$s -c port=5499 -c config_file=$conf/postgresql.conf -c data_directory=$c -c hba_file=$conf/pg_hba.conf -c external_pid_file= -c archive_mode=off -c default_transaction_read_only=on -c synchronous_standby_names=" start >&2 || { tail -n 5 "$s/log" >&2; exit 1; }
