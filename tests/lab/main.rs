@@ -51,7 +51,10 @@ fn cases() -> Vec<Case> {
         secrets::CASES,
         reach::CASES,
         faults::CASES,
+        // These want the roles of the first deploy, and no failover in the last hour.
         verify::CASES,
+        backup::CASES,
+        status::CASES,
         operators::CASES,
         kill::CASES,
         guard::CASES,
@@ -61,8 +64,6 @@ fn cases() -> Vec<Case> {
         cluster::CASES,
         refusals::CASES,
         drill::CASES,
-        status::CASES,
-        backup::CASES,
         grow::CASES,
         ansible::CASES,
     ]

@@ -2,9 +2,9 @@
 
 use crate::Case;
 use crate::bench::{Bench, HOSTS, VIP, eventually};
-use crate::cluster::{roles, sound};
+use crate::cluster::{forget_failovers, roles, sound};
 use crate::command::{Run, run};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -76,6 +76,7 @@ fn timed(bench: &Bench) -> (Run, Duration) {
 
 fn whole(bench: &Bench) {
     bench.deployed();
+    forget_failovers(bench);
     let (primary, replica) = sound(bench);
     let document = healthy(bench);
     assert_eq!(document["databases"]["primary"], primary);
@@ -140,7 +141,12 @@ fn whole(bench: &Bench) {
 fn watches(bench: &Bench) {
     bench.deployed();
     healthy(bench);
+    // This harness has blocked the signal, and a child would inherit that.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.thread_unblock().expect("unblocked");
     let running = bench.start(&["status", "--watch", "1"]);
+    signals.thread_block().expect("blocked");
     // Its connections stay open: one log-in a host, however often it looks.
     let logins =
         "journalctl -u ssh -u sshd --no-pager -o cat | grep -c 'Accepted publickey' || true";
@@ -180,6 +186,7 @@ fn watches(bench: &Bench) {
 
 fn dead_primary(bench: &Bench) {
     bench.deployed();
+    forget_failovers(bench);
     let (old, new) = sound(bench);
     bench.lab(&["kill", old]);
     let (run, took) = timed(bench);
