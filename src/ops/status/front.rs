@@ -318,6 +318,11 @@ enum Trouble {
 
 impl Trouble {
     fn finding(self, hosts: &[&str]) -> Finding {
+        // Reads may go to any database that answers; only writes need the primary, and find it by themselves.
+        let severity = match self {
+            Self::Elsewhere(_) => Severity::Note,
+            _ => Severity::Degraded,
+        };
         let (names, one) = (hosts.join(" and "), hosts.len() == 1);
         let word = |single: &'static str, several: &'static str| if one { single } else { several };
         let app = format!("the {} on {names}", word("application", "applications"));
@@ -341,16 +346,13 @@ impl Trouble {
             ),
             Self::Elsewhere(used) => (
                 format!(
-                    "{app} {} {used}, which is not the primary",
-                    word("uses", "use")
+                    "{app} {} from {used}, which is not the primary",
+                    word("reads", "read")
                 ),
-                format!(
-                    "hactl run -l {} -- systemctl restart welcome_app",
-                    hosts.join(",")
-                ),
+                "nothing: a write finds the primary by itself".to_owned(),
             ),
         };
-        Finding::new(Severity::Degraded, what, remedy)
+        Finding::new(severity, what, remedy)
     }
 }
 

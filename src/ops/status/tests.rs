@@ -276,9 +276,9 @@ const CASES: &[Case] = &[
                 }
             });
         },
-        state: State::Degraded,
-        begins: "degraded: the application on app1 uses db2, which is not the primary",
-        says: &[],
+        state: State::Healthy,
+        begins: "healthy: ",
+        says: &["the application on app1 reads from db2, which is not the primary"],
     },
     Case {
         name: "nobody serves",
