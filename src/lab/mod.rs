@@ -30,9 +30,14 @@ pub(crate) fn failed(message: impl Into<String>) -> Diagnostic {
     Diagnostic::with_code(exit::FAILED, message)
 }
 
-/// Turns an error of the system into a diagnostic that says what was being done.
-pub(crate) fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> Diagnostic {
-    move |error| failed(format!("{what}: {error}"))
+/// Turns an error of the system into a diagnostic that says what was being done, and all its causes.
+pub(crate) fn while_doing<E: Into<anyhow::Error>>(
+    what: impl Display,
+) -> impl FnOnce(E) -> Diagnostic {
+    move |error| {
+        let error: anyhow::Error = error.into();
+        failed(format!("{:#}", error.context(what.to_string())))
+    }
 }
 
 /// Bytes as lower-case hexadecimal digits.
