@@ -1,7 +1,8 @@
 //! The whole thing on real hosts: one lab of six, the flagship stack on it, and everything that can go wrong.
 //!
-//! One binary without cargo's harness: it brings up a lab of its own, runs the cases one after the other on it, says one
-//! line a case, and takes the lab down however it ends. A machine that cannot run a lab fails loudly; nothing is skipped.
+//! One binary without cargo's harness: each of its [`stations`] brings up a lab of its own, runs its cases one after the other
+//! on it, says one line a case, and takes the lab down however it ends. A machine that cannot run a lab fails loudly;
+//! nothing is skipped.
 //! Each file has its cases in a table; a case may rely on nothing but what it asks of the [`bench::Bench`].
 
 // Says what it does on stderr, as test binaries do; a helper may be there for one file of cases only.
@@ -25,6 +26,7 @@ mod reach;
 mod refusals;
 mod scratch;
 mod secrets;
+mod stations;
 mod status;
 mod verify;
 mod vip;
@@ -44,32 +46,6 @@ pub struct Case {
     pub run: fn(&Bench),
 }
 
-/// All cases, in the order in which they are run: the first ones want hosts on which nothing was ever deployed.
-fn cases() -> Vec<Case> {
-    [
-        deploy::CASES,
-        secrets::CASES,
-        reach::CASES,
-        faults::CASES,
-        // These want the roles of the first deploy, and no failover in the last hour.
-        verify::CASES,
-        backup::CASES,
-        status::CASES,
-        operators::CASES,
-        kill::CASES,
-        guard::CASES,
-        vip::CASES,
-        maintenance::CASES,
-        history::CASES,
-        cluster::CASES,
-        refusals::CASES,
-        drill::CASES,
-        grow::CASES,
-        ansible::CASES,
-    ]
-    .concat()
-}
-
 /// What was asked for on the command line.
 #[derive(Default)]
 struct Wanted {
@@ -77,6 +53,7 @@ struct Wanted {
     exact: bool,
     filters: Vec<String>,
     skip: Vec<String>,
+    station: Option<String>,
 }
 
 impl Wanted {
@@ -95,6 +72,7 @@ impl Wanted {
                     .ok_or(format!("{name} needs a value"))
             };
             match name {
+                stations::ARGUMENT => wanted.station = Some(value()?),
                 "--list" => wanted.list = true,
                 "--exact" => wanted.exact = true,
                 "--skip" => wanted.skip.push(value()?),
@@ -128,16 +106,32 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let cases: Vec<Case> = cases()
-        .into_iter()
-        .filter(|case| wanted.wants(case))
-        .collect();
+    let mut stations = stations::all();
+    for station in &mut stations {
+        station.cases.retain(|case| wanted.wants(case));
+    }
+    stations.retain(|station| {
+        !station.cases.is_empty()
+            && wanted
+                .station
+                .as_deref()
+                .is_none_or(|name| name == station.name)
+    });
     if wanted.list {
-        for case in &cases {
+        for case in stations.iter().flat_map(|station| &station.cases) {
             println!("{}: test", case.name);
         }
         return ExitCode::SUCCESS;
     }
+    if wanted.station.is_some() {
+        stations::die_with_the_parent();
+    } else if stations.len() > 1 {
+        return stations::side_by_side(&stations);
+    }
+    let cases: Vec<Case> = stations
+        .into_iter()
+        .flat_map(|station| station.cases)
+        .collect();
     if cases.is_empty() {
         eprintln!("no case of the lab is asked for");
         return ExitCode::SUCCESS;
