@@ -1,11 +1,12 @@
-//! Throw-away hosts on this machine: a lab is a handful of containers with systemd and sshd, in a process, mount and
-//! network namespace of their own.
+//! Throw-away hosts on this machine: a lab is a handful of containers or virtual machines with systemd and sshd, in a
+//! process, mount and network namespace of their own.
 //!
 //! A lab must never send a packet through the machine's own network, never touch a machine's file outside its state and
 //! cache folders, and must leave nothing behind once it is down. Everything in a lab descends from one process, the
 //! keeper; when that dies, the kernel ends all the rest.
 
 pub mod access;
+mod cgroup;
 pub mod doctor;
 pub mod image;
 pub mod keeper;
@@ -16,6 +17,7 @@ pub mod relay;
 pub mod spec;
 pub mod state;
 pub mod up;
+pub mod vm;
 pub mod wire;
 
 pub use spec::{HostSpec, LabName};
