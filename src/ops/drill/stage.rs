@@ -255,10 +255,11 @@ impl Stage<'_> {
     /// Brings a database back, as an operator would: a replica of whoever is primary, or else the primary that it was.
     async fn rejoin(&mut self, host: &str) -> Result<()> {
         let roles = self.field.roles().await;
-        let primary = roles.iter().find(|(_, role)| **role == Role::Primary);
-        match (primary, roles.get(host)) {
-            (Some((primary, _)), _) if primary == host => Ok(()),
-            (Some(_), Some(Role::Standby)) => Ok(()),
+        let leads = |name: &&String| roles.get(*name) == Some(&Role::Primary);
+        // One that was cut off still believes that it leads: any other primary was promoted in its place.
+        let other = roles.keys().filter(|name| *name != host).find(leads);
+        match (other, roles.get(host)) {
+            (Some(_), Some(Role::Standby)) | (None, Some(Role::Primary)) => Ok(()),
             (Some(_), _) => {
                 let words = ["rejoin", host, "--discard-diverged", "--reason=drill"];
                 let ran = self.hactl(&words.map(str::to_owned)).await?;
