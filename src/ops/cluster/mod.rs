@@ -3,6 +3,9 @@
 //! What is observed beats what the inventory says. Nothing here initialises, clones over or deletes a data directory that
 //! is not empty, and nothing promotes a server while another one may take writes.
 
+pub mod block;
+pub mod candidate;
+pub mod cast;
 pub mod condition;
 pub mod death;
 pub mod failover;

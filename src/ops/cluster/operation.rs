@@ -35,6 +35,48 @@ pub struct Step {
     pub limit: u64,
 }
 
+impl Step {
+    /// A step that is not taken back, may take a minute, and needs nothing of the steps before it.
+    pub fn new(id: &'static str, host: &str, what: impl Into<String>, script: String) -> Self {
+        Self {
+            id,
+            what: what.into(),
+            host: host.to_owned(),
+            script: plain(script),
+            undo: None,
+            no_return: false,
+            tail: false,
+            limit: 60,
+        }
+    }
+
+    /// The same, for a step that is made on each of several hosts: its name tells which.
+    pub fn each(verb: &str, host: &str, what: impl Into<String>, script: String) -> Self {
+        // Leaked once per operation and host: the ids of steps live as long as the program.
+        Self::new(
+            Box::leak(format!("{verb}-{host}").into_boxed_str()),
+            host,
+            what,
+            script,
+        )
+    }
+}
+
+/// A script that needs nothing of the steps before it.
+pub fn plain(text: String) -> Script {
+    Box::new(move |_| text.clone())
+}
+
+/// What a script noted for the steps after it.
+pub fn notes(reply: &Reply) -> Notes {
+    reply
+        .out()
+        .lines()
+        .filter_map(|line| line.strip_prefix("note ")?.split_once(' '))
+        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
 /// How long a host may take to write a line of the journal, in seconds.
 const KEEPING: u64 = 3;
 /// What a round may take beyond that.
@@ -384,10 +426,5 @@ fn read(step: &Step, reply: &Reply) -> Result<Notes> {
             error.note(said.to_owned())
         });
     }
-    Ok(reply
-        .out()
-        .lines()
-        .filter_map(|line| line.strip_prefix("note ")?.split_once(' '))
-        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
-        .collect())
+    Ok(notes(reply))
 }

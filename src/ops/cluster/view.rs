@@ -64,6 +64,16 @@ impl Cluster {
         (Self { members }, answers)
     }
 
+    /// All hosts' names, for a message.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self
+            .members
+            .iter()
+            .map(|member| member.host.as_str())
+            .collect();
+        names.join(", ")
+    }
+
     /// The hosts that could be asked.
     pub fn nodes(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.members

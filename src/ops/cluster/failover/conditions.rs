@@ -1,0 +1,195 @@
+//! What must hold before a replica is promoted over a dead primary.
+//!
+//! Each consent answers one question: no flag waives two conditions.
+
+use super::{Fence, Wishes};
+use crate::ops::cluster::candidate;
+use crate::ops::cluster::cast::Cast;
+use crate::ops::cluster::condition::Conditions;
+use crate::ops::cluster::death::{Proof, Verdict};
+use crate::ops::cluster::view::{Cluster, Member};
+use crate::ops::journal;
+
+/// No second failover within so many seconds (orchestrator's default): who fails over twice in an hour has another problem.
+pub const FLAP: u64 = 3600;
+/// Bytes that may wait to be replayed: promotion waits for all of them.
+const BACKLOG: u64 = 256 << 20;
+/// The old primary takes no more writes.
+pub fn dead(list: &mut Conditions, cast: &Cast, proof: &Proof, fence: Fence, wishes: &Wishes) {
+    let old = &cast.old.host;
+    let what = format!("{old} is dead, or can be fenced");
+    match proof.verdict {
+        Verdict::DeadInside | Verdict::Gone => {
+            list.add("dead", what, true, proof.to_string(), "");
+        }
+        Verdict::Alive => list.add(
+            "dead",
+            format!("{old} is dead"),
+            false,
+            proof.to_string(),
+            format!(
+                "it is alive. To move the primary without any loss: hactl switchover --to {}",
+                cast.new.host
+            ),
+        ),
+        Verdict::FrozenInside => {
+            list.add(
+                "dead",
+                what,
+                false,
+                proof.to_string(),
+                "a frozen server may wake up and take writes; look at it first: it may only be overloaded. To kill and fence it and promote",
+            );
+            list.unless("--kill-frozen", wishes.kill_frozen);
+        }
+        Verdict::FrozenOutside | Verdict::Unknown => {
+            let fenced = fence == Fence::Command;
+            list.add(
+                "dead",
+                what,
+                fenced,
+                proof.to_string(),
+                "it may be frozen or only cut off, and take writes again. Switch its machine off (or set postgresql_fence_command), then run again",
+            );
+            list.unless("--unfenced-ok", wishes.unfenced_ok);
+        }
+    }
+}
+
+/// The replica can lead, and none is better.
+pub fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candidate: &str) {
+    candidate::same_cluster(list, cluster);
+    let Some(node) = cluster.node(candidate) else {
+        list.add(
+            "replica-answers",
+            format!("{candidate} is a running replica"),
+            false,
+            "it cannot be reached",
+            "hactl status",
+        );
+        return;
+    };
+    let Some(says) = node.answer().filter(|answer| answer.in_recovery) else {
+        let role = cluster.member(candidate).map_or("unknown", Member::role);
+        list.add(
+            "replica-answers",
+            format!("{candidate} is a running replica"),
+            false,
+            format!("it is {role}"),
+            "hactl status",
+        );
+        return;
+    };
+    if let Some(note) = &node.maintenance {
+        candidate::in_maintenance(list, candidate, note);
+    }
+    let newest = cluster
+        .nodes()
+        .map(|(host, node)| (node.timeline(), host))
+        .max()
+        .unwrap_or((0, candidate));
+    list.add(
+        "timeline",
+        format!("{candidate} is on the newest timeline"),
+        node.timeline() >= newest.0,
+        format!("{candidate} {}, {} {}", node.timeline(), newest.1, newest.0),
+        format!(
+            "{candidate} follows an older history: hactl rejoin {candidate} once a primary answers"
+        ),
+    );
+    // Positions on different timelines cannot be compared.
+    if let Some(old) = cluster
+        .node(&cast.old.host)
+        .filter(|old| old.control.is_some())
+    {
+        list.add(
+            "one-history",
+            format!("{candidate} and {} are on the same timeline", cast.old.host),
+            old.timeline() == node.timeline(),
+            format!("{candidate} {}, {} {}", node.timeline(), cast.old.host, old.timeline()),
+            format!("{candidate} left the history of {} before: start {} again, or find out whose data counts", cast.old.host, cast.old.host),
+        );
+    }
+    if let Some((ahead, other)) = cluster
+        .most_advanced()
+        .filter(|(host, _)| *host != candidate)
+    {
+        let by = other
+            .has_log_to()
+            .unwrap_or_default()
+            .ahead_of(node.has_log_to().unwrap_or_default());
+        list.add(
+            "furthest",
+            "no other replica has more of the log",
+            other.timeline() == node.timeline() && by == 0,
+            format!("{ahead} has {by} bytes more"),
+            format!("hactl failover --promote {ahead}"),
+        );
+    }
+    candidate::replays(list, candidate, says);
+    let backlog = says
+        .received
+        .unwrap_or_default()
+        .ahead_of(says.replayed.unwrap_or_default());
+    list.add(
+        "backlog",
+        format!(
+            "{candidate} has replayed what it received, but for {} MiB",
+            BACKLOG >> 20
+        ),
+        backlog <= BACKLOG,
+        format!("{backlog} bytes are not replayed"),
+        "promotion would wait for them: wait until it has caught up",
+    );
+    if node.is_fenced() {
+        list.add(
+            "not-fenced",
+            format!("{candidate} is not fenced"),
+            false,
+            format!("start.conf says {}", node.place.start),
+            format!("hactl rejoin {candidate}"),
+        );
+    }
+}
+
+/// No operation is in the way, and none was just made.
+pub fn history(list: &mut Conditions, cluster: &Cluster, wishes: &Wishes) {
+    let now = journal::seconds();
+    if let Some(record) = cluster.unfinished() {
+        // A switchover that did not get to its promotion is overtaken by the failover; nothing else is.
+        let overtaken = record.header.kind == "switchover" && record.state("promote").is_none();
+        list.add(
+            "unfinished",
+            "no operation is unfinished, but for a switchover that has promoted nobody",
+            overtaken,
+            format!("{} of {}", record.header.kind, record.header.operator),
+            "hactl resume takes it up",
+        );
+    }
+    let last = cluster
+        .history()
+        .into_iter()
+        .filter(|record| record.header.kind == "failover")
+        .filter_map(|record| {
+            Some((
+                record
+                    .end
+                    .as_ref()
+                    .filter(|end| end.result == "done")?
+                    .ended,
+                record,
+            ))
+        })
+        .max_by_key(|(ended, _)| *ended);
+    if let Some((ended, record)) = last {
+        let ago = now.saturating_sub(ended);
+        list.add(
+            "flapping",
+            format!("the last failover is more than {} minutes ago", FLAP / 60),
+            ago > FLAP,
+            format!("{} minutes ago, by {}", ago / 60, record.header.operator),
+            "a second failover within the hour means that something else is wrong: find it first",
+        );
+        list.unless("--again", wishes.again);
+    }
+}

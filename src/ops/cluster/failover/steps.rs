@@ -1,0 +1,121 @@
+//! The steps of a failover: fence, then promote.
+//!
+//! Never the other way round: what cannot be stopped on its own host is blocked by all that serve clients before anybody is
+//! promoted.
+
+use super::Fence;
+use crate::base::quote::sh;
+use crate::ops::cluster::block::{block, unblock};
+use crate::ops::cluster::cast::Cast;
+use crate::ops::cluster::node::Node;
+use crate::ops::cluster::operation::{Step, plain};
+use crate::ops::cluster::scripts::Server;
+use crate::ops::cluster::switchover::after_promotion;
+use crate::ops::cluster::view::Cluster;
+use crate::ops::hosts::Site;
+
+/// The name under which this machine takes part, for fencing commands.
+pub const HERE: &str = "this machine";
+
+/// Whether the new primary would wait for a replica that is not there.
+pub fn is_alone(cluster: &Cluster, cast: &Cast) -> bool {
+    cast.others.is_empty()
+        && cluster
+            .node(&cast.new.host)
+            .and_then(Node::answer)
+            .is_some_and(|answer| !answer.synchronous.is_empty())
+}
+
+/// Whether a host is to block an old primary that cannot be stopped. One that is a database and nothing else is not: no
+/// client comes through it, and the start guard of the old primary must be able to ask it who is the primary now.
+pub fn blocks(site: &Site, host: &str) -> bool {
+    let is = |group: &str| site.members(group).iter().any(|member| member == host);
+    !is("postgresql") || is("welcome_app") || is("haproxy")
+}
+
+/// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host;
+/// `alone`: commits would wait for a replica, and there will be none.
+pub fn steps(
+    site: &Site,
+    cast: &Cast,
+    fence: Fence,
+    blockers: &[String],
+    alone: bool,
+) -> Vec<Step> {
+    let Cast { old, new, others } = cast.clone();
+    let mut steps = Vec::new();
+    match fence {
+        Fence::Inside => steps.push(Step {
+            undo: Some(plain(old.unfence())),
+            ..Step::new(
+                "fence",
+                &old.host,
+                "fence: stop, disable, mask",
+                old.fence("failover"),
+            )
+        }),
+        Fence::Command | Fence::Blocked => {
+            let command = site
+                .host(&old.host)
+                .map(|host| host.text("postgresql_fence_command", ""))
+                .unwrap_or_default();
+            if fence == Fence::Command {
+                steps.push(Step::new(
+                    "fence",
+                    HERE,
+                    format!("fence {} with its command", old.host),
+                    format!(
+                        "export HACTL_HOST={} HACTL_ADDRESS={}; {{ {command}\n}} >&2 </dev/null",
+                        sh(&old.host),
+                        sh(&old.address)
+                    ),
+                ));
+            }
+            for host in blockers {
+                steps.push(Step {
+                    undo: Some(plain(unblock(&old.host, &old.address))),
+                    ..Step::each(
+                        "block",
+                        host,
+                        format!("block all traffic to {}", old.host),
+                        block(&old.host, &old.address),
+                    )
+                });
+            }
+        }
+    }
+    let followers: Vec<&Server> = std::iter::once(&old).chain(&others).collect();
+    steps.push(Step {
+        undo: Some(plain(new.drop_slots(&followers))),
+        ..Step::new(
+            "slots",
+            &new.host,
+            "keep the log for the others from here on",
+            new.make_slots(&followers),
+        )
+    });
+    if alone {
+        // Strictly synchronous, it would lead and take no write. `rejoin` takes this back.
+        steps.push(Step {
+            undo: Some(plain(new.wait_for_replicas())),
+            ..Step::new(
+                "alone",
+                &new.host,
+                "commits no longer wait for a replica, until one is back",
+                new.wait_for_nobody(),
+            )
+        });
+    }
+    steps.push(Step {
+        no_return: true,
+        limit: 90,
+        ..Step::new(
+            "promote",
+            &new.host,
+            "promote; writes go on from here",
+            new.promote(),
+        )
+    });
+    steps.extend(after_promotion(&new, &others));
+    steps
+}

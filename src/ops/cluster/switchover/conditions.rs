@@ -1,0 +1,207 @@
+//! What must hold before a primary hands over, as seen on all hosts.
+//!
+//! Pure: it never asks a host, and never decides by what the inventory says of roles.
+
+use super::Wishes;
+use crate::ops::cluster::candidate;
+use crate::ops::cluster::cast::Cast;
+use crate::ops::cluster::condition::Conditions;
+use crate::ops::cluster::node::{Answer, Live, Node, PeerView, Sender};
+use crate::ops::cluster::view::Cluster;
+
+/// Segments that may wait for the archiver: a clean stop waits until they are archived.
+const UNARCHIVED: i64 = 8;
+
+/// Looks at everything that must hold between these hosts.
+pub fn of(cluster: &Cluster, cast: &Cast, wishes: &Wishes) -> Conditions {
+    let mut list = Conditions::default();
+    let (old, new) = (cast.old.host.as_str(), cast.new.host.as_str());
+    for member in &cluster.members {
+        if let Err(error) = &member.seen {
+            list.add(
+                "reached",
+                format!("{} can be reached", member.host),
+                false,
+                error.message.clone(),
+                "mend the connection first: a host that is not seen may be anything",
+            );
+        }
+    }
+    candidate::same_cluster(&mut list, cluster);
+    for host in [old, new] {
+        let Some(node) = cluster.node(host) else {
+            continue;
+        };
+        if let Some(note) = &node.maintenance {
+            candidate::in_maintenance(&mut list, host, note);
+        }
+        if node.is_fenced() {
+            list.add(
+                "not-fenced",
+                format!("{host} is not fenced"),
+                false,
+                format!(
+                    "start.conf says {}, unit masked: {}",
+                    node.place.start, node.place.masked
+                ),
+                format!("hactl rejoin {host}"),
+            );
+        }
+    }
+    let (Some(primary), Some(standby)) = (cluster.node(old), cluster.node(new)) else {
+        return list;
+    };
+    let Some(primary_says) = primary.answer() else {
+        return list;
+    };
+    let Some(standby_says) = standby.answer().filter(|answer| answer.in_recovery) else {
+        list.add(
+            "replica-answers",
+            format!("{new} is a running replica"),
+            false,
+            match &standby.live {
+                Live::Down(said) => said.clone(),
+                Live::Silent => "it takes connections and does not answer".to_owned(),
+                Live::None => "there is no cluster".to_owned(),
+                Live::Answers(_) => "it takes writes".to_owned(),
+            },
+            format!("hactl rejoin {new}"),
+        );
+        return list;
+    };
+    streaming(&mut list, cast, primary, standby, wishes);
+    candidate_is_fit(&mut list, cast, primary, standby_says);
+    stop(&mut list, cast, primary_says, wishes);
+    list
+}
+
+/// Replication: direct, streaming, on one timeline, close.
+fn streaming(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Node, wishes: &Wishes) {
+    let (old, new) = (&cast.old.host, &cast.new.host);
+    let (Some(primary_says), Some(standby_says)) = (primary.answer(), standby.answer()) else {
+        return;
+    };
+    let sender = sender_of(primary_says, cast);
+    list.add(
+        "streams",
+        format!("{new} streams from {old} directly"),
+        sender.is_some_and(|sender| sender.state == "streaming"),
+        sender.map_or_else(
+            || format!("{old} has no sender for it"),
+            |sender| format!("state {}", sender.state),
+        ),
+        format!("hactl status; the log of {new} says why it does not: hactl run -l {new} -- journalctl -u {}", cast.new.unit),
+    );
+    list.add(
+        "timeline",
+        "both are on the same timeline",
+        primary.timeline() == standby.timeline(),
+        format!("{old} {}, {new} {}", primary.timeline(), standby.timeline()),
+        format!("hactl rejoin {new}"),
+    );
+    candidate::replays(list, new, standby_says);
+    let behind = primary_says
+        .written
+        .unwrap_or_default()
+        .ahead_of(standby_says.replayed.unwrap_or_default());
+    list.add(
+        "lag",
+        format!("{new} is at most {} bytes behind", wishes.max_lag),
+        behind <= wishes.max_lag,
+        format!("{behind} bytes are not replayed"),
+        "wait until it has caught up, or allow more with --max-lag",
+    );
+}
+
+/// What the candidate needs to be a primary.
+fn candidate_is_fit(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Answer) {
+    let (old, new) = (&cast.old.host, &cast.new.host);
+    let followers = i64::try_from(cast.others.len() + 1).unwrap_or(i64::MAX);
+    list.add(
+        "senders",
+        format!("{new} has room for {followers} standbys"),
+        standby.free_senders >= followers && standby.free_slots >= 1,
+        format!(
+            "{} free senders, {} free slots",
+            standby.free_senders, standby.free_slots
+        ),
+        "raise postgresql_max_wal_senders and postgresql_max_replication_slots, deploy",
+    );
+    let view = primary.peers.get(new);
+    let works = matches!(
+        view,
+        Some(PeerView::Answers {
+            replication: Ok(()),
+            ..
+        })
+    );
+    list.add(
+        "reverse-login",
+        format!("{old} can replicate from {new}"),
+        works,
+        match view {
+            Some(
+                PeerView::Answers {
+                    replication: Err(said),
+                    ..
+                }
+                | PeerView::Refuses(said)
+                | PeerView::Closed(said)
+                | PeerView::Unreachable(said),
+            ) => said.clone(),
+            Some(PeerView::Silent) => "no answer in time".to_owned(),
+            Some(PeerView::Answers { .. }) => "a replication login works".to_owned(),
+            None => "not tried".to_owned(),
+        },
+        "hactl deploy (pg_hba.conf and the replication password on every database host)",
+    );
+    list.add(
+        "rewindable",
+        "a primary that is left behind could be rewound",
+        standby.rewindable,
+        if standby.rewindable {
+            "wal_log_hints or checksums are on"
+        } else {
+            "wal_log_hints and data checksums are off"
+        },
+        "hactl deploy sets wal_log_hints; it needs a restart",
+    );
+}
+
+/// What would make the clean stop slow or costly.
+fn stop(list: &mut Conditions, cast: &Cast, primary: &Answer, wishes: &Wishes) {
+    let old = &cast.old.host;
+    if let Some(waiting) = primary.unarchived {
+        list.add(
+            "archive",
+            format!("at most {UNARCHIVED} segments wait for the archiver of {old}"),
+            waiting <= UNARCHIVED,
+            format!("{waiting} wait"),
+            "a clean stop waits for the archiver: see pg_stat_archiver and the repository",
+        );
+    }
+    list.add(
+        "prepared",
+        "no transaction is prepared",
+        primary.prepared == 0,
+        format!("{} are", primary.prepared),
+        "commit or roll them back: pg_prepared_xacts",
+    );
+    list.add(
+        "transactions",
+        format!(
+            "no client's transaction is older than {} s",
+            wishes.max_transaction
+        ),
+        primary.oldest_transaction <= wishes.max_transaction,
+        format!("the oldest is {} s old", primary.oldest_transaction),
+        "wait for it to end: it would be cut off",
+    );
+    list.unless("--long-transactions-ok", wishes.long_transactions_ok);
+}
+
+fn sender_of<'a>(primary: &'a Answer, cast: &Cast) -> Option<&'a Sender> {
+    primary.senders.iter().find(|sender| {
+        sender.name == cast.new.host || sender.address.as_deref() == Some(cast.new.address.as_str())
+    })
+}

@@ -1,0 +1,147 @@
+//! The steps of a switchover, in the order that makes it safe to be killed.
+//!
+//! The old primary gets its `standby.signal` between its clean stop and the promotion, and nothing is promoted before the
+//! candidate has the last byte.
+
+use crate::ops::cluster::cast::Cast;
+use crate::ops::cluster::operation::{Step, plain};
+use crate::ops::cluster::scripts::{AT_STOP, Server};
+
+/// How many seconds the candidate may take to receive the last bytes; they are on their way when the primary stops.
+const LAST_BYTE: u32 = 10;
+
+/// The steps, in order.
+pub fn steps(cast: &Cast) -> Vec<Step> {
+    let Cast { old, new, others } = cast.clone();
+    let followers: Vec<&Server> = std::iter::once(&old).chain(&others).collect();
+    let last_byte = new.clone();
+    let mut steps = vec![
+        Step {
+            undo: Some(plain(new.drop_slots(&followers))),
+            ..Step::new(
+                "slots",
+                &new.host,
+                format!("make slots for {}", names(&followers)),
+                new.make_slots(&followers),
+            )
+        },
+        Step {
+            undo: Some(plain(old.forget_to_follow())),
+            ..Step::new(
+                "prepare",
+                &old.host,
+                format!("prepare to follow {}, checkpoint", new.host),
+                old.prepare_to_follow(&new),
+            )
+        },
+        Step {
+            limit: 120,
+            undo: Some(plain(old.start_primary())),
+            ..Step::new(
+                "stop",
+                &old.host,
+                "stop in order; writes wait from here on",
+                old.stop_clean(),
+            )
+        },
+        Step {
+            undo: Some(plain(old.no_longer_standby())),
+            ..Step::new(
+                "demote",
+                &old.host,
+                "from now on it can only start as a standby",
+                old.become_standby(),
+            )
+        },
+        Step {
+            script: Box::new(move |notes| {
+                let at = notes.get("stopped_at").map_or(AT_STOP, String::as_str);
+                last_byte.has_last_byte(at, LAST_BYTE)
+            }),
+            ..Step::new(
+                "last-byte",
+                &new.host,
+                "prove that it has the last byte",
+                String::new(),
+            )
+        },
+        Step {
+            no_return: true,
+            limit: 90,
+            ..Step::new(
+                "promote",
+                &new.host,
+                "promote; writes go on from here",
+                new.promote(),
+            )
+        },
+    ];
+    steps.push(Step {
+        tail: true,
+        limit: 120,
+        ..Step::new(
+            "follow",
+            &old.host,
+            format!("start as a standby of {}", new.host),
+            old.start_standby(),
+        )
+    });
+    steps.extend(after_promotion(&new, &others));
+    steps.push(Step {
+        tail: true,
+        ..Step::new(
+            "tidy",
+            &old.host,
+            "drop the slots that only a primary needs",
+            {
+                let stale: Vec<&Server> = std::iter::once(&new).chain(&others).collect();
+                old.drop_slots(&stale)
+            },
+        )
+    });
+    steps.push(Step {
+        tail: true,
+        ..Step::new(
+            "check",
+            &new.host,
+            format!("{} streams from it", old.host),
+            new.is_followed_by(&old),
+        )
+    });
+    steps
+}
+
+/// What follows every promotion: the others turn to the new primary, and its control file tells the new timeline.
+pub fn after_promotion(new: &Server, others: &[Server]) -> Vec<Step> {
+    let mut steps: Vec<Step> = others
+        .iter()
+        .map(|other| Step {
+            tail: true,
+            ..Step::each(
+                "repoint",
+                &other.host,
+                format!("follow {}", new.host),
+                other.repoint(new),
+            )
+        })
+        .collect();
+    steps.push(Step {
+        tail: true,
+        limit: 300,
+        ..Step::new(
+            "checkpoint",
+            &new.host,
+            "checkpoint on the new timeline",
+            new.settle_promotion(),
+        )
+    });
+    steps
+}
+
+fn names(servers: &[&Server]) -> String {
+    servers
+        .iter()
+        .map(|server| server.host.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
