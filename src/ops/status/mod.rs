@@ -12,6 +12,7 @@ pub mod past;
 #[cfg(test)]
 pub mod scenes;
 mod seen;
+mod single;
 #[cfg(test)]
 mod tests;
 
@@ -188,7 +189,7 @@ impl Scene<'_> {
             last: self.last(),
             ..Board::default()
         };
-        board.single_points = front::single_points(self, &board);
+        board.single_points = single::single_points(self, &board);
         board.judge();
         board
     }

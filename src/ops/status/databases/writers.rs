@@ -1,0 +1,181 @@
+//! Who takes writes, and what it means when that is nobody, somebody unasked, or more than one.
+//!
+//! A host that could not be asked is never called dead while somebody sees it alive.
+
+use crate::ops::cluster::node::PeerView;
+use crate::ops::cluster::view::Member;
+use crate::ops::cluster::{death, failover};
+use crate::ops::status::board::{Finding, Severity};
+use crate::ops::status::{Scene, loss};
+
+/// Who takes writes, and who says so.
+pub struct Writer<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// The hosts that see it, when it does not say so itself.
+    pub seen_by: Vec<&'a str>,
+}
+
+impl Scene<'_> {
+    /// The hosts that take writes: by their own word, or, when they cannot be asked, as their peers see them.
+    pub(in crate::ops::status) fn writers(&self) -> Vec<Writer<'_>> {
+        self.cluster
+            .members
+            .iter()
+            .filter_map(|member| {
+                let host = member.host.as_str();
+                match &member.seen {
+                    Ok(node) => node.is_primary().then(|| Writer {
+                        host,
+                        seen_by: Vec::new(),
+                    }),
+                    Err(_) => {
+                        let seen_by: Vec<&str> = self
+                            .cluster
+                            .views_of(host)
+                            .filter(|(_, view)| {
+                                matches!(
+                                    view,
+                                    PeerView::Answers {
+                                        in_recovery: false,
+                                        ..
+                                    }
+                                )
+                            })
+                            .map(|(from, _)| from)
+                            .collect();
+                        (!seen_by.is_empty()).then_some(Writer { host, seen_by })
+                    }
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn judge_writers(&self, writers: &[Writer<'_>], findings: &mut Vec<Finding>) {
+        match writers {
+            [] => self.no_writer(findings),
+            [one] if one.seen_by.is_empty() => {}
+            [one] => findings.push(Finding::new(
+                Severity::Unknown,
+                format!(
+                    "{} takes writes as {} sees it, and could not be asked itself",
+                    one.host,
+                    one.seen_by.join(" and ")
+                ),
+                format!(
+                    "mend the way from here to {}; do not fail over: it is alive",
+                    one.host
+                ),
+            )),
+            several => {
+                let names: Vec<String> = several
+                    .iter()
+                    .map(|writer| match self.cluster.node(writer.host) {
+                        Some(node) => format!(
+                            "{} (timeline {}, at {})",
+                            writer.host,
+                            node.timeline(),
+                            node.answer()
+                                .and_then(|answer| answer.written)
+                                .unwrap_or_default()
+                        ),
+                        None => {
+                            format!("{} (as {} sees it)", writer.host, writer.seen_by.join(", "))
+                        }
+                    })
+                    .collect();
+                findings.push(Finding::new(
+                    Severity::SplitBrain,
+                    format!("{} take writes", names.join(" and ")),
+                    "decide whose data stays; stop the other one now (hactl ssh HOST, systemctl stop postgresql), then hactl rejoin it",
+                ));
+            }
+        }
+    }
+
+    /// Nobody says that it takes writes, and nobody is seen to.
+    fn no_writer(&self, findings: &mut Vec<Finding>) {
+        // Whoever still hears from a host that cannot be asked proves it alive.
+        if let Some((host, proof)) = self.alive_unasked() {
+            findings.push(Finding::new(
+                Severity::Unknown,
+                format!("{host} could not be asked, and it is alive ({proof})"),
+                format!("mend the way from here to {host}; do not fail over"),
+            ));
+            return;
+        }
+        if self.cluster.nodes().next().is_none() && !self.applications_fail() {
+            findings.push(Finding::new(
+                Severity::Unknown,
+                "it cannot be seen who takes writes: no database host could be asked",
+                "mend the way from here to the databases; then look again",
+            ));
+            return;
+        }
+        let states: Vec<String> = self
+            .cluster
+            .members
+            .iter()
+            .map(|member| format!("{} is {}", member.host, word(member)))
+            .collect();
+        let failover = loss::failover(self, None);
+        let remedy = match (&failover.command, self.running_operation()) {
+            (_, Some(_)) => "an operation is under way: wait for its end".to_owned(),
+            _ if self.has_unfinished() => "hactl resume".to_owned(),
+            (Some(command), None) => command.clone(),
+            (None, None) => format!(
+                "a failover would be refused: {}",
+                failover.why_not.join("; ")
+            ),
+        };
+        findings.push(Finding::new(
+            Severity::Down,
+            format!("no primary takes writes ({})", states.join(", ")),
+            remedy,
+        ));
+    }
+
+    /// The host that was the primary, when it cannot be asked and others see that it lives.
+    fn alive_unasked(&self) -> Option<(String, String)> {
+        let old = failover::old_primary(&self.cluster).ok()?;
+        let unasked = self
+            .cluster
+            .member(&old)
+            .is_some_and(|member| member.seen.is_err());
+        let proof = death::judge(&self.cluster, &old, &self.outsiders(&old));
+        (unasked && proof.verdict == death::Verdict::Alive).then(|| (old, proof.to_string()))
+    }
+
+    /// What hosts that are no databases see of a database's port.
+    pub(in crate::ops::status) fn outsiders(&self, database: &str) -> Vec<(String, PeerView)> {
+        self.answered()
+            .filter_map(|(from, seen)| {
+                Some((from.to_owned(), seen.databases.get(database)?.clone()))
+            })
+            .collect()
+    }
+
+    /// At least one application server answers, and none of those has a database.
+    fn applications_fail(&self) -> bool {
+        let mut any = false;
+        for health in self
+            .answered()
+            .filter_map(|(_, seen)| seen.health.as_ref()?.as_ref().ok())
+        {
+            if health.status == 200 {
+                return false;
+            }
+            any = true;
+        }
+        any
+    }
+}
+
+fn word(member: &Member) -> &str {
+    match member.role() {
+        "replica" => "a replica",
+        "unreachable" => "not to be reached",
+        "empty" => "without a cluster",
+        other => other,
+    }
+}

@@ -1,0 +1,343 @@
+//! What can happen to a service, one change at a time, and what is to be said of it.
+
+use crate::base::{Diagnostic, exit};
+use crate::ops::cluster::node::{Live, PeerView};
+use crate::ops::journal::{OPERATION, StepState};
+use crate::ops::status::Scene;
+use crate::ops::status::board::State;
+use crate::ops::status::scenes::{self, NOW};
+
+/// A scene that began well: what is changed, the word, what the first line begins with, and what must be among the findings.
+pub struct Case {
+    pub name: &'static str,
+    pub change: fn(&mut Scene<'_>),
+    pub state: State,
+    pub begins: &'static str,
+    pub says: &'static [&'static str],
+}
+
+/// All of them.
+pub const CASES: &[Case] = &[
+    Case {
+        name: "nothing",
+        change: |_| {},
+        state: State::Healthy,
+        begins: "healthy: db1 takes writes, 1 replica follows, 2 application servers, 2 load balancers",
+        says: &[],
+    },
+    Case {
+        name: "a load balancer cannot be asked and answers others",
+        change: |scene| scene.lose("lb2"),
+        state: State::Unknown,
+        begins: "unknown: lb2 could not be asked",
+        says: &[],
+    },
+    Case {
+        name: "a load balancer is frozen",
+        change: |scene| {
+            scene.lose("lb2");
+            for host in ["app1", "app2", "db1", "db2"] {
+                scene.change(host, |seen| {
+                    drop(
+                        seen.balancers
+                            .insert("lb2".to_owned(), Err("no answer within 2 s".to_owned())),
+                    )
+                });
+            }
+        },
+        state: State::Degraded,
+        begins: "degraded: the load balancer lb2 answers nobody and could not be asked (and 1 more)",
+        says: &["lb2 could not be asked"],
+    },
+    Case {
+        name: "the primary cannot be asked, and a replica sees it take writes",
+        change: |scene| scene.lose("db1"),
+        state: State::Unknown,
+        begins: "unknown: db1 takes writes as db2 sees it, and could not be asked itself",
+        says: &[],
+    },
+    Case {
+        name: "the replica cannot be asked, and the primary sends to it",
+        change: |scene| scene.lose("db2"),
+        state: State::Unknown,
+        begins: "unknown: db2 could not be asked",
+        says: &[],
+    },
+    Case {
+        name: "the replica is gone",
+        change: |scene| {
+            scene.lose("db2");
+            scene.change_answer("db1", |answer| answer.senders.clear());
+        },
+        state: State::Degraded,
+        begins: "degraded: the replica db2 is missing",
+        says: &[],
+    },
+    Case {
+        name: "no database can be asked, and the application works",
+        change: |scene| {
+            scene.lose("db1");
+            scene.lose("db2");
+        },
+        state: State::Unknown,
+        begins: "unknown: it cannot be seen who takes writes",
+        says: &["db1 could not be asked", "db2 could not be asked"],
+    },
+    Case {
+        name: "the primary cannot be asked, and does not answer the replica, but an outsider gets no further",
+        change: |scene| {
+            scene.lose("db1");
+            scene.change_node("db2", |node| {
+                drop(node.peers.insert("db1".to_owned(), PeerView::Silent))
+            });
+            scene.change_answer("db2", |answer| {
+                answer.receiver.as_mut().expect("a receiver").silent = Some(20.0)
+            });
+        },
+        state: State::Down,
+        begins: "down: no primary takes writes (db1 is not to be reached, db2 is a replica)",
+        says: &["a failover would be refused: db1 is dead"],
+    },
+    Case {
+        name: "the primary is frozen",
+        change: |scene| {
+            scene.change_node("db1", |node| node.live = Live::Silent);
+            scene.change_node("db2", |node| {
+                drop(node.peers.insert("db1".to_owned(), PeerView::Silent))
+            });
+        },
+        state: State::Down,
+        begins: "down: no primary takes writes (db1 is frozen, db2 is a replica)",
+        says: &["--kill-frozen"],
+    },
+    Case {
+        name: "a second primary is seen by its peer only",
+        change: |scene| {
+            scene.lose("db2");
+            scene.change_node("db1", |node| {
+                node.peers.insert(
+                    "db2".to_owned(),
+                    PeerView::Answers {
+                        in_recovery: false,
+                        replication: Ok(()),
+                    },
+                );
+            });
+        },
+        state: State::SplitBrain,
+        begins: "split brain: db1 (timeline 1, at 0/5000000) and db2 (as db1 sees it) take writes",
+        says: &[],
+    },
+    Case {
+        name: "a stopped server that would start as a second primary",
+        change: |scene| {
+            scene.change_node("db2", |node| {
+                node.live = Live::Down("no server".to_owned());
+                node.place.standby_signal = false;
+            });
+            scene.change_answer("db1", |answer| answer.senders.clear());
+        },
+        state: State::Degraded,
+        begins: "degraded: the server on db2 is down, and would start as a second primary",
+        says: &["do not start it; hactl rejoin db2"],
+    },
+    Case {
+        name: "a server that is down, on a host too slow to say what it holds",
+        change: |scene| {
+            scene.change_node("db2", |node| {
+                node.live = Live::Down("no server".to_owned());
+                (node.place, node.control) = Default::default();
+            });
+        },
+        state: State::Unknown,
+        begins: "unknown: the server on db2 does not run, and what it holds could not be seen",
+        says: &[],
+    },
+    Case {
+        name: "the replica follows somebody else",
+        change: |scene| {
+            scene.change_answer("db2", |answer| {
+                answer.conninfo = "host=198.51.100.1".to_owned()
+            });
+            scene.change_answer("db1", |answer| answer.senders.clear());
+        },
+        state: State::Degraded,
+        begins: "degraded: the replica db2 follows nobody of this inventory, not db1",
+        says: &[],
+    },
+    Case {
+        name: "another timeline",
+        change: |scene| scene.change_answer("db2", |answer| answer.timeline = 3),
+        state: State::Degraded,
+        begins: "degraded: db2 is on timeline 3, db1 on 1",
+        says: &[],
+    },
+    Case {
+        name: "another cluster",
+        change: |scene| scene.change_answer("db2", |answer| answer.system = "8".to_owned()),
+        state: State::Degraded,
+        begins: "degraded: db1 and db2 hold different clusters",
+        says: &[],
+    },
+    Case {
+        name: "commits wait for a replica that is not there",
+        change: |scene| {
+            scene.change_answer("db1", |answer| {
+                answer.synchronous = "ANY 1 (*)".to_owned();
+                answer.senders.clear();
+            });
+        },
+        state: State::Down,
+        begins: "down: every commit on db1 waits for a synchronous replica",
+        says: &["the replica db2 does not stream from db1"],
+    },
+    Case {
+        name: "a slot lost its log",
+        change: |scene| {
+            scene.change_answer("db1", |answer| {
+                answer.slots[0].wal_status = Some("lost".to_owned())
+            });
+        },
+        state: State::Degraded,
+        begins: "degraded: slot db2 on db1 is lost and keeps 0 B",
+        says: &[],
+    },
+    Case {
+        name: "the virtual address is nowhere",
+        change: |scene| {
+            scene.change("lb1", |seen| drop(seen.addresses.pop()));
+            for host in ["app1", "app2", "db1", "db2"] {
+                scene.change(host, |seen| {
+                    (seen.entrance, seen.neighbour) = (Some(Err("no route to it".to_owned())), None)
+                });
+            }
+        },
+        state: State::Down,
+        begins: "down: the virtual address 192.0.2.10 is on no host",
+        says: &[],
+    },
+    Case {
+        name: "the virtual address is in two places",
+        change: |scene| {
+            scene.change("lb2", |seen| {
+                seen.addresses
+                    .push(("eth0".to_owned(), "192.0.2.10".to_owned()))
+            })
+        },
+        state: State::Degraded,
+        begins: "degraded: the virtual address 192.0.2.10 is on lb1 and lb2 at once",
+        says: &[],
+    },
+    Case {
+        name: "a neighbour sends to the wrong host",
+        change: |scene| {
+            scene.change("app2", |seen| {
+                seen.neighbour = Some("02:00:00:00:00:01".to_owned())
+            })
+        },
+        state: State::Degraded,
+        begins: "degraded: app2 sends what is for 192.0.2.10 to lb2, while lb1 holds it",
+        says: &[],
+    },
+    Case {
+        name: "the holder cannot be asked, and the service answers",
+        change: |scene| scene.lose("lb1"),
+        state: State::Unknown,
+        begins: "unknown: lb1 could not be asked",
+        says: &[],
+    },
+    Case {
+        name: "keepalived is told to stay away",
+        change: |scene| scene.change("lb2", |seen| seen.flag = Some("1".to_owned())),
+        state: State::Degraded,
+        begins: "degraded: lb2 is in maintenance: it leaves the virtual address to others",
+        says: &[],
+    },
+    Case {
+        name: "an application server stopped",
+        change: |scene| {
+            scene.change("app2", |seen| {
+                seen.units
+                    .insert("welcome_app.service".to_owned(), "failed".to_owned());
+                seen.health = Some(Err("connection refused".to_owned()));
+            });
+        },
+        state: State::Degraded,
+        begins: "degraded: the application on app2 is failed",
+        says: &[],
+    },
+    Case {
+        name: "an application uses a replica",
+        change: |scene| {
+            scene.change("app1", |seen| {
+                if let Some(Ok(health)) = &mut seen.health {
+                    health.database = Some("192.0.2.32".to_owned());
+                }
+            });
+        },
+        state: State::Healthy,
+        begins: "healthy: ",
+        says: &["the application on app1 reads from db2, which is not the primary"],
+    },
+    Case {
+        name: "nobody serves",
+        change: |scene| {
+            for app in ["app1", "app2"] {
+                scene.change(app, |seen| {
+                    seen.health = Some(Err("connection refused".to_owned()))
+                });
+            }
+        },
+        state: State::Down,
+        begins: "down: no application server is healthy",
+        says: &["the applications on app1 and app2 give no answer: connection refused"],
+    },
+    Case {
+        name: "an operation that goes on",
+        change: |scene| {
+            scene.write(
+                OPERATION,
+                &Ok(scenes::record(
+                    "switchover",
+                    NOW - 2,
+                    &[("stop", StepState::Begun)],
+                    None,
+                )),
+            );
+            scene.change("db1", |seen| {
+                seen.busy = Some("ann@desk, `hactl switchover`, pid 7".to_owned())
+            });
+        },
+        state: State::Degraded,
+        begins: "degraded: a switchover is under way, begun 2 s ago by ann@desk, `hactl switchover`, pid 7",
+        says: &["wait for its end"],
+    },
+    Case {
+        name: "a journal that cannot be read",
+        change: |scene| {
+            scene.write(
+                OPERATION,
+                &Err(Diagnostic::with_code(
+                    exit::FAILED,
+                    "the header cannot be read",
+                )),
+            )
+        },
+        state: State::Degraded,
+        begins: "degraded: an operation was begun, and its journal on db1 cannot be read: the header cannot be read",
+        says: &["look at /var/lib/hactl/operation on db1"],
+    },
+    Case {
+        name: "maintenance is no fault",
+        change: |scene| {
+            scene.change("app1", |seen| {
+                seen.maintenance = Some(
+                    r#"{"operator":"ann@desk","since":"2026-01-02","reason":"disk"}"#.to_owned(),
+                )
+            });
+        },
+        state: State::Healthy,
+        begins: "healthy: ",
+        says: &["app1 is in maintenance (since 2026-01-02, by ann@desk, disk)"],
+    },
+];
