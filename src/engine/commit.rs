@@ -1,20 +1,16 @@
 //! Makes a settled result count: events, registers, facts, notifications.
+//!
+//! It asks nothing of the host and changes nothing there: what is noted for it goes with the next round trip.
 
-use super::action::{self, Local};
-use super::cursor::{Cursor, Step};
+use super::action::Local;
 use super::event::{Event, Status, TaskEnd};
-use super::greet;
-use super::notify;
 use super::run::PlayRun;
 use super::runner::{Due, Flow, Runner};
 use super::settle::{Settled, loop_result, settle};
 use super::unit::{Remote, Unit, Work};
-use super::window::skipped;
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Change, DISK_FULL, DISK_FULL_HELP, Decision, Diff, Reply, Seen};
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What a module's looking came to.
 pub(super) enum Decided {
@@ -154,30 +150,6 @@ impl Runner {
         )
     }
 
-    /// Crosses out the handlers that a change would have owed, when it turned out to be none.
-    pub(super) fn cross_out(&mut self, play: &PlayRun, unit: &Unit, settled: &Settled) {
-        if settled.changed {
-            return;
-        }
-        let still: Vec<String> = self
-            .handler_names(unit)
-            .into_iter()
-            .filter(|name| !self.is_notified(name) && !self.state.owed.contains(name))
-            .collect();
-        if !still.is_empty() {
-            self.state
-                .bookkeeping
-                .push(greet::settle(&self.state_dir(), &play.play.name, &still));
-        }
-    }
-
-    fn is_notified(&self, name: &str) -> bool {
-        self.state
-            .notified
-            .iter()
-            .any(|index| notify::key(&self.state.handlers[*index].0) == name)
-    }
-
     /// Makes a result count.
     pub(super) fn commit(
         &mut self,
@@ -313,14 +285,6 @@ impl Runner {
         }
     }
 
-    pub(super) fn notify(&mut self, unit: &Unit) {
-        for index in self.handlers_of(unit) {
-            if !self.state.notified.contains(&index) {
-                self.state.notified.push(index);
-            }
-        }
-    }
-
     pub(super) fn show(
         &self,
         play: &PlayRun,
@@ -388,140 +352,6 @@ impl Runner {
             .context(&unit.scope.settled(), &unit.task);
         crate::template::text(&title, &unit.task.span, &context)
             .map_or(title, |value| crate::base::value::to_text(&value))
-    }
-
-    /// Units that ask nothing of the host.
-    pub(super) fn local(&mut self, play: &PlayRun, unit: &Unit, last: Option<bool>) -> Flow {
-        let settled = match &unit.work {
-            Work::Skip { condition } => Settled {
-                status: Status::Skipped,
-                result: skipped(unit, condition),
-                changed: false,
-                error: None,
-            },
-            Work::Unknown { why } => self.unknown(unit, why),
-            Work::Fail(error) => {
-                let error = Diagnostic {
-                    code: exit::FAILED,
-                    ..error.clone()
-                };
-                settle(unit, Map::new(), false, Some(error), &self.shared.settings)
-            }
-            Work::Local(local) => self.act(unit, local),
-            Work::File {
-                path,
-                content,
-                mode,
-            } => {
-                let host = self.host.name.clone();
-                self.tell(Event::File {
-                    host,
-                    path: path.clone(),
-                    content: content.clone(),
-                    mode: mode.clone(),
-                });
-                self.settled(unit, Ok(Map::new()), false)
-            }
-            Work::Remote(_) => return Flow::Go,
-        };
-        self.owe_late(play, unit, &settled);
-        self.commit(play, unit, settled, Vec::new(), last, 0)
-    }
-
-    /// Notes handlers as owed by a task that counts as changed although it changed nothing on the host itself.
-    pub(super) fn owe_late(&mut self, play: &PlayRun, unit: &Unit, settled: &Settled) {
-        if !settled.changed
-            || unit.keywords.check
-            || self.shared.settings.check
-            || self.shared.settings.offline
-        {
-            return;
-        }
-        let names = self.handler_names(unit);
-        if !names.is_empty() {
-            self.state
-                .bookkeeping
-                .push(greet::owe(&self.state_dir(), &play.play.name, &names));
-        }
-    }
-
-    fn act(&mut self, unit: &Unit, local: &Local) -> Settled {
-        let mut outcome = Map::new();
-        let mut error = None;
-        match local {
-            Local::Debug { result, .. } => outcome.extend(result.clone()),
-            Local::SetFact(facts) => {
-                let mut data = self.host.data_mut();
-                for (name, value) in facts {
-                    data.set.insert(name.clone(), value.clone());
-                }
-                outcome.insert("ansible_facts".to_owned(), Value::Object(Map::new()));
-            }
-            Local::IncludeVars(variables) => self
-                .host
-                .data_mut()
-                .included
-                .extend(variables.iter().cloned()),
-            Local::Failed { message, result } => {
-                outcome.extend(result.clone());
-                error = Some(action::failure(message));
-            }
-            Local::Held { .. } | Local::Pause { .. } | Local::Meta(_) | Local::Group { .. } => {}
-        }
-        settle(unit, outcome, false, error, &self.shared.settings)
-    }
-
-    /// Starts the handlers that are notified, in the order of their definition, and steps past the flush.
-    pub(super) fn flush(&mut self, cursor: &mut Cursor) {
-        cursor.advance();
-        let notified: BTreeSet<usize> = std::mem::take(&mut self.state.notified)
-            .into_iter()
-            .collect();
-        if !notified.is_empty() {
-            self.state.handling = true;
-            cursor.push(self.handler_steps(&notified), Arc::default());
-        }
-    }
-
-    fn handler_steps(&self, handlers: &BTreeSet<usize>) -> super::cursor::Steps {
-        let each = |index: &usize| {
-            self.state.handlers[*index]
-                .1
-                .iter()
-                .cloned()
-                .chain([Step::HandlerDone(*index)])
-        };
-        handlers
-            .iter()
-            .flat_map(each)
-            .chain([Step::HandlersDone])
-            .collect()
-    }
-
-    /// Crosses a handler out that has run. Handlers that it has notified, and that are defined after it, run in this
-    /// same flush: true when the steps at the cursor (which is past the handler) had to be changed for that. Handlers
-    /// defined before it wait for the next flush, as in Ansible.
-    pub(super) fn handler_done(
-        &mut self,
-        play: &PlayRun,
-        done: usize,
-        cursor: &mut Cursor,
-    ) -> bool {
-        if !self.shared.settings.check && !self.state.notified.contains(&done) {
-            let key = notify::key(&self.state.handlers[done].0);
-            self.state
-                .bookkeeping
-                .push(greet::settle(&self.state_dir(), &play.play.name, &[key]));
-        }
-        let (now, later): (Vec<usize>, Vec<usize>) =
-            self.state.notified.iter().partition(|index| **index > done);
-        if now.is_empty() {
-            return false;
-        }
-        self.state.notified = later;
-        let all = cursor.handlers_left().into_iter().chain(now).collect();
-        cursor.replace(self.handler_steps(&all));
-        true
     }
 
     /// A variable set for the rest of the run.

@@ -4,6 +4,7 @@
 
 pub mod action;
 mod alone;
+mod attempt;
 mod commit;
 mod content;
 pub mod cursor;
@@ -11,10 +12,12 @@ pub mod event;
 mod fetch;
 pub mod greet;
 mod link;
+mod local;
 pub mod lock;
 mod looping;
 mod notify;
 mod offline;
+mod once;
 mod run;
 mod runner;
 mod scope;

@@ -1,14 +1,19 @@
-//! From a notification to handlers, and which of them are owed from an earlier run.
+//! Handlers: from a notification to those that it means, those that are owed from an earlier run, and their turn at a flush.
+//!
+//! None is lost: it is noted on the host before the change that notifies it, and crossed out when it has run.
 
-use super::cursor::Steps;
+use super::cursor::{Cursor, Step, Steps};
 use super::greet;
 use super::run::PlayRun;
 use super::runner::Runner;
+use super::settle::Settled;
 use super::unit::Unit;
 use crate::base::value::{Value, to_text};
 use crate::play::{Handler, notified};
 use crate::source::Node;
 use crate::template::{self, Context};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The names that a `notify` entry comes to.
 pub fn names(node: &Node, context: &Context) -> Vec<String> {
@@ -110,5 +115,108 @@ impl Runner {
         self.state.owed.retain(|key| position(key).is_none());
         self.state.notified.extend(&found);
         !found.is_empty()
+    }
+
+    /// A unit has changed something: its handlers run at the next flush.
+    pub(super) fn notify(&mut self, unit: &Unit) {
+        for index in self.handlers_of(unit) {
+            if !self.state.notified.contains(&index) {
+                self.state.notified.push(index);
+            }
+        }
+    }
+
+    /// Crosses out the handlers that a change would have owed, when it turned out to be none.
+    pub(super) fn cross_out(&mut self, play: &PlayRun, unit: &Unit, settled: &Settled) {
+        if settled.changed {
+            return;
+        }
+        let still: Vec<String> = self
+            .handler_names(unit)
+            .into_iter()
+            .filter(|name| !self.is_notified(name) && !self.state.owed.contains(name))
+            .collect();
+        if !still.is_empty() {
+            self.state
+                .bookkeeping
+                .push(greet::settle(&self.state_dir(), &play.play.name, &still));
+        }
+    }
+
+    fn is_notified(&self, name: &str) -> bool {
+        self.state
+            .notified
+            .iter()
+            .any(|index| key(&self.state.handlers[*index].0) == name)
+    }
+
+    /// Notes handlers as owed by a task that counts as changed although it changed nothing on the host itself.
+    pub(super) fn owe_late(&mut self, play: &PlayRun, unit: &Unit, settled: &Settled) {
+        if !settled.changed
+            || unit.keywords.check
+            || self.shared.settings.check
+            || self.shared.settings.offline
+        {
+            return;
+        }
+        let names = self.handler_names(unit);
+        if !names.is_empty() {
+            self.state
+                .bookkeeping
+                .push(greet::owe(&self.state_dir(), &play.play.name, &names));
+        }
+    }
+
+    /// Starts the handlers that are notified, in the order of their definition, and steps past the flush.
+    pub(super) fn flush(&mut self, cursor: &mut Cursor) {
+        cursor.advance();
+        let notified: BTreeSet<usize> = std::mem::take(&mut self.state.notified)
+            .into_iter()
+            .collect();
+        if !notified.is_empty() {
+            self.state.handling = true;
+            cursor.push(self.handler_steps(&notified), Arc::default());
+        }
+    }
+
+    fn handler_steps(&self, handlers: &BTreeSet<usize>) -> Steps {
+        let each = |index: &usize| {
+            self.state.handlers[*index]
+                .1
+                .iter()
+                .cloned()
+                .chain([Step::HandlerDone(*index)])
+        };
+        handlers
+            .iter()
+            .flat_map(each)
+            .chain([Step::HandlersDone])
+            .collect()
+    }
+
+    /// Crosses a handler out that has run. Handlers that it has notified, and that are defined after it, run in this
+    /// same flush: true when the steps at the cursor (which is past the handler) had to be changed for that. Handlers
+    /// defined before it wait for the next flush, as in Ansible.
+    pub(super) fn handler_done(
+        &mut self,
+        play: &PlayRun,
+        done: usize,
+        cursor: &mut Cursor,
+    ) -> bool {
+        if !self.shared.settings.check && !self.state.notified.contains(&done) {
+            let key = key(&self.state.handlers[done].0);
+            self.state
+                .bookkeeping
+                .push(greet::settle(&self.state_dir(), &play.play.name, &[key]));
+        }
+        let (now, later): (Vec<usize>, Vec<usize>) =
+            self.state.notified.iter().partition(|index| **index > done);
+        if now.is_empty() {
+            return false;
+        }
+        self.state.notified = later;
+        let all = cursor.handlers_left().into_iter().chain(now).collect();
+        cursor.replace(self.handler_steps(&all));
+        true
     }
 }

@@ -3,19 +3,24 @@
 //! The walk assumes that nothing changes. As soon as something does, all that was seen after it is thrown away and seen
 //! again, so that the result is that of one task after the other. It never changes anything, on the host or in the run.
 
+mod includes;
+mod loops;
+
+pub use includes::include_as_task;
+pub use loops::{Items, skipped};
+
 use super::action::Local;
 use super::cursor::{Cursor, Step};
-use super::looping;
 use super::run::PlayRun;
 use super::scope::Scope;
 use super::settings::Settings;
 use super::state::HostState;
-use super::unit::{self, Unit, Verdict, Work, conditions};
-use crate::base::value::{Map, Value, has_unknown};
+use super::unit::{self, Unit, Work};
+use crate::base::value::has_unknown;
 use crate::modules::Probe;
-use crate::play::{Include, Included, Task};
+use crate::play::Task;
 use crate::source::Node;
-use crate::template::{self, Variable};
+use crate::template::Variable;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -108,7 +113,7 @@ impl Walk<'_> {
                 }
                 Step::HandlersDone => pass(&mut cursor, &mut window, What::HandlersDone),
                 Step::Flush => self.flush(&mut cursor, &mut window),
-                Step::Include(include) => self.include(&include, &mut cursor, &window),
+                Step::Include(include) => self.include(&include, &mut cursor),
                 Step::Task(task) => self.task(&task, &mut cursor, &mut window),
             };
             if matches!(next, Next::Stop) {
@@ -237,63 +242,6 @@ impl Walk<'_> {
         }
     }
 
-    /// The units of a task's loop.
-    pub fn items(&self, task: &Arc<Task>, scope: &Scope) -> Items {
-        let Some(looped) = &task.keywords.loop_ else {
-            return Items::Single;
-        };
-        let blank = |work: Work| Unit {
-            task: Arc::clone(task),
-            scope: scope.clone(),
-            label: None,
-            item: None,
-            keywords: unit::Rendered::default(),
-            work,
-        };
-        let context = self.settings.context(scope, task);
-        let items = match looping::items(looped, task, &context, self.settings) {
-            Ok(Some(items)) => items,
-            Ok(None) => {
-                return Items::Whole(Box::new(blank(Work::Unknown {
-                    why: "what it loops over".to_owned(),
-                })));
-            }
-            Err(error) => {
-                // `when: x is defined` guards `loop: "{{ x }}"` too, as long as it does not look at the item.
-                if let Ok(Verdict::False(condition)) = conditions(&task.keywords.when, &context) {
-                    return Items::Whole(Box::new(blank(Work::Skip { condition })));
-                }
-                return Items::Whole(Box::new(blank(Work::Fail(error.at(&task.span)))));
-            }
-        };
-        if items.is_empty() {
-            return Items::Whole(Box::new(blank(Work::Skip {
-                condition: NO_ITEMS.to_owned(),
-            })));
-        }
-        Items::Many(Arc::new(items))
-    }
-
-    /// The unit of one item of a task's loop.
-    pub fn item(&self, task: &Arc<Task>, scope: &Scope, items: &[Value], index: usize) -> Unit {
-        let control = task
-            .keywords
-            .loop_
-            .as_ref()
-            .map(|looped| looped.control.clone())
-            .unwrap_or_default();
-        let variable = control.loop_var.unwrap_or_else(|| "item".to_owned());
-        let item = items.get(index).cloned().unwrap_or(Value::Null);
-        let mut scope = scope.with(&variable, item.clone());
-        if let Some(name) = &control.index_var {
-            scope = scope.with(name, Value::from(index));
-        }
-        if control.extended.is_some() {
-            scope = scope.with("ansible_loop", extended(items, index, items.len()));
-        }
-        unit::prepare(task, scope, Some((variable, item)), self.settings)
-    }
-
     fn take(
         &mut self,
         unit: Unit,
@@ -382,165 +330,6 @@ impl Walk<'_> {
             self.pending.insert(name);
         }
     }
-
-    fn include(&mut self, include: &Arc<Include>, cursor: &mut Cursor, window: &Window) -> Next {
-        let keywords = &include.keywords;
-        if !crate::play::selected(
-            &keywords.tags,
-            &self.settings.tags,
-            &self.settings.skip_tags,
-        ) {
-            cursor.advance();
-            return Next::Go;
-        }
-        // A failure is told when it is the include's turn.
-        match self.resolve(include, cursor) {
-            Ok(Some(next)) => {
-                *cursor = next;
-                Next::Go
-            }
-            Ok(None) | Err(_) => {
-                let _ = window;
-                Next::Stop
-            }
-        }
-    }
-
-    /// The position inside a dynamic include; `None` when it is not known yet whether or what.
-    ///
-    /// # Errors
-    /// Missing files, templates that fail, mistakes in the included file.
-    pub fn resolve(
-        &mut self,
-        include: &Arc<Include>,
-        cursor: &Cursor,
-    ) -> crate::base::Result<Option<Cursor>> {
-        let scope = self.scope(cursor, &include.keywords.vars, include.role.as_ref());
-        let mut cursor = cursor.clone();
-        cursor.advance();
-        let probe_task = include_as_task(include);
-        let context = self.settings.context(&scope, &probe_task);
-        let mut scopes = vec![(scope.clone(), Vec::new())];
-        if let Some(looped) = &include.keywords.loop_ {
-            let Some(items) = looping::items(looped, &probe_task, &context, self.settings)? else {
-                return Ok(None);
-            };
-            let variable = looped
-                .control
-                .loop_var
-                .clone()
-                .unwrap_or_else(|| "item".to_owned());
-            scopes = items
-                .into_iter()
-                .enumerate()
-                .map(|(index, item)| {
-                    let mut vars = vec![(variable.clone(), Node::from_value(&item, &include.span))];
-                    let mut scope = scope.with(&variable, item);
-                    if let Some(name) = &looped.control.index_var {
-                        let index = Value::from(index);
-                        vars.push((name.clone(), Node::from_value(&index, &include.span)));
-                        scope = scope.with(name, index);
-                    }
-                    (scope, vars)
-                })
-                .collect();
-        }
-        // Pushed last to first, so that the first runs first.
-        for (scope, item_vars) in scopes.into_iter().rev() {
-            let context = self.settings.context(&scope, &probe_task);
-            match conditions(&include.keywords.when, &context)? {
-                Verdict::Holds => {}
-                Verdict::False(_) => continue,
-                Verdict::Unknown(_) => return Ok(None),
-            }
-            let render = |node: &Node| -> crate::base::Result<Option<String>> {
-                let value = template::value(node, &context)?;
-                Ok((!has_unknown(&value)).then(|| crate::base::value::to_text(&value)))
-            };
-            let optional = |node: &Option<Node>| -> crate::base::Result<Option<String>> {
-                node.as_ref().map(&render).transpose().map(Option::flatten)
-            };
-            let items = match &include.what {
-                Included::Tasks { file } => {
-                    let Some(file) = render(file)? else {
-                        return Ok(None);
-                    };
-                    self.settings
-                        .loader
-                        .include_tasks(include, &file)
-                        .map_err(first_error)?
-                }
-                Included::Role {
-                    name,
-                    tasks_from,
-                    vars_from,
-                    defaults_from,
-                    handlers_from,
-                    ..
-                } => {
-                    let Some(name) = render(name)? else {
-                        return Ok(None);
-                    };
-                    let from = crate::play::RoleFrom {
-                        name,
-                        tasks: optional(tasks_from)?,
-                        vars: optional(vars_from)?,
-                        defaults: optional(defaults_from)?,
-                        handlers: optional(handlers_from)?,
-                    };
-                    let included = self
-                        .settings
-                        .loader
-                        .include_role(include, &from)
-                        .map_err(first_error)?;
-                    self.found_handlers.extend(included.handlers);
-                    included.items
-                }
-            };
-            let vars = include
-                .keywords
-                .vars
-                .iter()
-                .cloned()
-                .chain(item_vars)
-                .collect();
-            cursor.push(super::cursor::steps(items), Arc::new(vars));
-        }
-        Ok(Some(cursor))
-    }
-}
-
-/// An include as a task, for messages and for the search of files.
-pub fn include_as_task(include: &Include) -> Task {
-    let module = match include.what {
-        Included::Tasks { .. } => "include_tasks",
-        Included::Role { .. } => "include_role",
-    };
-    Task {
-        name: include.name.clone(),
-        span: include.span.clone(),
-        action: crate::play::Action {
-            module,
-            args: Vec::new(),
-            free_form: None,
-            template: None,
-            span: include.span.clone(),
-        },
-        keywords: include.keywords.clone(),
-        role: include.role.clone(),
-        dir: include.dir.clone(),
-        playbook_dir: include.playbook_dir.clone(),
-    }
-}
-
-/// The units of a task.
-pub enum Items {
-    /// No loop.
-    Single,
-    /// A loop that cannot be walked: one unit says why.
-    Whole(Box<Unit>),
-    /// One unit an item, see [`Walk::item`].
-    Many(Arc<Vec<Value>>),
 }
 
 /// Past a step that is nothing but a mark.
@@ -553,49 +342,4 @@ fn pass(cursor: &mut Cursor, window: &mut Window, what: What) -> Next {
         what,
     });
     Next::Go
-}
-
-/// The "condition" of a task whose loop has no items.
-const NO_ITEMS: &str = "the loop is empty";
-
-fn first_error(errors: Vec<crate::base::Diagnostic>) -> crate::base::Diagnostic {
-    errors
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| crate::base::Diagnostic::new("the include cannot be loaded"))
-}
-
-/// What a skipped task (or item) registers.
-pub fn skipped(unit: &Unit, condition: &str) -> Value {
-    let mut map = Map::new();
-    map.insert("changed".to_owned(), Value::Bool(false));
-    map.insert("failed".to_owned(), Value::Bool(false));
-    map.insert("skipped".to_owned(), Value::Bool(true));
-    if condition == NO_ITEMS {
-        map.insert(
-            "skipped_reason".to_owned(),
-            Value::from("No items in the list"),
-        );
-    } else {
-        map.insert(
-            "skip_reason".to_owned(),
-            Value::from("Conditional result was False"),
-        );
-        map.insert("false_condition".to_owned(), Value::from(condition));
-    }
-    if let Some((name, item)) = &unit.item {
-        map.insert("ansible_loop_var".to_owned(), Value::from(name.as_str()));
-        map.insert(name.clone(), item.clone());
-    } else if unit.task.keywords.loop_.is_some() {
-        map.insert("results".to_owned(), Value::Array(Vec::new()));
-    }
-    Value::Object(map)
-}
-
-fn extended(items: &[Value], index: usize, count: usize) -> Value {
-    serde_json::json!({
-        "allitems": items, "index": index + 1, "index0": index, "first": index == 0, "last": index + 1 == count,
-        "length": count, "revindex": count - index, "revindex0": count - index - 1,
-        "previtem": index.checked_sub(1).and_then(|index| items.get(index)), "nextitem": items.get(index + 1),
-    })
 }
