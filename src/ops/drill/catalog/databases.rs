@@ -1,6 +1,9 @@
 //! Drills that break a database or its host.
 
-use super::{CRASH as KILL, Drill, FAILOVER, REASON, REJOIN, START, STOP, Step, What, Who};
+use super::{
+    CRASH as KILL, Drill, FAILOVER, LOSSY, REASON, REJOIN, START, STOP, Step, What, Who, failover,
+    refused,
+};
 use crate::ops::drill::plan::{Limits, Loss};
 
 /// After a failure that nobody planned.
@@ -33,11 +36,7 @@ pub const STOPPED: Drill = Drill {
     prepare: &[],
     steps: &[
         STOP,
-        Step::Hactl {
-            words: &["failover", "--promote=replica", "--again", REASON],
-            code: 0,
-            says: &["{standby} is the primary now"],
-        },
+        failover(&["failover", "--promote=replica", "--again", REASON]),
         Step::Writes,
         Step::PrimaryIs(Who::Standby),
     ],
@@ -84,29 +83,15 @@ pub const FROZEN: Drill = Drill {
             text: "freeze the database of {primary} (SIGSTOP)",
             script: "systemctl kill --signal=STOP \"$unit\"",
         },
-        Step::Hactl {
-            words: &[
-                "failover",
-                "--promote=replica",
-                "--again",
-                "--allow-data-loss",
-                REASON,
-            ],
-            code: 2,
-            says: &["--kill-frozen"],
-        },
-        Step::Hactl {
-            words: &[
-                "failover",
-                "--promote=replica",
-                "--again",
-                "--allow-data-loss",
-                "--kill-frozen",
-                REASON,
-            ],
-            code: 0,
-            says: &["{standby} is the primary now"],
-        },
+        refused(LOSSY, &["--kill-frozen"]),
+        failover(&[
+            "failover",
+            "--promote=replica",
+            "--again",
+            "--allow-data-loss",
+            "--kill-frozen",
+            REASON,
+        ]),
         Step::Writes,
         Step::PrimaryIs(Who::Standby),
     ],
@@ -212,17 +197,7 @@ pub const PAUSED_REPLAY: Drill = Drill {
             script: PAUSE,
         },
         STOP,
-        Step::Hactl {
-            words: &[
-                "failover",
-                "--promote=replica",
-                "--again",
-                "--allow-data-loss",
-                REASON,
-            ],
-            code: 2,
-            says: &["refused (replay)"],
-        },
+        refused(LOSSY, &["refused (replay)"]),
         START,
         Step::Writes,
         Step::PrimaryIs(Who::Primary),

@@ -7,6 +7,7 @@ mod operations;
 
 use super::plan::{Drill, Step, Who};
 use super::record::What;
+use crate::base::exit;
 
 /// All of them, in the order in which `all` runs them: each begins with the service that the one before it left, so the
 /// databases change places many times.
@@ -45,18 +46,34 @@ const SWITCHOVER: Step = Step::Hactl {
     says: &[],
 };
 
-/// A failover. Drills make more than one in an hour.
-const FAILOVER: Step = Step::Hactl {
-    words: &[
-        "failover",
-        "--promote=replica",
-        "--again",
-        "--allow-data-loss",
-        REASON,
-    ],
-    code: 0,
-    says: &["{standby} is the primary now"],
-};
+/// A failover that may lose data. Drills make more than one in an hour.
+const LOSSY: &[&str] = &[
+    "failover",
+    "--promote=replica",
+    "--again",
+    "--allow-data-loss",
+    REASON,
+];
+
+const FAILOVER: Step = failover(LOSSY);
+
+/// A failover that succeeds.
+const fn failover(words: &'static [&'static str]) -> Step {
+    Step::Hactl {
+        words,
+        code: exit::DONE,
+        says: &["{standby} is the primary now"],
+    }
+}
+
+/// Something that hactl must refuse, and the words by which it is known why.
+const fn refused(words: &'static [&'static str], says: &'static [&'static str]) -> Step {
+    Step::Hactl {
+        words,
+        code: exit::REFUSED,
+        says,
+    }
+}
 
 /// The old primary comes back.
 const REJOIN: Step = Step::Rejoin(Who::Primary);

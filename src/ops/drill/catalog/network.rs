@@ -1,6 +1,6 @@
 //! Drills that cut cables.
 
-use super::{CRASH, Drill, FAILOVER, REASON, REJOIN, SWITCHOVER, Step, Who};
+use super::{CRASH, Drill, FAILOVER, LOSSY, REASON, REJOIN, SWITCHOVER, Step, Who, refused};
 use crate::ops::drill::plan::{Limits, Loss};
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ pub const CUT_REPLICATION: Drill = Drill {
     prepare: &[],
     steps: &[
         Step::Cut(Who::Primary, &[Who::Standby]),
-        Step::Hactl {
-            words: &[
+        refused(
+            &[
                 "failover",
                 "--promote=replica",
                 "--again",
@@ -30,9 +30,8 @@ pub const CUT_REPLICATION: Drill = Drill {
                 "--unfenced-ok",
                 REASON,
             ],
-            code: 2,
-            says: &["refused (dead)", "it is alive"],
-        },
+            &["refused (dead)", "it is alive"],
+        ),
         Step::Writes,
         Step::PrimaryIs(Who::Primary),
     ],
@@ -49,17 +48,7 @@ pub const CUT_CLIENTS: Drill = Drill {
     prepare: &[],
     steps: &[
         Step::Cut(Who::Primary, &[Who::Apps, Who::Balancers]),
-        Step::Hactl {
-            words: &[
-                "failover",
-                "--promote=replica",
-                "--again",
-                "--allow-data-loss",
-                REASON,
-            ],
-            code: 2,
-            says: &["refused (dead)", "it is alive"],
-        },
+        refused(LOSSY, &["refused (dead)", "it is alive"]),
         SWITCHOVER,
         Step::Writes,
         Step::PrimaryIs(Who::Standby),
@@ -115,11 +104,7 @@ pub const UNIQUE_ROWS: Drill = Drill {
         FAILOVER,
         Step::Writes,
         Step::PrimaryIs(Who::Standby),
-        Step::Hactl {
-            words: &["rejoin", "{primary}", REASON],
-            code: 2,
-            says: &["--discard-diverged"],
-        },
+        refused(&["rejoin", "{primary}", REASON], &["--discard-diverged"]),
         Step::Hactl {
             words: &["rejoin", "{primary}", "--discard-diverged", REASON],
             code: 0,
