@@ -10,6 +10,32 @@ use crate::report;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Flags of every command that changes something.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Take the lock of another operator whose run is certainly dead
+    #[arg(long)]
+    pub break_lock: bool,
+    #[command(flatten)]
+    pub reach: fleet::Reach,
+}
+
+/// Connects and looks once, without a lock.
+///
+/// # Errors
+/// When no host could be reached.
+pub fn glance<T>(
+    site: &Site,
+    reach: &fleet::Reach,
+    look: impl AsyncFnOnce(&mut Crew) -> T,
+) -> Result<T, Vec<Diagnostic>> {
+    let runtime = deploy::runtime().map_err(|error| vec![error])?;
+    runtime.block_on(async {
+        let mut crew = open(site, reach, None).await?;
+        Ok(look(&mut crew).await)
+    })
+}
+
 /// Who is at work.
 pub fn who() -> Who {
     let operator = nix::unistd::User::from_uid(nix::unistd::getuid())

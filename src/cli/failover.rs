@@ -11,7 +11,7 @@ use crate::ops::cluster::node::{Live, PeerView};
 use crate::ops::cluster::{Cluster, look};
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{self, End, Header};
+use crate::ops::journal::{self, End};
 use crate::report;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -86,15 +86,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 ));
             }
         }
-        let keepers: Vec<String> = crew
-            .reached()
-            .filter(|host| {
-                site.members("postgresql")
-                    .iter()
-                    .any(|member| member == host)
-            })
-            .map(str::to_owned)
-            .collect();
+        let keepers = operation::keepers(&site, &crew);
         if assessment.fence == Fence::Command {
             crew.join(Target {
                 host: HERE.to_owned(),
@@ -119,22 +111,13 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 .unwrap_or(0)
                 .to_string(),
         );
-        let header = Header {
-            hosts: keepers.clone(),
-            details,
-            ..Header::new(
-                "failover",
-                &deploy::operator("failover"),
-                &args.common.reason,
-            )
-        };
+        let header = operation::header(&args.common, "failover", &keepers, details);
         let conditions = assessment.conditions;
         operation::carry_out(
             global,
             &mut crew,
             Planned {
                 header,
-                keepers,
                 conditions,
                 steps,
             },

@@ -1,6 +1,7 @@
 //! `hactl maintenance`: takes hosts out of service and puts them back, or marks the whole service.
 
-use super::{Global, Outcome, deploy, desk, fleet, project};
+use super::desk::{self, Common};
+use super::{Global, Outcome, deploy, fleet, project};
 use crate::base::{Diagnostic, exit};
 use crate::ops::desk::{Desk, Log};
 use crate::ops::hosts::Site;
@@ -60,15 +61,6 @@ struct Off {
     wait: u64,
     #[command(flatten)]
     common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// Take the lock of another operator whose run is certainly dead
-    #[arg(long)]
-    break_lock: bool,
-    #[command(flatten)]
-    reach: fleet::Reach,
 }
 
 /// Runs the command.
@@ -136,10 +128,8 @@ fn site(global: &Global, reach: &fleet::Reach) -> Result<Site, Vec<Diagnostic>> 
 
 fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
     let site = site(global, reach)?;
-    let runtime = deploy::runtime().map_err(|error| vec![error])?;
-    let scene = runtime.block_on(async {
-        let mut crew = desk::open(&site, reach, None).await?;
-        Ok::<_, Vec<Diagnostic>>(maintenance::scene(&site, &mut crew).await)
+    let scene = desk::glance(&site, reach, async |crew| {
+        maintenance::scene(&site, crew).await
     })?;
     report::out(&if global.json {
         report::maintenance::json(&scene)

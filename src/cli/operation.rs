@@ -3,13 +3,14 @@
 
 use super::{Global, Outcome, deploy, fleet};
 use crate::base::{Diagnostic, exit};
+use crate::connection::Target;
 use crate::engine::Operator;
+use crate::ops::cluster::VARIABLES;
 use crate::ops::cluster::condition::Conditions;
 use crate::ops::cluster::operation::{self, Ending, Event, Operation, Step};
-use crate::ops::cluster::{Cluster, VARIABLES};
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{Header, Record};
+use crate::ops::journal::{Header, Notes, Record};
 use crate::report::{self, operation as reporter};
 use serde_json::json;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ pub fn site(global: &Global, reach: &fleet::Reach) -> Result<Site, Vec<Diagnosti
 }
 
 /// The database hosts only.
-pub fn databases(site: &Site) -> Vec<crate::connection::Target> {
+pub fn databases(site: &Site) -> Vec<Target> {
     site.hosts
         .iter()
         .filter(|host| site.members("postgresql").contains(&host.name))
@@ -70,6 +71,40 @@ pub async fn lock(crew: &mut Crew, common: &Common, command: &str) -> Result<(),
         break_lock: common.break_lock,
     };
     crew.lock(&operator, &|text| report::say(&text)).await
+}
+
+/// Connects to hosts and takes their locks; without locks for whoever only wants the plan.
+///
+/// # Errors
+/// Another operator is at work.
+pub async fn enter(
+    targets: Vec<Target>,
+    common: &Common,
+    command: &str,
+) -> Result<Crew, Vec<Diagnostic>> {
+    let mut crew = Crew::open(targets, common.reach.forks).await;
+    if !common.dry_run {
+        lock(&mut crew, common, command).await?;
+    }
+    Ok(crew)
+}
+
+/// The hosts that keep the journal: the databases that were reached.
+pub fn keepers(site: &Site, crew: &Crew) -> Vec<String> {
+    let databases = site.members("postgresql");
+    crew.reached()
+        .filter(|host| databases.iter().any(|database| database == host))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What the journal of an operation says first.
+pub fn header(common: &Common, kind: &str, keepers: &[String], details: Notes) -> Header {
+    Header {
+        hosts: keepers.to_vec(),
+        details,
+        ..Header::new(kind, &deploy::operator(kind), &common.reason)
+    }
 }
 
 /// A flag that Ctrl-C raises.
@@ -111,10 +146,8 @@ pub fn dry_run(global: &Global, kind: &str, conditions: &Conditions, steps: &[St
 
 /// An operation that is to be run.
 pub struct Planned {
-    /// What the journal says first.
+    /// What the journal says first; its hosts keep it.
     pub header: Header,
-    /// The hosts that keep the journal.
-    pub keepers: Vec<String>,
     /// What must hold; already looked at.
     pub conditions: Conditions,
     /// What is done.
@@ -125,10 +158,10 @@ pub struct Planned {
 pub async fn carry_out(global: &Global, crew: &mut Crew, planned: Planned) -> Outcome {
     let Planned {
         header,
-        keepers,
         conditions,
         steps,
     } = planned;
+    let keepers = header.hosts.clone();
     conditions.demand()?;
     operation::begin(crew, &header, &keepers)
         .await
@@ -198,7 +231,7 @@ fn die_after(event: &Event) {
     }
 }
 
-fn said(kind: &str, details: &crate::ops::journal::Notes) -> String {
+fn said(kind: &str, details: &Notes) -> String {
     let name = |key: &str| details.get(key).cloned().unwrap_or_default();
     match kind {
         "switchover" => format!(
@@ -215,9 +248,4 @@ fn said(kind: &str, details: &crate::ops::journal::Notes) -> String {
         "rejoin" => format!("{} follows {}", name("host"), name("primary")),
         _ => format!("{kind} done"),
     }
-}
-
-/// Looks at the databases again when a host could not be reached at first.
-pub async fn look(site: &Site, crew: &mut Crew) -> Cluster {
-    Cluster::look(site, crew).await
 }

@@ -8,7 +8,7 @@ use crate::ops::cluster::rejoin::{self, Evidence, Method, Wishes};
 use crate::ops::cluster::scripts::Server;
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{self, End, Header};
+use crate::ops::journal::{self, End};
 use crate::report;
 use serde_json::json;
 
@@ -38,13 +38,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = operation::site(global, &args.common.reach)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
-        let mut crew = Crew::open(site.targets(), args.common.reach.forks).await;
-        if !args.common.dry_run {
-            operation::lock(&mut crew, &args.common, "rejoin").await?;
-        }
+        let mut crew = operation::enter(site.targets(), &args.common, "rejoin").await?;
         crew.round([(args.host.clone(), vec![rejoin::ask_boot()])].into())
             .await;
-        let cluster = operation::look(&site, &mut crew).await;
+        let cluster = Cluster::look(&site, &mut crew).await;
         execute(global, &site, &mut crew, &cluster, &args).await
     })
 }
@@ -97,15 +94,7 @@ pub async fn execute(
             assessment.why
         ));
     }
-    let keepers: Vec<String> = crew
-        .reached()
-        .filter(|name| {
-            site.members("postgresql")
-                .iter()
-                .any(|member| member == name)
-        })
-        .map(str::to_owned)
-        .collect();
+    let keepers = operation::keepers(site, crew);
     if let Some(record) = cluster.unfinished() {
         if record.header.kind != "rejoin" {
             return Err(one(Diagnostic::with_code(
@@ -127,9 +116,7 @@ pub async fn execute(
         )
         .await;
     }
-    let mut header = Header::new("rejoin", &deploy::operator("rejoin"), &args.common.reason);
-    header.hosts.clone_from(&keepers);
-    header.details = [
+    let details = [
         ("host", host.clone()),
         ("primary", assessment.primary.host.clone()),
         ("method", assessment.method.word().to_owned()),
@@ -141,6 +128,7 @@ pub async fn execute(
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
+    let header = operation::header(&args.common, "rejoin", &keepers, details);
     let id = header.id.clone();
     let kept = assessment.kept.clone();
     let conditions = assessment.conditions;
@@ -149,7 +137,6 @@ pub async fn execute(
         crew,
         Planned {
             header,
-            keepers: keepers.clone(),
             conditions,
             steps,
         },

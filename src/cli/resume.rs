@@ -33,11 +33,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = operation::site(global, &args.common.reach)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
-        let mut crew = Crew::open(site.targets(), args.common.reach.forks).await;
-        if !args.common.dry_run {
-            operation::lock(&mut crew, &args.common, "resume").await?;
-        }
-        let cluster = operation::look(&site, &mut crew).await;
+        let mut crew = operation::enter(site.targets(), &args.common, "resume").await?;
+        let cluster = Cluster::look(&site, &mut crew).await;
         let Some(record) = cluster.unfinished() else {
             return match broken_off(&mut crew).await {
                 Some(refusal) => Err(vec![refusal]),
@@ -212,15 +209,7 @@ async fn take_up(
         })
         .await;
     }
-    let keepers: Vec<String> = crew
-        .reached()
-        .filter(|host| {
-            site.members("postgresql")
-                .iter()
-                .any(|member| member == host)
-        })
-        .map(str::to_owned)
-        .collect();
+    let keepers = operation::keepers(site, crew);
     if args.undo {
         return undo(global, crew, record, keepers, steps).await;
     }

@@ -2,9 +2,8 @@
 
 use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
+use crate::ops::cluster::Cluster;
 use crate::ops::cluster::switchover::{self, Wishes};
-use crate::ops::crew::Crew;
-use crate::ops::journal::Header;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -27,11 +26,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = operation::site(global, &args.common.reach)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
-        let mut crew = Crew::open(operation::databases(&site), args.common.reach.forks).await;
-        if !args.common.dry_run {
-            operation::lock(&mut crew, &args.common, "switchover").await?;
-        }
-        let cluster = operation::look(&site, &mut crew).await;
+        let databases = operation::databases(&site);
+        let mut crew = operation::enter(databases, &args.common, "switchover").await?;
+        let cluster = Cluster::look(&site, &mut crew).await;
         let wishes = Wishes {
             to: args.to,
             max_lag: args.max_lag,
@@ -43,22 +40,13 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         if args.common.dry_run {
             return operation::dry_run(global, "switchover", &conditions, &steps);
         }
-        let keepers: Vec<String> = crew.reached().map(str::to_owned).collect();
-        let header = Header {
-            hosts: keepers.clone(),
-            details: cast.details(),
-            ..Header::new(
-                "switchover",
-                &deploy::operator("switchover"),
-                &args.common.reason,
-            )
-        };
+        let keepers = operation::keepers(&site, &crew);
+        let header = operation::header(&args.common, "switchover", &keepers, cast.details());
         operation::carry_out(
             global,
             &mut crew,
             Planned {
                 header,
-                keepers,
                 conditions,
                 steps,
             },

@@ -37,11 +37,8 @@ struct Move {
     /// Why, for the history
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
-    /// Take the lock of another operator whose run is certainly dead
-    #[arg(long)]
-    break_lock: bool,
     #[command(flatten)]
-    reach: fleet::Reach,
+    common: desk::Common,
 }
 
 /// Runs the command.
@@ -65,11 +62,7 @@ fn site(global: &Global, reach: &fleet::Reach) -> Result<(Site, Place), Vec<Diag
 
 fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
     let (site, place) = site(global, reach)?;
-    let runtime = deploy::runtime().map_err(|error| vec![error])?;
-    let seen = runtime.block_on(async {
-        let mut crew = desk::open(&site, reach, None).await?;
-        Ok::<_, Vec<Diagnostic>>(vip::look(&place, &mut crew).await)
-    })?;
+    let seen = desk::glance(&site, reach, async |crew| vip::look(&place, crew).await)?;
     report::out(&if global.json {
         report::vip::json(&seen)
     } else {
@@ -85,15 +78,15 @@ fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
 }
 
 fn shift(global: &Global, args: &Move) -> Outcome {
-    let (site, place) = site(global, &args.reach)?;
+    let (site, place) = site(global, &args.common.reach)?;
     let wish = Wish {
         to: args.to.clone(),
         keep: false,
     };
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
-        let lock = (!args.dry_run).then_some(("vip move", args.break_lock));
-        let mut crew = desk::open(&site, &args.reach, lock).await?;
+        let lock = (!args.dry_run).then_some(("vip move", args.common.break_lock));
+        let mut crew = desk::open(&site, &args.common.reach, lock).await?;
         if args.dry_run {
             let seen = vip::look(&place, &mut crew).await;
             return dry(global, &seen, &wish);
