@@ -155,77 +155,33 @@ fn backup_refuses_what_could_destroy(bench: &Bench) {
     first_backup(bench);
     let lives = [life(bench, "db1"), life(bench, "db2")];
     let data = "/var/lib/postgresql/15/main";
-    refused(
-        &bench.hactl(&[
-            "restore",
-            "--to-latest",
-            "--target",
-            "db1",
-            "--directory",
-            data,
-        ]),
-        &["refused (new)", "refused (apart)"],
-    );
+    let restore = |host: &str, directory: &str| {
+        let place = ["--target", host, "--directory", directory];
+        bench.hactl(&[&["restore", "--to-latest"][..], &place].concat())
+    };
+    let back_to = |time: &str| bench.hactl(&["restore", "--to-time", time, "--target", "db2"]);
+    refused(&restore("db1", data), &["refused (new)", "refused (apart)"]);
     let inside = format!("{data}/base/restored");
-    refused(
-        &bench.hactl(&[
-            "restore",
-            "--to-latest",
-            "--target",
-            "db1",
-            "--directory",
-            &inside,
-        ]),
-        &["refused (apart)"],
-    );
+    refused(&restore("db1", &inside), &["refused (apart)"]);
     bench.on(
         "db1",
         &format!("ln -sfn {data}/base /var/lib/postgresql/link"),
     );
     refused(
-        &bench.hactl(&[
-            "restore",
-            "--to-latest",
-            "--target",
-            "db1",
-            "--directory",
-            "/var/lib/postgresql/link/x",
-        ]),
+        &restore("db1", "/var/lib/postgresql/link/x"),
         &["refused (apart)"],
     );
     bench.on("db1", "rm /var/lib/postgresql/link");
+    refused(&back_to("2099-01-01 00:00:00"), &["refused (past)"]);
     refused(
-        &bench.hactl(&[
-            "restore",
-            "--to-time",
-            "2099-01-01 00:00:00",
-            "--target",
-            "db2",
-        ]),
-        &["refused (past)"],
-    );
-    refused(
-        &bench.hactl(&[
-            "restore",
-            "--to-time",
-            "2001-01-01 00:00:00",
-            "--target",
-            "db2",
-        ]),
+        &back_to("2001-01-01 00:00:00"),
         &["refused (backup)", "the first one was complete at"],
     );
     bench.on(
         "db2",
         "mkdir -p /mnt/tiny && mount -t tmpfs -o size=4m,mode=0777 none /mnt/tiny",
     );
-    let tiny = bench.hactl(&[
-        "restore",
-        "--to-latest",
-        "--target",
-        "db2",
-        "--directory",
-        "/mnt/tiny/restored",
-    ]);
+    let tiny = restore("db2", "/mnt/tiny/restored");
     bench.on("db2", "umount /mnt/tiny && rmdir /mnt/tiny");
     refused(&tiny, &["refused (space)", "MiB are free"]);
     bench

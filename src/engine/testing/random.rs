@@ -109,31 +109,34 @@ fn task(handler: bool) -> impl Strategy<Value = Value> {
     let sometimes = |weight: u32, list: &'static [&'static str]| {
         prop::option::weighted(f64::from(weight) / 100.0, one_of(list))
     };
-    let judged = prop::option::weighted(
+    let seldom = |weight: f64, list: &'static [&'static str]| {
+        prop::option::weighted(weight, prop::sample::select(list))
+    };
+    let judged = seldom(
         0.1,
-        prop::sample::select(vec![
+        &[
             "false",
             "true",
             "REG is defined",
             "(REG.rc | default(0)) == 3",
-        ]),
+        ],
     );
-    let failing = prop::option::weighted(
+    let failing = seldom(
         0.1,
-        prop::sample::select(vec![
+        &[
             "false",
             "(REG.rc | default(0)) > 1",
             "v0 == 'never'",
             "REG.changed",
-        ]),
+        ],
     );
-    let until = prop::option::weighted(
+    let until = seldom(
         0.06,
-        prop::sample::select(vec![
+        &[
             "REG is succeeded",
             "REG.rc | default(0) == 0",
             "v0 == 'plain'",
-        ]),
+        ],
     );
     (
         (
