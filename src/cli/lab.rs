@@ -10,7 +10,7 @@ use crate::lab::provider::{self, Provider};
 use crate::lab::spec::Kind;
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::lab::up::{self, Wish};
-use crate::lab::{LabName, access, image, relay, spec, wire};
+use crate::lab::{LabName, access, gc, image, relay, spec, trouble, wire};
 use crate::report;
 use clap::Subcommand;
 use std::io::IsTerminal;
@@ -125,8 +125,27 @@ enum Verb {
         host: Option<String>,
         other: Option<String>,
     },
+    /// Delays what a host sends into the lab's network; 0 takes it back
+    Latency { host: String, milliseconds: u32 },
+    /// Fills the disk that a folder of a host is on
+    DiskFull {
+        host: String,
+        #[arg(default_value = "/")]
+        folder: String,
+        /// Makes the room again
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Sets a host's clock off from this machine's; 0 takes it back
+    ClockSkew {
+        host: String,
+        #[arg(allow_negative_numbers = true)]
+        seconds: f64,
+    },
     /// Removes the images that labs start from; the next `up` builds anew
     Prune,
+    /// Removes images that no lab uses and no `up` would start from any more
+    Gc,
     /// The folder of a lab: key, ssh_config, inventory.yml
     Path,
     #[command(name = "__keeper", hide = true)]
@@ -257,7 +276,26 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
             };
             up::set_cuts(places, change).map(|()| exit::DONE)
         }
+        Verb::Latency { host, milliseconds } => each(places, &[host], |site, host| {
+            trouble::latency(&*site.provider, host, milliseconds)
+        }),
+        Verb::DiskFull { host, folder, undo } => each(places, &[host], |site, host| {
+            trouble::disk_full(&*site.provider, host, &folder, !undo)
+        }),
+        Verb::ClockSkew { host, seconds } => each(places, &[host], |site, host| {
+            trouble::clock_skew(site.lab.provider, &*site.provider, host, seconds)
+        }),
         Verb::Prune => prune(places),
+        Verb::Gc => {
+            let gone = gc::collect(&places.base, &state::cache_dir())?;
+            for image in &gone {
+                report::say(&format!("removed {image}"));
+            }
+            if gone.is_empty() {
+                report::say("every image is in use or current");
+            }
+            Ok(exit::DONE)
+        }
         Verb::Path => {
             report::out(&format!("{}\n", places.root.display()));
             Ok(exit::DONE)

@@ -8,6 +8,7 @@
 pub mod access;
 mod cgroup;
 pub mod doctor;
+pub mod gc;
 pub mod image;
 pub mod keeper;
 mod limits;
@@ -16,6 +17,7 @@ pub mod provider;
 pub mod relay;
 pub mod spec;
 pub mod state;
+pub mod trouble;
 pub mod up;
 pub mod vm;
 pub mod wire;

@@ -91,6 +91,14 @@ impl Podman {
     }
 }
 
+impl Podman {
+    /// Removes an image from the store.
+    pub fn remove(&self, image: &str) -> Result<()> {
+        self.configure()?;
+        run(self.command().args(["rmi", "--force", image])).map(drop)
+    }
+}
+
 /// The hosts of one lab as containers.
 #[derive(Debug)]
 pub struct Containers {

@@ -2,7 +2,10 @@
 # Fits the new root $1 to life in a virtual machine that is often emulated: what no lab asks for is not started.
 set -eu
 root=$1
-chmod 0755 "$root"/usr/local/lib/hactl-lab/*
+install -d -m 0700 "$root/usr/local/lib/hactl-lab/keys" "$root/root/.ssh"
+for user in ops opspw; do
+    chroot "$root" install -d -m 0700 -o "$user" -g "$user" "/home/$user/.ssh"
+done
 chroot "$root" systemctl enable systemd-networkd.service lab-lane.service
 for unit in getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyAMA0.service kmod-static-nodes.service \
     dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount sys-kernel-config.mount \
@@ -14,5 +17,8 @@ for unit in getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyAMA0.s
 done
 echo localhost >"$root/etc/hostname"
 printf '/dev/vda / ext4 errors=remount-ro 0 1\n' >"$root/etc/fstab"
+# The drivers in the initramfs are two and known by name: nobody needs to look for devices there.
+rm -f "$root"/usr/share/initramfs-tools/hooks/udev "$root"/usr/share/initramfs-tools/scripts/*/udev
+chroot "$root" update-initramfs -u
 # The kernel is given to the machine from outside, so nobody waits for a new initramfs when a package wants one.
 sed -i 's/^update_initramfs=.*/update_initramfs=no/' "$root/etc/initramfs-tools/update-initramfs.conf"

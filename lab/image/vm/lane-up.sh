@@ -4,7 +4,9 @@ set -eu
 mkdir -p /run/sshd
 [ -e /run/netns/lane ] || ip netns add lane
 [ ! -e /sys/class/net/enp0s30 ] || ip link set enp0s30 netns lane
-ip -n lane link set lo up
-ip -n lane address replace 10.0.3.15/24 dev enp0s30
-ip -n lane link set enp0s30 up
-ip -n lane route replace default via 10.0.3.2
+ip -n lane -batch - <<'EOF'
+link set lo up
+address replace 10.0.3.15/24 dev enp0s30
+link set enp0s30 up
+route replace default via 10.0.3.2
+EOF

@@ -112,6 +112,14 @@ const VM: Own = Own {
             include_str!("../../../lab/image/vm/ssh.conf"),
         ),
         (
+            "etc/modules-load.d/lab.conf",
+            include_str!("../../../lab/image/vm/modules.conf"),
+        ),
+        (
+            "etc/systemd/system/systemd-udev-trigger.service.d/lab.conf",
+            include_str!("../../../lab/image/vm/udev-trigger.conf"),
+        ),
+        (
             "etc/modprobe.d/lab.conf",
             include_str!("../../../lab/image/vm/modprobe.conf"),
         ),

@@ -21,6 +21,11 @@ use fs_err as fs;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
+/// How images of containers are called before their release.
+const CONTAINER_IMAGE: &str = "localhost/hactl-lab:";
+/// How those of virtual machines are.
+const MACHINE_IMAGE: &str = "vm-";
+
 /// What an image is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
@@ -80,8 +85,8 @@ impl Recipe {
         let python = if self.with_python { "-python" } else { "" };
         let suite = &self.suite;
         match self.kind {
-            Kind::Container => format!("localhost/hactl-lab:{suite}{python}-{digest}"),
-            Kind::Vm => format!("vm-{suite}{python}-{digest}"),
+            Kind::Container => format!("{CONTAINER_IMAGE}{suite}{python}-{digest}"),
+            Kind::Vm => format!("{MACHINE_IMAGE}{suite}{python}-{digest}"),
         }
     }
 
@@ -182,6 +187,50 @@ pub fn ensure(
     Ok(image)
 }
 
+/// The images of a kind that are there.
+pub fn list(cache: &Path, kind: Kind) -> Vec<String> {
+    let (folder, prefix) = match kind {
+        Kind::Container => ("images", CONTAINER_IMAGE),
+        Kind::Vm => ("machines", ""),
+    };
+    let mut names: Vec<String> = fs::read_dir(cache.join(folder))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| format!("{prefix}{}", entry.file_name().to_string_lossy()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The release that an image is of, and whether this program would build this very image today.
+pub fn provenance(kind: Kind, image: &str) -> Option<(String, bool)> {
+    let name = match kind {
+        Kind::Container => image.strip_prefix(CONTAINER_IMAGE)?,
+        Kind::Vm => image.strip_prefix(MACHINE_IMAGE)?,
+    };
+    let (name, _digest) = name.rsplit_once('-')?;
+    let (suite, with_python) = match name.strip_suffix("-python") {
+        Some(suite) => (suite, true),
+        None => (name, false),
+    };
+    let recipe = Recipe::new(kind, Some(suite), with_python).ok()?;
+    Some((suite.to_owned(), recipe.image() == image))
+}
+
+/// Removes one image. The caller sees to it that no lab uses it.
+pub fn remove(cache: &Path, kind: Kind, image: &str, keeper: &Keeper) -> Result<()> {
+    let built = built(cache, kind, image);
+    match kind {
+        Kind::Container => {
+            // The note first: an image without it is built anew, a note without an image is a lab that does not start.
+            fs::remove_file(&built).map_err(while_doing("cannot remove the image"))?;
+            Podman::for_store(keeper, cache).remove(image)
+        }
+        Kind::Vm => fs::remove_dir_all(&built).map_err(while_doing("cannot remove the image")),
+    }
+}
+
 /// Removes all images. The caller sees to it that no lab uses them.
 pub fn prune(cache: &Path) -> Result<()> {
     let _lock = lock_file(&cache.join("lock"))?;
@@ -236,5 +285,24 @@ mod tests {
         ));
         assert!(has(recipe(Kind::Vm, "bookworm", false), "linux-image"));
         assert!(Recipe::new(Kind::Vm, Some("../x"), false).is_err());
+    }
+
+    #[test]
+    fn an_image_tells_where_it_comes_from() {
+        for kind in [Kind::Container, Kind::Vm] {
+            for with_python in [false, true] {
+                let image = Recipe::new(kind, Some("trixie"), with_python)
+                    .unwrap()
+                    .image();
+                let found = |image: &str| provenance(kind, image);
+                assert_eq!(found(&image), Some(("trixie".to_owned(), true)));
+                let (old, _) = image.rsplit_once('-').unwrap();
+                assert_eq!(
+                    found(&format!("{old}-0123")),
+                    Some(("trixie".to_owned(), false))
+                );
+            }
+            assert_eq!(provenance(kind, ".new-x"), None);
+        }
     }
 }

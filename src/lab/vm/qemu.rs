@@ -67,7 +67,10 @@ impl Machine<'_> {
         words.add(["-machine", board]);
         match self.accelerator {
             Accelerator::Kvm => words.add(["-accel", "kvm", "-cpu", "host"]),
-            Accelerator::Tcg => words.add(["-accel", "tcg,thread=multi", "-cpu", "max"]),
+            Accelerator::Tcg => {
+                // Without a limit translated code alone takes a gigabyte.
+                words.add(["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"])
+            }
         }
         words.add(["-smp", &hardware.cpus.to_string()]);
         words.add(["-m", &hardware.memory.to_string()]);
@@ -212,7 +215,7 @@ mod tests {
         let text = arguments(&host, "x86_64", Accelerator::Tcg);
         for part in [
             "-machine pc,",
-            "-accel tcg,thread=multi -cpu max",
+            "-accel tcg,thread=multi,tb-size=256 -cpu max",
             "-smp 2 -m 1024",
             "id=root,format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap,file=/l/a,,b/root.qcow2",
             "drive=disk1,serial=disk1,addr=0xa",

@@ -4,27 +4,71 @@
 use super::qemu::{LAN, NAT};
 use crate::base::Result;
 use crate::lab::spec::{HostSpec, PREFIX, gateway};
-use crate::lab::state::{Lab, Places, write_private};
+use crate::lab::state::{Lab, Places};
+use crate::lab::{program, run, while_doing};
+use fs_err as fs;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-/// Writes what is not there yet, and names it all: what the guest calls it, and the file.
+/// Writes what the guest is told, and names it: what the guest calls it, and the file.
 pub(super) fn write(
     lab: &Lab,
     host: &HostSpec,
     places: &Places,
 ) -> Result<Vec<(&'static str, PathBuf)>> {
     let folder = places.host(&host.name);
-    let (name, network) = (folder.join("name"), folder.join("netplan.yaml"));
-    write_private(&name, &format!("{}\n", host.name))?;
-    write_private(&network, &netplan(host, &lab.hosts))?;
+    let read =
+        |name: &str| fs::read_to_string(folder.join(name)).map_err(while_doing("a key of the lab"));
+    let (own, public) = (
+        read("ssh_host_ed25519_key")?,
+        read("ssh_host_ed25519_key.pub")?,
+    );
+    let authorized = read("authorized_keys")?;
+    let hosts = format!(
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+        host.name
+    );
+    let tree = tempfile::tempdir_in(&folder).map_err(while_doing("cannot make a folder"))?;
+    for (path, mode, text) in [
+        ("etc/hostname", 0o644, format!("{}\n", host.name).as_str()),
+        ("etc/hosts", 0o644, &hosts),
+        (
+            "etc/netplan/01-netcfg.yaml",
+            0o600,
+            &netplan(host, &lab.hosts),
+        ),
+        ("etc/ssh/ssh_host_ed25519_key", 0o600, &own),
+        ("etc/ssh/ssh_host_ed25519_key.pub", 0o644, &public),
+        ("usr/local/lib/hactl-lab/keys/host", 0o600, &own),
+        (
+            "usr/local/lib/hactl-lab/keys/authorized",
+            0o600,
+            &authorized,
+        ),
+        ("root/.ssh/authorized_keys", 0o600, &authorized),
+    ] {
+        let path = tree.path().join(path);
+        fs::create_dir_all(path.parent().unwrap_or(tree.path()))
+            .and_then(|()| fs::write(&path, text))
+            .and_then(|()| fs::set_permissions(&path, PermissionsExt::from_mode(mode)))
+            .map_err(while_doing("cannot write what the host is told"))?;
+    }
+    let archive = folder.join("files.tar");
+    // Only files: the folders above them are the guest's own.
+    let files = run(program("find")
+        .current_dir(tree.path())
+        .args([".", "-type", "f"]))?;
+    run(program("tar")
+        .arg("-cf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(tree.path())
+        .args(["--owner=0", "--group=0", "--no-recursion"])
+        .args(files.lines()))?;
     Ok(vec![
-        ("name", name),
-        ("netplan", network),
-        ("host-key", folder.join("ssh_host_ed25519_key")),
-        ("host-key.pub", folder.join("ssh_host_ed25519_key.pub")),
-        ("authorized", folder.join("authorized_keys")),
+        ("files", archive),
         ("password", folder.join("opspw-password")),
     ])
 }
