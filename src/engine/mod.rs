@@ -15,6 +15,7 @@ pub mod lock;
 mod looping;
 mod notify;
 mod offline;
+mod reconnect;
 mod run;
 mod runner;
 mod scope;
