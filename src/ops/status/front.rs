@@ -197,6 +197,25 @@ impl Scene<'_> {
         }
     }
 
+    /// The file server, where there is one. One that could not be asked is named as every other host is.
+    pub(super) fn file_server(&self, findings: &mut Vec<Finding>) {
+        for host in self.site.members("nfs_server") {
+            let state = self
+                .host(host)
+                .and_then(|seen| seen.units.get(seen::FILE_SERVER))
+                .filter(|state| *state != "active");
+            if let Some(state) = state {
+                findings.push(Finding::new(
+                    Severity::Degraded,
+                    format!(
+                        "the file server on {host} is {state}: images are neither stored nor shown"
+                    ),
+                    format!("hactl run -l {host} -- journalctl -u nfs-server says why"),
+                ));
+            }
+        }
+    }
+
     /// The application servers.
     pub(super) fn applications(
         &self,
@@ -538,6 +557,9 @@ pub fn single_points(scene: &Scene<'_>, board: &Board) -> Vec<String> {
             "there is no virtual address: clients depend on the load balancer that they know"
                 .to_owned(),
         );
+    }
+    if let [one] = scene.site.members("nfs_server") {
+        points.push(format!("{one} is the only file server"));
     }
     for group in seen::COMPONENTS {
         let members = scene.site.members(group);
