@@ -18,6 +18,8 @@ pub const VIP: &str = "192.168.104.10";
 pub struct Bench {
     /// The lab's name.
     pub lab: String,
+    /// The stack that is on it.
+    pub stack: &'static str,
     /// Room for files, removed at the end.
     pub room: PathBuf,
     first: OnceCell<First>,
@@ -52,24 +54,31 @@ pub fn program() -> Command {
     command
 }
 
-/// The folder of this process, to be removed in any case.
-fn room() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(lab_name())
+/// The name of this process's lab of virtual machines.
+fn machines_name() -> String {
+    format!("{}-vm", lab_name())
 }
 
-/// Ends the lab, if there is one, and removes its files.
+/// The folder of a lab of this process, to be removed in any case.
+fn room(lab: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(lab)
+}
+
+/// Ends the labs, if there are any, and removes their files.
 pub fn take_down() {
-    let run = take_down_quietly();
-    if run.code != 0 {
-        eprintln!("lab: it could not be taken down\n{}", run.told());
+    for lab in [lab_name(), machines_name()] {
+        let run = take_down_quietly(&lab);
+        if run.code != 0 {
+            eprintln!("lab: it could not be taken down\n{}", run.told());
+        }
     }
 }
 
 /// As [`take_down`], where it may well be that there is none and none can be.
-pub fn take_down_quietly() -> Run {
-    let _ = std::fs::remove_dir_all(room());
+fn take_down_quietly(lab: &str) -> Run {
+    let _ = std::fs::remove_dir_all(room(lab));
     let mut command = program();
-    command.args(["lab", "down", "-n", &lab_name()]);
+    command.args(["lab", "down", "-n", lab]);
     start(&mut command).wait_within(Duration::from_secs(60))
 }
 
@@ -83,6 +92,7 @@ fn sweep() {
     for name in names.iter().filter_map(|lab| lab["name"].as_str()) {
         let dead = name
             .strip_prefix("test-")
+            .map(|rest| rest.trim_end_matches("-vm"))
             .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
             .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
         if dead {
@@ -93,8 +103,17 @@ fn sweep() {
 }
 
 impl Bench {
-    /// Brings the lab up; panics with what is missing when this machine cannot.
+    /// Brings the lab of containers up; panics with what is missing when this machine cannot.
     pub fn new(watched: bool) -> Self {
+        Self::up(lab_name(), "pg-ha", watched)
+    }
+
+    /// Brings the lab of virtual machines up, with the stack that needs a kernel of its own.
+    pub fn of_machines() -> Self {
+        Self::up(machines_name(), "pg-nfs", false)
+    }
+
+    fn up(lab: String, stack: &'static str, watched: bool) -> Self {
         let doctor = run(program().args(["lab", "doctor"]));
         assert!(
             doctor.code == 0,
@@ -103,20 +122,21 @@ impl Bench {
             doctor.stderr
         );
         sweep();
-        std::fs::create_dir_all(room()).expect("a folder");
+        std::fs::create_dir_all(room(&lab)).expect("a folder");
         let bench = Self {
-            lab: lab_name(),
-            room: room(),
+            room: room(&lab),
+            lab,
+            stack,
             first: OnceCell::new(),
             watched,
         };
         // The image may have to be built first.
-        let up = start(program().args(["lab", "up", "-n", &bench.lab, "pg-ha"]))
-            .wait_within(Duration::from_secs(600));
+        let up = start(program().args(["lab", "up", "-n", &bench.lab, stack]))
+            .wait_within(Duration::from_secs(900));
         up.ends(0);
         std::fs::copy(bench.lab_file("inventory.yml"), bench.fragment()).expect("the fragment");
         let project = bench.project();
-        run(program().arg("init").arg("pg-ha").arg(&project)).ends(0);
+        run(program().arg("init").arg(stack).arg(&project)).ends(0);
         bench
     }
 
@@ -143,7 +163,7 @@ impl Bench {
         command
             .arg("-C")
             .arg(self.project())
-            .args(["-i", "inventories/pg-ha", "-i"])
+            .args(["-i", &format!("inventories/{}", self.stack), "-i"])
             .arg(self.fragment())
             .args(arguments);
         command
@@ -208,6 +228,11 @@ impl Bench {
         })
     }
 
+    /// Runs `hactl` on the project, for as long as it may take on emulated processors.
+    pub fn slowly(&self, arguments: &[&str]) -> Run {
+        self.start(arguments).wait_within(Duration::from_secs(900))
+    }
+
     /// Waits until `verify` is content; panics with its findings when that takes too long.
     #[track_caller]
     pub fn whole(&self) -> Run {
@@ -223,6 +248,10 @@ impl Bench {
             run(program().args(["lab", verb, "-n", &self.lab]).args(rest))
         };
         quietly(&["heal"]);
+        if self.stack != "pg-ha" {
+            quietly(&["up", self.stack]);
+            return;
+        }
         quietly(&[&["thaw"], HOSTS.as_slice()].concat());
         quietly(&["up", "pg-ha"]);
         if self.first.get().is_some() {
@@ -279,7 +308,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        take_down();
+        take_down_quietly(&self.lab);
     }
 }
 

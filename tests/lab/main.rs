@@ -28,6 +28,7 @@ mod secrets;
 mod status;
 mod verify;
 mod vip;
+mod vm;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -68,6 +69,11 @@ fn cases() -> Vec<Case> {
         ansible::CASES,
     ]
     .concat()
+}
+
+/// The cases on virtual machines, which have a lab of their own, after the others.
+fn machines() -> Vec<Case> {
+    vm::CASES.to_vec()
 }
 
 /// What was asked for on the command line.
@@ -128,17 +134,21 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let cases: Vec<Case> = cases()
-        .into_iter()
-        .filter(|case| wanted.wants(case))
-        .collect();
+    let chosen = |cases: Vec<Case>| -> Vec<Case> {
+        cases
+            .into_iter()
+            .filter(|case| wanted.wants(case))
+            .collect()
+    };
+    let (containers, machines) = (chosen(cases()), chosen(machines()));
+    let all = containers.len() + machines.len();
     if wanted.list {
-        for case in &cases {
+        for case in containers.iter().chain(&machines) {
             println!("{}: test", case.name);
         }
         return ExitCode::SUCCESS;
     }
-    if cases.is_empty() {
+    if all == 0 {
         eprintln!("no case of the lab is asked for");
         return ExitCode::SUCCESS;
     }
@@ -146,19 +156,48 @@ fn main() -> ExitCode {
     // A failed expectation says enough; where the harness was meanwhile is no news.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let started = Instant::now();
-    let watched = cases.iter().any(|case| case.name == secrets::WATCHES);
-    let Ok(bench) = catch_unwind(|| Bench::new(watched)) else {
-        eprintln!("lab: FAILED: there is no lab, so nothing was tested");
-        bench::take_down_quietly();
-        return ExitCode::FAILURE;
+    let watched = containers.iter().any(|case| case.name == secrets::WATCHES);
+    let mut failed = Vec::new();
+    let sets: [(&[Case], &dyn Fn() -> Bench); 2] = [
+        (&containers, &|| Bench::new(watched)),
+        (&machines, &Bench::of_machines),
+    ];
+    for (cases, up) in sets {
+        if !cases.is_empty() && !run_on(cases, up, &mut failed) {
+            eprintln!("lab: FAILED: there is no lab, so nothing was tested");
+            bench::take_down();
+            return ExitCode::FAILURE;
+        }
+    }
+    eprintln!(
+        "lab: {} of {all} cases ok in {:.1} s{}",
+        all - failed.len(),
+        started.elapsed().as_secs_f64(),
+        if failed.is_empty() {
+            String::new()
+        } else {
+            format!("; FAILED: {}", failed.join(", "))
+        }
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Runs cases on one lab; false when there is none.
+fn run_on(cases: &[Case], up: &dyn Fn() -> Bench, failed: &mut Vec<&'static str>) -> bool {
+    let started = Instant::now();
+    let Ok(bench) = catch_unwind(AssertUnwindSafe(up)) else {
+        return false;
     };
     eprintln!(
         "lab: `{}` is up after {:.1} s",
         bench.lab,
         started.elapsed().as_secs_f64()
     );
-    let mut failed = Vec::new();
-    for case in &cases {
+    for case in cases {
         let begun = Instant::now();
         let fine = catch_unwind(AssertUnwindSafe(|| (case.run)(&bench))).is_ok();
         let word = if fine { "ok" } else { "FAILED" };
@@ -175,23 +214,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    drop(bench);
-    eprintln!(
-        "lab: {} of {} cases ok in {:.1} s{}",
-        cases.len() - failed.len(),
-        cases.len(),
-        started.elapsed().as_secs_f64(),
-        if failed.is_empty() {
-            String::new()
-        } else {
-            format!("; FAILED: {}", failed.join(", "))
-        }
-    );
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    true
 }
 
 /// Takes the lab down when the test is interrupted, too.
