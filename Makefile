@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 HACTL := target/release/hactl
-LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium
+# Virtual machines are of the machine's own architecture.
+QEMU := $(if $(filter aarch64 arm64,$(shell uname -m)),qemu-system-arm,qemu-system-x86) qemu-utils e2fsprogs
+LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium $(QEMU)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help demo demo-down test test-unit test-lab lint deps build bench clean
@@ -12,9 +14,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 deps: ## installs what the lab needs, if it is missing
-	@missing=""; for p in $(LAB_PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then echo "installing:$$missing"; $(SUDO) apt-get update -q >/dev/null; \
-	DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends $$missing >/dev/null; fi
+	@scripts/deps $(LAB_PACKAGES)
 
 build: ## the release binary
 	$(CARGO) build --release --locked

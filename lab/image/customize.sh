@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs on this machine inside mmdebstrap, with the new root as $1: fills the local package repository and
-# fits the system to life in a container. HACTL_REPOSITORY names the packages, HACTL_FILES the folder of files.
+# Runs on this machine inside mmdebstrap, with the new root as $1: fills the local package repository and makes a lab
+# host of the system. HACTL_REPOSITORY names the packages, HACTL_FILES the folder of files, HACTL_KIND the script that
+# knows whether it is to be a container or a virtual machine.
 set -eu
 root=$1
 repo=$root/srv/apt
@@ -42,18 +43,7 @@ chroot "$root" apt-get update
 chroot "$root" useradd -m -s /bin/bash ops
 chroot "$root" useradd -m -s /bin/bash opspw
 chroot "$root" systemctl enable lab-setup.service
-# What has no meaning, or would reach the machine's own kernel, in a container.
-for unit in getty@tty1.service console-getty.service systemd-udevd.service systemd-udev-trigger.service \
-    systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-modules-load.service kmod-static-nodes.service \
-    systemd-networkd-wait-online.service dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
-    sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount systemd-journald-audit.socket \
-    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer; do
-    ln -sf /dev/null "$root/etc/systemd/system/$unit"
-done
-mkdir -p "$root/etc/sysctl.d"
-for file in "$root"/usr/lib/sysctl.d/*.conf; do
-    [ -e "$file" ] && ln -sf /dev/null "$root/etc/sysctl.d/${file##*/}"
-done
+sh "$HACTL_KIND" "$root"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/var/lib/dbus/machine-id"
 : >"$root/etc/machine-id"
 : >"$root/etc/resolv.conf"

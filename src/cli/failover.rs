@@ -68,7 +68,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         let assessment = failover::assess(&site, &cluster, &old, &views, log_end, &wishes)?;
         let blockers: Vec<String> = crew
             .reached()
-            .filter(|host| *host != old)
+            .filter(|host| *host != old && failover::blocks(&site, host))
             .map(str::to_owned)
             .collect();
         let alone = failover::is_alone(&cluster, &assessment.cast);
@@ -82,7 +82,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             report::say(&format!("  data loss: {}", assessment.loss.said));
             if assessment.fence == Fence::Blocked {
                 report::say(&format!(
-                    "  {old} cannot be stopped from here: every other host blocks it"
+                    "  {old} cannot be stopped from here: every host that serves clients blocks it"
                 ));
             }
         }

@@ -6,8 +6,8 @@ mod wished;
 use super::{Global, Outcome};
 use crate::base::{Diagnostic, Result, exit};
 use crate::lab::keeper::{self, Keeper};
-use crate::lab::podman::Containers;
-use crate::lab::provider::Provider;
+use crate::lab::provider::{self, Provider};
+use crate::lab::spec::Kind;
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::lab::up::{self, Wish};
 use crate::lab::{LabName, access, image, relay, spec, wire};
@@ -49,6 +49,9 @@ enum Verb {
         /// Hosts and their addresses, all in the lab's own network
         #[arg(long, value_name = "NAME=ADDRESS,...")]
         hosts: Option<String>,
+        /// What the hosts are [default: what the inventory's `lab_provider` says, else container]
+        #[arg(long)]
+        provider: Option<Kind>,
         /// Hosts with Python from the start, for Ansible
         #[arg(long)]
         with_python: bool,
@@ -70,6 +73,9 @@ enum Verb {
         /// Only the packages to install, for `apt-get install`
         #[arg(long)]
         packages: bool,
+        /// Only what this kind of host needs
+        #[arg(long)]
+        provider: Option<Kind>,
     },
     /// Logs in to a host, or runs a command on it by ssh
     Ssh {
@@ -104,6 +110,8 @@ enum Verb {
     Kill { hosts: Vec<String> },
     /// Shuts a host down in order
     Stop { hosts: Vec<String> },
+    /// Shuts a host down in order, starts it again and waits until it can be logged in to
+    Reboot { hosts: Vec<String> },
     /// Gives power to a dead host and waits until it can be logged in to
     Start { hosts: Vec<String> },
     /// Stops all processes of a host
@@ -139,15 +147,17 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     if let Verb::Up {
         stack,
         hosts,
+        provider,
         with_python,
         login,
     } = args.verb
     {
-        let hosts = wished::hosts(global, stack, hosts.as_deref())?;
+        let (hosts, provider) = wished::hosts(global, stack, hosts.as_deref(), provider)?;
         return bring_up(
             global,
             &Wish {
                 name,
+                provider,
                 hosts,
                 with_python,
                 login,
@@ -180,7 +190,7 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
             Ok(exit::DONE)
         }
         Verb::List => show::list(global, places),
-        Verb::Doctor { packages } => show::doctor(global, packages),
+        Verb::Doctor { packages, provider } => show::doctor(global, packages, provider),
         Verb::Ssh { host, command } => {
             let (lab, _) = Lab::alive(places)?;
             let host = lab.host(&host)?;
@@ -194,7 +204,7 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
         Verb::Exec { host, command } => {
             let site = Site::open(places)?;
             let tty = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-            become_program(&mut site.containers.exec(site.lab.host(&host)?, tty, &command))
+            become_program(&mut site.provider.exec(site.lab.host(&host)?, tty, &command))
         }
         Verb::Connect { host, port, pass } => {
             let (lab, keeper) = Lab::alive(places)?;
@@ -207,17 +217,21 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
             Ok(exit::DONE)
         }
         Verb::Forward { target, listen } => forward(places, &target, listen),
-        Verb::Kill { hosts } => each(places, &hosts, |site, host| site.containers.kill(host)),
-        Verb::Stop { hosts } => each(places, &hosts, |site, host| site.containers.stop(host)),
+        Verb::Kill { hosts } => each(places, &hosts, |site, host| site.provider.kill(host)),
+        Verb::Stop { hosts } => each(places, &hosts, |site, host| site.provider.stop(host)),
         Verb::Start { hosts } => each(places, &hosts, |site, host| {
-            site.containers.start(host)?;
-            up::await_logins(&site.lab, &site.keeper, &site.containers, &[host])
+            site.provider.start(host)?;
+            up::await_logins(&site.lab, &site.keeper, &*site.provider, &[host])
+        }),
+        Verb::Reboot { hosts } => each(places, &hosts, |site, host| {
+            site.provider.reboot(host)?;
+            up::await_logins(&site.lab, &site.keeper, &*site.provider, &[host])
         }),
         Verb::Freeze { hosts } => each(places, &hosts, |site, host| {
-            site.containers.freeze(host, true)
+            site.provider.freeze(host, true)
         }),
         Verb::Thaw { hosts } => each(places, &hosts, |site, host| {
-            site.containers.freeze(host, false)
+            site.provider.freeze(host, false)
         }),
         Verb::Cut { host, other } => {
             let change = |lab: &Lab| {
@@ -262,17 +276,17 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
 struct Site {
     lab: Lab,
     keeper: Keeper,
-    containers: Containers,
+    provider: Box<dyn Provider>,
 }
 
 impl Site {
     fn open(places: &Places) -> Result<Self> {
         let (lab, keeper) = Lab::alive(places)?;
-        let containers = Containers::new(&keeper, places, &lab.image);
+        let provider = provider::of(&lab, &keeper, places);
         Ok(Self {
             lab,
             keeper,
-            containers,
+            provider,
         })
     }
 }

@@ -200,13 +200,14 @@ fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::spec::{LabName, parse_hosts};
+    use crate::lab::spec::{Kind, LabName, parse_hosts};
 
     fn lab(login: &str) -> Lab {
         Lab {
             version: Lab::VERSION,
             name: LabName::new("x").unwrap(),
             keeper: None,
+            provider: Kind::Container,
             hosts: parse_hosts("a=10.0.0.2").unwrap(),
             image: String::new(),
             with_python: false,

@@ -1,6 +1,7 @@
 //! What this machine must have for a lab, and what it lacks. Looks only; installs nothing.
 
 use super::keeper;
+use super::spec::Kind;
 use crate::base::{Diagnostic, Result};
 use std::path::Path;
 use std::process::Stdio;
@@ -15,11 +16,8 @@ pub struct Finding {
     pub package: Option<&'static str>,
 }
 
-/// Programs, what for, and the package that has them.
+/// Programs that every lab needs, and the package that has them.
 const PROGRAMS: &[(&str, &str)] = &[
-    ("podman", "podman"),
-    ("crun", "crun"),
-    ("conmon", "conmon"),
     ("mmdebstrap", "mmdebstrap"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -28,11 +26,28 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ssh-keygen", "openssh-client"),
 ];
 
+/// What a kind of host needs beside.
+fn programs(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Kind::Container => &[("podman", "podman"), ("crun", "crun"), ("conmon", "conmon")],
+        Kind::Vm if cfg!(target_arch = "aarch64") => &[
+            ("qemu-system-aarch64", "qemu-system-arm"),
+            ("qemu-img", "qemu-utils"),
+            ("mkfs.ext4", "e2fsprogs"),
+        ],
+        Kind::Vm => &[
+            ("qemu-system-x86_64", "qemu-system-x86"),
+            ("qemu-img", "qemu-utils"),
+            ("mkfs.ext4", "e2fsprogs"),
+        ],
+    }
+}
+
 /// What later versions of podman do not start without, though a lab does not use it.
 const BESIDE: &str = "netavark";
 
-/// Looks for all that a lab needs.
-pub fn examine() -> Vec<Finding> {
+/// Looks for all that a lab of these kinds needs.
+pub fn examine(kinds: &[Kind]) -> Vec<Finding> {
     let mut findings = vec![Finding {
         what: "root",
         found: if nix::unistd::geteuid().is_root() {
@@ -42,7 +57,7 @@ pub fn examine() -> Vec<Finding> {
         },
         package: None,
     }];
-    for &(program, package) in PROGRAMS {
+    for (program, package) in needed(kinds) {
         let found = which::which_in(program, Some(search_path()), "/")
             .map(|path| path.display().to_string());
         findings.push(Finding {
@@ -61,17 +76,42 @@ pub fn examine() -> Vec<Finding> {
         found: cgroups(),
         package: None,
     });
-    findings.push(Finding {
-        what: "overlay filesystem",
-        found: overlay(),
-        package: None,
-    });
+    if kinds.contains(&Kind::Container) {
+        findings.push(Finding {
+            what: "overlay filesystem",
+            found: overlay(),
+            package: None,
+        });
+    }
+    if kinds.contains(&Kind::Vm) {
+        findings.push(Finding {
+            what: "tap adapters",
+            found: taps(),
+            package: None,
+        });
+    }
     findings
 }
 
+fn needed(kinds: &[Kind]) -> Vec<(&'static str, &'static str)> {
+    let own = kinds.iter().flat_map(|&kind| programs(kind));
+    PROGRAMS.iter().chain(own).copied().collect()
+}
+
+fn taps() -> std::result::Result<String, String> {
+    match std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+    {
+        Ok(_) => Ok("/dev/net/tun".to_owned()),
+        Err(error) => Err(format!("/dev/net/tun cannot be opened: {error}")),
+    }
+}
+
 /// Nothing, or an error that names all that is missing and how to get it.
-pub fn require() -> Result<()> {
-    verdict(&examine())
+pub fn require(kinds: &[Kind]) -> Result<()> {
+    verdict(&examine(kinds))
 }
 
 fn verdict(findings: &[Finding]) -> Result<()> {
@@ -109,11 +149,13 @@ pub fn install_line(packages: &[&str]) -> String {
     )
 }
 
-/// The packages that a lab needs.
-pub fn packages() -> Vec<&'static str> {
-    let mut packages: Vec<&str> = PROGRAMS.iter().map(|&(_, package)| package).collect();
+/// The packages that a lab of these kinds needs.
+pub fn packages(kinds: &[Kind]) -> Vec<&'static str> {
+    let mut packages: Vec<&str> = needed(kinds).iter().map(|&(_, package)| package).collect();
     packages.dedup();
-    packages.push(BESIDE);
+    if kinds.contains(&Kind::Container) {
+        packages.push(BESIDE);
+    }
     packages
 }
 

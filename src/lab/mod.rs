@@ -1,11 +1,12 @@
-//! Throw-away hosts on this machine: a lab is a handful of containers with systemd and sshd, in a process, mount and
-//! network namespace of their own.
+//! Throw-away hosts on this machine: a lab is a handful of containers or virtual machines with systemd and sshd, in a
+//! process, mount and network namespace of their own.
 //!
 //! A lab must never send a packet through the machine's own network, never touch a machine's file outside its state and
 //! cache folders, and must leave nothing behind once it is down. Everything in a lab descends from one process, the
 //! keeper; when that dies, the kernel ends all the rest.
 
 pub mod access;
+mod cgroup;
 pub mod doctor;
 pub mod image;
 pub mod keeper;
@@ -16,6 +17,7 @@ pub mod relay;
 pub mod spec;
 pub mod state;
 pub mod up;
+pub mod vm;
 pub mod wire;
 
 pub use spec::{HostSpec, LabName};
@@ -30,9 +32,14 @@ pub(crate) fn failed(message: impl Into<String>) -> Diagnostic {
     Diagnostic::with_code(exit::FAILED, message)
 }
 
-/// Turns an error of the system into a diagnostic that says what was being done.
-pub(crate) fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> Diagnostic {
-    move |error| failed(format!("{what}: {error}"))
+/// Turns an error of the system into a diagnostic that says what was being done, and all its causes.
+pub(crate) fn while_doing<E: Into<anyhow::Error>>(
+    what: impl Display,
+) -> impl FnOnce(E) -> Diagnostic {
+    move |error| {
+        let error: anyhow::Error = error.into();
+        failed(format!("{:#}", error.context(what.to_string())))
+    }
 }
 
 /// Bytes as lower-case hexadecimal digits.

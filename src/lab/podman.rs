@@ -1,17 +1,19 @@
 //! The container provider: every host is a podman container that runs systemd. podman lives inside the lab's
 //! namespaces, with storage, records and configuration of the lab's own; the machine's containers never meet it.
 
+use super::cgroup::Cgroup;
+use super::image::Recipe;
 use super::keeper::{Keeper, Network, own_program};
 use super::provider::{HostState, Provider};
-use super::spec::HostSpec;
-use super::state::{Places, cache_dir, write_private};
+use super::spec::{HostSpec, Kind};
+use super::state::{Lab, Places, cache_dir, write_private};
 use super::{image, run, while_doing, wire};
 use crate::base::{Diagnostic, Result, quote};
 use fs_err as fs;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// podman inside one lab.
 #[derive(Debug)]
@@ -95,17 +97,19 @@ pub struct Containers {
     podman: Podman,
     places: Places,
     image: String,
+    with_python: bool,
     cgroup: String,
 }
 
 impl Containers {
     /// The containers of a lab that runs.
-    pub fn new(keeper: &Keeper, places: &Places, image: &str) -> Self {
+    pub fn new(keeper: &Keeper, places: &Places, lab: &Lab) -> Self {
         let podman = Podman::for_lab(keeper, places);
         Self {
             podman,
             places: places.clone(),
-            image: image.to_owned(),
+            image: lab.image.clone(),
+            with_python: lab.with_python,
             cgroup: places.cgroup(),
         }
     }
@@ -132,17 +136,21 @@ impl Containers {
         command
     }
 
-    /// The folder of a host's cgroup, as seen from the machine.
-    fn cgroup(&self, host: &HostSpec) -> Option<PathBuf> {
+    fn cgroup(&self, host: &HostSpec) -> Option<Cgroup> {
         let id = fs::read_to_string(self.places.container_id(&host.name)).ok()?;
-        Some(self.podman.keeper.file(&format!(
+        let folder = self.podman.keeper.file(&format!(
             "/sys/fs/cgroup/{}/libpod-{}",
             self.cgroup,
             id.trim()
-        )))
+        ));
+        Some(Cgroup { folder })
     }
 
     fn create_and_start(&self, host: &HostSpec) -> Result<()> {
+        let image = match &host.suite {
+            None => self.image.clone(),
+            suite => Recipe::new(Kind::Container, suite.as_deref(), self.with_python)?.image(),
+        };
         let folder = self.places.host(&host.name);
         let mut command = self.podman();
         command
@@ -175,7 +183,7 @@ impl Containers {
         ] {
             command.arg(format!("--ulimit={name}={0}:{0}", limit(resource)?));
         }
-        run(command.arg(&self.image).arg("/sbin/init"))
+        run(command.arg(&image).arg("/sbin/init"))
             .map(drop)
             .map_err(|error| error.on(&host.name))
     }
@@ -199,18 +207,13 @@ fn limit(resource: Resource) -> Result<String> {
 }
 
 impl Provider for Containers {
+    fn patience(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
     fn state(&self, host: &HostSpec) -> HostState {
-        let Some(cgroup) = self.cgroup(host) else {
-            return HostState::Absent;
-        };
-        let events = fs::read_to_string(cgroup.join("cgroup.events")).unwrap_or_default();
-        if !events.lines().any(|line| line == "populated 1") {
-            HostState::Dead
-        } else if events.lines().any(|line| line == "frozen 1") {
-            HostState::Frozen
-        } else {
-            HostState::Running
-        }
+        self.cgroup(host)
+            .map_or(HostState::Absent, |cgroup| cgroup.state())
     }
 
     fn start(&self, host: &HostSpec) -> Result<()> {
@@ -232,19 +235,15 @@ impl Provider for Containers {
             return Ok(());
         }
         wire::unplug(&self.podman.keeper, host);
-        let killed = self
-            .cgroup(host)
-            .is_some_and(|cgroup| fs::write(cgroup.join("cgroup.kill"), "1").is_ok());
-        if !killed {
+        if self.cgroup(host).is_none_or(|group| group.kill().is_err()) {
             run(self.podman().args(["kill", "--signal=KILL", &host.name]))
                 .map_err(|error| error.on(&host.name))?;
         }
-        let start = Instant::now();
-        while self.state(host) != HostState::Dead {
-            if start.elapsed() > Duration::from_secs(20) {
-                return Err(super::failed("the host does not die").on(&host.name));
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let dead = self
+            .cgroup(host)
+            .is_none_or(|group| group.wait(HostState::Dead, Duration::from_secs(20)));
+        if !dead {
+            return Err(super::failed("the host does not die").on(&host.name));
         }
         // podman must know too, or it would refuse to start the host again.
         run(self.podman().args(["wait", &host.name]))
@@ -268,25 +267,10 @@ impl Provider for Containers {
                 .on(&host.name)
                 .help("give it power with `hactl lab start`"));
         }
-        let cgroup = self
-            .cgroup(host)
-            .ok_or_else(|| super::failed("there is no such container").on(&host.name))?;
-        let wanted = if frozen {
-            ("1", HostState::Frozen)
-        } else {
-            ("0", HostState::Running)
-        };
-        fs::write(cgroup.join("cgroup.freeze"), wanted.0)
-            .map_err(while_doing("cannot freeze"))
-            .map_err(|error| error.on(&host.name))?;
-        let start = Instant::now();
-        while self.state(host) != wanted.1 {
-            if start.elapsed() > Duration::from_secs(10) {
-                return Err(super::failed("the host's processes do not follow").on(&host.name));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
+        self.cgroup(host)
+            .ok_or_else(|| super::failed("there is no such container"))
+            .and_then(|cgroup| cgroup.freeze(frozen))
+            .map_err(|error| error.on(&host.name))
     }
 
     fn exec(&self, host: &HostSpec, tty: bool, words: &[String]) -> Command {

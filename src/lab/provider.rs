@@ -1,8 +1,13 @@
-//! What a kind of lab host (container, later also virtual machine) can do.
+//! What a kind of lab host (container, virtual machine) can do, and which one a lab has.
 
-use super::spec::HostSpec;
+use super::keeper::Keeper;
+use super::podman::Containers;
+use super::spec::{HostSpec, Kind};
+use super::state::{Lab, Places};
+use super::vm::Machines;
 use crate::base::Result;
 use std::process::Command;
+use std::time::Duration;
 
 /// How a host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +33,18 @@ impl HostState {
     }
 }
 
+/// The provider of a lab that is up.
+pub fn of(lab: &Lab, keeper: &Keeper, places: &Places) -> Box<dyn Provider> {
+    match lab.provider {
+        Kind::Container => Box::new(Containers::new(keeper, places, lab)),
+        Kind::Vm => Box::new(Machines::new(keeper, places, lab)),
+    }
+}
+
 /// The machines behind a lab's hosts.
-pub trait Provider: Sync {
+pub trait Provider: Send + Sync {
+    /// How long a host may take until ssh greets, on a machine that is busy with other things.
+    fn patience(&self) -> Duration;
     /// How the host is now.
     fn state(&self, host: &HostSpec) -> HostState;
     /// Makes the host when it is absent, and gives it power. Returns before it is booted.
@@ -38,6 +53,11 @@ pub trait Provider: Sync {
     fn kill(&self, host: &HostSpec) -> Result<()>;
     /// Shuts it down in order.
     fn stop(&self, host: &HostSpec) -> Result<()>;
+    /// Shuts it down in order and gives it power again. Returns before it is booted.
+    fn reboot(&self, host: &HostSpec) -> Result<()> {
+        self.stop(host)?;
+        self.start(host)
+    }
     /// Stops all its processes, or lets them go on.
     fn freeze(&self, host: &HostSpec, frozen: bool) -> Result<()>;
     /// A command that runs on the host as root, past its network.

@@ -36,13 +36,71 @@ impl fmt::Display for LabName {
     }
 }
 
+/// What a lab's hosts are made of.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Containers: seconds to start; the machine's own kernel.
+    #[default]
+    Container,
+    /// Virtual machines: a kernel, disks and adapters of their own.
+    Vm,
+}
+
+impl Kind {
+    /// The word for `--provider`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Vm => "vm",
+        }
+    }
+}
+
 /// One host that a lab is to have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSpec {
     /// The name in the inventory and of the host itself.
     pub name: String,
-    /// The address of `eth0`.
+    /// The address of its adapter in the lab's network.
     pub address: Ipv4Addr,
+    /// The distribution's release, like `trixie`; the machine's own when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
+    #[serde(default)]
+    pub hardware: Hardware,
+}
+
+/// What a virtual machine is given; a container takes what it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hardware {
+    /// In MiB.
+    pub memory: u32,
+    pub cpus: u32,
+    /// Sizes of the disks beside the one that it boots from, in bytes.
+    pub disks: Vec<u64>,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Self {
+            memory: 640,
+            cpus: 1,
+            disks: Vec::new(),
+        }
+    }
 }
 
 /// Length of the networks' prefix; every host's network follows from its address.
@@ -74,6 +132,8 @@ impl HostSpec {
         Ok(Self {
             name: name.to_owned(),
             address: parsed,
+            suite: None,
+            hardware: Hardware::default(),
         })
     }
 
@@ -84,9 +144,29 @@ impl HostSpec {
 
     /// The same after every restart, so that no neighbour keeps a stale one.
     pub fn mac(&self) -> String {
-        let [a, b, c, d] = self.address.octets();
-        format!("02:ac:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+        self.adapter_mac(0xac)
     }
+
+    /// The hardware address of a further adapter of this host.
+    pub fn adapter_mac(&self, adapter: u8) -> String {
+        let [a, b, c, d] = self.address.octets();
+        format!("02:{adapter:02x}:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    }
+}
+
+/// Checks the name of a release.
+pub fn suite(name: &str) -> Result<String> {
+    let good = (1..=32).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if good {
+        return Ok(name.to_owned());
+    }
+    Err(
+        Diagnostic::new(format!("`{name}` is not the name of a release"))
+            .help("use the distribution's own word, like `bookworm` or `trixie`"),
+    )
 }
 
 fn is_label(name: &str) -> bool {

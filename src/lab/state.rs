@@ -2,7 +2,7 @@
 //! change a lab. Knows files only; whether the lab lives is the keeper's business.
 
 use super::keeper::Keeper;
-use super::spec::{HostSpec, LabName};
+use super::spec::{HostSpec, Kind, LabName};
 use super::{failed, while_doing};
 use crate::base::{Diagnostic, Result};
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,11 @@ impl Places {
         self.root.join("console").join(format!("{name}.log"))
     }
 
+    /// What a virtual machine has: disks, monitor, the image that it was made from.
+    pub fn machine(&self, name: &str) -> PathBuf {
+        self.root.join("machines").join(name)
+    }
+
     /// The name of the lab's cgroup. Labs of one name in two folders, or in two roots, share the kernel's tree.
     pub fn cgroup(&self) -> String {
         let mut hash = Sha256::new();
@@ -137,6 +142,7 @@ impl Places {
             "hosts",
             "ids",
             "console",
+            "machines",
             "podman",
             "podman/hooks",
             "podman/networks",
@@ -219,6 +225,9 @@ pub struct Lab {
     pub name: LabName,
     /// The process that everything descends from; absent until it runs.
     pub keeper: Option<Keeper>,
+    /// What the hosts are.
+    #[serde(default)]
+    pub provider: Kind,
     pub hosts: Vec<HostSpec>,
     /// The image that the hosts run.
     pub image: String,

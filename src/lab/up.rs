@@ -3,24 +3,21 @@
 
 use super::image::{self, Recipe};
 use super::keeper::{Keeper, Starting, remove_cgroups};
-use super::podman::Containers;
-use super::provider::{HostState, Provider};
-use super::spec::{HostSpec, LabName};
+use super::provider::{self, HostState, Provider};
+use super::spec::{HostSpec, Kind, LabName};
 use super::state::{Lab, Places, cache_dir};
-use super::{access, doctor, failed, relay, while_doing, wire};
+use super::{access, doctor, failed, relay, vm, while_doing, wire};
 use crate::base::{Diagnostic, Diagnostics, Result};
 use nix::sys::signal::{SigSet, Signal};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// How long hosts may take until ssh greets, on a machine that is busy with other things.
-const BOOT: Duration = Duration::from_secs(120);
 
 /// What a lab is to be.
 #[derive(Debug, Clone)]
 pub struct Wish {
     pub name: LabName,
+    pub provider: Kind,
     pub hosts: Vec<HostSpec>,
     pub with_python: bool,
     /// The user that the inventory names.
@@ -43,7 +40,7 @@ pub fn up(
     say: &(dyn Fn(&str) + Sync),
     interrupted: fn() -> !,
 ) -> Result<Done> {
-    doctor::require()?;
+    doctor::require(&[wish.provider])?;
     super::limits::raise(say)?;
     let _lock = places.lock()?;
     match Lab::load(places)? {
@@ -123,11 +120,12 @@ fn create(
     begun: &Begun,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Done> {
-    let recipe = Recipe::new(wish.with_python)?;
+    let recipe = Recipe::new(wish.provider, None, wish.with_python)?;
     let mut lab = Lab {
         version: Lab::VERSION,
         name: wish.name.clone(),
         keeper: None,
+        provider: wish.provider,
         hosts: wish.hosts.clone(),
         image: recipe.image(),
         with_python: wish.with_python,
@@ -151,11 +149,30 @@ fn create(
         *stage = Stage::Begun(Some(keeper.clone()));
         keeper
     };
-    image::ensure(&recipe, &keeper, &cache_dir(), &places.root, say)?;
+    build(&lab, &lab.hosts, &keeper, places, say)?;
     access::prepare(&lab, places)?;
     access::publish(&lab, places)?;
     let started = start(&lab, &keeper, places, say)?;
     Ok(Done { lab, started })
+}
+
+/// Builds the images that hosts of a lab start from, if they are not there.
+fn build(
+    lab: &Lab,
+    hosts: &[HostSpec],
+    keeper: &Keeper,
+    places: &Places,
+    say: &dyn Fn(&str),
+) -> Result<()> {
+    let suites: BTreeSet<Option<&str>> = hosts.iter().map(|host| host.suite.as_deref()).collect();
+    for suite in suites {
+        let recipe = Recipe::new(lab.provider, suite, lab.with_python)?;
+        let image = image::ensure(&recipe, keeper, &cache_dir(), &places.root, say)?;
+        if lab.provider == Kind::Vm {
+            vm::announce(&image::machine(&cache_dir(), &image), say)?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts the dead hosts of a lab that is up, and adds hosts that are new.
@@ -177,14 +194,27 @@ fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> R
         ))
         .help(down()));
     }
+    if lab.provider != wish.provider {
+        let (is, wanted) = (lab.provider.word(), wish.provider.word());
+        return Err(Diagnostic::new(format!(
+            "the lab `{}` is up with the provider `{is}`, and was asked for with `{wanted}`",
+            lab.name
+        ))
+        .help(down()));
+    }
     let mut new = Vec::new();
     for host in &wish.hosts {
         match lab.hosts.iter().find(|known| known.name == host.name) {
             Some(known) if known == host => {}
             Some(known) => {
+                let difference = if known.address == host.address {
+                    "other hardware or another release".to_owned()
+                } else {
+                    format!("the address {}", known.address)
+                };
                 return Err(Diagnostic::new(format!(
-                    "the lab `{}` has this host with the address {}",
-                    lab.name, known.address
+                    "the lab `{}` has this host with {difference}",
+                    lab.name
                 ))
                 .on(&host.name)
                 .help(down()));
@@ -204,6 +234,13 @@ fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> R
         .on(&host.name)
         .help(down()));
     }
+    // A host that keeps the lab's own release starts from the lab's image, even if a newer hactl would build another.
+    let others: Vec<HostSpec> = new
+        .iter()
+        .filter(|host| host.suite.is_some())
+        .cloned()
+        .collect();
+    build(&lab, &others, &keeper, places, say)?;
     if !new.is_empty() || lab.login != wish.login {
         lab.hosts.extend(new);
         super::spec::check(&lab.hosts)?;
@@ -218,11 +255,11 @@ fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> R
 
 /// Starts what does not run, all at once, and waits until ssh greets on it.
 fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Result<Vec<String>> {
-    let containers = Containers::new(keeper, places, &lab.image);
+    let provider = provider::of(lab, keeper, places);
     let dead: Vec<&HostSpec> = lab
         .hosts
         .iter()
-        .filter(|host| matches!(containers.state(host), HostState::Absent | HostState::Dead))
+        .filter(|host| matches!(provider.state(host), HostState::Absent | HostState::Dead))
         .collect();
     if dead.is_empty() {
         return Ok(Vec::new());
@@ -237,7 +274,7 @@ fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Res
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
         let threads: Vec<_> = dead
             .iter()
-            .map(|host| scope.spawn(|| containers.start(host)))
+            .map(|host| scope.spawn(|| provider.start(host)))
             .collect();
         threads
             .into_iter()
@@ -256,7 +293,7 @@ fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Res
     if let Some(first) = errors.next() {
         return Err(errors.fold(first, |error, other| error.note(other.to_string())));
     }
-    await_logins(lab, keeper, &containers, &dead)?;
+    await_logins(lab, keeper, &*provider, &dead)?;
     Ok(dead.into_iter().map(|host| host.name.clone()).collect())
 }
 
@@ -277,7 +314,7 @@ pub fn await_logins(
         .filter(|host| !cut_off(host))
         .map(|host| host.address)
         .collect();
-    let silent = relay::await_ssh(keeper, &addresses, BOOT);
+    let silent = relay::await_ssh(keeper, &addresses, provider.patience());
     match hosts.iter().find(|host| silent.contains(&host.address)) {
         None => Ok(()),
         Some(host) => {
@@ -285,7 +322,7 @@ pub fn await_logins(
             let tail: Vec<&str> = console.lines().rev().take(20).collect();
             Err(failed(format!(
                 "ssh does not greet after {} seconds",
-                BOOT.as_secs()
+                provider.patience().as_secs()
             ))
             .on(&host.name)
             .note(tail.into_iter().rev().collect::<Vec<_>>().join("\n")))

@@ -67,6 +67,24 @@ fn batches(host: &HostSpec, hosts: &[HostSpec], pid: i64) -> (String, String) {
     (outside, inside)
 }
 
+/// Plugs in a virtual machine: a tap on the bridge, under the name that a container's cable would have.
+pub fn plug_in_tap(keeper: &Keeper, host: &HostSpec) -> Result<()> {
+    let port = host.port();
+    // What a dead machine left may be in any state.
+    let _ = keeper
+        .enter(Network::Lab, "ip")
+        .args(["link", "delete", &port])
+        .stderr(Stdio::null())
+        .status();
+    let batch = format!("tuntap add dev {port} mode tap\nlink set {port} master {BRIDGE} up");
+    run(keeper
+        .enter(Network::Lab, "ip")
+        .args(["-batch", "-"])
+        .stdin(text_as_stdin(&batch)?))
+    .map(drop)
+    .map_err(|error| error.on(&host.name))
+}
+
 /// Unplugs a host at once: what a power cut does to the link before anything else.
 pub fn unplug(keeper: &Keeper, host: &HostSpec) {
     let mut ip = keeper.enter(Network::Lab, "ip");
@@ -149,7 +167,7 @@ fn same(a: &Cut, b: &Cut) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::spec::{LabName, parse_hosts};
+    use crate::lab::spec::{Kind, LabName, parse_hosts};
 
     fn cut(host: &str, from: Option<&str>) -> Cut {
         Cut {
@@ -163,6 +181,7 @@ mod tests {
             version: Lab::VERSION,
             name: LabName::new("x").unwrap(),
             keeper: None,
+            provider: Kind::Container,
             hosts: parse_hosts("a=10.0.0.2,b=10.0.0.3,c=10.0.0.4").unwrap(),
             image: String::new(),
             with_python: false,

@@ -18,7 +18,17 @@ pub const CASES: &[Case] = &[
         name: "backup_is_proven",
         run: backup_is_proven,
     },
+    Case {
+        name: "backup_after_a_promotion",
+        run: backup_after_a_promotion,
+    },
+    Case {
+        name: "backup_repository_down",
+        run: backup_repository_down,
+    },
 ];
+
+const UNIT: &str = "postgresql@15-main";
 
 /// SQL on a host, as the owner of the cluster.
 #[track_caller]
@@ -38,7 +48,7 @@ fn backups(bench: &Bench) -> Vec<Value> {
 }
 
 /// Waits for the backup that the first deploy began.
-fn first_backup(bench: &Bench) {
+pub fn first_backup(bench: &Bench) {
     bench.deployed();
     eventually("the first backup is complete", 150, || {
         !backups(bench).is_empty()
@@ -253,11 +263,76 @@ fn backup_is_proven(bench: &Bench) {
         "app2",
         "find /var/lib/pgbackrest/backup/main/*F/pg_data/base -type f -size +20k | sort | tail -n 1",
     );
-    bench.on("app2", &format!("cp -p {file} /root/kept && printf 'x' | dd of={file} bs=1 seek=9000 conv=notrunc 2>/dev/null"));
+    bench.on("app2", &format!("cp -p {file} /var/tmp/kept && printf 'x' | dd of={file} bs=1 seek=9000 conv=notrunc 2>/dev/null"));
     let seen = bench.hactl(&["backup", "verify"]);
-    bench.on("app2", &format!("cp -p /root/kept {file} && rm /root/kept"));
+    bench.on(
+        "app2",
+        &format!("cp -p /var/tmp/kept {file} && rm /var/tmp/kept"),
+    );
     seen.ends(3).says(&["app2"]);
     bench
         .hactl(&["backup", "verify", "--on", "db1", "--json"])
         .ends(0);
+}
+
+fn backup_after_a_promotion(bench: &Bench) {
+    first_backup(bench);
+    bench.whole();
+    bench.on("db1", &format!("systemctl stop {UNIT}"));
+    sql(bench, "db2", "SELECT pg_promote(true, 60)");
+    let made = bench.hactl(&["backup", "now", "--full"]);
+    let listed = bench.hactl(&[
+        "verify",
+        "--only",
+        "backup.archiving,backup.gaps",
+        "--wait",
+        "30",
+    ]);
+    // Back as it was, whatever came of it.
+    bench.hactl(&["rejoin", "db1"]).ends(0);
+    eventually("db1 is the primary again", 90, || {
+        bench.hactl(&["switchover", "--to", "db1"]).code == 0
+    });
+    made.ends(0).says(&["full"]);
+    assert!(!listed.stdout.contains("FAIL"), "{}", listed.told());
+    bench.hactl(&["backup", "now"]).ends(0);
+    bench.whole();
+}
+
+fn backup_repository_down(bench: &Bench) {
+    first_backup(bench);
+    bench.whole();
+    bench.lab(&["kill", "app2"]);
+    bench.hactl(&["backup", "now"]).ends(5).says(&[
+        "app2",
+        "keeps the backups",
+        "the databases go on",
+    ]);
+    bench.hactl(&["backup", "list"]).ends(5);
+    sql(
+        bench,
+        "db1",
+        "CREATE TABLE IF NOT EXISTS alone (n int); INSERT INTO alone VALUES (1); SELECT pg_switch_wal()",
+    );
+    let took = bench.on(
+        "db1",
+        &format!("a=$(date +%s); systemctl restart {UNIT}; echo $(($(date +%s) - a))"),
+    );
+    eprintln!("lab:   with a dead repository the primary restarts in {took} s");
+    assert!(
+        took.parse::<u64>().expect("seconds") <= 20,
+        "a dead repository held the primary up for {took} s"
+    );
+    sql(bench, "db1", "INSERT INTO alone VALUES (2)");
+    bench.lab(&["up", "pg-ha"]);
+    eventually("what waited has arrived", 120, || {
+        sql(
+            bench,
+            "db1",
+            "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'",
+        ) == "0"
+    });
+    sql(bench, "db1", "DROP TABLE alone");
+    bench.hactl(&["backup", "now"]).ends(0);
+    bench.whole();
 }

@@ -90,7 +90,7 @@ fn dies_after(bench: &Bench, step: &str, arguments: &[&str]) -> Run {
 }
 
 fn there_and_back(bench: &Bench) {
-    bench.deployed();
+    crate::backup::first_backup(bench);
     let (old, new) = sound(bench);
     let copies = || {
         bench.on(
@@ -138,7 +138,7 @@ fn there_and_back(bench: &Bench) {
 }
 
 fn killed_switchover(bench: &Bench) {
-    bench.deployed();
+    crate::backup::first_backup(bench);
     for step in [
         "slots",
         "prepare",
@@ -169,7 +169,7 @@ fn killed_switchover(bench: &Bench) {
 }
 
 fn taken_back(bench: &Bench) {
-    bench.deployed();
+    crate::backup::first_backup(bench);
     let (old, new) = sound(bench);
     for step in ["prepare", "stop", "last-byte"] {
         dies_after(bench, step, &["switchover"]);
@@ -210,7 +210,7 @@ fn taken_back(bench: &Bench) {
 }
 
 fn dead_host(bench: &Bench) {
-    bench.deployed();
+    crate::backup::first_backup(bench);
     forget_failovers(bench);
     let (old, new) = sound(bench);
     bench
@@ -285,7 +285,7 @@ fn dead_host(bench: &Bench) {
 }
 
 fn synchronous(bench: &Bench) {
-    bench.deployed();
+    crate::backup::first_backup(bench);
     let (old, new) = sound(bench);
     bench
         .hactl(&["deploy", "-e", "postgresql_synchronous=true"])
@@ -343,7 +343,7 @@ fn kill_server(bench: &Bench, host: &str) {
 }
 
 fn killed_failover(bench: &Bench) {
-    bench.deployed();
+    crate::backup::first_backup(bench);
     let consents = [
         "failover",
         "--promote",
@@ -383,13 +383,6 @@ fn killed_failover(bench: &Bench) {
     bench.lab(&["kill", old]);
     dies_after(bench, "block-lb2", &consents);
     bench.lab(&["start", old]);
-    bench.on(
-        new,
-        &format!(
-            "ip route del unreachable 192.168.104.{}",
-            if old == "db1" { 31 } else { 32 }
-        ),
-    );
     eventually("the old primary is back", 60, || primaries(bench) == [old]);
     bench
         .hactl(&["resume"])
@@ -401,7 +394,7 @@ fn killed_failover(bench: &Bench) {
 }
 
 fn diverged(bench: &Bench) {
-    bench.deployed();
+    crate::backup::first_backup(bench);
     let (old, new) = sound(bench);
     sql(bench, old, "CREATE TABLE kept (n int); CHECKPOINT").expect("a table");
     eventually("the table is on the replica", 10, || {

@@ -1,7 +1,7 @@
 //! Drills on the lab, and their page in a real browser.
 
 use crate::Case;
-use crate::bench::Bench;
+use crate::bench::{Bench, HOSTS};
 use crate::command::{Run, run, start};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,14 @@ pub const CASES: &[Case] = &[
         name: "drill_page",
         run: one_with_its_page,
     },
+    Case {
+        name: "drill_all",
+        run: all,
+    },
 ];
+
+/// All drills in one run take less.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 fn rows(bench: &Bench) -> String {
     let sql = "SELECT count(*) FROM content WHERE quote LIKE 'drill %'";
@@ -116,6 +123,56 @@ fn one_with_its_page(bench: &Bench) {
     assert!(before.iter().all(|request| request["outcome"] == "done"));
     assert_eq!(drill["figures"]["lost"].as_array().map(Vec::len), Some(0));
     assert_eq!(rows(bench), "0");
+    page(bench, &folder.join("drill.html"), &document);
+}
+
+fn all(bench: &Bench) {
+    bench.deployed();
+    bench.whole();
+    let folder = bench.room.join("report");
+    let mut command = bench.command(&["drill", "all", "--report"]);
+    command.arg(&folder);
+    let run = start(&mut command).wait_within(PATIENCE);
+    eprintln!("lab:   all drills took {:.0} s", run.seconds);
+    run.ends(0);
+    let file = std::fs::read_to_string(folder.join("drill.json")).expect("drill.json");
+    let document: Value = serde_json::from_str(&file).expect("JSON");
+    let drills = document["drills"].as_array().expect("drills");
+    for drill in drills {
+        let name = drill["name"].as_str().expect("a name");
+        let figures = &drill["figures"];
+        eprintln!(
+            "lab:   {name}: write gap {} s, lost {}, {} writes",
+            figures["write_gap"]["seconds"], figures["lost"], figures["writes"]["sent"]
+        );
+        assert_eq!(drill["passed"], true, "{name}");
+        assert_eq!(
+            figures["duplicates"].as_array().map(Vec::len),
+            Some(0),
+            "{name}"
+        );
+        assert!(figures["writes"]["done"].as_u64() > Some(20), "{name}");
+    }
+    // Without a place for backups none can be restored; nothing else may be left out.
+    let left_out = document["left_out"].as_array().expect("a list");
+    assert!(
+        left_out.iter().all(|one| one["id"] == "D19"),
+        "{left_out:?}"
+    );
+    assert_eq!(
+        drills.len() + left_out.len(),
+        bench.hactl(&["drill", "--list"]).stdout.lines().count()
+    );
+    // Nothing of it is left, and each of them is in the history.
+    assert_eq!(rows(bench), "0");
+    let kept = bench.on("db1", "ls /var/lib/hactl/history | grep -c -- -drill-");
+    assert_eq!(kept, drills.len().to_string());
+    for host in HOSTS {
+        bench.on(
+            host,
+            "! ip route show type unreachable | grep -q 192.168.104",
+        );
+    }
     page(bench, &folder.join("drill.html"), &document);
 }
 

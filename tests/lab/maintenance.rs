@@ -340,6 +340,10 @@ fn service(bench: &Bench) {
             (&"service".into(), &"an audit".into())
         );
     }
+    bench
+        .hactl(&["drill", "crash"])
+        .ends(2)
+        .says(&["no drill now: the service is in maintenance", "an audit"]);
     // Both kinds of notes stand beside each other.
     bench.hactl(&["maintenance", "on", "app1"]).ends(0);
     bench

@@ -1,8 +1,7 @@
 //! Power and cables of lab hosts, for drills.
 
 use crate::base::{Diagnostic, Result, exit};
-use crate::lab::podman::Containers;
-use crate::lab::provider::Provider as _;
+use crate::lab::provider::{self, Provider};
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::lab::{LabName, up, wire};
 use crate::ops::drill::breaker::Breaker;
@@ -12,7 +11,7 @@ use crate::ops::hosts::Site;
 pub struct LabBreaker {
     places: Places,
     lab: Lab,
-    containers: Containers,
+    provider: Box<dyn Provider>,
 }
 
 impl LabBreaker {
@@ -49,11 +48,11 @@ impl LabBreaker {
                 ));
             }
         }
-        let containers = Containers::new(&keeper, &places, &lab.image);
+        let provider = provider::of(&lab, &keeper, &places);
         Ok(Some(Self {
             places,
             lab,
-            containers,
+            provider,
         }))
     }
 
@@ -64,22 +63,22 @@ impl LabBreaker {
 
 impl Breaker for LabBreaker {
     fn kill(&self, host: &str) -> Result<()> {
-        self.containers.kill(self.lab.host(host)?)
+        self.provider.kill(self.lab.host(host)?)
     }
 
     fn start(&self, host: &str) -> Result<()> {
         let host = self.lab.host(host)?;
-        self.containers.start(host)?;
+        self.provider.start(host)?;
         let (lab, keeper) = Lab::alive(&self.places)?;
-        up::await_logins(&lab, &keeper, &self.containers, &[host])
+        up::await_logins(&lab, &keeper, &*self.provider, &[host])
     }
 
     fn freeze(&self, host: &str) -> Result<()> {
-        self.containers.freeze(self.lab.host(host)?, true)
+        self.provider.freeze(self.lab.host(host)?, true)
     }
 
     fn thaw(&self, host: &str) -> Result<()> {
-        self.containers.freeze(self.lab.host(host)?, false)
+        self.provider.freeze(self.lab.host(host)?, false)
     }
 
     fn cut(&self, host: &str, from: Option<&str>) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::base::{Result, exit};
 use crate::cli::Global;
 use crate::lab::doctor;
 use crate::lab::keeper::Keeper;
-use crate::lab::provider::Provider;
+use crate::lab::spec::Kind;
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::report;
 use std::fmt::Write as _;
@@ -26,7 +26,8 @@ pub(super) fn list(global: &Global, places: &Places) -> Result<u8> {
         };
         let _ = writeln!(
             text,
-            "{name}: {}",
+            "{name} ({}): {}",
+            lab.provider.word(),
             if site.is_some() {
                 "up"
             } else {
@@ -37,7 +38,7 @@ pub(super) fn list(global: &Global, places: &Places) -> Result<u8> {
         for host in &lab.hosts {
             let word = site
                 .as_ref()
-                .map_or("gone", |site| site.containers.state(host).word());
+                .map_or("gone", |site| site.provider.state(host).word());
             let cuts: Vec<String> = lab
                 .cuts
                 .iter()
@@ -57,7 +58,7 @@ pub(super) fn list(global: &Global, places: &Places) -> Result<u8> {
             );
             hosts.push(serde_json::json!({"name": host.name, "address": host.address, "state": word, "cut_off_from": cuts}));
         }
-        labs.push(serde_json::json!({"name": name, "up": site.is_some(), "folder": places.root, "with_python": lab.with_python, "image": lab.image, "hosts": hosts}));
+        labs.push(serde_json::json!({"name": name, "up": site.is_some(), "folder": places.root, "provider": lab.provider, "with_python": lab.with_python, "image": lab.image, "hosts": hosts}));
     }
     report::out(&if global.json {
         format!("{}\n", serde_json::json!({"labs": labs}))
@@ -76,12 +77,13 @@ fn cut_off(cut: &Cut, host: &str) -> String {
 }
 
 /// What the machine has and lacks; exit code 1 when something is missing.
-pub(super) fn doctor(global: &Global, packages: bool) -> Result<u8> {
+pub(super) fn doctor(global: &Global, packages: bool, only: Option<Kind>) -> Result<u8> {
+    let kinds = only.map_or(vec![Kind::Container, Kind::Vm], |kind| vec![kind]);
     if packages {
-        report::out(&format!("{}\n", doctor::packages().join(" ")));
+        report::out(&format!("{}\n", doctor::packages(&kinds).join(" ")));
         return Ok(exit::DONE);
     }
-    let findings = doctor::examine();
+    let findings = doctor::examine(&kinds);
     if global.json {
         let rows = findings.iter().map(|finding| {
             let (ok, text) = (finding.found.is_ok(), finding.found.as_ref().unwrap_or_else(|problem| problem));
@@ -91,7 +93,7 @@ pub(super) fn doctor(global: &Global, packages: bool) -> Result<u8> {
             "{}\n",
             serde_json::json!({"findings": rows.collect::<Vec<_>>()})
         ));
-        return doctor::require().map(|()| exit::DONE);
+        return doctor::require(&kinds).map(|()| exit::DONE);
     }
     for finding in findings {
         let (mark, text) = match &finding.found {
@@ -100,5 +102,5 @@ pub(super) fn doctor(global: &Global, packages: bool) -> Result<u8> {
         };
         report::out(&format!("{mark} {:20} {text}\n", finding.what));
     }
-    doctor::require().map(|()| exit::DONE)
+    doctor::require(&kinds).map(|()| exit::DONE)
 }

@@ -43,9 +43,9 @@ const BACKLOG: u64 = 256 << 20;
 pub enum Fence {
     /// On its host: stopped, disabled, masked.
     Inside,
-    /// By a command on this machine (hypervisor, IPMI, cloud), and blocked by all others.
+    /// By a command on this machine (hypervisor, IPMI, cloud), and blocked by all that serve clients.
     Command,
-    /// Blocked by all others.
+    /// Blocked by all that serve clients.
     Blocked,
 }
 
@@ -511,6 +511,13 @@ pub fn is_alone(cluster: &Cluster, cast: &Cast) -> bool {
             .node(&cast.new.host)
             .and_then(Node::answer)
             .is_some_and(|answer| !answer.synchronous.is_empty())
+}
+
+/// Whether a host is to block an old primary that cannot be stopped. One that is a database and nothing else is not: no
+/// client comes through it, and the start guard of the old primary must be able to ask it who is the primary now.
+pub fn blocks(site: &Site, host: &str) -> bool {
+    let is = |group: &str| site.members(group).iter().any(|member| member == host);
+    !is("postgresql") || is("welcome_app") || is("haproxy")
 }
 
 /// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host;

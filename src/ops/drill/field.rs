@@ -10,6 +10,7 @@ use crate::base::{Diagnostic, Result, exit};
 use crate::connection::Target;
 use crate::modules::{Reply, Request};
 use crate::ops::hosts::{Host, Site};
+use crate::ops::maintenance;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -219,6 +220,20 @@ impl Field {
             Diagnostic::with_code(exit::REFUSED, what)
                 .help("a drill begins with a whole service: see `hactl verify`")
         };
+        let mut notes = maintenance::Notes::default();
+        let names: Vec<String> = self
+            .site
+            .hosts
+            .iter()
+            .map(|host| host.name.clone())
+            .collect();
+        for (host, answer) in self.ask_all(&names, &maintenance::ask()).await {
+            let text = answer.ok().map(|reply| reply.out().into_owned());
+            notes.add(&host, text.as_deref());
+        }
+        if let Some(refusal) = notes.refusal("drill") {
+            return Err(refusal);
+        }
         let mut cast = Cast::default();
         let request = Request::sh(look(&self.cluster));
         let (mut primaries, mut standbys) = (Vec::new(), Vec::new());

@@ -68,7 +68,7 @@ pub struct Figures {
     pub detection: Option<Duration>,
     /// From the event until another database was seen to be primary.
     pub promotion: Option<Duration>,
-    /// From the event to the acknowledged write that ended the gap.
+    /// To the acknowledged write that ended the gap, from what was broken last before it (or else commanded).
     pub first_write: Option<Duration>,
     /// The same from the start of the last command before that.
     pub command_to_write: Option<Duration>,
@@ -114,15 +114,13 @@ pub fn reckon(
             .min();
         figures.promotion = promotion(looks, event);
         let back = figures.write_gap.and_then(|gap| gap.to);
-        figures.first_write = back.and_then(|back| back.checked_sub(event));
-        figures.command_to_write = back.and_then(|back| {
-            let commands = events.iter().filter(|event| event.what == What::Command);
-            let last = commands
-                .map(|command| command.at)
-                .filter(|at| *at <= back)
-                .max()?;
-            Some(back.saturating_sub(last))
-        });
+        let since = |what: What| {
+            let of_kind = events.iter().filter(|event| event.what == what);
+            let before = of_kind.map(|event| event.at).filter(|at| Some(*at) <= back);
+            Some(back?.saturating_sub(before.max()?))
+        };
+        figures.command_to_write = since(What::Command);
+        figures.first_write = since(What::Break).or(figures.command_to_write);
     }
     if let Some(stored) = stored {
         let acknowledged: BTreeSet<u64> = samples

@@ -202,7 +202,7 @@ impl Notes {
         self.of.get(host)?.iter().find(|note| note.is_of_host())
     }
 
-    /// Why an operation (`switchover`, `failover`, `drill`, `deploy`…) must not be made now: the service is in maintenance,
+    /// Why an operation like a drill must not be made now: the service is in maintenance,
     /// or what stands on a host cannot be read.
     pub fn refusal(&self, operation: &str) -> Option<Diagnostic> {
         if let Some(note) = self.service() {
@@ -227,20 +227,6 @@ impl Notes {
             .on(host)
             .note(line.clone())
             .help("look at the file; `hactl maintenance off` replaces it"),
-        )
-    }
-
-    /// Why a host must not be given a role now (a failover to it, for instance).
-    pub fn refusal_of_host(&self, host: &str, what: &str) -> Option<Diagnostic> {
-        let note = self.host(host)?;
-        Some(
-            Diagnostic::with_code(
-                exit::REFUSED,
-                format!("no {what}: the host is in maintenance"),
-            )
-            .on(host)
-            .note(format!("by {note}"))
-            .help(format!("hactl maintenance off {host}")),
         )
     }
 }
@@ -385,15 +371,6 @@ mod tests {
         notes.add("db1", Some(""));
         notes.add("db2", None);
         assert_eq!(notes.refusal("switchover"), None);
-        let refused = notes
-            .refusal_of_host("app1", "failover to it")
-            .expect("one");
-        assert_eq!(refused.code, exit::REFUSED);
-        assert_eq!(
-            refused.notes,
-            ["by ann from desk1, since 2026-11-21T15:00:00Z: a new disk"]
-        );
-        assert_eq!(notes.refusal_of_host("db1", "failover to it"), None);
         notes.add("lb1", Some("garbled"));
         assert!(
             notes
@@ -407,6 +384,11 @@ mod tests {
         assert_eq!(
             refused.message,
             "no switchover now: the service is in maintenance"
+        );
+        assert_eq!(refused.code, exit::REFUSED);
+        assert_eq!(
+            refused.notes,
+            ["by ann from desk1, since 2026-11-21T15:00:00Z: a new disk"]
         );
     }
 }

@@ -1,7 +1,9 @@
 """Connections to whichever database node can do what is asked.
 
 Reads go to any node that answers, writes only to one that is not in recovery: after a failover the new primary is
-found without anybody telling. A node that is frozen or cut off costs one timeout, and is then asked last for a while.
+found without anybody telling. A node that is frozen or cut off costs one timeout; until it answers again it is asked
+last for a while, and by one request at a time: the others do not wait for a dead host, and are free when a node has
+been promoted.
 """
 
 import select
@@ -67,7 +69,10 @@ class Nodes:
         self._settings = settings
         self._lock = threading.Lock()
         self._idle = {host: [] for host in settings.db_hosts}
+        # Nodes that failed and have not answered since, and until when they are asked last.
         self._shunned = {}
+        # Those of them that a request is waiting for just now.
+        self._asked = set()
         # The last node that was seen to take writes; reads go there too while it lives, so that one reads what
         # one wrote.
         self._primary = None
@@ -128,6 +133,20 @@ class Nodes:
             self._close(connection)
             raise
 
+    def _claim(self, host):
+        """Whether this request may ask the node, and whether it has to `_release` it afterwards."""
+        with self._lock:
+            if host not in self._shunned:
+                return True, False
+            if host in self._asked:
+                return False, False
+            self._asked.add(host)
+            return True, True
+
+    def _release(self, host):
+        with self._lock:
+            self._asked.discard(host)
+
     def _checkin(self, host, connection):
         with self._lock:
             if not connection.closed and len(self._idle[host]) < KEPT:
@@ -167,12 +186,19 @@ class Nodes:
         """A cursor in a transaction, and the node's name. Committed at the end, rolled back on an error."""
         reasons = {}
         for host in self._order():
+            free, claimed = self._claim(host)
+            if not free:
+                reasons[host] = "has not answered, and another request is waiting for it"
+                continue
             try:
                 connection, writable = self._checkout(host)
             except psycopg2.Error as error:
                 self._shun(host)
                 reasons[host] = first_line(error)
                 continue
+            finally:
+                if claimed:
+                    self._release(host)
             self._note(host, writable)
             if write and not writable:
                 self._checkin(host, connection)

@@ -66,8 +66,6 @@ pub const POWER_LOSS: Drill = Drill {
     heal: &[Step::Power(Who::Primary, true), REJOIN],
     limits: Limits {
         write_gap: 15.0,
-        // Its server starts before anybody can tell it that it was replaced. All others block it.
-        two: true,
         ..UNPLANNED
     },
 };
@@ -136,7 +134,11 @@ mount -t tmpfs -o size=$(($(du -sm "$data/pg_wal" | cut -f1) + 64))m,mode=0700 t
 cp -a "$data/pg_wal/." /run/drill-log/
 chown --reference="$data/pg_wal" /run/drill-log; chmod --reference="$data/pg_wal" /run/drill-log
 mount --bind /run/drill-log "$data/pg_wal"
-systemctl start "$unit""#;
+systemctl start "$unit"
+i=0
+until [ "$(runuser -u postgres -- psql -XAtqw -p "$port" -d postgres -c "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")" != 0 ]; do
+    i=$((i + 1)); [ "$i" -lt 300 ] || { echo 'no standby follows' >&2; exit 1; }; sleep 0.1
+done"#;
 
 /// A server that finds no room for its log gives up, tries to recover, and gives up for good.
 const FILL: &str = r#"set -eu

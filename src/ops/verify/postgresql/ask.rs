@@ -13,6 +13,9 @@ pub const CLUSTERS: &str = "postgresql.clusters";
 /// The write that a standby must refuse.
 pub const WRITE: &str = "postgresql.write";
 
+/// What is asked before the server starts.
+pub const GUARD: &str = "postgresql.guard";
+
 /// Everything about a server as one JSON object.
 const QUERY: &str = r"SELECT json_build_object(
  'in_recovery', pg_is_in_recovery(),
@@ -88,6 +91,14 @@ case $(systemctl is-enabled "$u" 2>/dev/null) in masked*) e=masked ;; esac
 echo "$v $c $p $s $(systemctl is-active "$u") $e ${start:-auto}"
 done"#;
 
+/// Whether systemd asks the start guard before it starts a cluster, and whether that can run.
+const ASKS_FIRST: &str = r#"guard=/usr/local/lib/hactl/postgresql-guard
+case $(systemctl show -p ExecStartPre "$(systemctl list-units --all --plain --no-legend 'postgresql@*' | cut -d ' ' -f 1 | head -n 1)") in
+*"path=$guard "*) ;; *) echo "systemd starts the server without asking $guard"; exit 1 ;;
+esac
+[ -x "$guard" ] || { echo "$guard is not there, or may not be run"; exit 1; }
+sh -n "$guard""#;
+
 /// SQL for the server of a host, as its owner; what it prints is unaligned, without headers.
 pub fn psql(cluster: &str, database: &str, sql: &str) -> Request {
     let mut request = Request::sh(format!(
@@ -114,6 +125,7 @@ pub fn asks(view: &View<'_>, host: &Host) -> Vec<Ask> {
     let cluster = host.text("postgresql_cluster", "main");
     let mut asks = vec![
         Ask::sh(CLUSTERS, LIST),
+        Ask::sh(GUARD, ASKS_FIRST),
         Ask::new(STATE, psql(&cluster, "postgres", QUERY)),
         Ask::new(WRITE, psql(&cluster, "postgres", REFUSED)),
     ];

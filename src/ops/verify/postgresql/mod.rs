@@ -119,6 +119,11 @@ static FENCE: Check = Check::fail(
     "a fenced server stays down, until it rejoins",
     "stop and mask it at once: what it takes is lost; then hactl rejoin",
 );
+static GUARD: Check = Check::fail(
+    "postgresql.guard",
+    "a server that was primary asks the others before it starts as one again",
+    "deploy again: it installs the start guard, without which a host that returns from the dead makes a second primary",
+);
 static SIGNAL: Check = Check::fail(
     "postgresql.standby-signal",
     "every standby would come back as a standby, and the primary as the primary",
@@ -198,6 +203,7 @@ static CHECKS: &[&Check] = &[
     &SCRAM,
     &WRAP,
     &CHECKSUMS,
+    &GUARD,
     &MARKER,
     &FENCE,
     &SIGNAL,
@@ -242,6 +248,7 @@ impl Component for Postgresql {
             .collect();
         server::running(seen, &servers, findings);
         server::fences(seen, &servers, findings);
+        server::guards(seen, &servers, findings);
         cluster::judge(view, &servers, findings);
         server::logins(view, seen, &servers, findings);
         for (host, server) in &servers {

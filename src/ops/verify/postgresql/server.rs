@@ -5,8 +5,8 @@ use super::super::common::blocks;
 use super::super::component::{View, list};
 use super::super::seen::{Seen, last_words};
 use super::{
-    CERTIFICATE, CHECKSUMS, CONNECTIONS, FENCE, FILES, LOADED, LOGINS, READ_ONLY, REPLAY, RESTART,
-    REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask, certificate,
+    CERTIFICATE, CHECKSUMS, CONNECTIONS, FENCE, FILES, GUARD, LOADED, LOGINS, READ_ONLY, REPLAY,
+    RESTART, REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask, certificate,
 };
 use crate::base::value::{Value, to_text};
 
@@ -67,6 +67,19 @@ pub fn fences(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) 
             }
         };
         findings.add(&FENCE, *host, verdict);
+    }
+}
+
+/// Judges whether a former primary would be kept from starting as one. A fenced one starts in no way.
+pub fn guards(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
+    for (host, server) in servers {
+        let verdict = match (server, seen.reply(host, ask::GUARD)) {
+            (Server::Fenced(_), _) => continue,
+            (_, Err(verdict)) => verdict,
+            (_, Ok(reply)) if reply.code == 0 => Verdict::Good("asked at every start".to_owned()),
+            (_, Ok(reply)) => Verdict::bad("a start guard", last_words(reply)),
+        };
+        findings.add(&GUARD, *host, verdict);
     }
 }
 

@@ -241,6 +241,17 @@ pub(super) const CASES: &[Case] = &[
         &["fail postgresql.running db1"],
     ),
     (
+        "no start guard",
+        |s| {
+            s.set(
+                "db1",
+                "postgresql.guard",
+                said(1, "systemd starts the server without asking it\n", ""),
+            );
+        },
+        &["fail postgresql.guard db1"],
+    ),
+    (
         "two clusters",
         |s| {
             s.out(

@@ -436,6 +436,7 @@ pub(super) fn good(view: &View<'_>, roles: Roles, of: &Host, key: &str) -> Optio
             &json!({"status": "ok", "hostname": about}).to_string(),
         )),
         ("welcome_app", "turns") => Some(turns(&["app1", "app2", "app1", "app2", "app1"])),
+        ("postgresql", "guard") => text(""),
         ("postgresql", "clusters") => text("15 main 5432 online active enabled auto\n"),
         ("postgresql", "state") => {
             let mut state = server(host != roles.primary).to_string();

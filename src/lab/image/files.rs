@@ -1,0 +1,127 @@
+//! What goes into an image beside packages: the files under `lab/image`, which are part of this program.
+
+use crate::lab::spec::Kind;
+
+pub(super) const CUSTOMIZE: &str = include_str!("../../../lab/image/customize.sh");
+pub(super) const BASE: &str = include_str!("../../../lab/image/base.txt");
+pub(super) const PYTHON: &str = include_str!("../../../lab/image/python.txt");
+pub(super) const REPOSITORY: &str = include_str!("../../../lab/image/repository.txt");
+
+/// A path in the image, and what is in the file.
+type Files = &'static [(&'static str, &'static str)];
+
+/// What one kind of host has of its own.
+pub(super) struct Own {
+    /// The script that fits the system to its life.
+    pub fit: &'static str,
+    /// Packages.
+    pub base: &'static str,
+    files: Files,
+}
+
+impl Own {
+    /// All files, those of both kinds first.
+    pub fn all(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        SHARED.iter().chain(self.files)
+    }
+}
+
+pub(super) fn of(kind: Kind) -> &'static Own {
+    match kind {
+        Kind::Container => &CONTAINER,
+        Kind::Vm => &VM,
+    }
+}
+
+const SHARED: Files = &[
+    (
+        "etc/sudoers.d/lab",
+        include_str!("../../../lab/image/sudoers"),
+    ),
+    (
+        "etc/apt/apt.conf.d/90lab",
+        include_str!("../../../lab/image/apt.conf"),
+    ),
+    (
+        "etc/dpkg/dpkg.cfg.d/lab",
+        include_str!("../../../lab/image/dpkg.cfg"),
+    ),
+];
+
+const CONTAINER: Own = Own {
+    fit: include_str!("../../../lab/image/container/fit.sh"),
+    base: "",
+    files: &[
+        (
+            "usr/local/lib/hactl-lab/setup",
+            include_str!("../../../lab/image/container/setup.sh"),
+        ),
+        (
+            "usr/local/lib/hactl-lab/chrony.env",
+            include_str!("../../../lab/image/container/chrony.env"),
+        ),
+        (
+            "etc/systemd/system/lab-setup.service",
+            include_str!("../../../lab/image/container/setup.service"),
+        ),
+        (
+            "etc/systemd/system/ssh.service.d/lab.conf",
+            include_str!("../../../lab/image/container/ssh.conf"),
+        ),
+        (
+            "etc/systemd/system/chrony.service.d/lab.conf",
+            include_str!("../../../lab/image/container/chrony.conf"),
+        ),
+        (
+            "etc/systemd/system.conf.d/lab.conf",
+            include_str!("../../../lab/image/container/manager.conf"),
+        ),
+    ],
+};
+
+const VM: Own = Own {
+    fit: include_str!("../../../lab/image/vm/fit.sh"),
+    base: include_str!("../../../lab/image/vm/base.txt"),
+    files: &[
+        (
+            "usr/local/lib/hactl-lab/setup",
+            include_str!("../../../lab/image/vm/setup.sh"),
+        ),
+        (
+            "usr/local/lib/hactl-lab/lane-up",
+            include_str!("../../../lab/image/vm/lane-up.sh"),
+        ),
+        (
+            "usr/local/lib/hactl-lab/lane-command",
+            include_str!("../../../lab/image/vm/lane-command.sh"),
+        ),
+        (
+            "usr/local/lib/hactl-lab/lane-sshd",
+            include_str!("../../../lab/image/vm/lane-sshd"),
+        ),
+        (
+            "etc/systemd/system/lab-setup.service",
+            include_str!("../../../lab/image/vm/setup.service"),
+        ),
+        (
+            "etc/systemd/system/lab-lane.service",
+            include_str!("../../../lab/image/vm/lane.service"),
+        ),
+        (
+            "etc/systemd/system/ssh.service.d/lab.conf",
+            include_str!("../../../lab/image/vm/ssh.conf"),
+        ),
+        (
+            "etc/modprobe.d/lab.conf",
+            include_str!("../../../lab/image/vm/modprobe.conf"),
+        ),
+        (
+            "etc/initramfs-tools/conf.d/lab",
+            include_str!("../../../lab/image/vm/initramfs.conf"),
+        ),
+        (
+            "etc/initramfs-tools/hooks/lab",
+            include_str!("../../../lab/image/vm/initramfs-hook"),
+        ),
+    ],
+};

@@ -1,0 +1,253 @@
+//! The provider of virtual machines: every host is a QEMU in the lab's namespaces, with a kernel, disks and adapters of
+//! its own. Its disk is a copy-on-write layer over the image.
+//!
+//! QEMU runs nowhere but inside the lab's namespaces: it has no network but the lab's, and ends with the keeper.
+
+mod accelerator;
+mod monitor;
+pub mod qemu;
+mod seed;
+
+use super::cgroup::Cgroup;
+use super::image::{self, Recipe};
+use super::keeper::{Keeper, Network};
+use super::provider::{HostState, Provider};
+use super::spec::{HostSpec, Kind};
+use super::state::{Lab, Places, cache_dir, make_dir};
+use super::{failed, program, run, while_doing, wire};
+use crate::base::{Diagnostic, Result, quote};
+use fs_err as fs;
+use qemu::Machine;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The hosts of one lab as virtual machines.
+#[derive(Debug)]
+pub struct Machines {
+    keeper: Keeper,
+    places: Places,
+    lab: Lab,
+}
+
+impl Machines {
+    /// The machines of a lab that runs.
+    pub fn new(keeper: &Keeper, places: &Places, lab: &Lab) -> Self {
+        Self {
+            keeper: keeper.clone(),
+            places: places.clone(),
+            lab: lab.clone(),
+        }
+    }
+
+    fn folder(&self, host: &HostSpec) -> PathBuf {
+        self.places.machine(&host.name)
+    }
+
+    fn cgroup_path(&self, host: &HostSpec) -> String {
+        format!("/sys/fs/cgroup/{}/vm-{}", self.places.cgroup(), host.name)
+    }
+
+    fn cgroup(&self, host: &HostSpec) -> Cgroup {
+        Cgroup {
+            folder: self.keeper.file(&self.cgroup_path(host)),
+        }
+    }
+
+    /// Makes the host's disks over the image that it has for good from now on.
+    fn create(&self, host: &HostSpec) -> Result<()> {
+        let folder = self.folder(host);
+        if folder.exists() {
+            return Ok(());
+        }
+        let above = folder.parent().unwrap_or(&folder);
+        let new = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempdir_in(above)
+            .map_err(while_doing("cannot make the machine's folder"))?;
+        let name = match &host.suite {
+            None => self.lab.image.clone(),
+            suite => Recipe::new(Kind::Vm, suite.as_deref(), self.lab.with_python)?.image(),
+        };
+        let image = image::machine(&cache_dir(), &name);
+        std::os::unix::fs::symlink(&image, new.path().join("image"))
+            .map_err(while_doing("cannot make the machine's folder"))?;
+        let disk = |name: &str| {
+            let mut command = program("qemu-img");
+            command.args(["create", "-q", "-f", "qcow2"]);
+            (command, new.path().join(name))
+        };
+        let (mut command, file) = disk("root.qcow2");
+        run(command
+            .args(["-F", "raw", "-b"])
+            .arg(image.join("disk.raw"))
+            .arg(file))?;
+        for (index, size) in host.hardware.disks.iter().enumerate() {
+            let (mut command, file) = disk(&format!("disk{index}.qcow2"));
+            run(command.arg(file).arg(size.to_string()))?;
+        }
+        let kept = new.keep();
+        fs::rename(&kept, &folder).map_err(while_doing("cannot make the machine's folder"))
+    }
+
+    fn boot(&self, host: &HostSpec) -> Result<()> {
+        let folder = self.folder(host);
+        let image =
+            fs::read_link(folder.join("image")).map_err(while_doing("the machine has no image"))?;
+        let accelerator = accelerator::choose(&cache_dir(), &image, &|_| {})?;
+        let _ = fs::remove_file(folder.join("monitor"));
+        let console = self.places.console(&host.name);
+        let machine = Machine {
+            host,
+            architecture: std::env::consts::ARCH,
+            accelerator,
+            folder: &folder,
+            image: &image,
+            seed: seed::write(&self.lab, host, &self.places)?,
+            console: &console,
+        };
+        wire::plug_in_tap(&self.keeper, host)?;
+        make_dir(&self.cgroup(host).folder)?;
+        // In the cgroup before it is QEMU: nothing of it may be outside.
+        let (name, ..) = qemu::board(std::env::consts::ARCH);
+        let mut command = self.keeper.enter(Network::Lab, "sh");
+        command
+            .args([
+                "-c",
+                "echo 0 >\"$1/cgroup.procs\" && shift && exec \"$@\"",
+                "sh",
+            ])
+            .arg(self.cgroup_path(host))
+            .arg(name)
+            .args(machine.arguments());
+        run(&mut command).map(drop)
+    }
+
+    fn powered(&self, host: &HostSpec) -> Result<()> {
+        match self.state(host) {
+            HostState::Running => Ok(()),
+            HostState::Frozen => Err(Diagnostic::new("the host is frozen")
+                .on(&host.name)
+                .help("let it go on with `hactl lab thaw`")),
+            HostState::Absent | HostState::Dead => Err(Diagnostic::new("the host has no power")
+                .on(&host.name)
+                .help("give it power with `hactl lab start`")),
+        }
+    }
+
+    /// What ssh needs for the way in past the host's network.
+    fn lane(&self, host: &HostSpec, tty: bool) -> Command {
+        let (address, port) = qemu::lane(host);
+        let mut command = self.keeper.enter(Network::Lab, "ssh");
+        command
+            .args(["-F", "none", "-q"])
+            .args(["-o", "BatchMode=yes"])
+            .args(["-o", "IdentitiesOnly=yes"])
+            .args(["-o", "StrictHostKeyChecking=yes"])
+            .args(["-o", "GlobalKnownHostsFile=/dev/null"])
+            .args(["-o", "ConnectTimeout=20"])
+            .args(["-o", "ServerAliveInterval=15"])
+            .arg("-o")
+            .arg(format!("HostKeyAlias={}", host.name))
+            .arg("-o")
+            .arg(format!(
+                "UserKnownHostsFile={}",
+                self.places.known_hosts().display()
+            ))
+            .arg("-i")
+            .arg(self.places.key())
+            .args(["-p", &port.to_string(), if tty { "-t" } else { "-T" }])
+            .arg(format!("root@{address}"));
+        command
+    }
+}
+
+/// How the machines of this image will be run, said once.
+pub fn announce(image: &Path, say: &dyn Fn(&str)) -> Result<()> {
+    accelerator::choose(&cache_dir(), image, say).map(drop)
+}
+
+impl Provider for Machines {
+    fn patience(&self) -> Duration {
+        // Many emulated machines that boot at once share the processors.
+        Duration::from_secs(300)
+    }
+
+    fn state(&self, host: &HostSpec) -> HostState {
+        if self.folder(host).exists() {
+            self.cgroup(host).state()
+        } else {
+            HostState::Absent
+        }
+    }
+
+    fn start(&self, host: &HostSpec) -> Result<()> {
+        match self.state(host) {
+            HostState::Running => return Ok(()),
+            HostState::Frozen => return self.powered(host),
+            HostState::Absent | HostState::Dead => {}
+        }
+        self.create(host)
+            .and_then(|()| self.boot(host))
+            .map_err(|error| error.on(&host.name))
+    }
+
+    fn kill(&self, host: &HostSpec) -> Result<()> {
+        if matches!(self.state(host), HostState::Absent | HostState::Dead) {
+            return Ok(());
+        }
+        wire::unplug(&self.keeper, host);
+        let cgroup = self.cgroup(host);
+        cgroup.kill().map_err(|error| error.on(&host.name))?;
+        if cgroup.wait(HostState::Dead, Duration::from_secs(20)) {
+            Ok(())
+        } else {
+            Err(failed("the host does not die").on(&host.name))
+        }
+    }
+
+    fn stop(&self, host: &HostSpec) -> Result<()> {
+        if matches!(self.state(host), HostState::Absent | HostState::Dead) {
+            return Ok(());
+        }
+        self.powered(host)?;
+        monitor::command(&self.folder(host).join("monitor"), "system_powerdown")
+            .map_err(|error| error.on(&host.name))?;
+        if self
+            .cgroup(host)
+            .wait(HostState::Dead, Duration::from_secs(180))
+        {
+            Ok(())
+        } else {
+            Err(
+                failed("the host was asked to shut down and still runs after 3 minutes")
+                    .on(&host.name)
+                    .help(
+                        "look at it with `hactl lab exec`, or cut its power with `hactl lab kill`",
+                    ),
+            )
+        }
+    }
+
+    fn freeze(&self, host: &HostSpec, frozen: bool) -> Result<()> {
+        if matches!(self.state(host), HostState::Absent | HostState::Dead) {
+            return self.powered(host);
+        }
+        self.cgroup(host)
+            .freeze(frozen)
+            .map_err(|error| error.on(&host.name))
+    }
+
+    fn exec(&self, host: &HostSpec, tty: bool, words: &[String]) -> Command {
+        let mut command = self.lane(host, tty);
+        command
+            .arg("--")
+            .arg(quote::sh_join(words.iter().map(String::as_str)));
+        command
+    }
+
+    fn console(&self, host: &HostSpec) -> String {
+        let text = fs::read(self.places.console(&host.name)).unwrap_or_default();
+        quote::for_terminal(&String::from_utf8_lossy(&text))
+    }
+}

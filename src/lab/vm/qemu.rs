@@ -1,0 +1,250 @@
+//! The command line of a virtual machine. Pure: from what a host is to have to the words for QEMU.
+
+use crate::lab::spec::HostSpec;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+/// Slots on the first PCI bus. They decide the names of the adapters in the guest.
+const SLOT_DISK: u8 = 4;
+const SLOT_LAN: u8 = 8;
+const SLOT_MORE_DISKS: u8 = 9;
+const SLOT_NAT: u8 = 17;
+const SLOT_LANE: u8 = 30;
+/// The adapter in the lab's network, as the guest calls it.
+pub const LAN: &str = "enp0s8";
+/// The adapter for everything else; its network gives addresses by DHCP and leads nowhere.
+pub const NAT: &str = "enp0s17";
+/// More disks would run into the slot of the next adapter.
+pub const MOST_DISKS: usize = (SLOT_NAT - SLOT_MORE_DISKS) as usize;
+/// Where sshd listens in the guest's own namespace for the lab.
+const LANE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 15);
+
+/// How the processor is provided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The machine's own processor.
+    Kvm,
+    /// Emulated.
+    Tcg,
+}
+
+/// The program and the kind of board for an architecture, as Rust calls it.
+pub fn board(architecture: &str) -> (&'static str, &'static str, &'static str) {
+    match architecture {
+        "aarch64" => ("qemu-system-aarch64", "virt,gic-version=max", "ttyAMA0"),
+        _ => (
+            "qemu-system-x86_64",
+            "pc,usb=off,vmport=off,hpet=off",
+            "ttyS0",
+        ),
+    }
+}
+
+/// What a machine is started with.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    pub host: &'a HostSpec,
+    /// As Rust calls it.
+    pub architecture: &'a str,
+    pub accelerator: Accelerator,
+    /// The folder of its disks and its monitor.
+    pub folder: &'a Path,
+    /// The folder of kernel and initramfs.
+    pub image: &'a Path,
+    /// What the first boot is told: a name, and the file that says it.
+    pub seed: Vec<(&'static str, std::path::PathBuf)>,
+    /// Where the console is written.
+    pub console: &'a Path,
+}
+
+impl Machine<'_> {
+    /// All words after the program's name.
+    pub fn arguments(&self) -> Vec<String> {
+        let (_, board, console) = board(self.architecture);
+        let (host, hardware) = (self.host, &self.host.hardware);
+        let mut words = Words::default();
+        words.add(["-name", &comma(&host.name)]);
+        words.add(["-machine", board]);
+        match self.accelerator {
+            Accelerator::Kvm => words.add(["-accel", "kvm", "-cpu", "host"]),
+            Accelerator::Tcg => words.add(["-accel", "tcg,thread=multi", "-cpu", "max"]),
+        }
+        words.add(["-smp", &hardware.cpus.to_string()]);
+        words.add(["-m", &hardware.memory.to_string()]);
+        words.add(["-nodefaults", "-no-user-config", "-display", "none"]);
+        words.add(["-daemonize"]);
+        if self.architecture == "x86_64" {
+            // Slots that can be plugged at run time have numbers of their own, and the adapters would be called by those.
+            words.add([
+                "-global",
+                "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off",
+            ]);
+            words.add(["-global", "PIIX4_PM.acpi-root-pci-hotplug=off"]);
+        }
+        words.add(["-kernel", &path(&self.image.join("kernel"))]);
+        words.add(["-initrd", &path(&self.image.join("initrd"))]);
+        words.add([
+            "-append",
+            &format!("root=/dev/vda rw console={console} loglevel=4 panic=5 mitigations=off systemd.show_status=0"),
+        ]);
+        words.disk("root", &self.folder.join("root.qcow2"), SLOT_DISK);
+        for (slot, index) in (SLOT_MORE_DISKS..).zip(0..hardware.disks.len()) {
+            let file = self.folder.join(format!("disk{index}.qcow2"));
+            words.disk(&format!("disk{index}"), &file, slot);
+        }
+        // Closed inside: a guest reaches neither the machine nor another guest past the lab's bridge.
+        words.adapter(
+            "user,id=nat,restrict=on,ipv6=off",
+            "nat",
+            &host.adapter_mac(0xad),
+            SLOT_NAT,
+        );
+        words.adapter(
+            &format!("tap,id=lan,ifname={},script=no,downscript=no", host.port()),
+            "lan",
+            &host.mac(),
+            SLOT_LAN,
+        );
+        let (address, port) = lane(host);
+        words.adapter(
+            &format!("user,id=lane,restrict=on,ipv6=off,net=10.0.3.0/24,hostfwd=tcp:{address}:{port}-{LANE_ADDRESS}:22"),
+            "lane",
+            &host.adapter_mac(0xae),
+            SLOT_LANE,
+        );
+        words.add(["-device", "virtio-rng-pci"]);
+        words.add([
+            "-chardev",
+            &format!(
+                "file,id=console,append=on,path={}",
+                comma(&path(self.console))
+            ),
+        ]);
+        words.add(["-serial", "chardev:console"]);
+        words.add([
+            "-qmp",
+            &format!(
+                "unix:{},server=on,wait=off",
+                comma(&path(&self.folder.join("monitor")))
+            ),
+        ]);
+        for (name, file) in &self.seed {
+            words.add([
+                "-fw_cfg",
+                &format!("name=opt/hactl/{name},file={}", comma(&path(file))),
+            ]);
+        }
+        words.0
+    }
+}
+
+/// Where the way in past the host's network begins, in the lab's network namespace: an address and a port of the
+/// loopback adapter that no other host's address leads to.
+pub fn lane(host: &HostSpec) -> (Ipv4Addr, u16) {
+    let [a, b, c, d] = host.address.octets();
+    (Ipv4Addr::new(127, b, c, d), 20_000 + u16::from(a))
+}
+
+#[derive(Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn add<const N: usize>(&mut self, words: [&str; N]) {
+        self.0.extend(words.map(str::to_owned));
+    }
+
+    /// What the guest has flushed is in the file, also when QEMU is killed at the next instant.
+    fn disk(&mut self, id: &str, file: &Path, slot: u8) {
+        let file = comma(&path(file));
+        self.add([
+            "-drive",
+            &format!("if=none,id={id},format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap,file={file}"),
+        ]);
+        self.add([
+            "-device",
+            &format!("virtio-blk-pci,drive={id},serial={id},addr={slot:#x}"),
+        ]);
+    }
+
+    fn adapter(&mut self, back: &str, id: &str, mac: &str, slot: u8) {
+        self.add(["-netdev", back]);
+        self.add([
+            "-device",
+            &format!("virtio-net-pci,netdev={id},mac={mac},addr={slot:#x},romfile="),
+        ]);
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A value inside of an option; QEMU takes two commas for one.
+fn comma(text: &str) -> String {
+    text.replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::spec::parse_hosts;
+
+    fn arguments(host: &HostSpec, architecture: &str, accelerator: Accelerator) -> String {
+        Machine {
+            host,
+            architecture,
+            accelerator,
+            folder: Path::new("/l/a,b"),
+            image: Path::new("/c/i"),
+            seed: vec![("name", "/l/name".into())],
+            console: Path::new("/l/console"),
+        }
+        .arguments()
+        .join(" ")
+    }
+
+    #[test]
+    fn a_machine_has_what_its_host_asks_for() {
+        let mut host = parse_hosts("a=192.168.104.11").unwrap().remove(0);
+        host.hardware.memory = 1024;
+        host.hardware.cpus = 2;
+        host.hardware.disks = vec![1 << 30, 1 << 31];
+        let text = arguments(&host, "x86_64", Accelerator::Tcg);
+        for part in [
+            "-machine pc,",
+            "-accel tcg,thread=multi -cpu max",
+            "-smp 2 -m 1024",
+            "id=root,format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap,file=/l/a,,b/root.qcow2",
+            "drive=disk1,serial=disk1,addr=0xa",
+            "ifname=hc0a8680b,",
+            "netdev=lan,mac=02:ac:c0:a8:68:0b,addr=0x8,",
+            "netdev=nat,mac=02:ad:c0:a8:68:0b,addr=0x11,",
+            "netdev=lane,mac=02:ae:c0:a8:68:0b,addr=0x1e,",
+            "hostfwd=tcp:127.168.104.11:20192-10.0.3.15:22",
+            "console=ttyS0",
+            "-fw_cfg name=opt/hactl/name,file=/l/name",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in {text}");
+        }
+        // Whoever is emulated by the machine must not reach it.
+        assert_eq!(
+            text.matches("user,").count(),
+            text.matches("restrict=on").count()
+        );
+    }
+
+    #[test]
+    fn another_processor_is_another_board() {
+        let host = parse_hosts("a=10.0.0.2").unwrap().remove(0);
+        let text = arguments(&host, "aarch64", Accelerator::Kvm);
+        assert!(text.contains("-machine virt") && text.contains("console=ttyAMA0"));
+        assert!(text.contains("-accel kvm -cpu host") && !text.contains("PIIX4"));
+    }
+
+    #[test]
+    fn no_two_hosts_have_one_lane() {
+        let hosts = parse_hosts("a=10.0.0.2,b=192.0.0.2,c=10.0.1.2").unwrap();
+        let lanes: std::collections::BTreeSet<_> = hosts.iter().map(lane).collect();
+        assert_eq!(lanes.len(), hosts.len());
+    }
+}
