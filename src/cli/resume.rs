@@ -4,6 +4,7 @@ use super::operation::{self, Common};
 use super::{Global, Outcome, deploy, rejoin};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
+use crate::modules::Request;
 use crate::ops::cluster::Cluster;
 use crate::ops::cluster::condition::Conditions;
 use crate::ops::cluster::failover::{self, Fence, HERE};
@@ -11,7 +12,8 @@ use crate::ops::cluster::operation::{Operation, Step};
 use crate::ops::cluster::switchover::{self, Cast, server};
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{Record, StepState};
+use crate::ops::journal::{OPERATION, Record, StepState};
+use crate::ops::vip;
 use crate::report::{self, operation as reporter};
 use serde_json::json;
 
@@ -36,7 +38,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         }
         let cluster = operation::look(&site, &mut crew).await;
         let Some(record) = cluster.unfinished() else {
-            return nothing(global, &cluster);
+            return match broken_off(&mut crew).await {
+                Some(refusal) => Err(vec![refusal]),
+                None => nothing(global, &cluster),
+            };
         };
         if !global.json {
             let header = &record.header;
@@ -59,6 +64,32 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             _ => take_up(global, &site, &mut crew, &cluster, record, &args).await,
         }
     })
+}
+
+/// What was broken off and is not in the databases' journals: it is ended by its own command.
+async fn broken_off(crew: &mut Crew) -> Option<Diagnostic> {
+    let ask = Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :"));
+    let work = crew
+        .reached()
+        .map(|host| (host.to_owned(), vec![ask.clone()]))
+        .collect();
+    crew.round(work)
+        .await
+        .into_iter()
+        .find_map(|(host, answer)| {
+            let answer = answer.ok()?;
+            let header: serde_json::Value =
+                serde_json::from_slice(&answer.replies.first()?.stdout).ok()?;
+            let operator = header["operator"].as_str().unwrap_or("somebody");
+            (header["kind"] == vip::KIND).then(|| {
+                Diagnostic::with_code(
+                    exit::REFUSED,
+                    format!("a move of the virtual address by {operator} was broken off"),
+                )
+                .on(&host)
+                .help("`hactl vip move` ends it; `hactl vip status` shows where the address is")
+            })
+        })
 }
 
 fn nothing(global: &Global, cluster: &Cluster) -> Outcome {

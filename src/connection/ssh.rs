@@ -399,8 +399,14 @@ fn unreachable_host(target: &Target, said: &str) -> Diagnostic {
     // What ssh's parts say to each other when the master is gone tells a reader nothing.
     let said: Vec<&str> = said
         .lines()
-        .map(str::trim)
+        .map(|line| line.trim().trim_start_matches("failed to connect to the remote host: "))
         .filter(|line| !line.is_empty() && !line.starts_with("mm_") && !line.starts_with("mux_"))
+        .map(|line| match line {
+            "proxy dialer did not pass back a connection" => {
+                "its ProxyCommand made no connection: the host is down, or cannot be reached from there"
+            }
+            line => line,
+        })
         .collect();
     if said.is_empty() {
         error

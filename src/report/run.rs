@@ -400,10 +400,15 @@ impl Summary {
         } else {
             String::new()
         };
+        let all = self.hosts.len();
+        let lost = self.hosts.values().filter(|counts| counts.lost.is_some());
+        let hosts = match lost.count() {
+            0 => format!("{all} hosts"),
+            lost => format!("{} of {all} hosts", all.saturating_sub(lost)),
+        };
         say_styled(&format!(
-            "{} {changed_word}{unknown}{failed} on {} hosts in {:.1} s",
+            "{} {changed_word}{unknown}{failed} on {hosts} in {:.1} s",
             total("changed"),
-            self.hosts.len(),
             self.seconds
         ));
         if !ending.refused.is_empty() {

@@ -54,31 +54,24 @@ pub fn program() -> Command {
     command
 }
 
-/// The name of this process's lab of virtual machines.
-fn machines_name() -> String {
-    format!("{}-vm", lab_name())
+/// The folder of this process, to be removed in any case.
+fn room() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(lab_name())
 }
 
-/// The folder of a lab of this process, to be removed in any case.
-fn room(lab: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(lab)
-}
-
-/// Ends the labs, if there are any, and removes their files.
+/// Ends the lab, if there is one, and removes its files.
 pub fn take_down() {
-    for lab in [lab_name(), machines_name()] {
-        let run = take_down_quietly(&lab);
-        if run.code != 0 {
-            eprintln!("lab: it could not be taken down\n{}", run.told());
-        }
+    let run = take_down_quietly();
+    if run.code != 0 {
+        eprintln!("lab: it could not be taken down\n{}", run.told());
     }
 }
 
 /// As [`take_down`], where it may well be that there is none and none can be.
-fn take_down_quietly(lab: &str) -> Run {
-    let _ = std::fs::remove_dir_all(room(lab));
+pub fn take_down_quietly() -> Run {
+    let _ = std::fs::remove_dir_all(room());
     let mut command = program();
-    command.args(["lab", "down", "-n", lab]);
+    command.args(["lab", "down", "-n", &lab_name()]);
     start(&mut command).wait_within(Duration::from_secs(60))
 }
 
@@ -92,7 +85,6 @@ fn sweep() {
     for name in names.iter().filter_map(|lab| lab["name"].as_str()) {
         let dead = name
             .strip_prefix("test-")
-            .map(|rest| rest.trim_end_matches("-vm"))
             .filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
             .is_some_and(|pid| !Path::new("/proc").join(pid).exists());
         if dead {
@@ -103,17 +95,8 @@ fn sweep() {
 }
 
 impl Bench {
-    /// Brings the lab of containers up; panics with what is missing when this machine cannot.
-    pub fn new(watched: bool) -> Self {
-        Self::up(lab_name(), "pg-ha", watched)
-    }
-
-    /// Brings the lab of virtual machines up, with the stack that needs a kernel of its own.
-    pub fn of_machines() -> Self {
-        Self::up(machines_name(), "pg-nfs", false)
-    }
-
-    fn up(lab: String, stack: &'static str, watched: bool) -> Self {
+    /// Brings the lab up; panics with what is missing when this machine cannot.
+    pub fn new(stack: &'static str, watched: bool) -> Self {
         let doctor = run(program().args(["lab", "doctor"]));
         assert!(
             doctor.code == 0,
@@ -122,11 +105,11 @@ impl Bench {
             doctor.stderr
         );
         sweep();
-        std::fs::create_dir_all(room(&lab)).expect("a folder");
+        std::fs::create_dir_all(room()).expect("a folder");
         let bench = Self {
-            room: room(&lab),
-            lab,
+            lab: lab_name(),
             stack,
+            room: room(),
             first: OnceCell::new(),
             watched,
         };
@@ -308,7 +291,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        take_down_quietly(&self.lab);
+        take_down();
     }
 }
 

@@ -247,13 +247,21 @@ fn dead_host(bench: &Bench) {
         .is_some(),
         "it takes no writes"
     );
-    for host in ["app1", "app2", "lb1", "lb2", new] {
+    for host in ["app1", "app2", "lb1", "lb2"] {
         bench.on(
             host,
             &format!("test -e /var/lib/hactl/blocked/{old} && ip route | grep unreachable"),
         );
     }
     bench.lab(&["start", old]);
+    // It asks the new primary, which therefore does not block it, and stays down.
+    eventually("its start guard refuses", 60, || {
+        let log = bench.try_on(old, "journalctl -b -u 'postgresql@*' -o cat --no-pager");
+        log.stdout.contains(&format!(
+            "guard: not started as a primary: {new} is the primary"
+        ))
+    });
+    assert_eq!(primaries(bench), [new]);
     bench
         .hactl(&["rejoin", old])
         .ends(0)

@@ -1,7 +1,8 @@
 //! The whole thing on real hosts: one lab of six, the flagship stack on it, and everything that can go wrong.
 //!
-//! One binary without cargo's harness: it brings up a lab of its own, runs the cases one after the other on it, says one
-//! line a case, and takes the lab down however it ends. A machine that cannot run a lab fails loudly; nothing is skipped.
+//! One binary without cargo's harness: each of its [`stations`] brings up a lab of its own, runs its cases one after the other
+//! on it, says one line a case, and takes the lab down however it ends. A machine that cannot run a lab fails loudly;
+//! nothing is skipped.
 //! Each file has its cases in a table; a case may rely on nothing but what it asks of the [`bench::Bench`].
 
 // Says what it does on stderr, as test binaries do; a helper may be there for one file of cases only.
@@ -25,6 +26,7 @@ mod reach;
 mod refusals;
 mod scratch;
 mod secrets;
+mod stations;
 mod status;
 mod verify;
 mod vip;
@@ -45,37 +47,6 @@ pub struct Case {
     pub run: fn(&Bench),
 }
 
-/// All cases, in the order in which they are run: the first ones want hosts on which nothing was ever deployed.
-fn cases() -> Vec<Case> {
-    [
-        deploy::CASES,
-        secrets::CASES,
-        reach::CASES,
-        faults::CASES,
-        // These want the roles of the first deploy, and no failover in the last hour.
-        verify::CASES,
-        backup::CASES,
-        status::CASES,
-        operators::CASES,
-        kill::CASES,
-        guard::CASES,
-        vip::CASES,
-        maintenance::CASES,
-        history::CASES,
-        cluster::CASES,
-        refusals::CASES,
-        drill::CASES,
-        grow::CASES,
-        ansible::CASES,
-    ]
-    .concat()
-}
-
-/// The cases on virtual machines, which have a lab of their own, after the others.
-fn machines() -> Vec<Case> {
-    vm::CASES.to_vec()
-}
-
 /// What was asked for on the command line.
 #[derive(Default)]
 struct Wanted {
@@ -83,6 +54,7 @@ struct Wanted {
     exact: bool,
     filters: Vec<String>,
     skip: Vec<String>,
+    station: Option<String>,
 }
 
 impl Wanted {
@@ -101,6 +73,7 @@ impl Wanted {
                     .ok_or(format!("{name} needs a value"))
             };
             match name {
+                stations::ARGUMENT => wanted.station = Some(value()?),
                 "--list" => wanted.list = true,
                 "--exact" => wanted.exact = true,
                 "--skip" => wanted.skip.push(value()?),
@@ -134,21 +107,34 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let chosen = |cases: Vec<Case>| -> Vec<Case> {
-        cases
-            .into_iter()
-            .filter(|case| wanted.wants(case))
-            .collect()
-    };
-    let (containers, machines) = (chosen(cases()), chosen(machines()));
-    let all = containers.len() + machines.len();
+    let mut stations = stations::all();
+    for station in &mut stations {
+        station.cases.retain(|case| wanted.wants(case));
+    }
+    stations.retain(|station| {
+        !station.cases.is_empty()
+            && wanted
+                .station
+                .as_deref()
+                .is_none_or(|name| name == station.name)
+    });
     if wanted.list {
-        for case in containers.iter().chain(&machines) {
+        for case in stations.iter().flat_map(|station| &station.cases) {
             println!("{}: test", case.name);
         }
         return ExitCode::SUCCESS;
     }
-    if all == 0 {
+    if wanted.station.is_some() {
+        stations::die_with_the_parent();
+    } else if stations.len() > 1 {
+        return stations::side_by_side(&stations);
+    }
+    let stack = stations.first().map_or("pg-ha", |station| station.stack);
+    let cases: Vec<Case> = stations
+        .into_iter()
+        .flat_map(|station| station.cases)
+        .collect();
+    if cases.is_empty() {
         eprintln!("no case of the lab is asked for");
         return ExitCode::SUCCESS;
     }
@@ -156,48 +142,19 @@ fn main() -> ExitCode {
     // A failed expectation says enough; where the harness was meanwhile is no news.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let started = Instant::now();
-    let watched = containers.iter().any(|case| case.name == secrets::WATCHES);
-    let mut failed = Vec::new();
-    let sets: [(&[Case], &dyn Fn() -> Bench); 2] = [
-        (&containers, &|| Bench::new(watched)),
-        (&machines, &Bench::of_machines),
-    ];
-    for (cases, up) in sets {
-        if !cases.is_empty() && !run_on(cases, up, &mut failed) {
-            eprintln!("lab: FAILED: there is no lab, so nothing was tested");
-            bench::take_down();
-            return ExitCode::FAILURE;
-        }
-    }
-    eprintln!(
-        "lab: {} of {all} cases ok in {:.1} s{}",
-        all - failed.len(),
-        started.elapsed().as_secs_f64(),
-        if failed.is_empty() {
-            String::new()
-        } else {
-            format!("; FAILED: {}", failed.join(", "))
-        }
-    );
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-/// Runs cases on one lab; false when there is none.
-fn run_on(cases: &[Case], up: &dyn Fn() -> Bench, failed: &mut Vec<&'static str>) -> bool {
-    let started = Instant::now();
-    let Ok(bench) = catch_unwind(AssertUnwindSafe(up)) else {
-        return false;
+    let watched = cases.iter().any(|case| case.name == secrets::WATCHES);
+    let Ok(bench) = catch_unwind(|| Bench::new(stack, watched)) else {
+        eprintln!("lab: FAILED: there is no lab, so nothing was tested");
+        bench::take_down_quietly();
+        return ExitCode::FAILURE;
     };
     eprintln!(
         "lab: `{}` is up after {:.1} s",
         bench.lab,
         started.elapsed().as_secs_f64()
     );
-    for case in cases {
+    let mut failed = Vec::new();
+    for case in &cases {
         let begun = Instant::now();
         let fine = catch_unwind(AssertUnwindSafe(|| (case.run)(&bench))).is_ok();
         let word = if fine { "ok" } else { "FAILED" };
@@ -214,7 +171,23 @@ fn run_on(cases: &[Case], up: &dyn Fn() -> Bench, failed: &mut Vec<&'static str>
             }
         }
     }
-    true
+    drop(bench);
+    eprintln!(
+        "lab: {} of {} cases ok in {:.1} s{}",
+        cases.len() - failed.len(),
+        cases.len(),
+        started.elapsed().as_secs_f64(),
+        if failed.is_empty() {
+            String::new()
+        } else {
+            format!("; FAILED: {}", failed.join(", "))
+        }
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Takes the lab down when the test is interrupted, too.

@@ -110,14 +110,23 @@ fn application(bench: &Bench) {
     bench.whole();
 }
 
+/// Where slow clients leave their process numbers, on db2.
+const SLOW: &str = "/run/hactl-slow-clients";
+
 /// Uploads that do not come to their end, several, so that each server has some.
 fn slow(bench: &Bench) -> Vec<Running> {
     let script = format!(
-        "exec 3<>/dev/tcp/{VIP}/80; printf 'POST /api/quotes HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 9\\r\\n\\r\\n12' >&3; timeout 100 cat <&3"
+        "echo $$ >>{SLOW}; exec 3<>/dev/tcp/{VIP}/80; printf 'POST /api/quotes HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 9\\r\\n\\r\\n12' >&3; exec timeout 100 cat <&3"
     );
     (0..2)
         .map(|_| bench.start_on("db2", &format!("exec bash -c {}", quoted(&script))))
         .collect()
+}
+
+/// Ends them at once, rather than when HAProxy has had enough of them.
+fn hang_up(bench: &Bench, clients: Vec<Running>) {
+    bench.on("db2", &format!("kill $(cat {SLOW}) 2>/dev/null; rm {SLOW}"));
+    drop(clients);
 }
 
 /// The sessions that the holder's HAProxy has on a server.
@@ -149,7 +158,7 @@ fn sessions(bench: &Bench) {
         .ends(0)
         .says(&["nothing is in maintenance"]);
     assert!(sessions_of(bench, "app1") > 0, "it was cut all the same");
-    drop(clients);
+    hang_up(bench, clients);
     let clients = slow(bench);
     eventually("app1 has a session", 10, || sessions_of(bench, "app1") > 0);
     bench
@@ -157,7 +166,7 @@ fn sessions(bench: &Bench) {
         .ends(0)
         .says(&["end the sessions that app1 still has: "]);
     assert_eq!(sessions_of(bench, "app1"), 0);
-    drop(clients);
+    hang_up(bench, clients);
     bench.hactl(&["maintenance", "off", "app1"]).ends(0);
     bench.whole();
 }
@@ -297,7 +306,7 @@ fn broken_off(bench: &Bench) {
                     .contains("UP in")
         });
         running.kill_alone();
-        drop(clients);
+        hang_up(bench, clients);
         let status = json(&bench.hactl(&["maintenance", "status", "--json"]));
         assert_eq!(status["hosts"]["app1"]["state"], "unfinished", "{status:#}");
         bench.hactl(&["maintenance", repair, "app1"]).ends(0);

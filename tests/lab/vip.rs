@@ -294,6 +294,10 @@ fn taken_up(bench: &Bench) {
             "`hactl vip move` ends it",
         ]);
         bench
+            .hactl(&["resume"])
+            .ends(2)
+            .says(&["a move of the virtual address", "`hactl vip move` ends it"]);
+        bench
             .hactl(&["maintenance", "status"])
             .ends(0)
             .says(&["its flag was left by a `vip move` that was broken off"]);

@@ -1,0 +1,144 @@
+//! The cases in groups with a lab of their own each, run side by side: a lab mostly waits, for a boot, a check, a timeout.
+//!
+//! Each station is this program once more. What it says is passed on line by line with the station's name before it.
+
+use crate::Case;
+use crate::{
+    ansible, backup, cluster, deploy, drill, faults, grow, guard, history, kill, maintenance,
+    operators, reach, refusals, secrets, status, verify, vip, vm,
+};
+use nix::sys::signal::Signal;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Instant;
+
+/// The argument that makes this program one station of those that run side by side.
+pub const ARGUMENT: &str = "--station";
+
+/// Cases that share a lab.
+pub struct Station {
+    /// What its lines begin with.
+    pub name: &'static str,
+    /// What is on its hosts.
+    pub stack: &'static str,
+    /// Not beside others: emulated processors leave nothing for them.
+    pub alone: bool,
+    /// In the order in which they are run.
+    pub cases: Vec<Case>,
+}
+
+/// All of them. The first cases of `deploy` want hosts on which nothing was ever deployed; `verify` and those after it
+/// want the roles of the first deploy, and no failover in the last hour.
+pub fn all() -> Vec<Station> {
+    vec![
+        Station {
+            name: "deploy",
+            stack: "pg-ha",
+            alone: false,
+            cases: [
+                deploy::CASES,
+                secrets::CASES,
+                reach::CASES,
+                faults::CASES,
+                verify::CASES,
+                backup::CASES,
+                status::CASES,
+                operators::CASES,
+                kill::CASES,
+                grow::CASES,
+                ansible::CASES,
+            ]
+            .concat(),
+        },
+        Station {
+            name: "operate",
+            stack: "pg-ha",
+            alone: false,
+            cases: [
+                guard::CASES,
+                vip::CASES,
+                maintenance::CASES,
+                history::CASES,
+                cluster::CASES,
+                refusals::CASES,
+                drill::CASES,
+            ]
+            .concat(),
+        },
+        Station {
+            name: "machines",
+            stack: "pg-nfs",
+            alone: true,
+            cases: vm::CASES.to_vec(),
+        },
+    ]
+}
+
+/// Ends this program when the one that started it is gone: its lab must not outlive the run.
+pub fn die_with_the_parent() {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).expect("a signal can be asked for");
+}
+
+/// Runs these stations at once, but for those that run alone; each with the arguments that this program was given.
+pub fn side_by_side(stations: &[Station]) -> ExitCode {
+    let started = Instant::now();
+    let (alone, beside): (Vec<&Station>, Vec<&Station>) =
+        stations.iter().partition(|station| station.alone);
+    let mut failed = at_once(&beside);
+    for station in alone {
+        failed.extend(at_once(&[station]));
+    }
+    eprintln!(
+        "lab: all stations in {:.1} s{}",
+        started.elapsed().as_secs_f64(),
+        if failed.is_empty() {
+            String::new()
+        } else {
+            format!("; FAILED: {}", failed.join(", "))
+        }
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Runs stations at once; gives those that failed.
+fn at_once(stations: &[&Station]) -> Vec<&'static str> {
+    let children: Vec<(&str, Child)> = stations
+        .iter()
+        .map(|station| (station.name, start(station.name)))
+        .collect();
+    std::thread::scope(|scope| {
+        let watched: Vec<_> = children
+            .into_iter()
+            .map(|(name, child)| (name, scope.spawn(move || pass_on(name, child))))
+            .collect();
+        watched
+            .into_iter()
+            .filter_map(|(name, thread)| (!thread.join().unwrap_or(false)).then_some(name))
+            .collect()
+    })
+}
+
+fn start(name: &str) -> Child {
+    let program = std::env::current_exe().expect("this program has a path");
+    Command::new(program)
+        .args(std::env::args().skip(1))
+        .args([ARGUMENT, name])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("this program can be started")
+}
+
+/// Passes on what a station says; whether all its cases were fine.
+fn pass_on(name: &str, mut child: Child) -> bool {
+    if let Some(talk) = child.stderr.take() {
+        for line in BufReader::new(talk).split(b'\n').map_while(Result::ok) {
+            eprintln!("{name}: {}", String::from_utf8_lossy(&line));
+        }
+    }
+    child.wait().is_ok_and(|status| status.success())
+}
