@@ -30,6 +30,8 @@ pub enum Local {
     Pause { seconds: f64 },
     /// `meta`.
     Meta(String),
+    /// `wait_for_connection`.
+    WaitForConnection(super::reconnect::Patience),
     /// `group_by`, `add_host`: nothing that this engine keeps.
     Group { name: String },
 }
@@ -42,6 +44,7 @@ const NAMES: &[&str] = &[
     "fail",
     "pause",
     "meta",
+    "wait_for_connection",
     "group_by",
 ];
 
@@ -114,6 +117,27 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
                     .at(&task.span));
             }
             Local::Pause { seconds }
+        }
+        "wait_for_connection" => {
+            let of = |name: &str, default: f64| -> Result<f64> {
+                Ok(rendered(task, name, context)?
+                    .and_then(|value| to_text(&value).parse().ok())
+                    .unwrap_or(default)
+                    .max(0.0))
+            };
+            // Seconds of a try: small.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a small positive number"
+            )]
+            let once = of("connect_timeout", 5.0)?.ceil() as u64;
+            Local::WaitForConnection(super::reconnect::Patience {
+                delay: of("delay", 0.0)?,
+                once: once.max(1),
+                pause: of("sleep", 1.0)?,
+                whole: of("timeout", 600.0)?,
+            })
         }
         "meta" => {
             let what = match &task.action.free_form {

@@ -148,6 +148,7 @@ impl Runner {
             }
             Some("end_host" | "end_batch") => return Ok(None),
             Some("end_role") => next.end_role(),
+            Some("reset_connection") => self.reset_connection().await,
             Some("clear_facts") => self.host.data_mut().facts.clear(),
             Some("flush_handlers") => {
                 next = cursor;

@@ -35,9 +35,15 @@ impl Runner {
         {
             tokio::time::sleep(Duration::from_secs_f64(*seconds)).await;
         }
+        if let Work::Local(Local::WaitForConnection(patience)) = &unit.work {
+            let outcome = self.wait_for_connection(*patience).await;
+            let settled = self.settled(&unit, outcome, false);
+            return Ok(self.commit(play, &unit, settled, Vec::new(), last, 0));
+        }
         let Work::Remote(_) = &unit.work else {
             return Ok(self.local(play, &unit, last));
         };
+        self.connected().await?;
         let link = match self.link_for(&unit).await {
             Ok(link) => link,
             Err(error) => {
@@ -269,7 +275,7 @@ impl Runner {
 }
 
 /// The task without `changed_when` and `failed_when`, which have judged already.
-fn without_judgement(task: &Arc<Task>) -> Arc<Task> {
+pub(super) fn without_judgement(task: &Arc<Task>) -> Arc<Task> {
     let mut plain = (**task).clone();
     plain.keywords.changed_when = None;
     plain.keywords.failed_when = None;

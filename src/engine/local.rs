@@ -72,7 +72,11 @@ impl Runner {
                 outcome.extend(result.clone());
                 error = Some(action::failure(message));
             }
-            Local::Held { .. } | Local::Pause { .. } | Local::Meta(_) | Local::Group { .. } => {}
+            Local::Held { .. }
+            | Local::Pause { .. }
+            | Local::Meta(_)
+            | Local::WaitForConnection(_)
+            | Local::Group { .. } => {}
         }
         settle(unit, outcome, false, error, &self.shared.settings)
     }

@@ -36,6 +36,34 @@ pub async fn take(
     judge(&replies[0], state)
 }
 
+/// Takes the lock over a further connection of the same run, whose earlier one may not have ended on the host yet.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_again(
+    connection: &mut Connection,
+    state: &str,
+    operator: &Operator,
+    say: &(dyn Fn(String) + Send + Sync),
+) -> Result<()> {
+    connection.shell.open_lock(state);
+    let request = request(state, operator);
+    let mut replies = connection.shell.batch(&[item(&request)]).await?;
+    if replies[0].code == HELD && replies[0].out().trim() == operator.name {
+        let mine = self::request(
+            state,
+            &Operator {
+                break_lock: true,
+                ..operator.clone()
+            },
+        );
+        replies = connection.shell.batch(&[item(&mine)]).await?;
+    } else if wait_for_the_dead(connection, &replies[0], operator, say).await? {
+        replies = connection.shell.batch(&[item(&request)]).await?;
+    }
+    judge(&replies[0], state)
+}
+
 /// The request that takes the lock; `open_lock` comes before the first batch.
 pub(super) fn request(state: &str, operator: &Operator) -> Request {
     Request::sh(lock_script(state, operator))

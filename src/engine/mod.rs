@@ -18,6 +18,7 @@ mod looping;
 mod notify;
 mod offline;
 mod once;
+mod reconnect;
 mod run;
 mod runner;
 mod scope;

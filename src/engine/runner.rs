@@ -194,11 +194,31 @@ impl Runner {
             let (replies, seen) = if applies.is_empty() && window.probes.is_empty() {
                 (Vec::new(), Vec::new())
             } else {
-                let _permit = self.shared.forks.acquire().await;
-                let mut link = self.link.lock().await;
-                link.exchange(&applies, &window.probes)
+                self.connected().await?;
+                let permit = self.shared.forks.acquire().await;
+                let answer = self
+                    .link
+                    .lock()
                     .await
-                    .map_err(|error| error.on(&self.host.name))?
+                    .exchange(&applies, &window.probes)
+                    .await
+                    .map_err(|error| error.on(&self.host.name));
+                drop(permit);
+                match (answer, due.take()) {
+                    (Ok(answer), done) => {
+                        due = done;
+                        answer
+                    }
+                    (Err(error), None) => return Err(error),
+                    (Err(error), Some(done)) => {
+                        self.state.rescuable = Self::rescued(&done.before);
+                        cursor = match self.unreachable(play, &done.unit, done.last, error)? {
+                            Flow::Go => done.after,
+                            Flow::Failed => self.unwind(done.before)?,
+                        };
+                        continue;
+                    }
+                }
             };
             if let Some(done) = due.take() {
                 self.state.rescuable = Self::rescued(&done.before);

@@ -173,6 +173,7 @@ impl Walk<'_> {
         }
         let alone = module == "meta"
             || module == "pause"
+            || module == "wait_for_connection"
             || keywords.run_once.is_some()
             || keywords.delegate_to.is_some()
             || !keywords.until.is_empty()

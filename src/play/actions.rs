@@ -100,6 +100,19 @@ const PAUSE: Spec = Spec {
     ..Spec::EMPTY
 };
 
+const WAIT_FOR_CONNECTION: Spec = Spec {
+    names: &["wait_for_connection"],
+    params: &[
+        Param::new("connect_timeout", Kind::Float),
+        Param::new("delay", Kind::Float),
+        Param::new("sleep", Kind::Float),
+        Param::new("timeout", Kind::Float),
+    ],
+    read_only: true,
+    summary: "wait until the host can be entered, over a new connection when the old one is gone",
+    ..Spec::EMPTY
+};
+
 const ADD_HOST: Spec = Spec {
     names: &["add_host"],
     params: &[
@@ -177,6 +190,7 @@ static TABLE: &[Spec] = &[
     INCLUDE_VARS,
     META,
     PAUSE,
+    WAIT_FOR_CONNECTION,
     ADD_HOST,
     GROUP_BY,
     INCLUDE_TASKS,

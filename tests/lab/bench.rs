@@ -18,6 +18,8 @@ pub const VIP: &str = "192.168.104.10";
 pub struct Bench {
     /// The lab's name.
     pub lab: String,
+    /// The stack that is on it.
+    pub stack: &'static str,
     /// Room for files, removed at the end.
     pub room: PathBuf,
     first: OnceCell<First>,
@@ -94,7 +96,7 @@ fn sweep() {
 
 impl Bench {
     /// Brings the lab up; panics with what is missing when this machine cannot.
-    pub fn new(watched: bool) -> Self {
+    pub fn new(stack: &'static str, watched: bool) -> Self {
         let doctor = run(program().args(["lab", "doctor"]));
         assert!(
             doctor.code == 0,
@@ -106,17 +108,18 @@ impl Bench {
         std::fs::create_dir_all(room()).expect("a folder");
         let bench = Self {
             lab: lab_name(),
+            stack,
             room: room(),
             first: OnceCell::new(),
             watched,
         };
         // The image may have to be built first.
-        let up = start(program().args(["lab", "up", "-n", &bench.lab, "pg-ha"]))
-            .wait_within(Duration::from_secs(600));
+        let up = start(program().args(["lab", "up", "-n", &bench.lab, stack]))
+            .wait_within(Duration::from_secs(900));
         up.ends(0);
         std::fs::copy(bench.lab_file("inventory.yml"), bench.fragment()).expect("the fragment");
         let project = bench.project();
-        run(program().arg("init").arg("pg-ha").arg(&project)).ends(0);
+        run(program().arg("init").arg(stack).arg(&project)).ends(0);
         bench
     }
 
@@ -143,7 +146,7 @@ impl Bench {
         command
             .arg("-C")
             .arg(self.project())
-            .args(["-i", "inventories/pg-ha", "-i"])
+            .args(["-i", &format!("inventories/{}", self.stack), "-i"])
             .arg(self.fragment())
             .args(arguments);
         command
@@ -208,6 +211,11 @@ impl Bench {
         })
     }
 
+    /// Runs `hactl` on the project, for as long as it may take on emulated processors.
+    pub fn slowly(&self, arguments: &[&str]) -> Run {
+        self.start(arguments).wait_within(Duration::from_secs(900))
+    }
+
     /// Waits until `verify` is content; panics with its findings when that takes too long.
     #[track_caller]
     pub fn whole(&self) -> Run {
@@ -223,6 +231,10 @@ impl Bench {
             run(program().args(["lab", verb, "-n", &self.lab]).args(rest))
         };
         quietly(&["heal"]);
+        if self.stack != "pg-ha" {
+            quietly(&["up", self.stack]);
+            return;
+        }
         quietly(&[&["thaw"], HOSTS.as_slice()].concat());
         quietly(&["up", "pg-ha"]);
         if self.first.get().is_some() {

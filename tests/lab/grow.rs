@@ -103,13 +103,27 @@ fn grow(bench: &Bench) {
         }
     }
     let lb = BTreeSet::from(["haproxy : Configure HAProxy", "haproxy : Reload HAProxy"]);
-    let db = BTreeSet::from([
-        "postgresql : Write who may connect",
-        "postgresql : Apply the settings of PostgreSQL",
+    // The new host looks at them with `verify`, and as a client.
+    let app = BTreeSet::from([
+        "firewall : Look whether the rules change",
+        "guarded : Keep the old files, and go back to them unless they are confirmed",
+        "firewall : Write the rules",
+        "guarded : Apply it",
+        "guarded : Keep it",
     ]);
+    let db = app
+        .iter()
+        .copied()
+        .chain([
+            "postgresql : Write who may connect",
+            "postgresql : Apply the settings of PostgreSQL",
+        ])
+        .collect::<BTreeSet<_>>();
     let expected = BTreeMap::from([
         ("lb1", lb.clone()),
         ("lb2", lb),
+        ("app1", app.clone()),
+        ("app2", app),
         ("db1", db.clone()),
         ("db2", db),
     ]);

@@ -30,6 +30,7 @@ mod stations;
 mod status;
 mod verify;
 mod vip;
+mod vm;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
@@ -128,6 +129,7 @@ fn main() -> ExitCode {
     } else if stations.len() > 1 {
         return stations::side_by_side(&stations);
     }
+    let stack = stations.first().map_or("pg-ha", |station| station.stack);
     let cases: Vec<Case> = stations
         .into_iter()
         .flat_map(|station| station.cases)
@@ -141,7 +143,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let started = Instant::now();
     let watched = cases.iter().any(|case| case.name == secrets::WATCHES);
-    let Ok(bench) = catch_unwind(|| Bench::new(watched)) else {
+    let Ok(bench) = catch_unwind(|| Bench::new(stack, watched)) else {
         eprintln!("lab: FAILED: there is no lab, so nothing was tested");
         bench::take_down_quietly();
         return ExitCode::FAILURE;

@@ -5,7 +5,7 @@
 use crate::Case;
 use crate::{
     ansible, backup, cluster, deploy, drill, faults, grow, guard, history, kill, maintenance,
-    operators, reach, refusals, secrets, status, verify, vip,
+    operators, reach, refusals, secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::Signal;
 use std::io::{BufRead, BufReader};
@@ -19,6 +19,10 @@ pub const ARGUMENT: &str = "--station";
 pub struct Station {
     /// What its lines begin with.
     pub name: &'static str,
+    /// What is on its hosts.
+    pub stack: &'static str,
+    /// Not beside others: emulated processors leave nothing for them.
+    pub alone: bool,
     /// In the order in which they are run.
     pub cases: Vec<Case>,
 }
@@ -29,6 +33,8 @@ pub fn all() -> Vec<Station> {
     vec![
         Station {
             name: "deploy",
+            stack: "pg-ha",
+            alone: false,
             cases: [
                 deploy::CASES,
                 secrets::CASES,
@@ -46,6 +52,8 @@ pub fn all() -> Vec<Station> {
         },
         Station {
             name: "operate",
+            stack: "pg-ha",
+            alone: false,
             cases: [
                 guard::CASES,
                 vip::CASES,
@@ -57,6 +65,12 @@ pub fn all() -> Vec<Station> {
             ]
             .concat(),
         },
+        Station {
+            name: "machines",
+            stack: "pg-nfs",
+            alone: true,
+            cases: vm::CASES.to_vec(),
+        },
     ]
 }
 
@@ -65,23 +79,15 @@ pub fn die_with_the_parent() {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).expect("a signal can be asked for");
 }
 
-/// Runs these stations at once, each with the arguments that this program was given.
+/// Runs these stations at once, but for those that run alone; each with the arguments that this program was given.
 pub fn side_by_side(stations: &[Station]) -> ExitCode {
     let started = Instant::now();
-    let children: Vec<(&str, Child)> = stations
-        .iter()
-        .map(|station| (station.name, start(station.name)))
-        .collect();
-    let failed: Vec<&str> = std::thread::scope(|scope| {
-        let watched: Vec<_> = children
-            .into_iter()
-            .map(|(name, child)| (name, scope.spawn(move || pass_on(name, child))))
-            .collect();
-        watched
-            .into_iter()
-            .filter_map(|(name, thread)| (!thread.join().unwrap_or(false)).then_some(name))
-            .collect()
-    });
+    let (alone, beside): (Vec<&Station>, Vec<&Station>) =
+        stations.iter().partition(|station| station.alone);
+    let mut failed = at_once(&beside);
+    for station in alone {
+        failed.extend(at_once(&[station]));
+    }
     eprintln!(
         "lab: all stations in {:.1} s{}",
         started.elapsed().as_secs_f64(),
@@ -96,6 +102,24 @@ pub fn side_by_side(stations: &[Station]) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Runs stations at once; gives those that failed.
+fn at_once(stations: &[&Station]) -> Vec<&'static str> {
+    let children: Vec<(&str, Child)> = stations
+        .iter()
+        .map(|station| (station.name, start(station.name)))
+        .collect();
+    std::thread::scope(|scope| {
+        let watched: Vec<_> = children
+            .into_iter()
+            .map(|(name, child)| (name, scope.spawn(move || pass_on(name, child))))
+            .collect();
+        watched
+            .into_iter()
+            .filter_map(|(name, thread)| (!thread.join().unwrap_or(false)).then_some(name))
+            .collect()
+    })
 }
 
 fn start(name: &str) -> Child {

@@ -201,9 +201,11 @@ fn finds_what_is_broken(bench: &Bench) {
             },
             Break {
                 host: "lb2",
-                breaks: "perl -MIO::Socket::INET -e 'fork and exit; open STDOUT, q(>/dev/null); open STDERR, q(>/dev/null); $0 = q(lab-listens); my $s = IO::Socket::INET->new(LocalAddr => q(192.168.104.12), LocalPort => 8405, Listen => 9, ReuseAddr => 1) or die; open my $f, q(>), q(/run/lab-listens); print $f $$; close $f; sleep 300' && while [ ! -s /run/lab-listens ]; do :; done",
-                mends: "kill \"$(cat /run/lab-listens)\"; rm /run/lab-listens",
+                // Behind the firewall nobody would get to it.
+                breaks: "systemctl stop hactl-firewall; perl -MIO::Socket::INET -e 'fork and exit; open STDOUT, q(>/dev/null); open STDERR, q(>/dev/null); $0 = q(lab-listens); my $s = IO::Socket::INET->new(LocalAddr => q(192.168.104.12), LocalPort => 8405, Listen => 9, ReuseAddr => 1) or die; open my $f, q(>), q(/run/lab-listens); print $f $$; close $f; sleep 300' && while [ ! -s /run/lab-listens ]; do :; done",
+                mends: "kill \"$(cat /run/lab-listens)\"; rm /run/lab-listens; systemctl start hactl-firewall",
                 found: &[
+                    "fail boot.firewall lb2",
                     "warn ports.undeclared lb2",
                     "fail ports.closed lb2:8405 seen from lb1",
                     "fail ports.closed lb2:8405 seen from app1",

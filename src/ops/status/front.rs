@@ -5,6 +5,7 @@
 mod address;
 mod applications;
 mod balancers;
+mod files;
 
 use super::Scene;
 use super::seen::{self, HostSeen};

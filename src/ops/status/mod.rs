@@ -158,6 +158,7 @@ impl Scene<'_> {
         let virtual_address = self.virtual_address(&mut findings);
         let balancers = self.balancers(&mut findings);
         let applications = self.applications(primary.as_deref(), &mut findings);
+        self.file_server(&mut findings);
         let unfinished = self.unfinished(&mut findings);
         let marks = self.marks(&mut findings);
         for (host, error) in self

@@ -28,6 +28,8 @@ pub const VARIABLES: &[&str] = &[
 
 /// The groups of the components, in the order in which they are shown.
 pub const COMPONENTS: [&str; 4] = ["postgresql", "keepalived", "haproxy", "welcome_app"];
+/// The unit of the file server.
+pub const FILE_SERVER: &str = "nfs-server.service";
 /// Where the application says how it is.
 const HEALTH: &str = "/api/health";
 
@@ -93,6 +95,7 @@ fn units(site: &Site, host: &str) -> Vec<&'static str> {
         ("keepalived", "keepalived.service"),
         ("haproxy", "haproxy.service"),
         ("welcome_app", "welcome_app.service"),
+        ("nfs_server", FILE_SERVER),
     ]
     .into_iter()
     .filter(|(group, _)| is(site, group, host))
@@ -400,7 +403,8 @@ fn read_health(reply: &Reply) -> Result<Health, String> {
     let text = |key: &str| body[key].as_str().map(str::to_owned);
     Ok(Health {
         status: response.status,
-        said: text("database").unwrap_or_default(),
+        // The share, where that is what it lacks.
+        said: text("images").or(text("database")).unwrap_or_default(),
         database: text("database_host"),
     })
 }

@@ -60,6 +60,9 @@ pub fn single_points(scene: &Scene<'_>, board: &Board) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if let [one] = scene.site.members("nfs_server") {
+        points.push(format!("{one} is the only file server"));
+    }
     for group in seen::COMPONENTS {
         let members = scene.site.members(group);
         for (index, host) in members.iter().enumerate() {

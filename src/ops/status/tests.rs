@@ -146,6 +146,22 @@ fn what_nothing_can_stand_in_for() {
         ]
     );
     let mut site = scenes::site();
+    site.groups
+        .insert("nfs_server".to_owned(), vec!["lb1".to_owned()]);
+    let mut scene = scenes::healthy(&site);
+    assert_eq!(scene.board().single_points, ["lb1 is the only file server"]);
+    assert!(scene.board().findings.is_empty());
+    scene.change("lb1", |seen| {
+        drop(
+            seen.units
+                .insert("nfs-server.service".to_owned(), "failed".to_owned()),
+        )
+    });
+    assert_eq!(
+        scene.board().findings[0].what,
+        "the file server on lb1 is failed: images are neither stored nor shown"
+    );
+    let mut site = scenes::site();
     let address = site.hosts[0].variables["cluster_address"].clone();
     site.hosts[1]
         .variables

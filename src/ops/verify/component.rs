@@ -66,9 +66,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Chooses the two hosts that look: reached ones, none that may hold the virtual address, of different kinds if possible.
+    /// Chooses the two hosts that look: reached ones, none that is the entrance, of different kinds if possible.
     pub fn new(site: &'a Site, reached: &[&str]) -> Self {
-        let holders = site.members("keepalived");
+        let holders = match site.members("keepalived") {
+            [] => site.members("haproxy"),
+            holders => holders,
+        };
         let mut candidates: Vec<&Host> = site
             .hosts
             .iter()

@@ -3,11 +3,13 @@
 //! Two rounds of questions at most, then a trial that leaves no trace. What cannot be found out is never counted as good.
 
 mod backup;
+mod boot;
 mod check;
 mod common;
 mod component;
 pub(in crate::ops) mod haproxy;
 mod keepalived;
+mod nfs;
 pub(in crate::ops) mod parse;
 mod ports;
 mod postgresql;
@@ -38,9 +40,11 @@ pub static COMPONENTS: &[&dyn Component] = &[
     &welcome_app::WelcomeApp,
     &haproxy::Haproxy,
     &keepalived::Keepalived,
+    &nfs::Nfs,
     &ports::Ports,
     &security::Security,
     &backup::Backup,
+    &boot::Boot,
 ];
 
 /// The variables that checks read.

@@ -26,6 +26,11 @@ pub(super) const RULES: &[Rule] = &[
         look: synchronous,
     },
     Rule {
+        id: "postgresql/mixed-majors",
+        about: "hosts of one pair with different major versions",
+        look: majors,
+    },
+    Rule {
         id: "ha/quorum",
         about: "an even number of voters",
         look: quorum,
@@ -132,6 +137,47 @@ fn synchronous(look: &Look<'_>) {
             message,
             "add a second standby, or accept the loss of the last moments and set it to false",
         );
+    }
+}
+
+/// The major version that a release of Debian or Ubuntu brings.
+const MAJORS: &[(&str, &str)] = &[
+    ("bullseye", "13"),
+    ("jammy", "14"),
+    ("bookworm", "15"),
+    ("noble", "16"),
+    ("trixie", "17"),
+];
+
+/// As far as the inventory tells: a pinned version, or the release of a host.
+fn majors(look: &Look<'_>) {
+    let mut first: Option<(String, String, String)> = None;
+    for host in look.site.members(GROUP) {
+        let known = ["postgresql_pin_version", "lab_suite"]
+            .into_iter()
+            .find_map(|name| Some((name, look.text(&host, name)?)));
+        let Some((name, text)) = known else { continue };
+        let major = match MAJORS.iter().find(|(release, _)| *release == text) {
+            Some((_, major)) => (*major).to_owned(),
+            None if name == "postgresql_pin_version" => text.clone(),
+            None => continue,
+        };
+        let told = format!("{major} (`{name}: {text}`)");
+        match &first {
+            None => first = Some((host, major, told)),
+            Some((other, theirs, before)) if *theirs != major => {
+                let message = format!(
+                    "`{other}` has PostgreSQL {before}, `{host}` {told}: a standby must have the major version of its primary"
+                );
+                look.report(
+                    Error,
+                    Some((&host, name)),
+                    message,
+                    "use one release for all hosts of `postgresql`, or set `postgresql_pin_version` for all of them and give them a repository that has it",
+                );
+            }
+            Some(_) => {}
+        }
     }
 }
 

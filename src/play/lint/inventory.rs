@@ -216,4 +216,15 @@ fn single(look: &Look<'_>) {
             );
         }
     }
+    if let [only] = look.site.members("nfs_server").as_slice() {
+        let message = format!(
+            "`nfs_server` has one host only, `{only}`: while it is away, no image is stored or shown"
+        );
+        look.report(
+            Warn,
+            None,
+            message,
+            "keep the images in the database (`welcome_app_images: database`), or live with it",
+        );
+    }
 }

@@ -223,6 +223,21 @@ fn each_rule_finds_its_fault_and_no_other() {
             vec![("postgresql_synchronous", "yes".into())],
             &["postgresql/synchronous-pair"],
         ),
+        (
+            vec![
+                ("c.lab_suite", "bookworm".into()),
+                ("d.lab_suite", "trixie".into()),
+            ],
+            &["postgresql/mixed-majors"],
+        ),
+        (
+            vec![
+                ("c.lab_suite", "bookworm".into()),
+                ("d.postgresql_pin_version", 15.into()),
+            ],
+            &[],
+        ),
+        (vec![("lab_suite", "trixie".into())], &[]),
     ];
     for (changed, ids) in cases {
         let mut vars = good();

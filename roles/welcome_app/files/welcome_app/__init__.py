@@ -18,7 +18,9 @@ def create_app(settings=None):
     app.settings = settings
     app.nodes = Nodes(settings)
     app.images = (
-        images.InDirectory(settings.directory) if settings.images == "directory" else images.InDatabase(app.nodes)
+        images.InDirectory(settings.directory, settings.directory_timeout, settings.directory_store_timeout)
+        if settings.images == "directory"
+        else images.InDatabase(app.nodes)
     )
     # The image, and a little for the rest of the form.
     app.config["MAX_CONTENT_LENGTH"] = images.MAX_BYTES + 64 * 1024

@@ -6,6 +6,7 @@ import psycopg2
 from flask import Blueprint, current_app, jsonify, request, url_for
 
 from . import images
+from .bounded import Away
 from .database import Lost, NoDatabase, first_line
 
 MAX_QUOTE = 1000
@@ -113,6 +114,11 @@ def health():
         body.update(status="degraded", database=str(none), nodes=none.reasons)
     except (Lost, psycopg2.Error) as failure:
         body.update(status="degraded", database=first_line(failure))
+    # Rows are served without the images; this host is not whole all the same.
+    try:
+        current_app.images.check()
+    except OSError as failure:
+        body.update(status="degraded", images=failure.strerror or str(failure))
     response = jsonify(body)
     response.status_code = 200 if body["status"] == "ok" else 500
     return response
@@ -132,6 +138,10 @@ def register_errors(app):
     def database_error(failure):
         current_app.logger.exception("database error")
         return error(500, f"database error: {first_line(failure)}")
+
+    @app.errorhandler(Away)
+    def away(failure):
+        return error(503, failure.strerror)
 
     @app.errorhandler(OSError)
     def storage_error(failure):

@@ -1,10 +1,14 @@
 """Images: what is accepted, and where they are kept."""
 
+import errno
 import os
 import re
+import threading
 import uuid
 
 import psycopg2
+
+from .bounded import Bounded
 
 MAX_BYTES = 5 * 1024 * 1024
 EXTENSIONS = {"png", "jpg", "jpeg", "gif", "webp"}
@@ -59,6 +63,9 @@ class InDatabase:
     def __init__(self, nodes):
         self._nodes = nodes
 
+    def check(self):
+        """The database is asked anyhow."""
+
     def prepare(self, name, data):
         pass
 
@@ -85,15 +92,57 @@ class InDatabase:
 
 
 class InDirectory:
-    """Files in a directory that all application servers share. The file is there before its row, and goes after it."""
+    """Files in a directory that all application servers share. The file is there before its row, and goes after it.
 
-    def __init__(self, directory):
+    The directory is a mount; when it is not, nothing is written: it would be this host's own disk.
+    """
+
+    def __init__(self, directory, timeout, store_timeout):
         self._directory = directory
+        self._timeout = timeout
+        self._store_timeout = store_timeout
+        self._share = Bounded()
 
     def _path(self, name):
         return os.path.join(self._directory, name)
 
+    def check(self):
+        """Fails when images can neither be read nor stored."""
+        self._share.run(self._timeout, self._look)
+
     def prepare(self, name, data):
+        self._share.run(self._store_timeout, lambda: self._store(name, data), undo=lambda: self._remove(name))
+
+    def insert(self, cursor, name, data):
+        pass
+
+    def discard(self, name):
+        self._forget(name)
+
+    def delete(self, cursor, name):
+        pass
+
+    def deleted(self, name):
+        self._forget(name)
+
+    def read(self, name):
+        return self._share.run(self._timeout, lambda: self._read(name))
+
+    def _look(self):
+        # Opening it makes the mount, where it is made on demand.
+        handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if os.fstat(handle).st_dev == os.stat(os.path.dirname(self._directory)).st_dev:
+                raise OSError(errno.ENODEV, "the image directory is not mounted")
+            # The file server is asked, whatever this host remembers.
+            os.fstatvfs(handle)
+        finally:
+            os.close(handle)
+        if not os.access(self._directory, os.W_OK | os.X_OK):
+            raise OSError(errno.EACCES, "the image directory is not writable")
+
+    def _store(self, name, data):
+        self._look()
         part = self._path(f".{name}.part")
         try:
             with open(part, "wb") as file:
@@ -101,31 +150,38 @@ class InDirectory:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, self._path(name))
-        except OSError:
-            self._remove(part)
+            # The name, too, is on the server's disk before anybody is told.
+            handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except BaseException:
+            self._unlink(part)
+            self._unlink(self._path(name))
             raise
 
-    def insert(self, cursor, name, data):
-        pass
-
-    def discard(self, name):
-        self._remove(self._path(name))
-
-    def delete(self, cursor, name):
-        pass
-
-    def deleted(self, name):
-        self._remove(self._path(name))
-
-    def read(self, name):
+    def _read(self, name):
         try:
             with open(self._path(name), "rb") as file:
                 return file.read()
         except FileNotFoundError:
+            # Without the mount nothing is there, which is not the same.
+            self._look()
             return None
 
+    def _forget(self, name):
+        """Removes a file that no row names; later, when the share is away now."""
+        try:
+            self._share.run(self._timeout, lambda: self._remove(name))
+        except OSError:
+            threading.Thread(target=self._remove, args=(name,), daemon=True).start()
+
+    def _remove(self, name):
+        self._unlink(self._path(name))
+
     @staticmethod
-    def _remove(path):
+    def _unlink(path):
         try:
             os.unlink(path)
         except OSError:

@@ -10,6 +10,8 @@ class Settings:
     hostname: str
     images: str
     directory: str
+    directory_timeout: float
+    directory_store_timeout: float
     db_hosts: tuple
     db_port: int
     db_name: str
@@ -29,7 +31,9 @@ def from_environment(env=os.environ):
     return Settings(
         hostname=env.get("WELCOME_APP_HOSTNAME") or socket.gethostname(),
         images=images,
-        directory=env.get("WELCOME_APP_DIRECTORY", "/mnt/shared/images"),
+        directory=env.get("WELCOME_APP_DIRECTORY", "/mnt/shared/images").rstrip("/"),
+        directory_timeout=float(env.get("WELCOME_APP_DIRECTORY_TIMEOUT", "2")),
+        directory_store_timeout=float(env.get("WELCOME_APP_DIRECTORY_STORE_TIMEOUT", "15")),
         db_hosts=hosts,
         db_port=int(env.get("WELCOME_APP_DB_PORT", "5432")),
         db_name=env.get("WELCOME_APP_DB_NAME", "welcome_app"),

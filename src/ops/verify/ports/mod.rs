@@ -1,13 +1,14 @@
 //! Which host reaches which port of which other one: as the stack needs it, and no further.
 //!
-//! No role of the stack sets up a firewall: what keeps others out of the databases is pg_hba.conf, what keeps them off the
-//! local check of HAProxy is its address. What was seen says which of the two it was.
+//! Role firewall opens a port to the groups that need it; pg_hba.conf keeps others out of the databases besides, and its
+//! address keeps them off the local check of HAProxy. What was seen says which of them it was.
 
 pub mod probe;
 
 use super::check::{Check, Findings, Verdict};
 use super::common;
 use super::component::{Component, View, list};
+use super::nfs;
 use super::postgresql;
 use super::seen::{Ask, Seen, last_words};
 use crate::base::value::to_text;
@@ -78,7 +79,7 @@ impl Component for Ports {
     }
 
     fn applies(&self, site: &Site) -> bool {
-        ["haproxy", "welcome_app", "postgresql"]
+        ["haproxy", "welcome_app", "postgresql", "nfs_server"]
             .iter()
             .any(|group| !site.members(group).is_empty())
     }
@@ -162,6 +163,9 @@ fn declared(view: &View<'_>, host: &Host) -> Vec<u16> {
     }
     if is("postgresql") {
         ports.push(database_port(view));
+    }
+    if is("nfs_server") {
+        ports.push(nfs::port(view, &host.name));
     }
     // pgBackRest serves on the repository's host and on every database host.
     if let Some(repository) = crate::ops::backup::Repository::of(view.site)
@@ -285,6 +289,17 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
             door(name, view.address(name), port, Wanted::Open, Greeting::Open);
         }
     }
+    for name in view.site.members("nfs_server") {
+        if *name != from.name {
+            let wanted = if is("nfs_client") {
+                Wanted::Open
+            } else {
+                Wanted::Closed
+            };
+            let port = nfs::port(view, name);
+            door(name, view.address(name), port, wanted, Greeting::Open);
+        }
+    }
     let port = database_port(view);
     for name in view.site.members("postgresql") {
         let Some(host) = view.site.host(name) else {
@@ -342,7 +357,7 @@ fn closed(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
         // It says so before it looks at pg_hba.conf: too busy, or starting up.
         (Heard::Said(_), Greeting::Postgresql { .. }) => return Verdict::Unknown(heard.words()),
         (_, Greeting::Open) => {
-            return Verdict::bad("closed: it is for the host itself only", heard.words());
+            return Verdict::bad("closed: it is not for this host", heard.words());
         }
         (_, Greeting::Postgresql { user, .. }) => {
             return Verdict::bad(

@@ -1,9 +1,11 @@
 //! A whole stack as the hosts describe it, one fault after the other put into it, and what the checks make of each.
 
 mod backup;
+mod boot;
 mod common;
 mod haproxy;
 mod keepalived;
+mod nfs;
 mod ports;
 mod postgresql;
 mod stack;
@@ -100,6 +102,8 @@ fn every_fault_is_named() {
         keepalived::CASES,
         ports::CASES,
         backup::CASES,
+        nfs::CASES,
+        boot::CASES,
     ];
     let mut wrong = Vec::new();
     for (name, fault, expected) in cases.into_iter().flatten() {
@@ -162,8 +166,11 @@ fn an_unreachable_host_never_passes() {
         }
         // Each component of the host alone says so too.
         for component in groups.iter().chain(&["common"]) {
-            // The one component that is not named as its group.
-            let component = component.strip_prefix("postgresql_").unwrap_or(component);
+            // Components that are not named as their groups.
+            let component = match *component {
+                "nfs_server" | "nfs_client" => "nfs",
+                other => other.strip_prefix("postgresql_").unwrap_or(other),
+            };
             let wishes = Wishes {
                 only: vec![component.to_owned()],
                 ..Wishes::default()

@@ -70,6 +70,7 @@ pub(super) const CASES: &[Case] = &[
             "unknown ports.open lb2:8405 seen from lb2",
             "unknown ports.open app1:5000 seen from lb2",
             "unknown ports.open app2:5000 seen from lb2",
+            "unknown ports.closed lb1:2049 seen from lb2",
             "unknown ports.closed db1:5432 (welcome) seen from lb2",
             "unknown ports.closed db2:5432 (welcome) seen from lb2",
         ],

@@ -15,13 +15,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 pub(super) const HOSTS: &[(&str, &str, &[&str])] = &[
-    ("lb1", "192.168.104.11", &["haproxy", "keepalived"]),
+    (
+        "lb1",
+        "192.168.104.11",
+        &["haproxy", "keepalived", "nfs_server"],
+    ),
     ("lb2", "192.168.104.12", &["haproxy", "keepalived"]),
-    ("app1", "192.168.104.21", &["welcome_app"]),
+    ("app1", "192.168.104.21", &["welcome_app", "nfs_client"]),
     (
         "app2",
         "192.168.104.22",
-        &["welcome_app", "postgresql_backup"],
+        &["welcome_app", "postgresql_backup", "nfs_client"],
     ),
     ("db1", "192.168.104.31", &["postgresql"]),
     ("db2", "192.168.104.32", &["postgresql"]),
@@ -34,6 +38,8 @@ pub fn site() -> Site {
         "keepalived_vip": "192.168.104.10/24", "keepalived_router_id": 51, "haproxy_backend_group": "welcome_app",
         "haproxy_health_path": "/api/health", "haproxy_stats_password": "long-enough-2", "common_hosts_groups": ["haproxy", "postgresql"],
         "postgresql_synchronous": false, "welcome_app_port": 5000, "haproxy_backend_port": 5000, "haproxy_maxconn": 4000,
+        "nfs_server_clients": ["app1", "app2"], "nfs_server_options": ["rw", "sync", "root_squash"], "nfs_server_fsid": 880,
+        "nfs_server_owner": "welcome_app", "nfs_client_options": ["rw", "hard", "_netdev", "nofail", "x-systemd.automount"],
         "postgresql_databases": [{"name": "welcome", "owner": "writer", "password": "long-enough-1", "clients": ["app1", "app2"]}],
     })
     .as_object()
@@ -447,6 +453,8 @@ pub(super) fn good(view: &View<'_>, roles: Roles, of: &Host, key: &str) -> Optio
         ("postgresql", "write") => text("primary\n"),
         ("postgresql", "login") => text("7300000000000000001|1|0/3000000|\n"),
         ("backup", _) => super::backup::good(host, what),
+        ("nfs", _) => super::nfs::good(what),
+        ("boot", _) => super::boot::good(what),
         _ => None,
     }
 }
