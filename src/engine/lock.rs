@@ -58,6 +58,13 @@ pub async fn take_again(
             },
         );
         replies = connection.shell.batch(&[item(&mine)]).await?;
+        if replies[0].code == HELD && replies[0].out().trim() == operator.name {
+            // A slow host needs a while to notice; whoever reconnects tries again.
+            return Err(Diagnostic::with_code(
+                exit::UNREACHABLE,
+                "the earlier connection of this run has not ended on the host yet",
+            ));
+        }
     } else if wait_for_the_dead(connection, &replies[0], operator, say).await? {
         replies = connection.shell.batch(&[item(&request)]).await?;
     }
