@@ -52,6 +52,9 @@ enum Verb {
         /// What the hosts are [default: what the inventory's `lab_provider` says, else container]
         #[arg(long)]
         provider: Option<Kind>,
+        /// The release of hosts whose `lab_suite` says none, like `trixie` [default: this machine's]
+        #[arg(long)]
+        suite: Option<String>,
         /// Hosts with Python from the start, for Ansible
         #[arg(long)]
         with_python: bool,
@@ -167,11 +170,18 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         stack,
         hosts,
         provider,
+        suite,
         with_python,
         login,
     } = args.verb
     {
-        let (hosts, provider) = wished::hosts(global, stack, hosts.as_deref(), provider)?;
+        let (mut hosts, provider) = wished::hosts(global, stack, hosts.as_deref(), provider)?;
+        if let Some(suite) = suite {
+            let suite = spec::suite(&suite).map_err(|error| vec![error])?;
+            for host in &mut hosts {
+                host.suite.get_or_insert_with(|| suite.clone());
+            }
+        }
         return bring_up(
             global,
             &Wish {
@@ -280,7 +290,7 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
             trouble::latency(&*site.provider, host, milliseconds)
         }),
         Verb::DiskFull { host, folder, undo } => each(places, &[host], |site, host| {
-            trouble::disk_full(&*site.provider, host, &folder, !undo)
+            trouble::disk_full(site.lab.provider, &*site.provider, host, &folder, !undo)
         }),
         Verb::ClockSkew { host, seconds } => each(places, &[host], |site, host| {
             trouble::clock_skew(site.lab.provider, &*site.provider, host, seconds)

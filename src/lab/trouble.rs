@@ -28,10 +28,8 @@ exit 1
 
 /// Takes all free blocks of a file system, also those that only root may have.
 const FILL: &str = r#"
+[ -d "$1" ] || { echo "there is no folder $1" >&2; exit 1; }
 file=$1/.hactl-lab-disk-full
-case $(stat -f -c %T "$1") in
-overlay*) echo "its disk is the machine's own" >&2; exit 42;;
-esac
 step=$(($(stat -f -c %f "$1") * $(stat -f -c %S "$1")))
 size=$(stat -c %s "$file" 2>/dev/null || echo 0)
 while [ "$step" -ge 4096 ]; do
@@ -57,7 +55,17 @@ pub fn latency(provider: &dyn Provider, host: &HostSpec, milliseconds: u32) -> R
 }
 
 /// Fills the file system that a folder is on, or makes the room again.
-pub fn disk_full(provider: &dyn Provider, host: &HostSpec, folder: &str, full: bool) -> Result<()> {
+pub fn disk_full(
+    kind: Kind,
+    provider: &dyn Provider,
+    host: &HostSpec,
+    folder: &str,
+    full: bool,
+) -> Result<()> {
+    if kind == Kind::Container {
+        // That of a file system in memory would be the machine's memory.
+        return Err(refused(host, "its disks are the machine's own"));
+    }
     if !folder.starts_with('/') {
         return Err(Diagnostic::new(format!(
             "`{folder}` is not an absolute path"

@@ -15,6 +15,12 @@ for unit in getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyAMA0.s
     e2scrub_reap.service fstrim.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
+mkdir -p "$root/etc/systemd/system-generators"
+for generator in cryptsetup debug getty gpt-auto hibernate-resume integritysetup rc-local run ssh system-update tpm2 veritysetup; do
+    ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
+done
+# The first boot has nothing to bring up to date: this is the system as it was installed.
+touch "$root/etc/.updated" "$root/var/.updated"
 echo localhost >"$root/etc/hostname"
 printf '/dev/vda / ext4 errors=remount-ro 0 1\n' >"$root/etc/fstab"
 # The drivers in the initramfs are two and known by name: nobody needs to look for devices there.
