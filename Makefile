@@ -5,16 +5,20 @@ CARGO ?= cargo
 HACTL := target/release/hactl
 # Virtual machines are of the machine's own architecture.
 QEMU := $(if $(filter aarch64 arm64,$(shell uname -m)),qemu-system-arm,qemu-system-x86) qemu-utils e2fsprogs
-LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium $(QEMU)
+LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help demo demo-down test test-unit test-lab lint deps build bench clean
+.PHONY: help demo demo-down test test-all test-unit test-lab test-vm lint deps deps-vm build bench clean
+LAB_TESTS = $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" $(CARGO) test --locked --test lab -- --test-threads=1
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 deps: ## installs what the lab needs, if it is missing
 	@scripts/deps $(LAB_PACKAGES)
+
+deps-vm: deps ## installs what virtual machines need, if it is missing
+	@scripts/deps $(QEMU)
 
 build: ## the release binary
 	$(CARGO) build --release --locked
@@ -27,12 +31,18 @@ demo-down: ## takes the demo's hosts away
 
 test: deps lint test-unit test-lab ## everything that CI runs
 
+test-all: test test-vm ## everything there is
+
 test-unit: ## seconds, once built
 	$(CARGO) test --locked --lib --bins --test cli --test tidy
 
 test-lab: deps ## the real thing: hosts, deploy, breakage
 	$(CARGO) build --locked
-	$(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" $(CARGO) test --locked --test lab -- --test-threads=1
+	$(LAB_TESTS) --skip machines_
+
+test-vm: deps-vm ## the stack that needs a kernel of its own, on virtual machines
+	$(CARGO) build --locked
+	$(LAB_TESTS) machines_
 
 lint: ## format and clippy
 	$(CARGO) fmt --check
