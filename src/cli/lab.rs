@@ -76,7 +76,7 @@ enum Verb {
         /// Only the packages to install, for `apt-get install`
         #[arg(long)]
         packages: bool,
-        /// Only what this kind of host needs
+        /// What the hosts are to be [default: container]
         #[arg(long)]
         provider: Option<Kind>,
     },

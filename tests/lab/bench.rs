@@ -97,7 +97,8 @@ fn sweep() {
 impl Bench {
     /// Brings the lab up; panics with what is missing when this machine cannot.
     pub fn new(stack: &'static str, watched: bool) -> Self {
-        let doctor = run(program().args(["lab", "doctor"]));
+        let provider = if stack == "pg-ha" { "container" } else { "vm" };
+        let doctor = run(program().args(["lab", "doctor", "--provider", provider]));
         assert!(
             doctor.code == 0,
             "this machine cannot run a lab; these tests are not skipped:\n{}{}",

@@ -78,7 +78,7 @@ fn cut_off(cut: &Cut, host: &str) -> String {
 
 /// What the machine has and lacks; exit code 1 when something is missing.
 pub(super) fn doctor(global: &Global, packages: bool, only: Option<Kind>) -> Result<u8> {
-    let kinds = only.map_or(vec![Kind::Container, Kind::Vm], |kind| vec![kind]);
+    let kinds = [only.unwrap_or(Kind::Container)];
     if packages {
         report::out(&format!("{}\n", doctor::packages(&kinds).join(" ")));
         return Ok(exit::DONE);
