@@ -217,10 +217,11 @@ impl Bench {
         self.start(arguments).wait_within(Duration::from_secs(900))
     }
 
-    /// Waits until `verify` is content; panics with its findings when that takes too long.
+    /// Waits until `verify` is content; panics with its findings when that takes too long. PostgreSQL tries a log file that
+    /// could not be archived again after a minute.
     #[track_caller]
     pub fn whole(&self) -> Run {
-        let run = self.hactl(&["verify", "--wait", "40"]);
+        let run = self.hactl(&["verify", "--wait", "75"]);
         run.ends(0);
         run
     }
