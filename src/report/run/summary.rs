@@ -147,6 +147,8 @@ impl Summary {
         let all = self.hosts.len();
         let lost = self.hosts.values().filter(|counts| counts.lost.is_some());
         let hosts = match lost.count() {
+            // Where one is refused nothing is changed on any.
+            _ if !ending.refused.is_empty() => format!("{all} hosts"),
             0 => format!("{all} hosts"),
             lost => format!("{} of {all} hosts", all.saturating_sub(lost)),
         };
