@@ -73,6 +73,9 @@ pub enum Step {
     },
     /// Brings a database back, whatever became of the drill: `rejoin` when another one is primary, a plain start when none is.
     Rejoin(Who),
+    /// Makes a backup, where the service keeps any: log that was complete and not yet archived when its primary was lost
+    /// is in no archive, and the times after that gap cannot be restored until there is a new backup.
+    Backup,
     /// There must be a copy of what only this database had.
     CopyIsKept(Who),
     /// Waits until writes are acknowledged again, steadily.

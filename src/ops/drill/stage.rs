@@ -161,6 +161,14 @@ impl Stage<'_> {
                 }
                 Ok(())
             }
+            Step::Backup => {
+                if self.field.site().members("postgresql_backup").is_empty() {
+                    return Ok(());
+                }
+                let words = ["backup", "now", "--reason=drill"].map(str::to_owned);
+                let ran = self.hactl(&words).await?;
+                self.check(&ran, exit::DONE, &[])
+            }
             Step::CopyIsKept(who) => {
                 for host in who.hosts(&self.cast) {
                     let copies = self.copies(&host, "-print").await?;

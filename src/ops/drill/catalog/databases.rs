@@ -175,6 +175,8 @@ pub const DISK_FULL: Drill = Drill {
             script: LARGE_DISK,
         },
         REJOIN,
+        // It filled whole files of the log, and was lost before it could archive them.
+        Step::Backup,
     ],
     limits: Limits {
         write_gap: 25.0,
