@@ -4,7 +4,6 @@ use super::operation::{self, Common};
 use super::{Global, Outcome, deploy, rejoin};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
-use crate::modules::Request;
 use crate::ops::cluster::Cluster;
 use crate::ops::cluster::cast::{Cast, server};
 use crate::ops::cluster::condition::Conditions;
@@ -13,7 +12,7 @@ use crate::ops::cluster::operation::{Operation, Step};
 use crate::ops::cluster::switchover;
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{OPERATION, Record, StepState};
+use crate::ops::journal::{self, Record, StepState};
 use crate::ops::vip;
 use crate::report::{self, operation as reporter};
 use serde_json::json;
@@ -66,10 +65,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
 
 /// What was broken off and is not in the databases' journals: it is ended by its own command.
 async fn broken_off(crew: &mut Crew) -> Option<Diagnostic> {
-    let ask = Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :"));
     let work = crew
         .reached()
-        .map(|host| (host.to_owned(), vec![ask.clone()]))
+        .map(|host| (host.to_owned(), vec![journal::header()]))
         .collect();
     crew.round(work)
         .await

@@ -27,13 +27,8 @@ pub async fn take(
     operator: &Operator,
     say: &(dyn Fn(String) + Send + Sync),
 ) -> Result<()> {
-    connection.shell.open_lock(state);
-    let request = request(state, operator);
-    let mut replies = connection.shell.batch(&[item(&request)]).await?;
-    if wait_for_the_dead(connection, &replies[0], operator, say).await? {
-        replies = connection.shell.batch(&[item(&request)]).await?;
-    }
-    judge(&replies[0], state)
+    let reply = ask(connection, state, operator).await?;
+    settle(connection, reply, state, operator, say).await
 }
 
 /// Takes the lock over a further connection of the same run, whose earlier one may not have ended on the host yet.
@@ -46,29 +41,44 @@ pub async fn take_again(
     operator: &Operator,
     say: &(dyn Fn(String) + Send + Sync),
 ) -> Result<()> {
+    let mut reply = ask(connection, state, operator).await?;
+    let is_mine = |reply: &Reply| reply.code == HELD && reply.out().trim() == operator.name;
+    if is_mine(&reply) {
+        let breaking = Operator {
+            break_lock: true,
+            ..operator.clone()
+        };
+        reply = ask(connection, state, &breaking).await?;
+    }
+    if is_mine(&reply) {
+        // A slow host needs a while to notice; whoever reconnects tries again.
+        return Err(Diagnostic::with_code(
+            exit::UNREACHABLE,
+            "the earlier connection of this run has not ended on the host yet",
+        ));
+    }
+    settle(connection, reply, state, operator, say).await
+}
+
+async fn ask(connection: &mut Connection, state: &str, operator: &Operator) -> Result<Reply> {
     connection.shell.open_lock(state);
     let request = request(state, operator);
     let mut replies = connection.shell.batch(&[item(&request)]).await?;
-    if replies[0].code == HELD && replies[0].out().trim() == operator.name {
-        let mine = self::request(
-            state,
-            &Operator {
-                break_lock: true,
-                ..operator.clone()
-            },
-        );
-        replies = connection.shell.batch(&[item(&mine)]).await?;
-        if replies[0].code == HELD && replies[0].out().trim() == operator.name {
-            // A slow host needs a while to notice; whoever reconnects tries again.
-            return Err(Diagnostic::with_code(
-                exit::UNREACHABLE,
-                "the earlier connection of this run has not ended on the host yet",
-            ));
-        }
-    } else if wait_for_the_dead(connection, &replies[0], operator, say).await? {
-        replies = connection.shell.batch(&[item(&request)]).await?;
+    Ok(replies.swap_remove(0))
+}
+
+/// What the first answer means, once what a killed run has left at work has ended.
+async fn settle(
+    connection: &mut Connection,
+    mut reply: Reply,
+    state: &str,
+    operator: &Operator,
+    say: &(dyn Fn(String) + Send + Sync),
+) -> Result<()> {
+    if wait_for_the_dead(connection, &reply, operator, say).await? {
+        reply = ask(connection, state, operator).await?;
     }
-    judge(&replies[0], state)
+    judge(&reply, state)
 }
 
 /// The request that takes the lock; `open_lock` comes before the first batch.

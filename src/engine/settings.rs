@@ -51,6 +51,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether `--tags` and `--skip-tags` leave something with these tags in.
+    pub fn selects(&self, tags: &[String]) -> bool {
+        crate::play::selected(tags, &self.tags, &self.skip_tags)
+    }
+
     /// What a template of this task needs.
     pub fn context(&self, scope: &Scope, task: &Task) -> Context {
         Context {

@@ -153,11 +153,7 @@ impl Walk<'_> {
 
     fn task(&mut self, task: &Arc<Task>, cursor: &mut Cursor, window: &mut Window) -> Next {
         let keywords = &task.keywords;
-        if !crate::play::selected(
-            &keywords.tags,
-            &self.settings.tags,
-            &self.settings.skip_tags,
-        ) {
+        if !self.settings.selects(&keywords.tags) {
             cursor.advance();
             return Next::Go;
         }

@@ -234,6 +234,11 @@ pub fn forget(id: &str) -> Request {
     ))
 }
 
+/// Prints the header of the operation under way, one line of JSON; nothing when there is none.
+pub fn header() -> Request {
+    Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :"))
+}
+
 /// Prints the operation under way and the whole history of a host; read with [`read_all`].
 pub fn read() -> Request {
     Request::sh(format!(

@@ -172,22 +172,8 @@ fn main() -> ExitCode {
         }
     }
     drop(bench);
-    eprintln!(
-        "lab: {} of {} cases ok in {:.1} s{}",
-        cases.len() - failed.len(),
-        cases.len(),
-        started.elapsed().as_secs_f64(),
-        if failed.is_empty() {
-            String::new()
-        } else {
-            format!("; FAILED: {}", failed.join(", "))
-        }
-    );
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let what = format!("{} of {} cases", cases.len() - failed.len(), cases.len());
+    stations::ended(&what, started, &failed)
 }
 
 /// Takes the lab down when the test is interrupted, too.

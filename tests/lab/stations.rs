@@ -88,18 +88,20 @@ pub fn side_by_side(stations: &[Station]) -> ExitCode {
     for station in alone {
         failed.extend(at_once(&[station]));
     }
-    eprintln!(
-        "lab: all stations in {:.1} s{}",
-        started.elapsed().as_secs_f64(),
-        if failed.is_empty() {
-            String::new()
-        } else {
-            format!("; FAILED: {}", failed.join(", "))
-        }
-    );
+    ended("all stations", started, &failed)
+}
+
+/// Says how it ended, and makes an exit code of it.
+pub fn ended(what: &str, started: Instant, failed: &[&str]) -> ExitCode {
+    let seconds = started.elapsed().as_secs_f64();
     if failed.is_empty() {
+        eprintln!("lab: {what} ok in {seconds:.1} s");
         ExitCode::SUCCESS
     } else {
+        eprintln!(
+            "lab: {what} in {seconds:.1} s; FAILED: {}",
+            failed.join(", ")
+        );
         ExitCode::FAILURE
     }
 }

@@ -2,7 +2,8 @@
 # Fits the new root $1 to life in a virtual machine that is often emulated: what no lab asks for is not started.
 set -eu
 root=$1
-install -d -m 0700 "$root/usr/local/lib/hactl-lab/keys" "$root/root/.ssh"
+install -d -m 0700 "$root/usr/local/lib/hactl-lab/keys"
+chroot "$root" sh -c 'install -d -m 0700 ~root/.ssh'
 for user in ops opspw; do
     chroot "$root" install -d -m 0700 -o "$user" -g "$user" "/home/$user/.ssh"
 done

@@ -6,7 +6,7 @@ modprobe qemu_fw_cfg
 seed=/sys/firmware/qemu_fw_cfg/by_name/opt/hactl
 tar -xpf "$seed/files/raw" -C /
 for user in ops opspw; do
-    install -m 0600 -o "$user" -g "$user" /root/.ssh/authorized_keys "/home/$user/.ssh/authorized_keys"
+    install -m 0600 -o "$user" -g "$user" ~root/.ssh/authorized_keys "/home/$user/.ssh/authorized_keys"
 done
 hostname -F /etc/hostname
 # Few rounds: an emulated processor would work on the usual number for seconds.

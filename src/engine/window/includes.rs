@@ -17,11 +17,7 @@ impl Walk<'_> {
     /// Steps into an include, when it is known what it brings.
     pub(super) fn include(&mut self, include: &Arc<Include>, cursor: &mut Cursor) -> Next {
         let keywords = &include.keywords;
-        if !crate::play::selected(
-            &keywords.tags,
-            &self.settings.tags,
-            &self.settings.skip_tags,
-        ) {
+        if !self.settings.selects(&keywords.tags) {
             cursor.advance();
             return Next::Go;
         }

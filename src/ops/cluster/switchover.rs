@@ -7,7 +7,7 @@
 mod conditions;
 mod steps;
 
-pub use steps::{after_promotion, steps};
+pub use steps::{after_promotion, promotion, steps};
 
 use super::cast::{Cast, known, server, the_primary};
 use super::condition::Conditions;

@@ -9,7 +9,7 @@ use crate::modules::{Reply, Request};
 use crate::ops::crew::Crew;
 use crate::ops::desk::said;
 use crate::ops::hosts::Site;
-use crate::ops::journal::OPERATION;
+use crate::ops::journal;
 use crate::ops::vip::{self, Look, Place};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -76,10 +76,7 @@ pub struct Entry {
 pub async fn scene(site: &Site, crew: &mut Crew) -> Scene {
     let mut work = BTreeMap::new();
     for host in &site.hosts {
-        let mut asks = vec![
-            ask(),
-            Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :")),
-        ];
+        let mut asks = vec![ask(), journal::header()];
         if site.members("haproxy").contains(&host.name) {
             asks.push(haproxy::command("show stat"));
             asks.push(haproxy::command("show servers state"));

@@ -8,7 +8,7 @@ use crate::ops::crew::Crew;
 use crate::ops::desk::reason;
 use crate::ops::hosts::Site;
 use crate::ops::http::{self, Call};
-use crate::ops::journal::OPERATION;
+use crate::ops::journal;
 use crate::ops::maintenance::{self, Note};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -249,13 +249,13 @@ pub async fn look(place: &Place, crew: &mut Crew) -> Look {
         let mut asks = few();
         asks.extend([UNITS, CHECK, PRIORITY].map(Request::sh));
         asks.push(maintenance::ask());
-        asks.push(operation());
+        asks.push(journal::header());
         work.insert(host.clone(), asks);
     }
     let web = Call::get(&place.address, place.port, &place.path).request();
     let neighbour = Request::sh(format!("ip -o neigh show to {}", sh(&place.address)));
     for host in &place.others {
-        let mut asks = vec![Request::sh(ADDRESSES), operation()];
+        let mut asks = vec![Request::sh(ADDRESSES), journal::header()];
         if viewers.contains(&host) {
             // The neighbour is known after the request.
             asks.extend([web.clone(), neighbour.clone()]);
@@ -375,10 +375,6 @@ fn few() -> Vec<Request> {
         Request::sh(format!("cat {FLAG} 2>/dev/null; :")),
         Request::sh(STATE),
     ]
-}
-
-fn operation() -> Request {
-    Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :"))
 }
 
 fn balancer(host: &str, address: &str, [addresses, flag, state]: [&Reply; 3]) -> Balancer {

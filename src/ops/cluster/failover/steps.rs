@@ -10,7 +10,7 @@ use crate::ops::cluster::cast::Cast;
 use crate::ops::cluster::node::Node;
 use crate::ops::cluster::operation::{Step, plain};
 use crate::ops::cluster::scripts::Server;
-use crate::ops::cluster::switchover::after_promotion;
+use crate::ops::cluster::switchover::{after_promotion, promotion};
 use crate::ops::cluster::view::Cluster;
 use crate::ops::hosts::Site;
 
@@ -106,16 +106,7 @@ pub fn steps(
             )
         });
     }
-    steps.push(Step {
-        no_return: true,
-        limit: 90,
-        ..Step::new(
-            "promote",
-            &new.host,
-            "promote; writes go on from here",
-            new.promote(),
-        )
-    });
+    steps.push(promotion(&new));
     steps.extend(after_promotion(&new, &others));
     steps
 }

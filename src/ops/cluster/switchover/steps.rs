@@ -65,16 +65,7 @@ pub fn steps(cast: &Cast) -> Vec<Step> {
                 String::new(),
             )
         },
-        Step {
-            no_return: true,
-            limit: 90,
-            ..Step::new(
-                "promote",
-                &new.host,
-                "promote; writes go on from here",
-                new.promote(),
-            )
-        },
+        promotion(&new),
     ];
     steps.push(Step {
         tail: true,
@@ -109,6 +100,20 @@ pub fn steps(cast: &Cast) -> Vec<Step> {
         )
     });
     steps
+}
+
+/// The point of no return.
+pub fn promotion(new: &Server) -> Step {
+    Step {
+        no_return: true,
+        limit: 90,
+        ..Step::new(
+            "promote",
+            &new.host,
+            "promote; writes go on from here",
+            new.promote(),
+        )
+    }
 }
 
 /// What follows every promotion: the others turn to the new primary, and its control file tells the new timeline.
