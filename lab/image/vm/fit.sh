@@ -7,6 +7,17 @@ chroot "$root" sh -c 'install -d -m 0700 ~root/.ssh'
 for user in ops opspw; do
     chroot "$root" install -d -m 0700 -o "$user" -g "$user" "/home/$user/.ssh"
 done
+# What any image for machines brings: libraries, languages, tools. An emulated processor then unpacks only the services.
+sections='^(libs|localization|perl|python|text|utils)$'
+chroot "$root" apt-get install --yes --quiet=2 --no-install-recommends \
+    $(awk -v RS= -v FS='\n' -v sections="$sections" '{
+        name = section = ""
+        for (i = 1; i <= NF; i++) {
+            if ($i ~ /^Package: /) name = substr($i, 10)
+            if ($i ~ /^Section: /) section = substr($i, 10)
+        }
+        if (section ~ sections) print name
+    }' "$root/srv/apt/Packages")
 chroot "$root" systemctl enable systemd-networkd.service lab-lane.service
 for unit in getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyAMA0.service kmod-static-nodes.service \
     dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount sys-kernel-config.mount \

@@ -69,6 +69,9 @@ pub(super) static SERVICE: Simple = Simple {
     finish,
 };
 
+/// Fails where there is no such unit.
+const LOOK: &str = "systemctl cat -- ";
+
 const SUFFIXES: &[&str] = &[
     ".service",
     ".socket",
@@ -198,16 +201,18 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
             diffs: vec![diff(format!("unit {}", unit.name), "not there yet", wished)],
             steps: Vec::new(),
         }
+    } else if reload_wanted {
+        // A unit that a generator makes, as one for a line of fstab, is there only after the reload.
+        plan(args, &unit)?
     } else {
-        return Err(
-            failed(format!("there is no unit `{}` on this host", unit.name)).help(
-                "install its package first, or check the name with `systemctl list-unit-files`",
-            ),
-        );
+        return Err(missing(&unit.name));
     };
-    let stale = unit.property("NeedDaemonReload") == "yes";
+    let stale = unit.property("NeedDaemonReload") == "yes" || !unit.known();
     if reload_wanted && (stale || !plan.steps.is_empty()) {
         steps.push("systemctl daemon-reload".to_owned());
+        if !unit.known() {
+            steps.push(format!("{LOOK}{} >/dev/null", quote::sh(&unit.name)));
+        }
     }
     let changes = !plan.diffs.is_empty();
     steps.extend(plan.steps);
@@ -224,6 +229,11 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         requests: vec![request],
         outcome: shown,
     }))
+}
+
+fn missing(unit: &str) -> Diagnostic {
+    failed(format!("there is no unit `{unit}` on this host"))
+        .help("install its package first, or check the name with `systemctl list-unit-files`")
 }
 
 fn plan(args: &Args, unit: &Unit) -> Result<Plan> {
@@ -361,6 +371,9 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         return Ok(change.outcome.clone());
     };
     let text = reply.err();
+    let unit = args
+        .str("name")
+        .map_or_else(|| "systemd".to_owned(), unit_name);
     let step = text
         .lines()
         .find_map(|line| line.strip_prefix(FAILED_MARK))
@@ -371,9 +384,9 @@ fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
         .filter(|line| !line.starts_with(FAILED_MARK))
         .collect::<Vec<_>>()
         .join("\n");
-    let unit = args
-        .str("name")
-        .map_or_else(|| "systemd".to_owned(), unit_name);
+    if step.starts_with(LOOK) {
+        return Err(missing(&unit));
+    }
     let doing = step
         .split_whitespace()
         .skip(1)

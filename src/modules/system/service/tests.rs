@@ -118,6 +118,15 @@ fn units_are_acted_on_only_when_needed() {
             &[],
         ),
         (
+            json!({"name": "x.automount", "state": "restarted", "daemon_reload": true}),
+            ["not-found", "inactive", ""],
+            &[
+                "daemon-reload",
+                "cat -- x.automount >/dev/null",
+                "restart x.automount",
+            ],
+        ),
+        (
             json!({"name": "x", "state": "started", "no_block": true}),
             ["loaded", "inactive", ""],
             &["--no-block start x.service"],
