@@ -146,7 +146,7 @@ async fn master(target: &Target) -> Result<(std::sync::Arc<Session>, tempfile::T
             HostKeys::Strict => KnownHosts::Strict,
             HostKeys::AcceptNew => KnownHosts::Add,
         })
-        .connect_timeout(Duration::from_secs(target.timeout_seconds))
+        .connect_timeout(target.patient(Duration::from_secs(target.timeout_seconds)))
         .server_alive_interval(Duration::from_secs(5))
         // A master whose hactl was killed goes away by itself.
         .control_persist(ControlPersist::IdleFor(
@@ -166,7 +166,7 @@ async fn master(target: &Target) -> Result<(std::sync::Arc<Session>, tempfile::T
     if let Some(jump) = &target.jump {
         builder.jump_hosts(jump.split(','));
     }
-    let patience = Duration::from_secs(target.timeout_seconds * 2);
+    let patience = target.patient(Duration::from_secs(target.timeout_seconds * 2));
     let session = timeout(patience, builder.connect_mux(&target.address))
         .await
         .map_err(|_| {

@@ -3,6 +3,10 @@
 use crate::base::value::{Map, Value, to_bool, to_text};
 use crate::base::{Diagnostic, Result};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// The most that `hactl_patience` may say.
+const MOST_PATIENCE: u32 = 20;
 
 /// What to do about a host whose key is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +45,8 @@ pub struct Target {
     pub host_keys: HostKeys,
     /// Seconds to wait for the connection.
     pub timeout_seconds: u64,
+    /// How many times longer than others this host may take to connect and to answer (`hactl_patience`); 0 counts as 1.
+    pub patience: u32,
 }
 
 impl std::fmt::Debug for Target {
@@ -90,6 +96,19 @@ impl Target {
                 .on(host)
             })?);
         }
+        if let Some(patience) = text("hactl_patience") {
+            target.patience = patience
+                .parse()
+                .ok()
+                .filter(|times| (1..=MOST_PATIENCE).contains(times))
+                .ok_or_else(|| {
+                    Diagnostic::new(format!(
+                        "`hactl_patience` is `{patience}`, expected a number from 1 to {MOST_PATIENCE}: how many times longer \
+                         than others the host may take to answer"
+                    ))
+                    .on(host)
+                })?;
+        }
         match text("ansible_connection").as_deref() {
             None | Some("ssh" | "smart" | "openssh") => {}
             Some("local") => target.local = true,
@@ -127,6 +146,11 @@ impl Target {
             }
         }
         Ok(target)
+    }
+
+    /// A time limit as it is for this host.
+    pub fn patient(&self, limit: Duration) -> Duration {
+        limit * self.patience.max(1)
     }
 
     fn ssh_arguments(&mut self, name: &str, args: &str) -> Result<()> {
@@ -207,6 +231,14 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_host_may_take_longer() {
+        let limit = Duration::from_secs(3);
+        assert_eq!(target(&[]).expect("good").patient(limit), limit);
+        let slow = target(&[("hactl_patience", "4")]).expect("good");
+        assert_eq!(slow.patient(limit), 4 * limit);
+    }
+
+    #[test]
     fn what_cannot_be_passed_on_is_refused() {
         for (pairs, message) in [
             (
@@ -224,6 +256,11 @@ mod tests {
             (
                 vec![("ansible_connection", "winrm")],
                 "`ansible_connection: winrm` is not known; hactl has ssh and local",
+            ),
+            (
+                vec![("hactl_patience", "0")],
+                "`hactl_patience` is `0`, expected a number from 1 to 20: how many times longer than others the host may take to \
+                 answer",
             ),
         ] {
             assert_eq!(target(&pairs).expect_err("refused").message, message);

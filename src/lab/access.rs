@@ -2,8 +2,9 @@
 //! Ansible go through the lab's door.
 
 use super::keeper::own_program;
+use super::spec::Kind;
 use super::state::{Lab, Places, default_base_dir, make_dir, write_private};
-use super::{program, run, while_doing};
+use super::{program, run, vm, while_doing};
 use crate::base::{Diagnostic, Result, quote};
 use fs_err as fs;
 use rand::RngExt;
@@ -159,6 +160,9 @@ fn ssh_config(lab: &Lab, options: &[(&str, String)]) -> String {
     text
 }
 
+/// How many times longer an emulated processor may take.
+const EMULATED_PATIENCE: u32 = 4;
+
 fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) -> Value {
     let arguments: Vec<String> = options
         .iter()
@@ -188,6 +192,9 @@ fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) ->
         "ansible_ssh_common_args": arguments.join(" "),
         "hactl_lab": lab.name.as_str(),
     });
+    if lab.provider == Kind::Vm && vm::is_emulated(&lab.image) {
+        vars["hactl_patience"] = json!(EMULATED_PATIENCE);
+    }
     if lab.with_python {
         vars["ansible_python_interpreter"] = json!("/usr/bin/python3");
     }

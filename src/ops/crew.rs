@@ -54,6 +54,7 @@ impl Crew {
         patience: Duration,
     ) -> Self {
         let mut crew = Self::begin(targets, forks);
+        let patience = crew.patient(patience);
         let _ = tokio::time::timeout(patience, async {
             while crew.opening.len() > slow {
                 crew.settle_one().await;
@@ -89,6 +90,7 @@ impl Crew {
 
     /// The same, but gives up the ones that are not there after this time.
     pub async fn settle_within(&mut self, patience: Duration) {
+        let patience = self.patient(patience);
         if tokio::time::timeout(patience, self.settle()).await.is_ok() {
             return;
         }
@@ -99,6 +101,20 @@ impl Crew {
                 .entry(target.host.clone())
                 .or_insert_with(|| Err(gone(&target.host, "no connection in time")));
         }
+    }
+
+    /// How many times longer than others a host may take.
+    fn times(&self, host: &str) -> u32 {
+        let mut targets = self.targets.iter();
+        targets
+            .find(|target| target.host == host)
+            .map_or(1, |target| target.patience.max(1))
+    }
+
+    /// A limit for all of them: that of the slowest.
+    fn patient(&self, limit: Duration) -> Duration {
+        let most = self.targets.iter().map(|target| target.patience).max();
+        limit * most.unwrap_or(1).max(1)
     }
 
     async fn settle_one(&mut self) -> bool {
@@ -221,7 +237,10 @@ impl Crew {
             match self.members.remove(host) {
                 Some(Ok(connection)) => {
                     let (host, grace) = (host.clone(), self.grace);
-                    tasks.spawn(async move { exchange(host, connection, requests, grace).await });
+                    let times = self.times(&host);
+                    tasks.spawn(
+                        async move { exchange(host, connection, requests, grace, times).await },
+                    );
                 }
                 Some(Err(error)) => {
                     answers.insert(host.clone(), Err(error.clone()));
@@ -259,10 +278,13 @@ async fn exchange(
     mut connection: Connection,
     mut requests: Vec<Request>,
     grace: Duration,
+    times: u32,
 ) -> (String, Result<Connection>, Result<Answer>) {
-    let mut patience = grace;
+    let mut patience = grace * times;
     for request in &mut requests {
-        patience += Duration::from_secs(*request.timeout_seconds.get_or_insert(LIMIT));
+        let limit = request.timeout_seconds.unwrap_or(LIMIT) * u64::from(times);
+        request.timeout_seconds = Some(limit);
+        patience += Duration::from_secs(limit);
     }
     let items: Vec<Item<'_>> = requests.iter().map(item).collect();
     let sent = SystemTime::now();
@@ -323,6 +345,21 @@ mod tests {
             exit::UNREACHABLE
         );
         assert!(crew.lost("a").is_none() && crew.lost("c").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_slow_host_may_take_longer() {
+        let slow = Target {
+            patience: 9,
+            ..here("slow")
+        };
+        let mut crew = Crew::open(vec![here("usual"), slow], 4).await;
+        let mut request = Request::sh("sleep 1.3; echo late");
+        request.timeout_seconds = Some(1);
+        let work = ["usual", "slow"].map(|host| (host.to_owned(), vec![request.clone()]));
+        let answers = crew.round(work.into()).await;
+        let out = |host: &str| answers[host].as_ref().expect("answered").replies[0].out();
+        assert_eq!((&*out("usual"), &*out("slow")), ("", "late\n"));
     }
 
     #[tokio::test]

@@ -21,8 +21,9 @@ pub struct Station {
     pub name: &'static str,
     /// What is on its hosts.
     pub stack: &'static str,
-    /// Not beside others: emulated processors leave nothing for them.
-    pub alone: bool,
+    /// Begins when that one has ended, and gives way to whatever runs beside it: for emulated processors, which would
+    /// leave nothing for others.
+    pub after: Option<&'static str>,
     /// In the order in which they are run.
     pub cases: Vec<Case>,
 }
@@ -34,7 +35,7 @@ pub fn all() -> Vec<Station> {
         Station {
             name: "deploy",
             stack: "pg-ha",
-            alone: false,
+            after: None,
             cases: [
                 deploy::CASES,
                 secrets::CASES,
@@ -53,7 +54,7 @@ pub fn all() -> Vec<Station> {
         Station {
             name: "operate",
             stack: "pg-ha",
-            alone: false,
+            after: None,
             cases: [
                 guard::CASES,
                 vip::CASES,
@@ -68,7 +69,7 @@ pub fn all() -> Vec<Station> {
         Station {
             name: "machines",
             stack: "pg-nfs",
-            alone: true,
+            after: Some("deploy"),
             cases: vm::CASES.to_vec(),
         },
     ]
@@ -79,15 +80,27 @@ pub fn die_with_the_parent() {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).expect("a signal can be asked for");
 }
 
-/// Runs these stations at once, but for those that run alone; each with the arguments that this program was given.
+/// Runs these stations at once, but for those that follow another; each with the arguments that this program was given.
 pub fn side_by_side(stations: &[Station]) -> ExitCode {
     let started = Instant::now();
-    let (alone, beside): (Vec<&Station>, Vec<&Station>) =
-        stations.iter().partition(|station| station.alone);
-    let mut failed = at_once(&beside);
-    for station in alone {
-        failed.extend(at_once(&[station]));
+    let mut lanes: Vec<Vec<&Station>> = Vec::new();
+    for station in stations {
+        let behind = |lane: &&mut Vec<&Station>| lane.last().map(|last| last.name) == station.after;
+        match lanes.iter_mut().find(behind) {
+            Some(lane) => lane.push(station),
+            None => lanes.push(vec![station]),
+        }
     }
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let running: Vec<_> = lanes
+            .iter()
+            .map(|lane| scope.spawn(|| one_by_one(lane)))
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|lane| lane.join().expect("a lane ends"))
+            .collect()
+    });
     ended("all stations", started, &failed)
 }
 
@@ -106,29 +119,28 @@ pub fn ended(what: &str, started: Instant, failed: &[&str]) -> ExitCode {
     }
 }
 
-/// Runs stations at once; gives those that failed.
-fn at_once(stations: &[&Station]) -> Vec<&'static str> {
-    let children: Vec<(&str, Child)> = stations
+/// Runs stations one after the other; gives those that failed.
+fn one_by_one(stations: &[&Station]) -> Vec<&'static str> {
+    let failing = |station: &&&Station| !pass_on(station.name, start(station));
+    stations
         .iter()
-        .map(|station| (station.name, start(station.name)))
-        .collect();
-    std::thread::scope(|scope| {
-        let watched: Vec<_> = children
-            .into_iter()
-            .map(|(name, child)| (name, scope.spawn(move || pass_on(name, child))))
-            .collect();
-        watched
-            .into_iter()
-            .filter_map(|(name, thread)| (!thread.join().unwrap_or(false)).then_some(name))
-            .collect()
-    })
+        .filter(failing)
+        .map(|station| station.name)
+        .collect()
 }
 
-fn start(name: &str) -> Child {
+fn start(station: &Station) -> Child {
     let program = std::env::current_exe().expect("this program has a path");
-    Command::new(program)
+    let mut command = if station.after.is_some() {
+        let mut nice = Command::new("nice");
+        nice.args(["-n", "10"]).arg(program);
+        nice
+    } else {
+        Command::new(program)
+    };
+    command
         .args(std::env::args().skip(1))
-        .args([ARGUMENT, name])
+        .args([ARGUMENT, station.name])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -19,16 +19,24 @@ pub const CASES: &[Case] = &[
         run: outlive_file_server,
     },
     Case {
-        name: "machines_take_wrong_networks_back",
+        name: "machines_long_take_wrong_networks_back",
         run: wrong_networks,
     },
     Case {
-        name: "machines_take_a_lockout_back",
+        name: "machines_long_take_a_lockout_back",
         run: lockout,
     },
     Case {
-        name: "machines_come_back_from_a_power_cut",
+        name: "machines_long_come_back_from_a_power_cut",
         run: power_cut,
+    },
+    Case {
+        name: "machines_long_come_back_two_at_a_time",
+        run: pairs,
+    },
+    Case {
+        name: "machines_long_outlive_their_primary",
+        run: drills,
     },
 ];
 
@@ -48,7 +56,7 @@ fn deployed(bench: &Bench) {
 
 fn deployed_once(bench: &Bench) {
     deployed(bench);
-    let verify = bench.slowly(&["verify", "--wait", "60"]);
+    let verify = bench.slowly(&["verify", "--wait", "240"]);
     verify.ends(0);
     let again = bench.slowly(&["deploy"]);
     again.ends(0).says(&["0 changed on 5 hosts"]);
@@ -275,7 +283,7 @@ fn wrong_networks(bench: &Bench) {
         .slowly(&["deploy", "--tags", "netplan"])
         .ends(0)
         .says(&["0 changed on 5 hosts"]);
-    bench.slowly(&["verify", "--wait", "60"]).ends(0);
+    bench.slowly(&["verify", "--wait", "240"]).ends(0);
 }
 
 fn lockout(bench: &Bench) {
@@ -317,7 +325,7 @@ fn power_cut(bench: &Bench) {
     });
     bench.lab(&[&["kill"], ALL.as_slice()].concat());
     bench.lab(&[&["start"], ALL.as_slice()].concat());
-    let whole = bench.slowly(&["verify", "--wait", "180"]);
+    let whole = bench.slowly(&["verify", "--wait", "240"]);
     whole.ends(0);
     let count = acknowledged(bench);
     assert!(count >= 3, "{count}");
@@ -337,4 +345,57 @@ fn power_cut(bench: &Bench) {
         .slowly(&["deploy"])
         .ends(0)
         .says(&["0 changed on 5 hosts"]);
+}
+
+/// Hosts that need each other, restarted together, once in order and once by the power; nobody helps afterwards.
+fn pairs(bench: &Bench) {
+    deployed(bench);
+    let in_order: &[&str] = &["reboot", "lb", "app1"];
+    let by_power: &[&[&str]] = &[&["kill", "db1", "db2"], &["start", "db1", "db2"]];
+    for (what, verbs) in [
+        ("file server and a client of it", &[in_order] as &[&[&str]]),
+        ("both applications", &[&["reboot", "app1", "app2"]]),
+        ("both databases, without power", by_power),
+    ] {
+        for verb in verbs {
+            bench.lab(verb);
+        }
+        let whole = bench.slowly(&["verify", "--wait", "240"]);
+        whole.ends(0);
+        eprintln!("lab:   {what}: whole again after {:.0} s", whole.seconds);
+    }
+}
+
+/// A primary without power, and a switchover, with clients that count.
+fn drills(bench: &Bench) {
+    deployed(bench);
+    let folder = bench.room.join("drills");
+    let report = folder.to_string_lossy().into_owned();
+    let run = bench.slowly(&[
+        "drill",
+        "switchover",
+        "power-loss",
+        "--rate",
+        "2",
+        "--timeout",
+        "5",
+        "--report",
+        &report,
+    ]);
+    run.ends(0);
+    let file = std::fs::read_to_string(folder.join("drill.json")).expect("drill.json");
+    let document: Value = serde_json::from_str(&file).expect("JSON");
+    let drills = document["drills"].as_array().expect("drills");
+    assert_eq!(drills.len(), 2);
+    for drill in drills {
+        let figures = &drill["figures"];
+        assert_eq!(drill["passed"], true, "{}", drill["name"]);
+        eprintln!(
+            "lab:   {}: write gap {} s, lost {}, {} writes",
+            drill["name"],
+            figures["write_gap"]["seconds"],
+            figures["lost"],
+            figures["writes"]["sent"]
+        );
+    }
 }

@@ -167,6 +167,13 @@ pub fn announce(image: &Path, say: &dyn Fn(&str)) -> Result<()> {
     accelerator::choose(&cache_dir(), image, say).map(drop)
 }
 
+/// Whether the machines of this image run on emulated processors here.
+pub fn is_emulated(image: &str) -> bool {
+    let image = image::machine(&cache_dir(), image);
+    accelerator::choose(&cache_dir(), &image, &|_| {})
+        .is_ok_and(|found| found == qemu::Accelerator::Tcg)
+}
+
 impl Provider for Machines {
     fn patience(&self) -> Duration {
         // Many emulated machines that boot at once share the processors.

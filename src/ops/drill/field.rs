@@ -107,20 +107,21 @@ impl Field {
         if site.members("welcome_app").is_empty() {
             return missing("a host in the group welcome_app");
         }
-        let Some(balancer) = site
-            .members("keepalived")
-            .first()
-            .and_then(|name| site.host(name))
-        else {
-            return missing("load balancers in the group keepalived");
+        let first = |group: &str| site.members(group).first().and_then(|name| site.host(name));
+        // Without a virtual address the clients know the only load balancer by its own.
+        let (balancer, address) = if let Some(balancer) = first("keepalived") {
+            let vip = balancer.text("keepalived_vip", "");
+            let address = vip.split('/').next().unwrap_or_default().to_owned();
+            (balancer, address)
+        } else if let ([_], Some(balancer)) = (site.members("haproxy"), first("haproxy")) {
+            (balancer, balancer.target.address.clone())
+        } else {
+            return missing("load balancers in the group keepalived, or one in the group haproxy");
         };
-        let vip = balancer.text("keepalived_vip", "");
-        let address = vip.split('/').next().unwrap_or_default().to_owned();
         if address.is_empty() {
             return missing("`keepalived_vip`");
         }
         let port = balancer.number("haproxy_port", 80);
-        let first = |group: &str| site.members(group).first().and_then(|name| site.host(name));
         let text = |group: &str, name: &str, otherwise: &str| {
             first(group).map_or_else(|| otherwise.to_owned(), |host| host.text(name, otherwise))
         };
@@ -151,6 +152,13 @@ impl Field {
     /// How a host is entered.
     pub fn target(&self, host: &str) -> Option<&Target> {
         self.site.host(host).map(|host| &host.target)
+    }
+
+    /// How many times longer than others the slowest host may take.
+    pub fn patience(&self) -> u32 {
+        let hosts = self.site.hosts.iter();
+        let most = hosts.map(|host| host.target.patience).max();
+        most.unwrap_or(1).max(1)
     }
 
     /// Whether commits wait for the standby.
@@ -264,8 +272,12 @@ impl Field {
                 )));
             }
         }
-        let holders = self.holders().await;
         let balancers = self.site.members("keepalived");
+        let holders = if balancers.is_empty() {
+            self.site.members("haproxy").to_vec()
+        } else {
+            self.holders().await
+        };
         match holders.as_slice() {
             [holder] => {
                 cast.holder.clone_from(holder);

@@ -23,9 +23,10 @@ impl Line {
     pub fn new(target: &Target, seconds: u64) -> Self {
         let mut target = target.clone();
         target.timeout_seconds = target.timeout_seconds.min(seconds);
+        let opening = target.patient(Duration::from_secs(seconds));
         Self {
             target,
-            opening: Duration::from_secs(seconds),
+            opening,
             open: None,
         }
     }
@@ -35,7 +36,11 @@ impl Line {
     /// # Errors
     /// The host was not reached, or was lost.
     pub async fn ask(&mut self, mut request: Request) -> Result<Reply> {
-        let limit = Duration::from_secs(*request.timeout_seconds.get_or_insert(15)) + GRACE;
+        let limit = self
+            .target
+            .patient(Duration::from_secs(request.timeout_seconds.unwrap_or(15)));
+        request.timeout_seconds = Some(limit.as_secs());
+        let limit = limit + GRACE;
         let mut connection = match self.open.take() {
             Some(connection) => connection,
             None => timeout(self.opening, Connection::open(&self.target))

@@ -29,7 +29,11 @@ impl Who {
             Self::Standby => vec![cast.standby.clone()],
             Self::Holder => vec![cast.holder.clone()],
             Self::Reserve => vec![cast.reserve.clone()],
-            Self::Balancers => vec![cast.holder.clone(), cast.reserve.clone()],
+            Self::Balancers => [&cast.holder, &cast.reserve]
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect(),
             Self::Apps => cast.apps.clone(),
         }
     }
@@ -112,6 +116,18 @@ pub struct Limits {
     pub changes: usize,
     /// Whether two databases may be seen that would take writes: only where one of them cannot be reached by any client.
     pub two: bool,
+}
+
+impl Limits {
+    /// As they are where the slowest host may take so many times longer than usual.
+    #[must_use]
+    pub fn patient(self, times: u32) -> Self {
+        Self {
+            write_gap: self.write_gap * f64::from(times),
+            read_gap: self.read_gap * f64::from(times),
+            ..self
+        }
+    }
 }
 
 /// A drill.

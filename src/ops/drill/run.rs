@@ -176,7 +176,11 @@ pub async fn run(
     }
     let figures = reckon(&samples, &looks, &stage.events, stored.as_ref());
     let mut expectations = std::mem::take(&mut stage.expectations);
-    expectations.extend(judge(&figures, &drill.limits, field.synchronous()));
+    expectations.extend(judge(
+        &figures,
+        &drill.limits.patient(field.patience()),
+        field.synchronous(),
+    ));
     let record = Record {
         drill,
         mark,

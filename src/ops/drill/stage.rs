@@ -20,8 +20,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one run of hactl may take.
 const COMMAND: Duration = Duration::from_secs(120);
-/// Seconds that `verify` may need to be content.
-const WHOLE: &str = "60";
+/// How long `verify` may need to be content.
+const WHOLE: Duration = Duration::from_secs(60);
 
 /// A drill under way.
 pub struct Stage<'a> {
@@ -71,12 +71,17 @@ impl Stage<'_> {
         }
     }
 
+    fn patient(&self, limit: Duration) -> Duration {
+        limit * self.field.patience()
+    }
+
     /// Waits for a second's worth of acknowledged writes.
     pub async fn steady(&self, after: Moment) -> bool {
         match &self.load {
             Some(load) => {
                 let wanted = usize::try_from(self.tools.rate).unwrap_or(usize::MAX);
-                load.acknowledged(after, wanted, PATIENCE).await
+                load.acknowledged(after, wanted, self.patient(PATIENCE))
+                    .await
             }
             // Before the clients begin there is nothing to wait for.
             None => true,
@@ -187,7 +192,7 @@ impl Stage<'_> {
                 }
                 Err(failure(format!(
                     "no steady writes within {} s",
-                    PATIENCE.as_secs()
+                    self.patient(PATIENCE).as_secs()
                 )))
             }
             Step::Pause(time) => {
@@ -210,7 +215,9 @@ impl Stage<'_> {
                 loop {
                     look.tick().await;
                     let found = self.field.holders_of(&wanted).await;
-                    if found == wanted || self.clock.now().saturating_sub(begun) > PATIENCE {
+                    if found == wanted
+                        || self.clock.now().saturating_sub(begun) > self.patient(PATIENCE)
+                    {
                         return self.seen("the holder of the virtual address", &wanted, &found);
                     }
                 }
@@ -308,7 +315,7 @@ impl Stage<'_> {
     async fn hactl(&mut self, words: &[String]) -> Result<Ran> {
         (self.tools.tell)(&format!("$ hactl {}", words.join(" ")));
         let running = self.tools.hactl.start(words, self.clock)?;
-        let ran = running.end(COMMAND).await?;
+        let ran = running.end(self.patient(COMMAND)).await?;
         self.note(&ran);
         Ok(ran)
     }
@@ -380,7 +387,8 @@ impl Stage<'_> {
     }
 
     pub async fn verify(&mut self) -> bool {
-        let words = ["verify", "--wait", WHOLE].map(str::to_owned);
+        let seconds = self.patient(WHOLE).as_secs().to_string();
+        let words = ["verify", "--wait", &seconds].map(str::to_owned);
         let outcome = match self.hactl(&words).await {
             Ok(ran) => self.check(&ran, exit::DONE, &[]),
             Err(error) => Err(error),

@@ -130,6 +130,7 @@ mod tests {
             ..limits
         };
         assert_eq!(missed(&good(), &strict, false), ["write gap"]);
+        assert!(missed(&good(), &strict.patient(2), false).is_empty());
         let mut open = good();
         open.read_gap = open.read_gap.map(|gap| Gap { to: None, ..gap });
         assert_eq!(missed(&open, &limits, false), ["read gap"]);

@@ -118,7 +118,7 @@ impl Line {
             State::Gone => State::Trying(open(gate, target.clone())),
         };
         if let State::Trying(task) = &mut self.state {
-            match tokio::time::timeout(patience, task).await {
+            match tokio::time::timeout(target.patient(patience), task).await {
                 Ok(Ok(crew)) => {
                     self.why = crew.lost(&self.host);
                     self.state = if self.why.is_some() {
@@ -135,19 +135,20 @@ impl Line {
             return Err(self.why.clone().unwrap_or_else(|| {
                 lost(
                     &self.host,
-                    &format!("no connection within {} s", FIRST.as_secs()),
+                    &format!("no connection within {} s", target.patient(FIRST).as_secs()),
                 )
             }));
         };
         let work = [(self.host.clone(), requests)].into();
-        let answer = match tokio::time::timeout(ANSWER, crew.round(work)).await {
+        let limit = target.patient(ANSWER);
+        let answer = match tokio::time::timeout(limit, crew.round(work)).await {
             Ok(mut answers) => answers
                 .remove(&self.host)
                 .unwrap_or_else(|| Err(lost(&self.host, "it was not asked"))),
             // The exchange is dropped, and the connection with it.
             Err(_) => Err(lost(
                 &self.host,
-                &format!("no answer within {} s", ANSWER.as_secs()),
+                &format!("no answer within {} s", limit.as_secs()),
             )),
         };
         if let Err(error) = &answer {

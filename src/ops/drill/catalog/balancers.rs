@@ -8,7 +8,7 @@ pub const LOSS: Drill = Drill {
     id: "D11",
     name: "balancer-loss",
     what: "The load balancer with the virtual address loses its power",
-    needs: None,
+    needs: Some("keepalived"),
     breaks: &[Who::Holder],
     prepare: &[],
     steps: &[
@@ -31,7 +31,7 @@ pub const CHECK_FAILS: Drill = Drill {
     id: "D12",
     name: "check-fails",
     what: "keepalived's check fails on the holder of the virtual address, and nobody preempts",
-    needs: None,
+    needs: Some("keepalived"),
     breaks: &[Who::Holder],
     prepare: &[],
     steps: &[
