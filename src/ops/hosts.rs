@@ -213,6 +213,13 @@ impl Host {
 }
 
 impl Site {
+    /// How many times longer than others the slowest host may take.
+    pub fn patience(&self) -> u32 {
+        let hosts = self.hosts.iter();
+        let most = hosts.map(|host| host.target.patience).max();
+        most.unwrap_or(1).max(1)
+    }
+
     /// The hosts of a group, by name.
     pub fn members(&self, group: &str) -> &[String] {
         self.groups.get(group).map_or(&[], Vec::as_slice)

@@ -154,13 +154,6 @@ impl Field {
         self.site.host(host).map(|host| &host.target)
     }
 
-    /// How many times longer than others the slowest host may take.
-    pub fn patience(&self) -> u32 {
-        let hosts = self.site.hosts.iter();
-        let most = hosts.map(|host| host.target.patience).max();
-        most.unwrap_or(1).max(1)
-    }
-
     /// Whether commits wait for the standby.
     pub fn synchronous(&self) -> bool {
         self.site

@@ -178,7 +178,7 @@ pub async fn run(
     let mut expectations = std::mem::take(&mut stage.expectations);
     expectations.extend(judge(
         &figures,
-        &drill.limits.patient(field.patience()),
+        &drill.limits.patient(field.site().patience()),
         field.synchronous(),
     ));
     let record = Record {

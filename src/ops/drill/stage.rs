@@ -72,7 +72,7 @@ impl Stage<'_> {
     }
 
     fn patient(&self, limit: Duration) -> Duration {
-        limit * self.field.patience()
+        limit * self.field.site().patience()
     }
 
     /// Waits for a second's worth of acknowledged writes.

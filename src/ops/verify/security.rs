@@ -98,7 +98,11 @@ impl Component for Security {
         let arguments = if input.is_empty() { ":" } else { ARGUMENTS };
         asks.push(Ask::new(PROCESSES, Request::sh(arguments).stdin(input)));
         if view.is_viewer(host) {
-            asks.push(Ask::new(KNOCKS, probe::request(&knocks(view, &host.name))));
+            let knocks = knocks(view, &host.name);
+            asks.push(Ask::new(
+                KNOCKS,
+                probe::request(&knocks, view.site.patience()),
+            ));
         }
         asks
     }
@@ -124,7 +128,7 @@ impl Component for Security {
             let knocks = knocks(view, viewer);
             let heard = seen
                 .reply(viewer, KNOCKS)
-                .map(|reply| probe::heard(reply, &knocks));
+                .map(|reply| probe::heard(reply, &knocks, view.site.patience()));
             for (number, name) in servers(view, viewer).enumerate() {
                 let verdict = match &heard {
                     Ok(heard) => superuser(seen, name, &heard[number]),
@@ -209,7 +213,7 @@ fn superuser(seen: &Seen, host: &str, heard: &Heard) -> Verdict {
     let rules = postgresql::superuser_rules(seen, host);
     match heard {
         Heard::Unclear(_) | Heard::Said(_) => Verdict::Unknown(heard.words()),
-        Heard::Denied(_) | Heard::Refused | Heard::Silent if !rules.is_empty() => Verdict::bad(
+        Heard::Denied(_) | Heard::Refused | Heard::Silent(_) if !rules.is_empty() => Verdict::bad(
             expected,
             format!(
                 "pg_hba.conf lets a superuser in from elsewhere: {}",
@@ -217,16 +221,16 @@ fn superuser(seen: &Seen, host: &str, heard: &Heard) -> Verdict {
             ),
         ),
         Heard::Denied(_) => Verdict::Good(heard.words()),
-        Heard::Refused | Heard::Silent if seen.lost(host).is_some() => {
+        Heard::Refused | Heard::Silent(_) if seen.lost(host).is_some() => {
             Verdict::Unreached(host.to_owned())
         }
-        Heard::Refused | Heard::Silent if postgresql::answers(seen, host) => {
+        Heard::Refused | Heard::Silent(_) if postgresql::answers(seen, host) => {
             Verdict::Good(format!("before pg_hba.conf was asked: {}", heard.words()))
         }
-        Heard::Refused | Heard::Silent if super::common::fenced(seen, host).is_some() => {
+        Heard::Refused | Heard::Silent(_) if super::common::fenced(seen, host).is_some() => {
             Verdict::Good("it is fenced and does not run".to_owned())
         }
-        Heard::Refused | Heard::Silent => {
+        Heard::Refused | Heard::Silent(_) => {
             Verdict::Unknown("its server does not run, so pg_hba.conf could not refuse".to_owned())
         }
         _ => Verdict::bad(expected, heard.words()),

@@ -90,7 +90,7 @@ impl Component for Ports {
             .map(|door| door.knock)
             .collect();
         vec![
-            Ask::new(KNOCKS, probe::request(&knocks)),
+            Ask::new(KNOCKS, probe::request(&knocks, view.site.patience())),
             Ask::sh(SOCKETS, "ss -Hlntp"),
         ]
     }
@@ -101,7 +101,7 @@ impl Component for Ports {
             let knocks: Vec<Knock> = doors.iter().map(|door| door.knock.clone()).collect();
             let heard = seen
                 .reply(&host.name, KNOCKS)
-                .map(|reply| probe::heard(reply, &knocks));
+                .map(|reply| probe::heard(reply, &knocks, view.site.patience()));
             for (number, door) in doors.iter().enumerate() {
                 // It must not listen at all (see postgresql.fence), or must not be reached from here (common.blocked).
                 if common::fenced(seen, &door.server).is_some()
@@ -335,7 +335,7 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
 fn open(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
     match (heard, &door.knock.greeting) {
         // That its host is gone is said once, not from each side.
-        (Heard::Silent, _) if seen.lost(&door.server).is_some() => {
+        (Heard::Silent(_), _) if seen.lost(&door.server).is_some() => {
             Verdict::Unreached(door.server.clone())
         }
         (Heard::Open, _) => Verdict::Good("open".to_owned()),
@@ -353,7 +353,7 @@ fn closed(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
     match (heard, &door.knock.greeting) {
         (Heard::Unclear(why), _) => return Verdict::Unknown(why.clone()),
         (Heard::Denied(_), _) => return Verdict::Good(heard.words()),
-        (Heard::Refused | Heard::Silent, _) => {}
+        (Heard::Refused | Heard::Silent(_), _) => {}
         // It says so before it looks at pg_hba.conf: too busy, or starting up.
         (Heard::Said(_), Greeting::Postgresql { .. }) => return Verdict::Unknown(heard.words()),
         (_, Greeting::Open) => {

@@ -60,8 +60,8 @@ pub enum Heard {
     Said(String),
     /// Nobody listens.
     Refused,
-    /// No answer: something in between drops it, or the host is dead.
-    Silent,
+    /// No answer within so many seconds: something in between drops it, or the host is dead.
+    Silent(u64),
     /// It cannot be told.
     Unclear(String),
 }
@@ -76,14 +76,16 @@ impl Heard {
             Self::Denied(why) => format!("refused by pg_hba.conf: {why}"),
             Self::Said(what) => format!("the server says: {what}"),
             Self::Refused => "nobody listens there".to_owned(),
-            Self::Silent => format!("no answer within {PATIENCE} s (a firewall, or a dead host)"),
+            Self::Silent(limit) => {
+                format!("no answer within {limit} s (a firewall, or a dead host)")
+            }
             Self::Unclear(why) => why.clone(),
         }
     }
 }
 
-/// The command that knocks at all of them.
-pub fn request(knocks: &[Knock]) -> Request {
+/// The command that knocks at all of them, and waits for each so many times longer than usual.
+pub fn request(knocks: &[Knock], times: u32) -> Request {
     let mut input = String::new();
     for (number, knock) in knocks.iter().enumerate() {
         let greeting = match &knock.greeting {
@@ -103,9 +105,14 @@ pub fn request(knocks: &[Knock]) -> Request {
             knock.address, knock.port
         );
     }
-    let mut request = Request::sh(format!("set -- {PATIENCE}\n{SCRIPT}")).stdin(input);
-    request.timeout_seconds = Some(PATIENCE + 7);
+    let limit = limit(times);
+    let mut request = Request::sh(format!("set -- {limit}\n{SCRIPT}")).stdin(input);
+    request.timeout_seconds = Some(limit + 7);
     request
+}
+
+fn limit(times: u32) -> u64 {
+    PATIENCE * u64::from(times)
 }
 
 /// PostgreSQL's StartupMessage, protocol 3.0 (the manual's "Message Formats").
@@ -128,7 +135,7 @@ fn startup(user: &str, database: &str) -> Vec<u8> {
 }
 
 /// What was heard at each door, in order.
-pub fn heard(reply: &Reply, knocks: &[Knock]) -> Vec<Heard> {
+pub fn heard(reply: &Reply, knocks: &[Knock], times: u32) -> Vec<Heard> {
     let text = reply.out();
     (0..knocks.len())
         .map(|number| {
@@ -141,16 +148,16 @@ pub fn heard(reply: &Reply, knocks: &[Knock]) -> Vec<Heard> {
                 ))
             });
             match line {
-                Some((code, said)) => one(code, said.trim(), &knocks[number].greeting),
+                Some((code, said)) => one(code, said.trim(), &knocks[number].greeting, times),
                 None => Heard::Unclear("it was not said what came of it".to_owned()),
             }
         })
         .collect()
 }
 
-fn one(code: i32, said: &str, greeting: &Greeting) -> Heard {
+fn one(code: i32, said: &str, greeting: &Greeting, times: u32) -> Heard {
     match code {
-        124 | 137 => return Heard::Silent,
+        124 | 137 => return Heard::Silent(limit(times)),
         127 => return Heard::Unclear("bash is missing on the host".to_owned()),
         _ => {}
     }
@@ -174,7 +181,7 @@ fn one(code: i32, said: &str, greeting: &Greeting) -> Heard {
             || said.contains("unreachable")
             || said.contains("No route") =>
         {
-            Heard::Silent
+            Heard::Silent(limit(times))
         }
         _ => Heard::Unclear(if said.is_empty() {
             format!("exit code {code}")
@@ -249,9 +256,9 @@ mod tests {
             (
                 Greeting::Open,
                 "0 1 bash: line 1: /dev/tcp/192.0.2.1/80: No route to host".to_owned(),
-                Heard::Silent,
+                Heard::Silent(3),
             ),
-            (Greeting::Open, "0 124 ".to_owned(), Heard::Silent),
+            (Greeting::Open, "0 124 ".to_owned(), Heard::Silent(3)),
             (
                 Greeting::Open,
                 "1 0 open".to_owned(),
@@ -297,7 +304,7 @@ mod tests {
                 stdout: line.clone().into(),
                 ..Reply::default()
             };
-            assert_eq!(heard(&reply, &[knock(greeting)]), [expected], "{line}");
+            assert_eq!(heard(&reply, &[knock(greeting)], 1), [expected], "{line}");
         }
     }
 
