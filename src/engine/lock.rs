@@ -165,13 +165,14 @@ fn lock_script(state: &str, operator: &Operator) -> String {
         // Only a shell that still has the lock file open is ended; a pid that was reused does not. It notices when the
         // command that it runs ends, and so that is ended too. One that waits for its next batch notices nothing until its
         // input ends, and so does the connection that it came over: where the network was away, the host would keep that
-        // for minutes.
+        // for minutes. Nothing but shells and sudo may be between the two: a run on the host itself belongs to somebody's
+        // log-in.
         format!(
             "p=$(sed -n 's/^shell //p' {holder}); if [ -n \"$p\" ] && [ \"$(readlink /proc/$p/fd/9)\" = {state}/lock ]; \
              then kill -HUP \"$p\"; for s in /proc/[0-9]*/stat; do read -r pid name run parent rest <\"$s\"; \
              [ \"$parent\" != \"$p\" ] || kill \"$pid\"; done 2>/dev/null; \
              while [ \"$p\" -gt 1 ] && read -r pid name run parent rest <\"/proc/$p/stat\"; do \
-             case $name in '(sshd'*) kill \"$p\"; break;; esac; p=$parent; done 2>/dev/null; fi; flock -w 10 9 && {{ {take}; }}; "
+             case $name in '(sshd'*) kill \"$p\"; break;; '(sudo)'|'(sh)'|'(dash)'|'(bash)'|'(zsh)'|'(fish)'|'(ksh'*) ;; *) break;; esac; p=$parent; done 2>/dev/null; fi; flock -w 10 9 && {{ {take}; }}; "
         )
     } else {
         String::new()

@@ -122,6 +122,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Stops it where it is: it holds what it has and does nothing more.
+    pub fn freeze(&self) {
+        let _ = nix::sys::signal::kill(group(&self.child), Signal::SIGSTOP);
+    }
+
     /// Ends it at once, without a chance to tidy up. Only the program itself; what it started has to notice.
     pub fn kill_alone(mut self) {
         let _ = self.child.kill();

@@ -120,4 +120,21 @@ fn a_killed_run_holds_nothing(bench: &Bench) {
     for host in ["lb1", "db1"] {
         bench.on(host, "pkill -x sleep; true");
     }
+    // A run that hangs with its connections open: nothing of it is at work, its shells wait for their next batch.
+    let (slow, quick) = projects(bench, 3);
+    let hanging = begun(bench, &slow);
+    hanging.freeze();
+    for host in ["lb1", "db1"] {
+        eventually("its last command ends", 20, || {
+            bench.try_on(host, "! pgrep -x sleep").code == 0
+        });
+    }
+    quick
+        .hactl(&["deploy"])
+        .ends(2)
+        .says(&["another operator is at work on this host"]);
+    let run = quick.hactl(&["deploy", "--break-lock"]);
+    run.ends(0).says(&["6 changed on 6 hosts"]);
+    assert_eq!(marked(bench), HOSTS);
+    hanging.kill_alone();
 }
