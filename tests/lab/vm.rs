@@ -375,8 +375,6 @@ fn drills(bench: &Bench) {
         "drill",
         "switchover",
         "power-loss",
-        "--rate",
-        "2",
         "--timeout",
         "5",
         "--report",
