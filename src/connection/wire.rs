@@ -33,7 +33,8 @@ pub const NOT_RUN: i32 = -1;
 /// `lock` is the directory whose file `lock` is to be held open as descriptor 9. A failure to open it is not fatal
 /// here; the request that takes the lock sees it.
 ///
-/// `$hactl_t` is private (0700) and goes away with the shell. Descriptor 9 holds the run's lock and is closed for commands.
+/// `$hactl_t` is private (0700) and goes away with the shell; also when a signal comes in the middle of its end, where dash
+/// would leave the first trap for the second. Descriptor 9 holds the run's lock and is closed for commands.
 pub fn prelude(nonce: &str, lock: Option<&str>) -> String {
     let lock = lock.map_or_else(String::new, |directory| {
         format!(
@@ -44,7 +45,7 @@ pub fn prelude(nonce: &str, lock: Option<&str>) -> String {
         "unset HISTFILE ENV; LC_ALL=C.UTF-8; export LC_ALL; umask 022\n\
          PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n\
          hactl_n={nonce}; hactl_c=0; hactl_t=$(mktemp -d /run/hactl.XXXXXXXX 2>/dev/null || mktemp -d) || exit 97\n\
-         trap 'rm -rf \"$hactl_t\"' EXIT; trap 'exit 129' HUP INT TERM PIPE\n\
+         trap 'rm -rf \"$hactl_t\"' EXIT; trap 'rm -rf \"$hactl_t\"; exit 129' HUP INT TERM PIPE\n\
          F() {{ if [ -s \"$hactl_t/o\" ] || [ -s \"$hactl_t/e\" ]; then\n\
          printf '%s %s %s %s %s\\n' \"$hactl_n\" \"$1\" \"$hactl_c\" $(stat -c %s \"$hactl_t/o\" \"$hactl_t/e\"); cat \"$hactl_t/o\" \"$hactl_t/e\"\n\
          else printf '%s %s %s 0 0\\n' \"$hactl_n\" \"$1\" \"$hactl_c\"; fi; }}\n\

@@ -137,4 +137,11 @@ fn a_killed_run_holds_nothing(bench: &Bench) {
     run.ends(0).says(&["6 changed on 6 hosts"]);
     assert_eq!(marked(bench), HOSTS);
     hanging.kill_alone();
+    for host in ["lb1", "db1"] {
+        eventually("no folder of the run is left", 10, || {
+            bench
+                .on(host, "ls -d /run/hactl.* 2>/dev/null; :")
+                .is_empty()
+        });
+    }
 }
