@@ -113,12 +113,12 @@ fn application(bench: &Bench) {
 /// Where slow clients leave their process numbers, on db2.
 const SLOW: &str = "/run/hactl-slow-clients";
 
-/// Uploads that do not come to their end, several, so that each server has some.
+/// Uploads that do not come to their end, so many that each server has some, whoever else asks in between.
 fn slow(bench: &Bench) -> Vec<Running> {
     let script = format!(
         "echo $$ >>{SLOW}; exec 3<>/dev/tcp/{VIP}/80; printf 'POST /api/quotes HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 9\\r\\n\\r\\n12' >&3; exec timeout 100 cat <&3"
     );
-    (0..2)
+    (0..6)
         .map(|_| bench.start_on("db2", &format!("exec bash -c {}", quoted(&script))))
         .collect()
 }
@@ -146,7 +146,7 @@ fn sessions(bench: &Bench) {
     bench.deployed();
     bench.whole();
     let clients = slow(bench);
-    eventually("app1 has a session", 10, || sessions_of(bench, "app1") > 0);
+    eventually("app1 has a session", 30, || sessions_of(bench, "app1") > 0);
     let run = bench.hactl(&["maintenance", "on", "app1", "--wait", "2"]);
     run.ends(3).says(&[
         "app1: after 2 s it still has sessions: ",
@@ -160,7 +160,7 @@ fn sessions(bench: &Bench) {
     assert!(sessions_of(bench, "app1") > 0, "it was cut all the same");
     hang_up(bench, clients);
     let clients = slow(bench);
-    eventually("app1 has a session", 10, || sessions_of(bench, "app1") > 0);
+    eventually("app1 has a session", 30, || sessions_of(bench, "app1") > 0);
     bench
         .hactl(&["maintenance", "on", "app1", "--wait", "1", "--cut"])
         .ends(0)
@@ -292,7 +292,7 @@ fn broken_off(bench: &Bench) {
     // Killed while it waits for a session: the note tells, `off` repairs, and so does `on` again.
     for repair in ["off", "on"] {
         let clients = slow(bench);
-        eventually("app1 has a session", 10, || sessions_of(bench, "app1") > 0);
+        eventually("app1 has a session", 30, || sessions_of(bench, "app1") > 0);
         let running = bench.start(&["maintenance", "on", "app1"]);
         eventually("it is being drained", 10, || {
             bench
