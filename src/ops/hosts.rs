@@ -27,6 +27,7 @@ const CONNECTION: &[&str] = &[
     "ansible_private_key_file",
     "ansible_become",
     "ansible_become_method",
+    "hactl_patience",
     "ansible_become_password",
     "ansible_become_pass",
     "ansible_sudo_pass",

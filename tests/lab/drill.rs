@@ -313,7 +313,8 @@ impl Browser {
         let complaints = run
             .stderr
             .lines()
-            .filter(|line| line.contains(":CONSOLE"))
+            // Chromium's own pages talk too.
+            .filter(|line| line.contains(":CONSOLE") && !line.contains("source: chrome://"))
             .map(str::to_owned)
             .collect();
         (run.stdout, asked, complaints)
