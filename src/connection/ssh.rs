@@ -147,7 +147,7 @@ async fn master(target: &Target) -> Result<(std::sync::Arc<Session>, tempfile::T
             HostKeys::AcceptNew => KnownHosts::Add,
         })
         .connect_timeout(target.patient(Duration::from_secs(target.timeout_seconds)))
-        .server_alive_interval(Duration::from_secs(5))
+        .server_alive_interval(target.patient(Duration::from_secs(5)))
         // A master whose hactl was killed goes away by itself.
         .control_persist(ControlPersist::IdleFor(
             NonZeroUsize::MIN.saturating_add(19),
@@ -241,9 +241,13 @@ async fn open_shell(target: &Target, session: &std::sync::Arc<Session>) -> Resul
     };
     let mut shell = Shell::new(&target.host, "root", input, output, talk);
     shell.keep(child);
-    let login = timeout(Duration::from_secs(30), greet(target, &mut shell))
+    let patience = target.patient(Duration::from_secs(30));
+    let login = timeout(patience, greet(target, &mut shell))
         .await
-        .map_err(|_| sudo_failed(target, "no answer within 30 s", &shell.talk()))??;
+        .map_err(|_| {
+            let problem = format!("no answer within {} s", patience.as_secs());
+            sudo_failed(target, &problem, &shell.talk())
+        })??;
     shell.login(&login);
     Ok(shell)
 }
@@ -404,6 +408,10 @@ fn unreachable_host(target: &Target, said: &str) -> Diagnostic {
         .map(|line| match line {
             "proxy dialer did not pass back a connection" => {
                 "its ProxyCommand made no connection: the host is down, or cannot be reached from there"
+            }
+            line if line.starts_with("failed to connect to the ssh multiplex server") => {
+                "ssh gave the connection up: the host took it and then stopped answering (a slow one may be given longer \
+                 with `hactl_patience`)"
             }
             line => line,
         })
