@@ -28,6 +28,25 @@ impl Cgroup {
         }
     }
 
+    /// The first process of the host's process namespace, by the machine's number; none when it does not run. systemd puts
+    /// itself into a cgroup of its own soon after it started.
+    pub fn first(&self) -> Option<i32> {
+        let processes = |folder: &str| {
+            fs::read_to_string(self.folder.join(folder).join("cgroup.procs")).unwrap_or_default()
+        };
+        (processes("init.scope") + &processes("."))
+            .lines()
+            .find(|process| {
+                let status =
+                    fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+                status
+                    .lines()
+                    .any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+            })?
+            .parse()
+            .ok()
+    }
+
     /// Kills all, or says that this kernel cannot; not waited for.
     pub fn kill(&self) -> Result<()> {
         fs::write(self.folder.join("cgroup.kill"), "1").map_err(while_doing("cannot kill the host"))
@@ -45,6 +64,15 @@ impl Cgroup {
             Ok(())
         } else {
             Err(failed("the host's processes do not follow"))
+        }
+    }
+
+    /// Lets its sessions give way to all others, as `nice` says it of processes of one session. Linux shares processors out
+    /// between sessions first (`sched_autogroup`), and a daemon is a session. A kernel that does not is content with `nice`.
+    pub fn give_way(&self, nice: i32) {
+        let processes = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
+        for process in processes.lines() {
+            let _ = fs::write(format!("/proc/{process}/autogroup"), nice.to_string());
         }
     }
 

@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+/// How far machines give way to other processes (`nice`).
+const WAY: i32 = 5;
+
 /// The hosts of one lab as virtual machines.
 #[derive(Debug)]
 pub struct Machines {
@@ -108,19 +111,23 @@ impl Machines {
         };
         wire::plug_in_tap(&self.keeper, host)?;
         make_dir(&self.cgroup(host).folder)?;
-        // In the cgroup before it is QEMU: nothing of it may be outside.
+        // In the cgroup before it is QEMU: nothing of it may be outside. An emulated processor takes all that it gets, so
+        // it gives way to whatever else this machine has to do.
         let (name, ..) = qemu::board(std::env::consts::ARCH);
         let mut command = self.keeper.enter(Network::Lab, "sh");
         command
             .args([
                 "-c",
-                "echo 0 >\"$1/cgroup.procs\" && shift && exec \"$@\"",
+                "echo 0 >\"$1/cgroup.procs\" && shift && exec nice -n \"$@\"",
                 "sh",
             ])
             .arg(self.cgroup_path(host))
+            .arg(WAY.to_string())
             .arg(name)
             .args(machine.arguments());
-        run(&mut command).map(drop)
+        run(&mut command)?;
+        self.cgroup(host).give_way(WAY);
+        Ok(())
     }
 
     fn powered(&self, host: &HostSpec) -> Result<()> {
