@@ -20,6 +20,8 @@ pub struct Bench {
     pub lab: String,
     /// The stack that is on it.
     pub stack: &'static str,
+    /// What its hosts are.
+    provider: &'static str,
     /// Room for files, removed at the end.
     pub room: PathBuf,
     first: OnceCell<First>,
@@ -96,8 +98,7 @@ fn sweep() {
 
 impl Bench {
     /// Brings the lab up; panics with what is missing when this machine cannot.
-    pub fn new(stack: &'static str, watched: bool) -> Self {
-        let provider = if stack == "pg-ha" { "container" } else { "vm" };
+    pub fn new(stack: &'static str, provider: &'static str, watched: bool) -> Self {
         let doctor = run(program().args(["lab", "doctor", "--provider", provider]));
         assert!(
             doctor.code == 0,
@@ -110,13 +111,15 @@ impl Bench {
         let bench = Self {
             lab: lab_name(),
             stack,
+            provider,
             room: room(),
             first: OnceCell::new(),
             watched,
         };
         // The image may have to be built first.
-        let up = start(program().args(["lab", "up", "-n", &bench.lab, stack]))
-            .wait_within(Duration::from_secs(900));
+        let up =
+            start(program().args(["lab", "up", "-n", &bench.lab, "--provider", provider, stack]))
+                .wait_within(Duration::from_secs(900));
         up.ends(0);
         std::fs::copy(bench.lab_file("inventory.yml"), bench.fragment()).expect("the fragment");
         let project = bench.project();
@@ -233,12 +236,13 @@ impl Bench {
             run(program().args(["lab", verb, "-n", &self.lab]).args(rest))
         };
         quietly(&["heal"]);
-        if self.stack != "pg-ha" {
-            quietly(&["up", self.stack]);
+        let up = ["up", "--provider", self.provider, self.stack];
+        if self.provider == "vm" {
+            quietly(&up);
             return;
         }
         quietly(&[&["thaw"], HOSTS.as_slice()].concat());
-        quietly(&["up", "pg-ha"]);
+        quietly(&up);
         if self.first.get().is_some() {
             self.hactl(&["resume"]);
             self.hactl(&["rejoin", "db1", "--discard-diverged"]);

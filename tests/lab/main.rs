@@ -16,6 +16,7 @@ mod command;
 mod deploy;
 mod drill;
 mod faults;
+mod flagship;
 mod grow;
 mod guard;
 mod history;
@@ -34,6 +35,7 @@ mod vm;
 
 use bench::Bench;
 use nix::sys::signal::{SigSet, Signal};
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -129,7 +131,9 @@ fn main() -> ExitCode {
     } else if stations.len() > 1 {
         return stations::side_by_side(&stations);
     }
-    let stack = stations.first().map_or("pg-ha", |station| station.stack);
+    let (stack, provider) = stations
+        .first()
+        .map_or(("pg-ha", "container"), |it| (it.stack, it.provider));
     let cases: Vec<Case> = stations
         .into_iter()
         .flat_map(|station| station.cases)
@@ -143,7 +147,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     let started = Instant::now();
     let watched = cases.iter().any(|case| case.name == secrets::WATCHES);
-    let Ok(bench) = catch_unwind(|| Bench::new(stack, watched)) else {
+    let Ok(bench) = catch_unwind(|| Bench::new(stack, provider, watched)) else {
         eprintln!("lab: FAILED: there is no lab, so nothing was tested");
         bench::take_down_quietly();
         return ExitCode::FAILURE;
@@ -185,7 +189,12 @@ fn guard_against_signals() {
     signals.thread_block().expect("signals can be blocked");
     std::thread::spawn(move || {
         while signals.wait().is_err() {}
-        eprintln!("lab: interrupted");
+        // Where whoever listened is gone, saying anything would be a panic, and the lab would stay.
+        if writeln!(std::io::stderr(), "lab: interrupted").is_err()
+            && let Ok(nowhere) = std::fs::File::options().write(true).open("/dev/null")
+        {
+            let _ = nix::unistd::dup2_stderr(nowhere);
+        }
         // `lab up` tidies up itself when it is asked to end; for the others this is the end.
         command::end_all(Signal::SIGTERM);
         std::thread::sleep(std::time::Duration::from_millis(500));

@@ -4,12 +4,14 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cluster, deploy, drill, faults, grow, guard, history, kill, maintenance,
-    operators, reach, refusals, secrets, status, verify, vip, vm,
+    ansible, backup, cluster, deploy, drill, faults, flagship, grow, guard, history, kill,
+    maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
 };
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// The argument that makes this program one station of those that run side by side.
@@ -21,8 +23,9 @@ pub struct Station {
     pub name: &'static str,
     /// What is on its hosts.
     pub stack: &'static str,
-    /// Begins when that one has ended, and gives way to whatever runs beside it: for emulated processors, which would
-    /// leave nothing for others.
+    /// What its hosts are: `container` or `vm`. Virtual machines give way to whatever runs beside them.
+    pub provider: &'static str,
+    /// Begins when that one has ended.
     pub after: Option<&'static str>,
     /// In the order in which they are run.
     pub cases: Vec<Case>,
@@ -35,6 +38,7 @@ pub fn all() -> Vec<Station> {
         Station {
             name: "deploy",
             stack: "pg-ha",
+            provider: "container",
             after: None,
             cases: [
                 deploy::CASES,
@@ -54,6 +58,7 @@ pub fn all() -> Vec<Station> {
         Station {
             name: "operate",
             stack: "pg-ha",
+            provider: "container",
             after: None,
             cases: [
                 guard::CASES,
@@ -69,8 +74,16 @@ pub fn all() -> Vec<Station> {
         Station {
             name: "machines",
             stack: "pg-nfs",
-            after: Some("deploy"),
+            provider: "vm",
+            after: None,
             cases: vm::CASES.to_vec(),
+        },
+        Station {
+            name: "flagship",
+            stack: "pg-ha",
+            provider: "vm",
+            after: Some("machines"),
+            cases: flagship::CASES.to_vec(),
         },
     ]
 }
@@ -83,6 +96,8 @@ pub fn die_with_the_parent() {
 /// Runs these stations at once, but for those that follow another; each with the arguments that this program was given.
 pub fn side_by_side(stations: &[Station]) -> ExitCode {
     let started = Instant::now();
+    let running = Arc::new(Mutex::new(Running::default()));
+    end_on_signals(Arc::clone(&running));
     let mut lanes: Vec<Vec<&Station>> = Vec::new();
     for station in stations {
         let behind = |lane: &&mut Vec<&Station>| lane.last().map(|last| last.name) == station.after;
@@ -92,11 +107,11 @@ pub fn side_by_side(stations: &[Station]) -> ExitCode {
         }
     }
     let failed: Vec<&str> = std::thread::scope(|scope| {
-        let running: Vec<_> = lanes
+        let threads: Vec<_> = lanes
             .iter()
-            .map(|lane| scope.spawn(|| one_by_one(lane)))
+            .map(|lane| scope.spawn(|| one_by_one(lane, &running)))
             .collect();
-        running
+        threads
             .into_iter()
             .flat_map(|lane| lane.join().expect("a lane ends"))
             .collect()
@@ -119,26 +134,61 @@ pub fn ended(what: &str, started: Instant, failed: &[&str]) -> ExitCode {
     }
 }
 
+/// The stations that are under way.
+#[derive(Default)]
+struct Running {
+    processes: Vec<Pid>,
+    /// No further one is started.
+    over: bool,
+}
+
+/// Lets the stations take their labs down when this program is asked to end; it ends after them.
+fn end_on_signals(running: Arc<Mutex<Running>>) {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().expect("signals can be blocked");
+    std::thread::spawn(move || {
+        loop {
+            while signals.wait().is_err() {}
+            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.over = true;
+            for station in &running.processes {
+                let _ = kill(*station, Signal::SIGTERM);
+            }
+        }
+    });
+}
+
 /// Runs stations one after the other; gives those that failed.
-fn one_by_one(stations: &[&Station]) -> Vec<&'static str> {
-    let failing = |station: &&&Station| !pass_on(station.name, start(station));
+fn one_by_one(stations: &[&Station], running: &Mutex<Running>) -> Vec<&'static str> {
+    let lock = || running.lock().unwrap_or_else(PoisonError::into_inner);
+    let fine = |station: &&&Station| {
+        let (child, pid) = {
+            let mut running = lock();
+            if running.over {
+                return false;
+            }
+            let child = start(station);
+            let pid = Pid::from_raw(i32::try_from(child.id()).expect("process ids are small"));
+            running.processes.push(pid);
+            (child, pid)
+        };
+        let fine = pass_on(station.name, child);
+        lock().processes.retain(|known| *known != pid);
+        fine
+    };
     stations
         .iter()
-        .filter(failing)
+        .filter(|station| !fine(station))
         .map(|station| station.name)
         .collect()
 }
 
 fn start(station: &Station) -> Child {
     let program = std::env::current_exe().expect("this program has a path");
-    let mut command = if station.after.is_some() {
-        let mut nice = Command::new("nice");
-        nice.args(["-n", "10"]).arg(program);
-        nice
-    } else {
-        Command::new(program)
-    };
-    command
+    Command::new(program)
         .args(std::env::args().skip(1))
         .args([ARGUMENT, station.name])
         .stdin(Stdio::null())

@@ -4,11 +4,12 @@ use crate::Case;
 use crate::bench::{Bench, eventually};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     Case {
         name: "machines_are_deployed_once",
-        run: deployed_once,
+        run: |bench| deployed_once(bench, ALL.len()),
     },
     Case {
         name: "machines_share_images",
@@ -31,7 +32,7 @@ pub const CASES: &[Case] = &[
         run: power_cut,
     },
     Case {
-        name: "machines_long_come_back_two_at_a_time",
+        name: "machines_long_come_back_alone_and_by_twos",
         run: pairs,
     },
     Case {
@@ -46,7 +47,7 @@ const APPS: [(&str, &str); 2] = [("app1", "192.168.104.21"), ("app2", "192.168.1
 const SHARE: &str = "/srv/nfs/images";
 
 /// Deploys once for all cases.
-fn deployed(bench: &Bench) {
+pub fn deployed(bench: &Bench) {
     if bench.try_on("app2", "systemctl is-active welcome_app").code != 0 {
         let run = bench.slowly(&["deploy"]);
         run.ends(0);
@@ -54,12 +55,15 @@ fn deployed(bench: &Bench) {
     }
 }
 
-fn deployed_once(bench: &Bench) {
+/// A second deploy of so many hosts finds nothing to do, and all of it is as it should be.
+pub fn deployed_once(bench: &Bench, hosts: usize) {
     deployed(bench);
     let verify = bench.slowly(&["verify", "--wait", "240"]);
     verify.ends(0);
     let again = bench.slowly(&["deploy"]);
-    again.ends(0).says(&["0 changed on 5 hosts"]);
+    again
+        .ends(0)
+        .says(&[&format!("0 changed on {hosts} hosts")]);
     eprintln!(
         "lab:   verify took {:.0} s, the second deploy {:.0} s",
         verify.seconds, again.seconds
@@ -347,44 +351,57 @@ fn power_cut(bench: &Bench) {
         .says(&["0 changed on 5 hosts"]);
 }
 
-/// Hosts that need each other, restarted together, once in order and once by the power; nobody helps afterwards.
+/// Every host alone, and every two together, in order or without power by turns; nobody helps afterwards.
 fn pairs(bench: &Bench) {
     deployed(bench);
-    let in_order: &[&str] = &["reboot", "lb", "app1"];
-    let by_power: &[&[&str]] = &[&["kill", "db1", "db2"], &["start", "db1", "db2"]];
-    for (what, verbs) in [
-        ("file server and a client of it", &[in_order] as &[&[&str]]),
-        ("both applications", &[&["reboot", "app1", "app2"]]),
-        ("both databases, without power", by_power),
-    ] {
-        for verb in verbs {
-            bench.lab(verb);
+    let alone = ALL.iter().map(|host| vec![*host]);
+    let together = (1..ALL.len()).flat_map(|n| ALL[..n].iter().map(move |a| vec![*a, ALL[n]]));
+    for (turn, hosts) in alone.chain(together).enumerate() {
+        let by_power = turn % 2 == 0;
+        if by_power {
+            bench.lab(&[&["kill"], hosts.as_slice()].concat());
+            bench.lab(&[&["start"], hosts.as_slice()].concat());
+        } else {
+            bench.lab(&[&["reboot"], hosts.as_slice()].concat());
         }
         let whole = bench.slowly(&["verify", "--wait", "240"]);
         whole.ends(0);
-        eprintln!("lab:   {what}: whole again after {:.0} s", whole.seconds);
+        eprintln!(
+            "lab:   {} ({}): whole again after {:.0} s",
+            hosts.join(" and "),
+            if by_power {
+                "without power"
+            } else {
+                "in order"
+            },
+            whole.seconds
+        );
     }
 }
 
-/// A primary without power, and a switchover, with clients that count.
+/// A switchover, and hosts without power, with clients that count.
 fn drills(bench: &Bench) {
     deployed(bench);
+    drilled(
+        bench,
+        &["switchover", "power-loss", "file-server-loss", "cold-start"],
+    );
+}
+
+/// Runs these drills, all of which must pass, and says what they showed.
+pub fn drilled(bench: &Bench, names: &[&str]) {
     let folder = bench.room.join("drills");
     let report = folder.to_string_lossy().into_owned();
-    let run = bench.slowly(&[
-        "drill",
-        "switchover",
-        "power-loss",
-        "--timeout",
-        "5",
-        "--report",
-        &report,
-    ]);
+    let settings = ["--rate", "10", "--timeout", "5", "--report", &report];
+    let arguments = [&["drill"], names, &settings].concat();
+    let run = bench
+        .start(&arguments)
+        .wait_within(Duration::from_secs(2400));
     run.ends(0);
     let file = std::fs::read_to_string(folder.join("drill.json")).expect("drill.json");
     let document: Value = serde_json::from_str(&file).expect("JSON");
     let drills = document["drills"].as_array().expect("drills");
-    assert_eq!(drills.len(), 2);
+    assert_eq!(drills.len(), names.len());
     for drill in drills {
         let figures = &drill["figures"];
         assert_eq!(drill["passed"], true, "{}", drill["name"]);
