@@ -7,9 +7,11 @@ chroot "$root" sh -c 'install -d -m 0700 ~root/.ssh'
 for user in ops opspw; do
     chroot "$root" install -d -m 0700 -o "$user" -g "$user" "/home/$user/.ssh"
 done
-# What any image for machines brings: libraries, languages, tools. An emulated processor then unpacks only the services.
+# What any image for machines brings: libraries, languages, tools. An emulated processor then unpacks only the services. So
+# do a packet filter and a time source: chrony alone would take a minute of each first deploy, by what it runs when it
+# is configured.
 sections='^(libs|localization|perl|python|text|utils)$'
-chroot "$root" apt-get install --yes --quiet=2 --no-install-recommends \
+chroot "$root" apt-get install --yes --quiet=2 --no-install-recommends chrony nftables \
     $(awk -v RS= -v FS='\n' -v sections="$sections" '{
         name = section = ""
         for (i = 1; i <= NF; i++) {

@@ -151,10 +151,32 @@ impl Unit<'_> {
     }
 }
 
-/// A step and what it changes.
+/// Steps and what they change.
 struct Plan {
     diffs: Vec<Diff>,
+    /// Arguments of `systemctl` that change which units there are, and which are started at boot.
+    files: Vec<String>,
+    /// What is done to the unit itself, after that.
     steps: Vec<String>,
+}
+
+impl Plan {
+    /// The first steps. systemd reads all units anew after each of them unless it is told not to; once, at the end, is enough.
+    fn first(&self, reload: bool) -> Vec<String> {
+        let last = self.files.len().saturating_sub(1);
+        let step = |(index, words): (usize, &String)| {
+            if reload || index < last {
+                format!("systemctl --no-reload {words}")
+            } else {
+                format!("systemctl {words}")
+            }
+        };
+        let mut steps: Vec<String> = self.files.iter().enumerate().map(step).collect();
+        if reload {
+            steps.push("systemctl daemon-reload".to_owned());
+        }
+        steps
+    }
 }
 
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
@@ -199,6 +221,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         let wished = wished.into_iter().flatten().collect::<Vec<_>>().join(", ");
         Plan {
             diffs: vec![diff(format!("unit {}", unit.name), "not there yet", wished)],
+            files: Vec::new(),
             steps: Vec::new(),
         }
     } else if reload_wanted {
@@ -208,11 +231,11 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         return Err(missing(&unit.name));
     };
     let stale = unit.property("NeedDaemonReload") == "yes" || !unit.known();
-    if reload_wanted && (stale || !plan.steps.is_empty()) {
-        steps.push("systemctl daemon-reload".to_owned());
-        if !unit.known() {
-            steps.push(format!("{LOOK}{} >/dev/null", quote::sh(&unit.name)));
-        }
+    let idle = plan.files.is_empty() && plan.steps.is_empty();
+    let reload = reload_wanted && (stale || !idle);
+    steps.extend(plan.first(reload));
+    if reload && !unit.known() {
+        steps.push(format!("{LOOK}{} >/dev/null", quote::sh(&unit.name)));
     }
     let changes = !plan.diffs.is_empty();
     steps.extend(plan.steps);
@@ -241,6 +264,7 @@ fn plan(args: &Args, unit: &Unit) -> Result<Plan> {
     let word = quote::sh(&unit.name);
     let mut plan = Plan {
         diffs: Vec::new(),
+        files: Vec::new(),
         steps: Vec::new(),
     };
     let mut masked = unit.masked();
@@ -255,7 +279,7 @@ fn plan(args: &Args, unit: &Unit) -> Result<Plan> {
         } else {
             ""
         };
-        plan.steps.push(format!("systemctl {verb}{force} {word}"));
+        plan.files.push(format!("{verb}{force} {word}"));
         plan.diffs.push(diff(&subject, before, after));
         masked = wished;
     }
@@ -288,7 +312,7 @@ fn plan(args: &Args, unit: &Unit) -> Result<Plan> {
         } else {
             ""
         };
-        plan.steps.push(format!("systemctl {verb}{force} {word}"));
+        plan.files.push(format!("{verb}{force} {word}"));
         plan.diffs.push(diff(&subject, before, after));
     }
     if let Some(state) = args.str("state") {

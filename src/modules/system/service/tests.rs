@@ -101,9 +101,9 @@ fn units_are_acted_on_only_when_needed() {
             json!({"name": "x", "masked": false, "enabled": true, "state": "started", "daemon_reload": true}),
             ["masked", "inactive", "masked"],
             &[
+                "--no-reload unmask x.service",
+                "--no-reload enable x.service",
                 "daemon-reload",
-                "unmask x.service",
-                "enable x.service",
                 "start x.service",
             ],
         ),
