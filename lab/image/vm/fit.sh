@@ -10,15 +10,14 @@ done
 # What any image for machines brings: libraries, languages, tools. An emulated processor then unpacks only the services. So
 # do a packet filter and a time source: chrony alone would take a minute of each first deploy, by what it runs when it
 # is configured.
-sections='^(libs|localization|perl|python|text|utils)$'
 chroot "$root" apt-get install --yes --quiet=2 --no-install-recommends chrony nftables \
-    $(awk -v RS= -v FS='\n' -v sections="$sections" '{
+    $(awk -v RS= -v FS='\n' -v sections=" $HACTL_PACKED " '{
         name = section = ""
         for (i = 1; i <= NF; i++) {
             if ($i ~ /^Package: /) name = substr($i, 10)
             if ($i ~ /^Section: /) section = substr($i, 10)
         }
-        if (section ~ sections) print name
+        if (index(sections, " " section " ")) print name
     }' "$root/srv/apt/Packages")
 chroot "$root" systemctl enable systemd-networkd.service lab-lane.service
 for unit in getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyAMA0.service kmod-static-nodes.service \

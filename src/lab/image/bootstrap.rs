@@ -75,6 +75,7 @@ pub(super) fn run(
             .env("HACTL_REPOSITORY", words(REPOSITORY).join(" "))
             .env("HACTL_FILES", &files)
             .env("HACTL_KIND", &fit)
+            .env("HACTL_PACKED", own.packed)
             .env("TMPDIR", work)
             .stdin(Stdio::null());
         match crate::lab::run(&mut command) {

@@ -16,6 +16,8 @@ pub(super) struct Own {
     pub fit: &'static str,
     /// Packages.
     pub base: &'static str,
+    /// The sections of the repository whose packages stay compressed there; virtual machines have these installed.
+    pub packed: &'static str,
     files: Files,
 }
 
@@ -51,6 +53,7 @@ const SHARED: Files = &[
 const CONTAINER: Own = Own {
     fit: include_str!("../../../lab/image/container/fit.sh"),
     base: "",
+    packed: "all",
     files: &[
         (
             "usr/local/lib/hactl-lab/setup",
@@ -82,6 +85,7 @@ const CONTAINER: Own = Own {
 const VM: Own = Own {
     fit: include_str!("../../../lab/image/vm/fit.sh"),
     base: include_str!("../../../lab/image/vm/base.txt"),
+    packed: "libs localization perl python text utils",
     files: &[
         (
             "usr/local/lib/hactl-lab/setup",

@@ -70,6 +70,7 @@ impl Recipe {
             REPOSITORY,
             own.fit,
             own.base,
+            own.packed,
             if self.with_python { PYTHON } else { "" },
         ] {
             hash.update(part);
