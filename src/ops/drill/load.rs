@@ -4,8 +4,9 @@
 //! overlap. Nothing is sent from this machine's own network; the way leads through a host of the service.
 
 use super::record::{Clock, Kind, Moment, Outcome, Sample};
+use super::way::Entrance;
 use crate::ops::http::{self, Call, Form, Response};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,8 +26,8 @@ const IMAGE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06
 /// Where the clients go, and how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The socket of the way in.
-    pub way: PathBuf,
+    /// The way in.
+    pub way: Entrance,
     /// The service's address, for the request's head.
     pub address: String,
     /// Its port.
@@ -186,7 +187,10 @@ async fn request(kind: Kind, seq: u64, plan: &Plan, clock: Clock) -> Sample {
     let bytes = call.bytes();
     let sent = clock.now();
     let deadline = Instant::now() + plan.limit;
-    let got = tokio::time::timeout_at(deadline, exchange(&plan.way, &bytes)).await;
+    let got = match plan.way.socket() {
+        Some(way) => tokio::time::timeout_at(deadline, exchange(&way, &bytes)).await,
+        None => Ok(Err(CLOSED.to_owned())),
+    };
     let ended = clock.now();
     let mut sample = Sample {
         kind,
@@ -209,6 +213,9 @@ async fn request(kind: Kind, seq: u64, plan: &Plan, clock: Clock) -> Sample {
     }
     sample
 }
+
+/// A request while the host that the clients come through is away: it has failed, as a client's own would have.
+const CLOSED: &str = "the host through which the clients come is away";
 
 /// Text of an answer that is kept is short, whatever the answer is.
 const SHORT: usize = 200;
@@ -235,7 +242,7 @@ fn answered(sample: &mut Sample, response: &Response) {
     }
 }
 
-async fn exchange(way: &std::path::Path, bytes: &[u8]) -> Result<Response, String> {
+async fn exchange(way: &Path, bytes: &[u8]) -> Result<Response, String> {
     let ended = |error: std::io::Error| error.to_string();
     let mut stream = UnixStream::connect(way).await.map_err(ended)?;
     // What was sent may have been heard although the other end is gone by now: what it said is looked at in any case.
@@ -260,9 +267,9 @@ mod tests {
 
     const CREATED: &str = "HTTP/1.1 201 CREATED\r\nX-Served-By: app1\r\nContent-Length: 23\r\n\r\n{\"database\":\"10.0.0.1\"}";
 
-    fn plan(way: PathBuf, rate: u32) -> Plan {
+    fn plan(way: &Path, rate: u32) -> Plan {
         Plan {
-            way,
+            way: Entrance::fixed(Some(way.to_owned())),
             address: "192.0.2.1".to_owned(),
             port: 80,
             rate,
@@ -272,7 +279,7 @@ mod tests {
     }
 
     /// A service that answers each of its connections by a rule of its number.
-    fn service(way: &std::path::Path, rule: fn(usize) -> Option<&'static str>) {
+    fn service(way: &Path, rule: fn(usize) -> Option<&'static str>) {
         let listener = UnixListener::bind(way).expect("a socket");
         tokio::spawn(async move {
             let mut number = 0;
@@ -330,7 +337,7 @@ mod tests {
                 }
                 String::from_utf8_lossy(&request[..length]).into_owned()
             });
-            let sample = request(Kind::Write, 7, &plan(way, 10), Clock::start()).await;
+            let sample = request(Kind::Write, 7, &plan(&way, 10), Clock::start()).await;
             assert_eq!(
                 (sample.outcome, sample.status, sample.note.as_str()),
                 (outcome, status, note),
@@ -358,7 +365,7 @@ mod tests {
         // Every answer but the first never comes.
         service(&way, |number| (number == 1).then_some(CREATED));
         let clock = Clock::start();
-        let load = Load::start(plan(way, 100), clock);
+        let load = Load::start(plan(&way, 100), clock);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(600) {
             let _ = load
@@ -381,7 +388,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let way = folder.path().join("way");
         service(&way, |number| Some(if number < 10 { "" } else { CREATED }));
-        let load = Load::start(plan(way, 50), Clock::start());
+        let load = Load::start(plan(&way, 50), Clock::start());
         assert!(
             load.acknowledged(Duration::ZERO, 3, Duration::from_secs(5))
                 .await
@@ -397,5 +404,20 @@ mod tests {
                 .iter()
                 .any(|sample| sample.outcome == Outcome::Broken)
         );
+    }
+
+    #[tokio::test]
+    async fn requests_without_a_way_have_failed() {
+        let closed = Plan {
+            way: Entrance::fixed(None),
+            ..plan(Path::new(""), 100)
+        };
+        let load = Load::start(closed, Clock::start());
+        let mut count = load.count.subscribe();
+        let some = count.wait_for(|count| *count >= 10);
+        assert!(timeout(Duration::from_secs(10), some).await.is_ok());
+        let samples = load.stop().await;
+        let failed = |sample: &Sample| sample.outcome == Outcome::Broken && sample.note == CLOSED;
+        assert!(samples.iter().all(failed), "{samples:?}");
     }
 }

@@ -19,3 +19,4 @@ mod stage;
 pub mod testing;
 pub mod verdict;
 pub mod watch;
+mod way;

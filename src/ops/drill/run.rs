@@ -13,8 +13,8 @@ use super::record::{Clock, Event, Expectation, Look, Ran, Sample};
 use super::stage::Stage;
 use super::verdict::judge;
 use super::watch::Watch;
+use super::way::Way;
 use crate::base::{Diagnostic, Result, exit};
-use crate::connection::Tunnel;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
@@ -123,9 +123,9 @@ pub async fn run(
             "no host is left for the clients to come through",
         )
     })?;
-    let way = Tunnel::open(viewer, &field.address, field.port).await?;
+    let way = Way::open(viewer, &field.address, field.port, tools.limit).await?;
     let plan = Plan {
-        way: way.socket.clone(),
+        way: way.entrance(),
         address: field.address.clone(),
         port: field.port,
         rate: tools.rate,
@@ -159,7 +159,7 @@ pub async fn run(
         None => Vec::new(),
     };
     let looks = watch.stop().await;
-    drop(way);
+    way.close().await;
     let whole = begun && stage.verify().await;
     let stored = stage.tidy(&mark).await;
     if !begun {
