@@ -4,6 +4,7 @@ use crate::Case;
 use crate::bench::{Bench, eventually};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -366,25 +367,25 @@ fn pairs(bench: &Bench) {
     }
 }
 
-/// A primary without power, and a switchover, with clients that count.
+/// A switchover, and hosts without power: the primary, the file server, all of them; with clients that count.
 fn drills(bench: &Bench) {
     deployed(bench);
     let folder = bench.room.join("drills");
     let report = folder.to_string_lossy().into_owned();
-    let run = bench.slowly(&[
-        "drill",
-        "switchover",
-        "power-loss",
-        "--timeout",
-        "5",
-        "--report",
-        &report,
-    ]);
+    let names = ["switchover", "power-loss", "file-server-loss", "cold-start"];
+    let options = ["--rate", "10", "--timeout", "10", "--report", &report];
+    let words = [&["drill"], &names as &[&str], &options].concat();
+    // Each ends with a `verify` that may take minutes here.
+    let run = bench.start(&words).wait_within(Duration::from_secs(2400));
     run.ends(0);
     let file = std::fs::read_to_string(folder.join("drill.json")).expect("drill.json");
     let document: Value = serde_json::from_str(&file).expect("JSON");
     let drills = document["drills"].as_array().expect("drills");
-    assert_eq!(drills.len(), 2);
+    let run: Vec<&str> = drills
+        .iter()
+        .filter_map(|drill| drill["name"].as_str())
+        .collect();
+    assert_eq!(run, names);
     for drill in drills {
         let figures = &drill["figures"];
         assert_eq!(drill["passed"], true, "{}", drill["name"]);

@@ -73,7 +73,11 @@ pub struct Cast {
     pub reserve: String,
     /// All application servers.
     pub apps: Vec<String>,
-    /// The host through which the clients come: an application server, never one that is broken.
+    /// The file server, where there is one.
+    pub file_server: String,
+    /// All hosts of the service.
+    pub hosts: Vec<String>,
+    /// The host through which the clients come: an application server. Alone it is never broken.
     pub viewer: String,
     /// The database servers, by host.
     pub servers: BTreeMap<String, Server>,
@@ -222,20 +226,23 @@ impl Field {
                 .help("a drill begins with a whole service: see `hactl verify`")
         };
         let mut notes = maintenance::Notes::default();
-        let names: Vec<String> = self
-            .site
-            .hosts
-            .iter()
-            .map(|host| host.name.clone())
-            .collect();
-        for (host, answer) in self.ask_all(&names, &maintenance::ask()).await {
+        let mut cast = Cast {
+            hosts: self
+                .site
+                .hosts
+                .iter()
+                .map(|host| host.name.clone())
+                .collect(),
+            apps: self.site.members("welcome_app").to_vec(),
+            ..Cast::default()
+        };
+        for (host, answer) in self.ask_all(&cast.hosts, &maintenance::ask()).await {
             let text = answer.ok().map(|reply| reply.out().into_owned());
             notes.add(&host, text.as_deref());
         }
         if let Some(refusal) = notes.refusal("drill") {
             return Err(refusal);
         }
-        let mut cast = Cast::default();
         let request = Request::sh(look(&self.cluster));
         let (mut primaries, mut standbys) = (Vec::new(), Vec::new());
         for (host, answer) in self
@@ -288,8 +295,10 @@ impl Field {
                 )));
             }
         }
-        cast.apps = self.site.members("welcome_app").to_vec();
         cast.viewer = cast.apps.last().cloned().unwrap_or_default();
+        if let Some(server) = self.site.members("nfs_server").first() {
+            cast.file_server.clone_from(server);
+        }
         Ok(cast)
     }
 

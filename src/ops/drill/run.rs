@@ -16,8 +16,8 @@ use super::watch::Watch;
 use super::way::Way;
 use crate::base::{Diagnostic, Result, exit};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 
 /// What a drill needs besides the service.
 pub struct Tools<'a> {
@@ -31,10 +31,24 @@ pub struct Tools<'a> {
     pub limit: Duration,
     /// Who runs the drill, for the history.
     pub operator: String,
-    /// Ends the drill early; it heals all the same.
-    pub stop: &'a AtomicBool,
+    /// Ends the drill early when it becomes true; it heals all the same.
+    pub stop: &'a watch::Receiver<bool>,
     /// Is told what happens.
     pub tell: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Tools<'_> {
+    /// Whether the drill is to end.
+    pub fn stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until it is; for ever when nobody can say so any more.
+    pub async fn interrupted(&self) {
+        if self.stop.clone().wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// A drill that was run.

@@ -85,6 +85,7 @@ pub fn record() -> Record {
                 ("db2".to_owned(), Server::default()),
             ]
             .into(),
+            ..Cast::default()
         },
         rate: 20,
         expectations: vec![
