@@ -161,6 +161,11 @@ fn all(bench: &Bench) {
             Some(0),
             "{name}"
         );
+        assert_eq!(
+            figures["images_lost"].as_array().map(Vec::len),
+            Some(0),
+            "{name}"
+        );
         assert!(figures["writes"]["done"].as_u64() > Some(20), "{name}");
     }
     // This stack has no file server, which containers could not be anyhow; nothing else may be left out.

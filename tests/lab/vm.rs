@@ -367,7 +367,7 @@ fn pairs(bench: &Bench) {
     }
 }
 
-/// A switchover, and hosts without power: the primary, the file server, all of them; with clients that count.
+/// A switchover, and hosts without power: the primary, the file server, all of them; with clients that count rows and images.
 fn drills(bench: &Bench) {
     deployed(bench);
     let folder = bench.room.join("drills");
@@ -389,11 +389,18 @@ fn drills(bench: &Bench) {
     for drill in drills {
         let figures = &drill["figures"];
         assert_eq!(drill["passed"], true, "{}", drill["name"]);
+        assert_eq!(
+            figures["images_lost"].as_array().map(Vec::len),
+            Some(0),
+            "{}",
+            drill["name"]
+        );
         eprintln!(
-            "lab:   {}: write gap {} s, lost {}, {} writes",
+            "lab:   {}: write gap {} s, lost {}, images lost {}, {} writes",
             drill["name"],
             figures["write_gap"]["seconds"],
             figures["lost"],
+            figures["images_lost"],
             figures["writes"]["sent"]
         );
     }

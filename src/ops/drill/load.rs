@@ -4,6 +4,7 @@
 //! overlap. Nothing is sent from this machine's own network; the way leads through a host of the service.
 
 use super::record::{Clock, Kind, Moment, Outcome, Sample};
+use super::rows::{image, quote};
 use super::way::Entrance;
 use crate::ops::http::{self, Call, Form, Response};
 use std::path::Path;
@@ -20,9 +21,6 @@ pub const RATES: std::ops::RangeInclusive<u32> = 10..=100;
 /// The most reads a second.
 const READS: u32 = 20;
 
-/// The smallest image: one transparent pixel.
-const IMAGE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\xdac\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
-
 /// Where the clients go, and how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -38,11 +36,6 @@ pub struct Plan {
     pub limit: Duration,
     /// What marks the rows of this drill.
     pub mark: String,
-}
-
-/// The quote of a write. What the drill deletes afterwards is found by it.
-pub fn quote(mark: &str, seq: u64) -> String {
-    format!("drill {mark} seq {seq}")
 }
 
 /// The clients at work.
@@ -179,7 +172,7 @@ async fn request(kind: Kind, seq: u64, plan: &Plan, clock: Clock) -> Sample {
                 text: ("quote", &quote(&plan.mark, seq)),
                 field: "image",
                 file: "drill.png",
-                content: IMAGE,
+                content: &image(&plan.mark, seq),
             },
         ),
         Kind::Read => Call::get(&plan.address, plan.port, "/api/content?limit=1"),
@@ -278,6 +271,23 @@ mod tests {
         }
     }
 
+    /// A request to its end: of its form, or of its head.
+    async fn heard(stream: &mut UnixStream) -> String {
+        let mut request = Vec::new();
+        let mut buffer = [0; 4096];
+        let ended = |request: &[u8]| {
+            request.ends_with(b"--\r\n")
+                || (request.starts_with(b"GET") && request.ends_with(b"\r\n\r\n"))
+        };
+        while !ended(&request) {
+            match stream.read(&mut buffer).await {
+                Ok(length) if length > 0 => request.extend_from_slice(&buffer[..length]),
+                _ => break,
+            }
+        }
+        String::from_utf8_lossy(&request).into_owned()
+    }
+
     /// A service that answers each of its connections by a rule of its number.
     fn service(way: &Path, rule: fn(usize) -> Option<&'static str>) {
         let listener = UnixListener::bind(way).expect("a socket");
@@ -287,8 +297,7 @@ mod tests {
                 number += 1;
                 let said = rule(number);
                 tokio::spawn(async move {
-                    let mut buffer = vec![0; 4096];
-                    let _ = stream.read(&mut buffer).await;
+                    let _ = heard(&mut stream).await;
                     match said {
                         Some(text) => drop(stream.write_all(text.as_bytes()).await),
                         // Frozen: the connection stays open.
@@ -329,13 +338,12 @@ mod tests {
             let listener = UnixListener::bind(&way).expect("a socket");
             let server = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.expect("a client");
-                let mut request = vec![0; 4096];
-                let length = stream.read(&mut request).await.expect("a request");
+                let request = heard(&mut stream).await;
                 match said {
                     Some(text) => drop(stream.write_all(text.as_bytes()).await),
                     None => tokio::time::sleep(Duration::from_secs(2)).await,
                 }
-                String::from_utf8_lossy(&request[..length]).into_owned()
+                request
             });
             let sample = request(Kind::Write, 7, &plan(&way, 10), Clock::start()).await;
             assert_eq!(

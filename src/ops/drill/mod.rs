@@ -13,6 +13,7 @@ pub mod load;
 pub mod plan;
 pub mod reckon;
 pub mod record;
+mod rows;
 pub mod run;
 mod stage;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a drill leaves: copies of data directories, rows. Counted first, then deleted.
+//! What a drill leaves: copies of data directories, rows, images. Counted first, then deleted.
 //!
 //! Never deletes what was there before the drill began, nor outside of a lab what an operator may want to see.
 
@@ -8,6 +8,7 @@ use crate::base::quote::sh;
 use crate::modules::Request;
 use crate::ops::drill::field::{done, listed};
 use crate::ops::drill::reckon::Stored;
+use crate::ops::drill::rows;
 use std::time::UNIX_EPOCH;
 
 impl Stage<'_> {
@@ -48,8 +49,14 @@ impl Stage<'_> {
             }
         }
         let server = self.cast.servers.get(primary)?.clone();
-        let stored = match self.field.stored(primary, &server, mark).await {
-            Ok(stored) => Some(stored),
+        let stored = match self.field.rows(primary, &server, mark).await {
+            Ok(rows) => {
+                let damaged = self.field.damaged(&rows, mark).await;
+                if let Err(error) = &damaged {
+                    self.failed("the images are read", error);
+                }
+                Some(rows::stored(&rows, damaged.ok()))
+            }
             Err(error) => {
                 self.failed("the rows are read", &error);
                 None
