@@ -18,8 +18,6 @@ use std::time::{Duration, SystemTime};
 
 /// How long writes may need to come back, or the address to move.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long `verify` may need to be content.
-const WHOLE: Duration = Duration::from_secs(60);
 
 /// A drill under way.
 pub struct Stage<'a> {
