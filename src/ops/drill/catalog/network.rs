@@ -102,8 +102,9 @@ pub const UNIQUE_ROWS: Drill = Drill {
         Step::Cut(Who::Primary, &[Who::Standby]),
         Step::Writes,
         CRASH,
-        Step::Join(Who::Primary),
         FAILOVER,
+        // Not before: what waits in a socket outlives its server, and would reach the other one after all.
+        Step::Join(Who::Primary),
         Step::Writes,
         Step::PrimaryIs(Who::Standby),
         refused(&["rejoin", "{primary}", REASON], &["--discard-diverged"]),
