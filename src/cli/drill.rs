@@ -16,8 +16,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -72,12 +72,11 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let (drills, left_out) = apart(drills, &args, &field).map_err(one)?;
     let hactl = hactl(global).map_err(one)?;
     let runtime = deploy::runtime().map_err(one)?;
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, stopped) = watch::channel(false);
     let (records, error) = runtime.block_on(async {
-        let heard = Arc::clone(&stop);
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
-                heard.store(true, Ordering::Relaxed);
+                stop.send_replace(true);
                 report::say("ending; what was broken is being mended");
             }
         });
@@ -87,7 +86,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             rate: args.rate,
             limit: Duration::from_secs_f64(args.timeout),
             operator: deploy::operator("drill"),
-            stop: &stop,
+            stop: &stopped,
             tell: &|line| report::say(line),
         };
         all(&drills, &field, &tools, &args.yes_break).await
@@ -122,7 +121,7 @@ async fn all(
 ) -> (Vec<Record>, Option<Diagnostic>) {
     let mut records: Vec<Record> = Vec::new();
     for drill in drills {
-        if tools.stop.load(Ordering::Relaxed) {
+        if tools.stopped() {
             break;
         }
         report::say(&format!("{} {}: {}", drill.id, drill.name, drill.what));

@@ -376,20 +376,7 @@ fn each(
         .iter()
         .map(|name| site.lab.host(name))
         .collect::<Result<_>>()?;
-    let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = hosts
-            .iter()
-            .map(|host| scope.spawn(|| act(&site, host)))
-            .collect();
-        threads
-            .into_iter()
-            .filter_map(|thread| thread.join().ok())
-            .collect()
-    });
-    results
-        .into_iter()
-        .collect::<Result<Vec<()>>>()
-        .map(|_| exit::DONE)
+    up::at_once(&hosts, |host| act(&site, host)).map(|()| exit::DONE)
 }
 
 fn prune(places: &Places) -> Result<u8> {

@@ -6,10 +6,12 @@ mod probes;
 mod shell;
 mod ssh;
 mod target;
+mod tunnel;
 mod wire;
 
 pub use probes::{Decoder, compile};
 pub use shell::{Shell, Statistics};
-pub use ssh::{Connection, Tunnel};
+pub use ssh::Connection;
 pub use target::{HostKeys, Target};
+pub use tunnel::Tunnel;
 pub use wire::Item;

@@ -63,57 +63,6 @@ pub(super) fn local(host: &str, directory: Option<&std::path::Path>) -> Result<S
     Ok(shell)
 }
 
-/// A way into a host's network: every connection to the socket becomes one that the host makes.
-pub struct Tunnel {
-    /// The socket on this machine; nobody else may enter it.
-    pub socket: std::path::PathBuf,
-    // Ends in this order: the held session, the master, its folder.
-    _held: Box<dyn std::any::Any + Send + Sync>,
-    _session: std::sync::Arc<Session>,
-    _directory: tempfile::TempDir,
-}
-
-impl Tunnel {
-    /// Opens a way through the host to an address and port that the host reaches.
-    ///
-    /// # Errors
-    /// As [`Connection::open`]; and when the host's sshd forwards nothing (`AllowTcpForwarding`).
-    pub async fn open(target: &Target, address: &str, port: u16) -> Result<Self> {
-        if target.local {
-            return Err(
-                Diagnostic::new("there is no tunnel through this machine itself").on(&target.host),
-            );
-        }
-        let (session, directory) = master(target).await?;
-        let failed = |error: openssh::Error| unreachable_host(target, &chain(&error));
-        let socket = directory.path().join("way");
-        session
-            .request_port_forward(
-                openssh::ForwardType::Local,
-                openssh::Socket::from(socket.clone()),
-                openssh::Socket::new(address.to_owned(), port),
-            )
-            .await
-            .map_err(failed)?;
-        // A master without any session ends by itself after a while.
-        let held = session
-            .clone()
-            .arc_raw_command("exec cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .await
-            .map_err(failed)?;
-        Ok(Self {
-            socket,
-            _held: Box::new(held),
-            _session: session,
-            _directory: directory,
-        })
-    }
-}
-
 async fn remote(target: &Target) -> Result<Shell> {
     let (session, directory) = master(target).await?;
     let shell = open_shell(target, &session).await;
@@ -125,7 +74,9 @@ async fn remote(target: &Target) -> Result<Shell> {
 }
 
 /// The master of a host, and the folder that it lives in.
-async fn master(target: &Target) -> Result<(std::sync::Arc<Session>, tempfile::TempDir)> {
+pub(super) async fn master(
+    target: &Target,
+) -> Result<(std::sync::Arc<Session>, tempfile::TempDir)> {
     let directory = tempfile::Builder::new()
         .prefix("hactl-ssh")
         .tempdir()
@@ -300,7 +251,7 @@ async fn greet(target: &Target, shell: &mut Shell) -> Result<String> {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -360,7 +311,7 @@ fn sudo_failed(target: &Target, what: &str, talk: &str) -> Diagnostic {
     }
 }
 
-fn unreachable_host(target: &Target, said: &str) -> Diagnostic {
+pub(super) fn unreachable_host(target: &Target, said: &str) -> Diagnostic {
     let user = target
         .user
         .as_deref()

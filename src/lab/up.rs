@@ -271,17 +271,24 @@ fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Res
             .collect::<Vec<_>>()
             .join(" ")
     ));
+    at_once(&dead, |host| provider.start(host))?;
+    await_logins(lab, keeper, &*provider, &dead)?;
+    Ok(dead.into_iter().map(|host| host.name.clone()).collect())
+}
+
+/// Does the same to many hosts at the same time, to each in a thread of its own; gives everything that did not work.
+pub fn at_once(hosts: &[&HostSpec], deed: impl Fn(&HostSpec) -> Result<()> + Sync) -> Result<()> {
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = dead
+        let threads: Vec<_> = hosts
             .iter()
-            .map(|host| scope.spawn(|| provider.start(host)))
+            .map(|host| scope.spawn(|| deed(host)))
             .collect();
         threads
             .into_iter()
             .map(|thread| {
                 thread
                     .join()
-                    .unwrap_or_else(|_| Err(failed("starting a host panicked")))
+                    .unwrap_or_else(|_| Err(failed("the thread of a host panicked")))
             })
             .collect()
     });
@@ -290,11 +297,10 @@ fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Res
         errors.take(result);
     }
     let mut errors = errors.into_vec().into_iter();
-    if let Some(first) = errors.next() {
-        return Err(errors.fold(first, |error, other| error.note(other.to_string())));
+    match errors.next() {
+        None => Ok(()),
+        Some(first) => Err(errors.fold(first, |error, other| error.note(other.to_string()))),
     }
-    await_logins(lab, keeper, &*provider, &dead)?;
-    Ok(dead.into_iter().map(|host| host.name.clone()).collect())
 }
 
 /// Waits until ssh greets on hosts that can be heard at all.

@@ -161,14 +161,22 @@ fn all(bench: &Bench) {
             Some(0),
             "{name}"
         );
+        assert_eq!(
+            figures["images_lost"].as_array().map(Vec::len),
+            Some(0),
+            "{name}"
+        );
         assert!(figures["writes"]["done"].as_u64() > Some(20), "{name}");
     }
-    // Without a place for backups none can be restored; nothing else may be left out.
+    // This stack has no file server, which containers could not be anyhow; nothing else may be left out.
     let left_out = document["left_out"].as_array().expect("a list");
-    assert!(
-        left_out.iter().all(|one| one["id"] == "D19"),
-        "{left_out:?}"
-    );
+    let ids: Vec<&str> = left_out
+        .iter()
+        .filter_map(|one| one["id"].as_str())
+        .collect();
+    assert_eq!(ids, ["D17"], "{left_out:?}");
+    let cold = drills.iter().find(|drill| drill["name"] == "cold-start");
+    cold_start(cold.expect("a cold start"));
     assert_eq!(
         drills.len() + left_out.len(),
         bench.hactl(&["drill", "--list"]).stdout.lines().count()
@@ -183,6 +191,50 @@ fn all(bench: &Bench) {
         );
     }
     page(bench, &folder.join("drill.html"), &document);
+}
+
+/// Everything was dark at the same time, nobody was told to help, and no request is missing meanwhile.
+fn cold_start(drill: &Value) {
+    let events = drill["events"].as_array().expect("events");
+    let broken: Vec<&str> = events
+        .iter()
+        .filter(|event| event["kind"] == "break")
+        .filter_map(|event| event["text"].as_str())
+        .collect();
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    for host in HOSTS {
+        assert!(broken[0].contains(host), "{host}: {broken:?}");
+    }
+    let before_verify = |command: &&Value| {
+        !command["line"]
+            .as_str()
+            .is_some_and(|line| line.starts_with("hactl verify"))
+    };
+    let commands = drill["commands"].as_array().expect("commands");
+    assert_eq!(commands.iter().find(before_verify), None);
+    assert_eq!(drill["figures"]["two_primaries"], serde_json::json!([]));
+    let dark = drill["looks"].as_array().expect("looks");
+    assert!(
+        dark.iter().any(|look| look["role"] == "unknown"),
+        "the watcher saw no host without power"
+    );
+    // The clients went on at their rate while there was no way in.
+    let gap = &drill["figures"]["write_gap"];
+    let (from, to) = (gap["from"].as_f64(), gap["to"].as_f64());
+    let failed: Vec<&Value> = drill["requests"]
+        .as_array()
+        .expect("requests")
+        .iter()
+        .filter(|one| one["kind"] == "write" && one["outcome"] != "done")
+        .filter(|one| one["sent"].as_f64() > from && one["sent"].as_f64() < to)
+        .collect();
+    let seconds = gap["seconds"].as_f64().expect("a gap");
+    let rate = drill["rate"].as_f64().expect("a rate");
+    let sent = f64::from(u32::try_from(failed.len()).expect("a number"));
+    assert!(
+        sent > 0.7 * rate * seconds,
+        "{sent} failed writes in {seconds} s"
+    );
 }
 
 /// The page works from disk: everything is drawn, nothing is complained of, nothing is asked for.

@@ -379,7 +379,7 @@ fn pairs(bench: &Bench) {
     }
 }
 
-/// A switchover, and hosts without power, with clients that count.
+/// A switchover, and hosts without power: the primary, the file server, all of them; with clients that count rows and images.
 fn drills(bench: &Bench) {
     deployed(bench);
     drilled(
@@ -392,24 +392,34 @@ fn drills(bench: &Bench) {
 pub fn drilled(bench: &Bench, names: &[&str]) {
     let folder = bench.room.join("drills");
     let report = folder.to_string_lossy().into_owned();
-    let settings = ["--rate", "10", "--timeout", "5", "--report", &report];
-    let arguments = [&["drill"], names, &settings].concat();
-    let run = bench
-        .start(&arguments)
-        .wait_within(Duration::from_secs(2400));
+    let options = ["--rate", "10", "--timeout", "10", "--report", &report];
+    let words = [&["drill"], names, &options].concat();
+    // Each ends with a `verify` that may take minutes here.
+    let run = bench.start(&words).wait_within(Duration::from_secs(2400));
     run.ends(0);
     let file = std::fs::read_to_string(folder.join("drill.json")).expect("drill.json");
     let document: Value = serde_json::from_str(&file).expect("JSON");
     let drills = document["drills"].as_array().expect("drills");
-    assert_eq!(drills.len(), names.len());
+    let run: Vec<&str> = drills
+        .iter()
+        .filter_map(|drill| drill["name"].as_str())
+        .collect();
+    assert_eq!(run, names);
     for drill in drills {
         let figures = &drill["figures"];
         assert_eq!(drill["passed"], true, "{}", drill["name"]);
+        assert_eq!(
+            figures["images_lost"].as_array().map(Vec::len),
+            Some(0),
+            "{}",
+            drill["name"]
+        );
         eprintln!(
-            "lab:   {}: write gap {} s, lost {}, {} writes",
+            "lab:   {}: write gap {} s, lost {}, images lost {}, {} writes",
             drill["name"],
             figures["write_gap"]["seconds"],
             figures["lost"],
+            figures["images_lost"],
             figures["writes"]["sent"]
         );
     }

@@ -3,7 +3,7 @@
 use crate::base::{Diagnostic, Result, exit};
 use crate::lab::provider::{self, Provider};
 use crate::lab::state::{self, Cut, Lab, Places};
-use crate::lab::{LabName, up, wire};
+use crate::lab::{HostSpec, LabName, up, wire};
 use crate::ops::drill::breaker::Breaker;
 use crate::ops::hosts::Site;
 
@@ -56,21 +56,25 @@ impl LabBreaker {
         }))
     }
 
+    fn hosts(&self, names: &[String]) -> Result<Vec<&HostSpec>> {
+        names.iter().map(|name| self.lab.host(name)).collect()
+    }
+
     fn cuts(&self, change: impl FnOnce(&Lab) -> Vec<Cut>) -> Result<()> {
         up::set_cuts(&self.places, |lab| Ok(change(lab)))
     }
 }
 
 impl Breaker for LabBreaker {
-    fn kill(&self, host: &str) -> Result<()> {
-        self.provider.kill(self.lab.host(host)?)
+    fn kill(&self, hosts: &[String]) -> Result<()> {
+        up::at_once(&self.hosts(hosts)?, |host| self.provider.kill(host))
     }
 
-    fn start(&self, host: &str) -> Result<()> {
-        let host = self.lab.host(host)?;
-        self.provider.start(host)?;
+    fn start(&self, hosts: &[String]) -> Result<()> {
+        let hosts = self.hosts(hosts)?;
+        up::at_once(&hosts, |host| self.provider.start(host))?;
         let (lab, keeper) = Lab::alive(&self.places)?;
-        up::await_logins(&lab, &keeper, &*self.provider, &[host])
+        up::await_logins(&lab, &keeper, &*self.provider, &hosts)
     }
 
     fn freeze(&self, host: &str) -> Result<()> {

@@ -4,16 +4,16 @@ use crate::base::Result;
 
 /// Power and cables of the service's hosts. Blocking: called from a thread that may wait.
 pub trait Breaker: Send + Sync {
-    /// Takes a host's power away.
+    /// Takes the power of these hosts away, all at once.
     ///
     /// # Errors
-    /// It did not work.
-    fn kill(&self, host: &str) -> Result<()>;
-    /// Gives it back, and waits until the host can be logged in to.
+    /// It did not work for one of them; it was tried for all.
+    fn kill(&self, hosts: &[String]) -> Result<()>;
+    /// Gives it back to all at once, and waits until each can be logged in to.
     ///
     /// # Errors
-    /// It did not work.
-    fn start(&self, host: &str) -> Result<()>;
+    /// It did not work for one of them; it was tried for all.
+    fn start(&self, hosts: &[String]) -> Result<()>;
     /// Stops all processes of a host; its network answers on.
     ///
     /// # Errors

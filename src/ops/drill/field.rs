@@ -1,9 +1,8 @@
-//! The service as a drill sees it: who is what at this moment, and the rows that the drill wrote.
+//! The service as a drill sees it: its hosts, and who is what at this moment.
 //!
 //! Roles are observed, never read from the inventory.
 
 use super::line::Line;
-use super::reckon::Stored;
 use super::record::Role;
 use crate::base::quote::{sh, sh_join};
 use crate::base::{Diagnostic, Result, exit};
@@ -31,6 +30,7 @@ pub const VARIABLES: &[&str] = &[
     "welcome_app_db_name",
     "welcome_app_images",
     "welcome_app_directory",
+    "welcome_app_user",
     "hactl_lab",
 ];
 
@@ -73,7 +73,11 @@ pub struct Cast {
     pub reserve: String,
     /// All application servers.
     pub apps: Vec<String>,
-    /// The host through which the clients come: an application server, never one that is broken.
+    /// The file server, where there is one.
+    pub file_server: String,
+    /// All hosts of the service.
+    pub hosts: Vec<String>,
+    /// The host through which the clients come: an application server. Alone it is never broken.
     pub viewer: String,
     /// The database servers, by host.
     pub servers: BTreeMap<String, Server>,
@@ -222,20 +226,23 @@ impl Field {
                 .help("a drill begins with a whole service: see `hactl verify`")
         };
         let mut notes = maintenance::Notes::default();
-        let names: Vec<String> = self
-            .site
-            .hosts
-            .iter()
-            .map(|host| host.name.clone())
-            .collect();
-        for (host, answer) in self.ask_all(&names, &maintenance::ask()).await {
+        let mut cast = Cast {
+            hosts: self
+                .site
+                .hosts
+                .iter()
+                .map(|host| host.name.clone())
+                .collect(),
+            apps: self.site.members("welcome_app").to_vec(),
+            ..Cast::default()
+        };
+        for (host, answer) in self.ask_all(&cast.hosts, &maintenance::ask()).await {
             let text = answer.ok().map(|reply| reply.out().into_owned());
             notes.add(&host, text.as_deref());
         }
         if let Some(refusal) = notes.refusal("drill") {
             return Err(refusal);
         }
-        let mut cast = Cast::default();
         let request = Request::sh(look(&self.cluster));
         let (mut primaries, mut standbys) = (Vec::new(), Vec::new());
         for (host, answer) in self
@@ -288,8 +295,10 @@ impl Field {
                 )));
             }
         }
-        cast.apps = self.site.members("welcome_app").to_vec();
         cast.viewer = cast.apps.last().cloned().unwrap_or_default();
+        if let Some(server) = self.site.members("nfs_server").first() {
+            cast.file_server.clone_from(server);
+        }
         Ok(cast)
     }
 
@@ -343,77 +352,8 @@ impl Field {
             .collect()
     }
 
-    /// The rows of a drill as a database has them.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn stored(&self, host: &str, server: &Server, mark: &str) -> Result<Stored> {
-        let sql = format!(
-            "SELECT substring(quote from '[0-9]+$'), count(*) FROM content WHERE quote LIKE 'drill {mark} seq %' GROUP BY 1;"
-        );
-        let reply = self.sql(host, server, &sql).await?;
-        reply
-            .out()
-            .lines()
-            .map(|line| {
-                let (seq, count) = line.split_once('|')?;
-                Some((seq.parse().ok()?, count.parse().ok()?))
-            })
-            .collect::<Option<Stored>>()
-            .ok_or_else(|| {
-                Diagnostic::with_code(exit::FAILED, "the rows of the drill cannot be read").on(host)
-            })
-    }
-
-    /// Deletes the rows of a drill, with their images.
-    ///
-    /// # Errors
-    /// The database does not do it.
-    pub async fn sweep(&self, host: &str, server: &Server, mark: &str) -> Result<()> {
-        let sql = format!(
-            "WITH gone AS (DELETE FROM content WHERE quote LIKE 'drill {mark} seq %' RETURNING image_filename),
- images AS (DELETE FROM image USING gone WHERE filename = image_filename)
-SELECT image_filename FROM gone;"
-        );
-        let reply = self.sql(host, server, &sql).await?;
-        let Some(app) = self
-            .site
-            .members("welcome_app")
-            .first()
-            .and_then(|name| self.site.host(name))
-        else {
-            return Ok(());
-        };
-        if app.text("welcome_app_images", "directory") != "directory" {
-            return Ok(());
-        }
-        // Images in a directory that all application servers share.
-        let folder = app.text("welcome_app_directory", "/mnt/shared/images");
-        let plain = |name: &&str| {
-            !name.starts_with('.')
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-        };
-        let names: Vec<String> = reply
-            .out()
-            .lines()
-            .filter(plain)
-            .map(|name| name.to_owned() + "\n")
-            .collect();
-        let script = format!("cd {} && exec xargs rm -f --", sh(&folder));
-        let removed = self
-            .ask(&app.name, Request::sh(script).stdin(names.concat()))
-            .await?;
-        done(
-            &app.name,
-            &removed,
-            "the images of the drill were not deleted",
-        )
-        .map(drop)
-    }
-
-    async fn sql(&self, host: &str, server: &Server, sql: &str) -> Result<Reply> {
+    /// SQL for the application's database.
+    pub(super) async fn sql(&self, host: &str, server: &Server, sql: &str) -> Result<Reply> {
         let mut request = server.sql(&self.database, sql);
         request.timeout_seconds = Some(30);
         let reply = self.ask(host, request).await?;

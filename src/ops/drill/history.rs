@@ -39,6 +39,7 @@ fn entry(record: &Record, operator: &str) -> journal::Record {
     note("read_gap", seconds(figures.read_gap.map(|gap| gap.length)));
     note("first_write", seconds(figures.first_write));
     note("lost", count(&figures.lost));
+    note("images_lost", count(&figures.images_lost));
     note("duplicates", count(&figures.duplicates));
     note(
         "two_primaries",
@@ -87,6 +88,7 @@ mod tests {
         assert_eq!(read, entry);
         assert_eq!(read.header.kind, "drill");
         assert_eq!(read.header.details["lost"], "1");
+        assert_eq!(read.header.details["images_lost"], "1");
         assert_eq!(read.header.details["write_gap"], "2.000");
         let end = read.end.expect("ended");
         assert_eq!(

@@ -4,8 +4,10 @@
 //! overlap. Nothing is sent from this machine's own network; the way leads through a host of the service.
 
 use super::record::{Clock, Kind, Moment, Outcome, Sample};
+use super::rows::{image, quote};
+use super::way::Entrance;
 use crate::ops::http::{self, Call, Form, Response};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,14 +21,11 @@ pub const RATES: std::ops::RangeInclusive<u32> = 10..=100;
 /// The most reads a second.
 const READS: u32 = 20;
 
-/// The smallest image: one transparent pixel.
-const IMAGE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\xdac\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
-
 /// Where the clients go, and how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The socket of the way in.
-    pub way: PathBuf,
+    /// The way in.
+    pub way: Entrance,
     /// The service's address, for the request's head.
     pub address: String,
     /// Its port.
@@ -37,11 +36,6 @@ pub struct Plan {
     pub limit: Duration,
     /// What marks the rows of this drill.
     pub mark: String,
-}
-
-/// The quote of a write. What the drill deletes afterwards is found by it.
-pub fn quote(mark: &str, seq: u64) -> String {
-    format!("drill {mark} seq {seq}")
 }
 
 /// The clients at work.
@@ -178,7 +172,7 @@ async fn request(kind: Kind, seq: u64, plan: &Plan, clock: Clock) -> Sample {
                 text: ("quote", &quote(&plan.mark, seq)),
                 field: "image",
                 file: "drill.png",
-                content: IMAGE,
+                content: &image(&plan.mark, seq),
             },
         ),
         Kind::Read => Call::get(&plan.address, plan.port, "/api/content?limit=1"),
@@ -186,7 +180,10 @@ async fn request(kind: Kind, seq: u64, plan: &Plan, clock: Clock) -> Sample {
     let bytes = call.bytes();
     let sent = clock.now();
     let deadline = Instant::now() + plan.limit;
-    let got = tokio::time::timeout_at(deadline, exchange(&plan.way, &bytes)).await;
+    let got = match plan.way.socket() {
+        Some(way) => tokio::time::timeout_at(deadline, exchange(&way, &bytes)).await,
+        None => Ok(Err(CLOSED.to_owned())),
+    };
     let ended = clock.now();
     let mut sample = Sample {
         kind,
@@ -209,6 +206,9 @@ async fn request(kind: Kind, seq: u64, plan: &Plan, clock: Clock) -> Sample {
     }
     sample
 }
+
+/// A request while the host that the clients come through is away: it has failed, as a client's own would have.
+const CLOSED: &str = "the host through which the clients come is away";
 
 /// Text of an answer that is kept is short, whatever the answer is.
 const SHORT: usize = 200;
@@ -235,7 +235,7 @@ fn answered(sample: &mut Sample, response: &Response) {
     }
 }
 
-async fn exchange(way: &std::path::Path, bytes: &[u8]) -> Result<Response, String> {
+async fn exchange(way: &Path, bytes: &[u8]) -> Result<Response, String> {
     let ended = |error: std::io::Error| error.to_string();
     let mut stream = UnixStream::connect(way).await.map_err(ended)?;
     // What was sent may have been heard although the other end is gone by now: what it said is looked at in any case.
@@ -260,9 +260,9 @@ mod tests {
 
     const CREATED: &str = "HTTP/1.1 201 CREATED\r\nX-Served-By: app1\r\nContent-Length: 23\r\n\r\n{\"database\":\"10.0.0.1\"}";
 
-    fn plan(way: PathBuf, rate: u32) -> Plan {
+    fn plan(way: &Path, rate: u32) -> Plan {
         Plan {
-            way,
+            way: Entrance::fixed(Some(way.to_owned())),
             address: "192.0.2.1".to_owned(),
             port: 80,
             rate,
@@ -271,8 +271,25 @@ mod tests {
         }
     }
 
+    /// A request to its end: of its form, or of its head.
+    async fn heard(stream: &mut UnixStream) -> String {
+        let mut request = Vec::new();
+        let mut buffer = [0; 4096];
+        let ended = |request: &[u8]| {
+            request.ends_with(b"--\r\n")
+                || (request.starts_with(b"GET") && request.ends_with(b"\r\n\r\n"))
+        };
+        while !ended(&request) {
+            match stream.read(&mut buffer).await {
+                Ok(length) if length > 0 => request.extend_from_slice(&buffer[..length]),
+                _ => break,
+            }
+        }
+        String::from_utf8_lossy(&request).into_owned()
+    }
+
     /// A service that answers each of its connections by a rule of its number.
-    fn service(way: &std::path::Path, rule: fn(usize) -> Option<&'static str>) {
+    fn service(way: &Path, rule: fn(usize) -> Option<&'static str>) {
         let listener = UnixListener::bind(way).expect("a socket");
         tokio::spawn(async move {
             let mut number = 0;
@@ -280,8 +297,7 @@ mod tests {
                 number += 1;
                 let said = rule(number);
                 tokio::spawn(async move {
-                    let mut buffer = vec![0; 4096];
-                    let _ = stream.read(&mut buffer).await;
+                    let _ = heard(&mut stream).await;
                     match said {
                         Some(text) => drop(stream.write_all(text.as_bytes()).await),
                         // Frozen: the connection stays open.
@@ -322,15 +338,14 @@ mod tests {
             let listener = UnixListener::bind(&way).expect("a socket");
             let server = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.expect("a client");
-                let mut request = vec![0; 4096];
-                let length = stream.read(&mut request).await.expect("a request");
+                let request = heard(&mut stream).await;
                 match said {
                     Some(text) => drop(stream.write_all(text.as_bytes()).await),
                     None => tokio::time::sleep(Duration::from_secs(2)).await,
                 }
-                String::from_utf8_lossy(&request[..length]).into_owned()
+                request
             });
-            let sample = request(Kind::Write, 7, &plan(way, 10), Clock::start()).await;
+            let sample = request(Kind::Write, 7, &plan(&way, 10), Clock::start()).await;
             assert_eq!(
                 (sample.outcome, sample.status, sample.note.as_str()),
                 (outcome, status, note),
@@ -358,7 +373,7 @@ mod tests {
         // Every answer but the first never comes.
         service(&way, |number| (number == 1).then_some(CREATED));
         let clock = Clock::start();
-        let load = Load::start(plan(way, 100), clock);
+        let load = Load::start(plan(&way, 100), clock);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(600) {
             let _ = load
@@ -381,7 +396,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let way = folder.path().join("way");
         service(&way, |number| Some(if number < 10 { "" } else { CREATED }));
-        let load = Load::start(plan(way, 50), Clock::start());
+        let load = Load::start(plan(&way, 50), Clock::start());
         assert!(
             load.acknowledged(Duration::ZERO, 3, Duration::from_secs(5))
                 .await
@@ -397,5 +412,20 @@ mod tests {
                 .iter()
                 .any(|sample| sample.outcome == Outcome::Broken)
         );
+    }
+
+    #[tokio::test]
+    async fn requests_without_a_way_have_failed() {
+        let closed = Plan {
+            way: Entrance::fixed(None),
+            ..plan(Path::new(""), 100)
+        };
+        let load = Load::start(closed, Clock::start());
+        let mut count = load.count.subscribe();
+        let some = count.wait_for(|count| *count >= 10);
+        assert!(timeout(Duration::from_secs(10), some).await.is_ok());
+        let samples = load.stop().await;
+        let failed = |sample: &Sample| sample.outcome == Outcome::Broken && sample.note == CLOSED;
+        assert!(samples.iter().all(failed), "{samples:?}");
     }
 }

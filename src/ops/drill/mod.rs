@@ -13,9 +13,11 @@ pub mod load;
 pub mod plan;
 pub mod reckon;
 pub mod record;
+mod rows;
 pub mod run;
 mod stage;
 #[cfg(test)]
 pub mod testing;
 pub mod verdict;
 pub mod watch;
+mod way;

@@ -19,6 +19,10 @@ pub enum Who {
     Balancers,
     /// All application servers.
     Apps,
+    /// The file server.
+    FileServer,
+    /// Every host of the service.
+    Everyone,
 }
 
 impl Who {
@@ -35,6 +39,12 @@ impl Who {
                 .cloned()
                 .collect(),
             Self::Apps => cast.apps.clone(),
+            Self::FileServer => [&cast.file_server]
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .cloned()
+                .collect(),
+            Self::Everyone => cast.hosts.clone(),
         }
     }
 }
@@ -42,7 +52,7 @@ impl Who {
 /// One thing that is done. Words in braces (`{primary}`) stand for names.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
-    /// Takes power away, or gives it back.
+    /// Takes power away, or gives it back: of all of them at the same instant.
     Power(Who, bool),
     /// Cuts the first off from the others; from everyone, this machine too, when there are none.
     Cut(Who, &'static [Who]),
@@ -181,4 +191,31 @@ pub fn fill(text: &str, cast: &Cast) -> String {
     .fold(text.to_owned(), |text, (word, name)| {
         text.replace(word, name)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_hosts() {
+        let name = |name: &str| name.to_owned();
+        let cast = Cast {
+            primary: name("db1"),
+            holder: name("lb"),
+            apps: vec![name("app1"), name("app2")],
+            hosts: ["lb", "app1", "app2", "db1", "db2"].map(name).to_vec(),
+            ..Cast::default()
+        };
+        assert_eq!(Who::Primary.hosts(&cast), ["db1"]);
+        assert_eq!(Who::Balancers.hosts(&cast), ["lb"]);
+        assert_eq!(Who::Everyone.hosts(&cast), cast.hosts);
+        // Where there is none, nobody loses anything.
+        assert_eq!(Who::FileServer.hosts(&cast), [""; 0]);
+        let cast = Cast {
+            file_server: name("lb"),
+            ..cast
+        };
+        assert_eq!(Who::FileServer.hosts(&cast), ["lb"]);
+    }
 }

@@ -37,8 +37,14 @@ pub struct Counts {
     pub p99: Option<Duration>,
 }
 
-/// A row of the drill as the database has it: the number, and how often.
-pub type Stored = BTreeMap<u64, usize>;
+/// What the service has of a drill afterwards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Its rows: the number, and how often.
+    pub rows: BTreeMap<u64, usize>,
+    /// Those whose image is away or not as it was sent; absent when the images could not be seen.
+    pub damaged: Option<BTreeSet<u64>>,
+}
 
 /// Two primaries at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +80,8 @@ pub struct Figures {
     pub command_to_write: Option<Duration>,
     /// Acknowledged, and not there afterwards; absent when the rows could not be read.
     pub lost: Option<Vec<u64>>,
+    /// Acknowledged and there, but its image is away or not as it was sent; absent when the images could not be seen.
+    pub images_lost: Option<Vec<u64>>,
     /// There more than once.
     pub duplicates: Option<Vec<u64>>,
     /// There, although no client was told so. Not a fault.
@@ -128,10 +136,13 @@ pub fn reckon(
             .filter(|sample| sample.kind == Kind::Write && sample.outcome == Outcome::Done)
             .map(|sample| sample.seq)
             .collect();
-        let there: BTreeSet<u64> = stored.keys().copied().collect();
+        let there: BTreeSet<u64> = stored.rows.keys().copied().collect();
         figures.lost = Some(acknowledged.difference(&there).copied().collect());
         figures.unacknowledged = Some(there.difference(&acknowledged).copied().collect());
-        let twice = stored.iter().filter(|(_, times)| **times > 1);
+        let damaged = stored.damaged.as_ref();
+        figures.images_lost =
+            damaged.map(|damaged| acknowledged.intersection(damaged).copied().collect());
+        let twice = stored.rows.iter().filter(|(_, times)| **times > 1);
         figures.duplicates = Some(twice.map(|(seq, _)| *seq).collect());
     }
     figures

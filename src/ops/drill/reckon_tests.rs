@@ -141,12 +141,23 @@ fn the_command_that_helped_is_the_last_before_the_write() {
 #[test]
 fn rows_are_compared_with_acknowledgements() {
     let samples = samples("w1 0-10 a; w2 50-60 a; w3 100-110 ?; w4 150-160 !; r5 1-2 a");
-    let stored = Stored::from([(1, 2), (3, 1)]);
+    let stored = Stored {
+        rows: [(1, 2), (3, 1)].into(),
+        damaged: Some([1, 3].into()),
+    };
     let figures = reckon(&samples, &[], &[], Some(&stored));
     assert_eq!(figures.lost, Some(vec![2]));
+    // Of what nobody was told nothing may be expected; nor an image of a row that is lost.
+    assert_eq!(figures.images_lost, Some(vec![1]));
     assert_eq!(figures.duplicates, Some(vec![1]));
     assert_eq!(figures.unacknowledged, Some(vec![3]));
     // What could not be read is not known to be whole.
+    let unseen = Stored {
+        damaged: None,
+        ..stored
+    };
+    let figures = reckon(&samples, &[], &[], Some(&unseen));
+    assert_eq!((figures.lost, figures.images_lost), (Some(vec![2]), None));
     let figures = reckon(&samples, &[], &[], None);
     assert_eq!((figures.lost, figures.duplicates), (None, None));
     assert_eq!(

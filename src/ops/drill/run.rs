@@ -13,11 +13,11 @@ use super::record::{Clock, Event, Expectation, Look, Ran, Sample};
 use super::stage::Stage;
 use super::verdict::judge;
 use super::watch::Watch;
+use super::way::Way;
 use crate::base::{Diagnostic, Result, exit};
-use crate::connection::Tunnel;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 
 /// What a drill needs besides the service.
 pub struct Tools<'a> {
@@ -31,10 +31,24 @@ pub struct Tools<'a> {
     pub limit: Duration,
     /// Who runs the drill, for the history.
     pub operator: String,
-    /// Ends the drill early; it heals all the same.
-    pub stop: &'a AtomicBool,
+    /// Ends the drill early when it becomes true; it heals all the same.
+    pub stop: &'a watch::Receiver<bool>,
     /// Is told what happens.
     pub tell: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Tools<'_> {
+    /// Whether the drill is to end.
+    pub fn stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until it is; for ever when nobody can say so any more.
+    pub async fn interrupted(&self) {
+        if self.stop.clone().wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// A drill that was run.
@@ -123,9 +137,9 @@ pub async fn run(
             "no host is left for the clients to come through",
         )
     })?;
-    let way = Tunnel::open(viewer, &field.address, field.port).await?;
+    let way = Way::open(viewer, &field.address, field.port, tools.limit).await?;
     let plan = Plan {
-        way: way.socket.clone(),
+        way: way.entrance(),
         address: field.address.clone(),
         port: field.port,
         rate: tools.rate,
@@ -159,7 +173,7 @@ pub async fn run(
         None => Vec::new(),
     };
     let looks = watch.stop().await;
-    drop(way);
+    way.close().await;
     let whole = begun && stage.verify().await;
     let stored = stage.tidy(&mark).await;
     if !begun {

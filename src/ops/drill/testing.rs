@@ -67,7 +67,11 @@ pub fn record() -> Record {
         event(950, 950, What::Seen, EVIL),
         event(1500, 1600, What::Mend, "start it"),
     ];
-    let figures = reckon(&samples, &looks, &events, Some(&Stored::from([(4, 1)])));
+    let stored = Stored {
+        rows: [(4, 1)].into(),
+        damaged: Some([4].into()),
+    };
+    let figures = reckon(&samples, &looks, &events, Some(&stored));
     Record {
         drill: &DRILLS[0],
         mark: "0123abcd".to_owned(),
@@ -85,6 +89,7 @@ pub fn record() -> Record {
                 ("db2".to_owned(), Server::default()),
             ]
             .into(),
+            ..Cast::default()
         },
         rate: 20,
         expectations: vec![

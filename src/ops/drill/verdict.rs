@@ -16,6 +16,12 @@ pub fn judge(figures: &Figures, limits: &Limits, synchronous: bool) -> Vec<Expec
         figures.lost.as_deref(),
         may_lose,
     ));
+    // Of a row that is there, whatever else was lost.
+    found.push(numbers(
+        "acknowledged images lost or damaged",
+        figures.images_lost.as_deref(),
+        false,
+    ));
     found.push(numbers("duplicates", figures.duplicates.as_deref(), false));
     found.push(Expectation::of(
         figures.changes <= limits.changes,
@@ -102,6 +108,7 @@ mod tests {
             write_gap: gap,
             read_gap: gap,
             lost: Some(vec![]),
+            images_lost: Some(vec![]),
             duplicates: Some(vec![]),
             changes: 1,
             ..Figures::default()
@@ -137,12 +144,18 @@ mod tests {
         let unknown = Figures {
             write_gap: None,
             lost: None,
+            images_lost: None,
             duplicates: None,
             ..good()
         };
         assert_eq!(
             missed(&unknown, &limits, false),
-            ["write gap", "acknowledged writes lost", "duplicates"]
+            [
+                "write gap",
+                "acknowledged writes lost",
+                "acknowledged images lost or damaged",
+                "duplicates"
+            ]
         );
         let lost = Figures {
             lost: Some(vec![4]),
@@ -155,6 +168,14 @@ mod tests {
         assert_eq!(missed(&lost, &limits, false), ["acknowledged writes lost"]);
         assert!(missed(&lost, &lossy, false).is_empty());
         assert_eq!(missed(&lost, &lossy, true), ["acknowledged writes lost"]);
+        let damaged = Figures {
+            images_lost: Some(vec![4]),
+            ..good()
+        };
+        assert_eq!(
+            missed(&damaged, &lossy, false),
+            ["acknowledged images lost or damaged"]
+        );
         let twice = Figures {
             duplicates: Some(vec![4]),
             changes: 2,

@@ -71,6 +71,7 @@ fn figures(figures: &Figures) -> Value {
         "write_gap": gap(figures.write_gap),
         "read_gap": gap(figures.read_gap),
         "lost": figures.lost,
+        "images_lost": figures.images_lost,
         "duplicates": figures.duplicates,
         "unacknowledged": figures.unacknowledged,
         "changes": figures.changes,

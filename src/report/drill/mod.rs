@@ -46,6 +46,7 @@ fn figures(record: &Record) -> Vec<(&'static str, String)> {
         ("write gap", gap(figures.write_gap)),
         ("read gap", gap(figures.read_gap)),
         ("lost", numbers(&figures.lost)),
+        ("images lost", numbers(&figures.images_lost)),
         ("duplicates", numbers(&figures.duplicates)),
         (
             "two primaries",

@@ -32,6 +32,7 @@ fn the_table_says_what_does_not_hold() {
             "3.10",
             "s",
             "1",
+            "1",
             "0",
             "no",
             "✖",
@@ -127,6 +128,10 @@ fn the_document_fits_its_schema() {
     assert_eq!(
         document["drills"][0]["figures"]["lost"],
         serde_json::json!([1])
+    );
+    assert_eq!(
+        document["drills"][0]["figures"]["images_lost"],
+        serde_json::json!([4])
     );
     assert_eq!(document["drills"][0]["started"], "1970-01-01T00:00:00Z");
 }

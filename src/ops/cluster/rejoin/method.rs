@@ -67,15 +67,24 @@ pub fn decide(
             None,
         );
     };
-    if end <= fork {
+    // Of a server that runs as a primary the log goes on: it writes a checkpoint when it is stopped.
+    if end <= fork && !node.is_primary() {
         let why =
             format!("its log ends at {end}, before the primary left timeline {own} at {fork}");
         return (Method::Start, why, None);
     }
-    let why = format!(
-        "its log goes on to {end}, and the primary left timeline {own} at {fork}: {} bytes are only on this host",
-        end.ahead_of(fork)
-    );
+    let (why, only_here) = if end <= fork {
+        let why = format!(
+            "it still runs as a primary, and its stop writes on at {end}, where the primary left timeline {own} at {fork}"
+        );
+        (why, None)
+    } else {
+        let why = format!(
+            "its log goes on to {end}, and the primary left timeline {own} at {fork}: {} bytes are only on this host",
+            end.ahead_of(fork)
+        );
+        (why, Some((fork, end)))
+    };
     let old = node
         .place
         .version
@@ -86,14 +95,14 @@ pub fn decide(
     } else {
         Method::Rewind
     };
-    (method, why, Some((fork, end)))
+    (method, why, only_here)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fork_of;
     use super::*;
-    use crate::ops::cluster::node::Place;
+    use crate::ops::cluster::node::{Answer, Live, Place};
 
     fn lsn(text: &str) -> Lsn {
         text.parse().expect("a position")
@@ -214,5 +223,38 @@ mod tests {
             decide(&half, &node(true, "15"), &Wishes::default()).0,
             Method::Clone
         );
+    }
+
+    #[test]
+    fn a_primary_that_still_runs_writes_on_when_it_is_stopped() {
+        let evidence = Evidence {
+            timeline: 2,
+            primary_timeline: 3,
+            log_end: Some(lsn("0/5000060")),
+            fork: Some(lsn("0/5000060")),
+            ..Evidence::default()
+        };
+        for (live, method) in [
+            (Some(false), Method::Rewind),
+            (Some(true), Method::Start),
+            (None, Method::Start),
+        ] {
+            let answers = |in_recovery| {
+                Live::Answers(Box::new(Answer {
+                    in_recovery,
+                    ..Answer::default()
+                }))
+            };
+            let node = Node {
+                live: live.map_or_else(|| Live::Down(String::new()), answers),
+                place: Place {
+                    version: "15".to_owned(),
+                    ..Place::default()
+                },
+                ..Node::default()
+            };
+            let (got, why, lost) = decide(&evidence, &node, &Wishes::default());
+            assert_eq!((got, lost), (method, None), "{why}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod balancers;
 mod databases;
+mod hosts;
 mod network;
 mod operations;
 
@@ -25,6 +26,9 @@ pub static DRILLS: &[Drill] = &[
     network::UNIQUE_ROWS,
     balancers::LOSS,
     balancers::CHECK_FAILS,
+    hosts::FILE_SERVER_LOSS,
+    // The deploy after it then finds nothing that a cold start would have left to do.
+    hosts::COLD_START,
     operations::DEPLOY,
     operations::KILLED,
     operations::RESTORE,

@@ -53,7 +53,8 @@ pub const CUT_CLIENTS: Drill = Drill {
         Step::Writes,
         Step::PrimaryIs(Who::Standby),
     ],
-    heal: &[Step::Join(Who::Primary)],
+    // The host of the backups may be one of those: log that was complete meanwhile is in no archive, now that it follows.
+    heal: &[Step::Join(Who::Primary), Step::Backup],
     limits: Limits {
         write_gap: 25.0,
         read_gap: 15.0,
@@ -78,7 +79,8 @@ pub const CUT_ALL: Drill = Drill {
         Step::Pause(Duration::from_secs(2)),
         Step::Writes,
     ],
-    heal: &[Step::Join(Who::Primary), REJOIN],
+    // What it could not archive is missing there.
+    heal: &[Step::Join(Who::Primary), REJOIN, Step::Backup],
     limits: Limits {
         write_gap: 20.0,
         read_gap: 15.0,
@@ -100,8 +102,9 @@ pub const UNIQUE_ROWS: Drill = Drill {
         Step::Cut(Who::Primary, &[Who::Standby]),
         Step::Writes,
         CRASH,
-        Step::Join(Who::Primary),
         FAILOVER,
+        // Not before: what waits in a socket outlives its server, and would reach the other one after all.
+        Step::Join(Who::Primary),
         Step::Writes,
         Step::PrimaryIs(Who::Standby),
         refused(&["rejoin", "{primary}", REASON], &["--discard-diverged"]),

@@ -1,0 +1,88 @@
+//! Steps that are done from outside of the hosts: power and cables.
+//!
+//! Never without somebody who can mend what is broken, and never before it was said.
+
+use super::{Stage, failure};
+use crate::base::{Diagnostic, Result, exit};
+use crate::ops::drill::breaker::Breaker;
+use crate::ops::drill::field::listed;
+use crate::ops::drill::plan::Who;
+use crate::ops::drill::record::What;
+
+impl Stage<'_> {
+    /// Power for these hosts, or none: one event, since it is one instant.
+    pub(super) async fn power(&mut self, hosts: Vec<String>, on: bool) -> Result<()> {
+        let (what, word) = if on {
+            (What::Mend, "power")
+        } else {
+            (What::Break, "no power")
+        };
+        let text = format!("{word} for {}", listed(&hosts));
+        self.outside(&hosts.clone(), what, text, move |breaker| {
+            if on {
+                breaker.start(&hosts)
+            } else {
+                breaker.kill(&hosts)
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn cut(&mut self, who: Who, from: &[Who]) -> Result<()> {
+        let others: Vec<Option<String>> = if from.is_empty() {
+            vec![None]
+        } else {
+            let names = from.iter().flat_map(|who| who.hosts(&self.cast));
+            names.map(Some).collect()
+        };
+        for host in who.hosts(&self.cast) {
+            let names: Vec<String> = others.iter().flatten().cloned().collect();
+            let far = if names.is_empty() {
+                "everyone".to_owned()
+            } else {
+                listed(&names)
+            };
+            let others = others.clone();
+            let text = format!("cut {host} off from {far}");
+            let one = [host.clone()];
+            self.outside(&one, What::Break, text, move |breaker| {
+                others
+                    .iter()
+                    .try_for_each(|other| breaker.cut(&host, other.as_deref()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn join(&mut self, who: Who) -> Result<()> {
+        for host in who.hosts(&self.cast) {
+            let text = format!("mend the cables of {host}");
+            let one = [host.clone()];
+            self.outside(&one, What::Mend, text, move |breaker| breaker.heal(&host))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Something that is done from outside of these hosts.
+    async fn outside(
+        &mut self,
+        hosts: &[String],
+        what: What,
+        text: String,
+        deed: impl FnOnce(&dyn Breaker) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let breaker = self.tools.breaker.clone().ok_or_else(|| {
+            Diagnostic::with_code(exit::REFUSED, format!("nobody here can do that: {text}"))
+        })?;
+        (self.tools.tell)(&text);
+        for host in hosts {
+            self.field.forget(host).await;
+        }
+        let at = self.clock.now();
+        let done = tokio::task::spawn_blocking(move || deed(&*breaker)).await;
+        self.event(at, what, text);
+        done.map_err(|error| failure(error.to_string()))?
+    }
+}
