@@ -1,5 +1,6 @@
 //! The lab that all cases share, and the project that is deployed on it.
 
+use crate::cloud;
 use crate::command::{Run, Running, run, start};
 use crate::secrets::Watch;
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub struct Bench {
     pub lab: String,
     /// The stack that is on it.
     pub stack: &'static str,
+    /// What the lab was made of: the stack, or an inventory.
+    wish: PathBuf,
     /// Room for files, removed at the end.
     pub room: PathBuf,
     first: OnceCell<First>,
@@ -107,20 +110,32 @@ impl Bench {
         );
         sweep();
         std::fs::create_dir_all(room()).expect("a folder");
+        let is_stack = stack != cloud::STACK;
         let bench = Self {
             lab: lab_name(),
             stack,
+            wish: if is_stack {
+                stack.into()
+            } else {
+                cloud::inventory(&room())
+            },
             room: room(),
             first: OnceCell::new(),
             watched,
         };
         // The image may have to be built first.
-        let up = start(program().args(["lab", "up", "-n", &bench.lab, stack]))
-            .wait_within(Duration::from_secs(900));
+        let up = start(
+            program()
+                .args(["lab", "up", "-n", &bench.lab])
+                .arg(&bench.wish),
+        )
+        .wait_within(Duration::from_secs(900));
         up.ends(0);
         std::fs::copy(bench.lab_file("inventory.yml"), bench.fragment()).expect("the fragment");
-        let project = bench.project();
-        run(program().arg("init").arg(stack).arg(&project)).ends(0);
+        if is_stack {
+            let project = bench.project();
+            run(program().arg("init").arg(stack).arg(&project)).ends(0);
+        }
         bench
     }
 
@@ -234,7 +249,7 @@ impl Bench {
         };
         quietly(&["heal"]);
         if self.stack != "pg-ha" {
-            quietly(&["up", self.stack]);
+            quietly(&["up", &self.wish.to_string_lossy()]);
             return;
         }
         quietly(&[&["thaw"], HOSTS.as_slice()].concat());

@@ -4,8 +4,8 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cluster, deploy, drill, faults, grow, guard, history, kill, maintenance,
-    operators, reach, refusals, secrets, status, verify, vip, vm,
+    ansible, backup, cloud, cluster, deploy, drill, faults, grow, guard, history, kill,
+    maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::Signal;
 use std::io::{BufRead, BufReader};
@@ -71,6 +71,12 @@ pub fn all() -> Vec<Station> {
             stack: "pg-nfs",
             after: Some("deploy"),
             cases: vm::CASES.to_vec(),
+        },
+        Station {
+            name: "cloud",
+            stack: cloud::STACK,
+            after: Some("machines"),
+            cases: cloud::cases(),
         },
     ]
 }

@@ -3,7 +3,7 @@
 use crate::base::{Diagnostic, Result, exit};
 use crate::lab::provider::{self, Provider};
 use crate::lab::state::{self, Cut, Lab, Places};
-use crate::lab::{LabName, up, wire};
+use crate::lab::{LabName, ready, up, wire};
 use crate::ops::drill::breaker::Breaker;
 use crate::ops::hosts::Site;
 
@@ -70,7 +70,7 @@ impl Breaker for LabBreaker {
         let host = self.lab.host(host)?;
         self.provider.start(host)?;
         let (lab, keeper) = Lab::alive(&self.places)?;
-        up::await_logins(&lab, &keeper, &*self.provider, &[host])
+        ready::await_logins(&lab, &keeper, &*self.provider, &[host], &|_| {})
     }
 
     fn freeze(&self, host: &str) -> Result<()> {
