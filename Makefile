@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 HACTL := target/release/hactl
-# Virtual machines are of the machine's own architecture.
-QEMU := $(if $(filter aarch64 arm64,$(shell uname -m)),qemu-system-arm,qemu-system-x86) qemu-utils e2fsprogs
+# Virtual machines are of the machine's own architecture. Where that is a PC their tests build a cloud image, with a boot loader.
+QEMU := $(if $(filter aarch64 arm64,$(shell uname -m)),qemu-system-arm,qemu-system-x86 grub-pc-bin grub-common fdisk) \
+	qemu-utils e2fsprogs
 LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -1,5 +1,6 @@
 //! `hactl lab`.
 
+mod image;
 mod show;
 mod wished;
 
@@ -10,7 +11,7 @@ use crate::lab::provider::{self, Provider};
 use crate::lab::spec::Kind;
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::lab::up::{self, Wish};
-use crate::lab::{LabName, access, gc, image, relay, spec, trouble, wire};
+use crate::lab::{self, LabName, access, gc, ready, relay, spec, trouble, wire};
 use crate::report;
 use clap::Subcommand;
 use std::io::IsTerminal;
@@ -52,9 +53,8 @@ enum Verb {
         /// What the hosts are [default: what the inventory's `lab_provider` says, else container]
         #[arg(long)]
         provider: Option<Kind>,
-        /// The release of hosts whose `lab_suite` says none, like `trixie` [default: this machine's]
-        #[arg(long)]
-        suite: Option<String>,
+        #[command(flatten)]
+        others: wished::Others,
         /// Hosts with Python from the start, for Ansible
         #[arg(long)]
         with_python: bool,
@@ -170,18 +170,12 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         stack,
         hosts,
         provider,
-        suite,
+        others,
         with_python,
         login,
     } = args.verb
     {
-        let (mut hosts, provider) = wished::hosts(global, stack, hosts.as_deref(), provider)?;
-        if let Some(suite) = suite {
-            let suite = spec::suite(&suite).map_err(|error| vec![error])?;
-            for host in &mut hosts {
-                host.suite.get_or_insert_with(|| suite.clone());
-            }
-        }
+        let (hosts, provider) = wished::hosts(global, stack, hosts.as_deref(), provider, &others)?;
         return bring_up(
             global,
             &Wish {
@@ -250,11 +244,15 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
         Verb::Stop { hosts } => each(places, &hosts, |site, host| site.provider.stop(host)),
         Verb::Start { hosts } => each(places, &hosts, |site, host| {
             site.provider.start(host)?;
-            up::await_logins(&site.lab, &site.keeper, &*site.provider, &[host])
+            ready::await_logins(&site.lab, &site.keeper, &*site.provider, &[host], &|line| {
+                report::say(line)
+            })
         }),
         Verb::Reboot { hosts } => each(places, &hosts, |site, host| {
             site.provider.reboot(host)?;
-            up::await_logins(&site.lab, &site.keeper, &*site.provider, &[host])
+            ready::await_logins(&site.lab, &site.keeper, &*site.provider, &[host], &|line| {
+                report::say(line)
+            })
         }),
         Verb::Freeze { hosts } => each(places, &hosts, |site, host| {
             site.provider.freeze(host, true)
@@ -394,7 +392,7 @@ fn prune(places: &Places) -> Result<u8> {
             .help(help));
         }
     }
-    image::prune(&state::cache_dir()).map(|()| exit::DONE)
+    lab::image::prune(&state::cache_dir()).map(|()| exit::DONE)
 }
 
 fn forward(places: &Places, target: &str, listen: SocketAddr) -> Result<u8> {

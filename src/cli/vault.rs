@@ -138,7 +138,8 @@ fn project_source(project: &Path) -> Option<PathBuf> {
     Some(project.join(expand_home(Path::new(named))))
 }
 
-fn expand_home(path: &Path) -> PathBuf {
+/// A path whose `~` is the user's own folder.
+pub(super) fn expand_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),

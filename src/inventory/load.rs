@@ -11,10 +11,12 @@ use std::sync::Arc;
 /// Decrypts a vault: takes the armoured text, gives the clear bytes.
 pub type Decrypt<'a> = dyn Fn(&str) -> Result<Vec<u8>> + 'a;
 
-/// What Ansible passes over in a folder of inventories, and the list of secrets that a project needs.
+/// What Ansible passes over in a folder of inventories, and what the lab may find there: cloud images.
 const IGNORED_ENDS: &[&str] = &[
     ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry",
+    ".qcow2", ".raw", ".img",
 ];
+/// Further ones by their whole names; the last is the list of secrets that a project needs.
 const IGNORED_NAMES: &[&str] = &["host_vars", "group_vars", "vars_plugins", SECRETS_SCHEMA];
 const SECRETS_SCHEMA: &str = "secrets.schema.yml";
 const HEADER: &str = "$ANSIBLE_VAULT;";

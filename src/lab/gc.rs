@@ -71,3 +71,43 @@ fn used(base: &Path) -> Result<Used> {
     }
     Ok(used)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::image::given::{Format, Given};
+    use crate::lab::spec::parse_hosts;
+
+    #[test]
+    fn a_lab_keeps_what_its_hosts_take_packages_from() {
+        let base = tempfile::tempdir().unwrap();
+        let places = Places::new(base.path().to_owned(), &LabName::new("x").unwrap());
+        places.create().unwrap();
+        let mut hosts = parse_hosts("a=10.0.0.2,b=10.0.0.3").unwrap();
+        for host in &mut hosts {
+            host.image = Some(Given {
+                file: "/images/cloud.qcow2".into(),
+                format: Format::Qcow2,
+                size: 1 << 30,
+                changed: std::time::SystemTime::UNIX_EPOCH,
+            });
+        }
+        hosts[1].suite = Some("trixie".to_owned());
+        let lab = Lab {
+            version: Lab::VERSION,
+            name: LabName::new("x").unwrap(),
+            keeper: None,
+            provider: Kind::Vm,
+            hosts,
+            image: "vm-bookworm-1".to_owned(),
+            with_python: false,
+            login: "root".to_owned(),
+            cuts: Vec::new(),
+        };
+        lab.save(&places).unwrap();
+        let used = used(base.path()).unwrap();
+        assert!(used.keeps("vm-bookworm-1", "bookworm"));
+        assert!(used.keeps("vm-trixie-old", "trixie"));
+        assert!(!used.keeps("vm-bookworm-0", "bookworm"));
+    }
+}

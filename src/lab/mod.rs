@@ -14,6 +14,7 @@ pub mod keeper;
 mod limits;
 pub mod podman;
 pub mod provider;
+pub mod ready;
 pub mod relay;
 pub mod spec;
 pub mod state;

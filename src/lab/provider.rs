@@ -7,7 +7,7 @@ use super::state::{Lab, Places};
 use super::vm::Machines;
 use crate::base::Result;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,10 @@ pub fn of(lab: &Lab, keeper: &Keeper, places: &Places) -> Box<dyn Provider> {
 pub trait Provider: Send + Sync {
     /// How long a host may take until ssh greets, on a machine that is busy with other things.
     fn patience(&self) -> Duration;
+    /// Waits until a host on which ssh greets is one that can be used, at most to `end`. Gives what is to be said of it.
+    fn await_ready(&self, _host: &HostSpec, _end: Instant) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// How the host is now.
     fn state(&self, host: &HostSpec) -> HostState;
     /// Makes the host when it is absent, and gives it power. Returns before it is booted.

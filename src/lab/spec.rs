@@ -1,5 +1,6 @@
 //! What a lab is asked to be: names, addresses, and everything that follows from them. Pure.
 
+use super::image::given::Given;
 use crate::base::{Diagnostic, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -79,6 +80,9 @@ pub struct HostSpec {
     /// The distribution's release, like `trixie`; the machine's own when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suite: Option<String>,
+    /// The cloud image that it starts from, in place of one that is built here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Given>,
     #[serde(default)]
     pub hardware: Hardware,
 }
@@ -133,6 +137,7 @@ impl HostSpec {
             name: name.to_owned(),
             address: parsed,
             suite: None,
+            image: None,
             hardware: Hardware::default(),
         })
     }
@@ -292,6 +297,13 @@ mod tests {
                 Err(message) => assert_eq!(got.unwrap_err().message, *message, "{text}"),
             }
         }
+    }
+
+    #[test]
+    fn a_host_on_record_from_before_there_were_images_is_read() {
+        let host: HostSpec =
+            serde_json::from_str("{\"name\": \"a\", \"address\": \"10.0.0.2\"}").unwrap();
+        assert_eq!(host, parse_hosts("a=10.0.0.2").unwrap()[0]);
     }
 
     #[test]

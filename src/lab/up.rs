@@ -3,14 +3,13 @@
 
 use super::image::{self, Recipe};
 use super::keeper::{Keeper, Starting, remove_cgroups};
-use super::provider::{self, HostState, Provider};
+use super::provider::{self, HostState};
 use super::spec::{HostSpec, Kind, LabName};
 use super::state::{Lab, Places, cache_dir};
-use super::{access, doctor, failed, relay, vm, while_doing, wire};
+use super::{access, doctor, failed, ready, vm, while_doing, wire};
 use crate::base::{Diagnostic, Diagnostics, Result};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a lab is to be.
@@ -176,7 +175,12 @@ fn build(
 }
 
 /// Starts the dead hosts of a lab that is up, and adds hosts that are new.
-fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> Result<Done> {
+fn complete(
+    mut lab: Lab,
+    wish: &Wish,
+    places: &Places,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Done> {
     let keeper = lab
         .keeper
         .clone()
@@ -207,11 +211,7 @@ fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> R
         match lab.hosts.iter().find(|known| known.name == host.name) {
             Some(known) if known == host => {}
             Some(known) => {
-                let difference = if known.address == host.address {
-                    "other hardware or another release".to_owned()
-                } else {
-                    format!("the address {}", known.address)
-                };
+                let difference = difference(known, host);
                 return Err(Diagnostic::new(format!(
                     "the lab `{}` has this host with {difference}",
                     lab.name
@@ -253,8 +253,28 @@ fn complete(mut lab: Lab, wish: &Wish, places: &Places, say: &dyn Fn(&str)) -> R
     Ok(Done { lab, started })
 }
 
+/// How a host that is there differs from the one that is asked for.
+fn difference(known: &HostSpec, wished: &HostSpec) -> String {
+    if known.address != wished.address {
+        return format!("the address {}", known.address);
+    }
+    match (&known.image, &wished.image) {
+        (is, wanted) if is == wanted => "other hardware or another release".to_owned(),
+        (Some(is), Some(wanted)) if is.file == wanted.file => {
+            format!("`{}` as it was before it changed", is.file.display())
+        }
+        (Some(is), _) => format!("the image `{}`", is.file.display()),
+        (None, _) => "an image that was built here".to_owned(),
+    }
+}
+
 /// Starts what does not run, all at once, and waits until ssh greets on it.
-fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Result<Vec<String>> {
+fn start(
+    lab: &Lab,
+    keeper: &Keeper,
+    places: &Places,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<String>> {
     let provider = provider::of(lab, keeper, places);
     let dead: Vec<&HostSpec> = lab
         .hosts
@@ -272,7 +292,7 @@ fn start(lab: &Lab, keeper: &Keeper, places: &Places, say: &dyn Fn(&str)) -> Res
             .join(" ")
     ));
     at_once(&dead, |host| provider.start(host))?;
-    await_logins(lab, keeper, &*provider, &dead)?;
+    ready::await_logins(lab, keeper, &*provider, &dead, say)?;
     Ok(dead.into_iter().map(|host| host.name.clone()).collect())
 }
 
@@ -300,39 +320,6 @@ pub fn at_once(hosts: &[&HostSpec], deed: impl Fn(&HostSpec) -> Result<()> + Syn
     match errors.next() {
         None => Ok(()),
         Some(first) => Err(errors.fold(first, |error, other| error.note(other.to_string()))),
-    }
-}
-
-/// Waits until ssh greets on hosts that can be heard at all.
-pub fn await_logins(
-    lab: &Lab,
-    keeper: &Keeper,
-    provider: &dyn Provider,
-    hosts: &[&HostSpec],
-) -> Result<()> {
-    let cut_off = |host: &HostSpec| {
-        lab.cuts
-            .iter()
-            .any(|cut| cut.from.is_none() && cut.host == host.name)
-    };
-    let addresses: Vec<Ipv4Addr> = hosts
-        .iter()
-        .filter(|host| !cut_off(host))
-        .map(|host| host.address)
-        .collect();
-    let silent = relay::await_ssh(keeper, &addresses, provider.patience());
-    match hosts.iter().find(|host| silent.contains(&host.address)) {
-        None => Ok(()),
-        Some(host) => {
-            let console = provider.console(host);
-            let tail: Vec<&str> = console.lines().rev().take(20).collect();
-            Err(failed(format!(
-                "ssh does not greet after {} seconds",
-                provider.patience().as_secs()
-            ))
-            .on(&host.name)
-            .note(tail.into_iter().rev().collect::<Vec<_>>().join("\n")))
-        }
     }
 }
 

@@ -8,5 +8,6 @@ mod general;
 mod hosts;
 mod init;
 mod inventory;
+mod lab;
 mod sandbox;
 mod vault;

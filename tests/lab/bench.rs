@@ -1,5 +1,6 @@
 //! The lab that all cases share, and the project that is deployed on it.
 
+use crate::cloud;
 use crate::command::{Run, Running, run, start};
 use crate::secrets::Watch;
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub struct Bench {
     pub stack: &'static str,
     /// What its hosts are.
     provider: &'static str,
+    /// What the lab was made of: the stack, or an inventory.
+    wish: PathBuf,
     /// Room for files, removed at the end.
     pub room: PathBuf,
     first: OnceCell<First>,
@@ -108,22 +111,33 @@ impl Bench {
         );
         sweep();
         std::fs::create_dir_all(room()).expect("a folder");
+        let is_stack = stack != cloud::STACK;
         let bench = Self {
             lab: lab_name(),
             stack,
             provider,
+            wish: if is_stack {
+                stack.into()
+            } else {
+                cloud::inventory(&room())
+            },
             room: room(),
             first: OnceCell::new(),
             watched,
         };
         // The image may have to be built first.
-        let up =
-            start(program().args(["lab", "up", "-n", &bench.lab, "--provider", provider, stack]))
-                .wait_within(Duration::from_secs(900));
+        let up = start(
+            program()
+                .args(["lab", "up", "-n", &bench.lab, "--provider", provider])
+                .arg(&bench.wish),
+        )
+        .wait_within(Duration::from_secs(900));
         up.ends(0);
         std::fs::copy(bench.lab_file("inventory.yml"), bench.fragment()).expect("the fragment");
-        let project = bench.project();
-        run(program().arg("init").arg(stack).arg(&project)).ends(0);
+        if is_stack {
+            let project = bench.project();
+            run(program().arg("init").arg(stack).arg(&project)).ends(0);
+        }
         bench
     }
 
@@ -236,7 +250,8 @@ impl Bench {
             run(program().args(["lab", verb, "-n", &self.lab]).args(rest))
         };
         quietly(&["heal"]);
-        let up = ["up", "--provider", self.provider, self.stack];
+        let wish = self.wish.to_string_lossy();
+        let up = ["up", "--provider", self.provider, &wish];
         if self.provider == "vm" {
             quietly(&up);
             return;

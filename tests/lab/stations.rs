@@ -4,7 +4,7 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cluster, deploy, drill, faults, flagship, grow, guard, history, kill,
+    ansible, backup, cloud, cluster, deploy, drill, faults, flagship, grow, guard, history, kill,
     maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -84,6 +84,13 @@ pub fn all() -> Vec<Station> {
             provider: "vm",
             after: Some("machines"),
             cases: flagship::CASES.to_vec(),
+        },
+        Station {
+            name: "cloud",
+            stack: cloud::STACK,
+            provider: "vm",
+            after: Some("flagship"),
+            cases: cloud::cases(),
         },
     ]
 }

@@ -3,7 +3,7 @@
 use crate::base::{Diagnostic, Result, exit};
 use crate::lab::provider::{self, Provider};
 use crate::lab::state::{self, Cut, Lab, Places};
-use crate::lab::{HostSpec, LabName, up, wire};
+use crate::lab::{HostSpec, LabName, ready, up, wire};
 use crate::ops::drill::breaker::Breaker;
 use crate::ops::hosts::Site;
 
@@ -74,7 +74,7 @@ impl Breaker for LabBreaker {
         let hosts = self.hosts(hosts)?;
         up::at_once(&hosts, |host| self.provider.start(host))?;
         let (lab, keeper) = Lab::alive(&self.places)?;
-        up::await_logins(&lab, &keeper, &*self.provider, &hosts)
+        ready::await_logins(&lab, &keeper, &*self.provider, &hosts, &|_| {})
     }
 
     fn freeze(&self, host: &str) -> Result<()> {

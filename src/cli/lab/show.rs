@@ -56,7 +56,7 @@ pub(super) fn list(global: &Global, places: &Places) -> Result<u8> {
                 host.name,
                 host.address.to_string()
             );
-            hosts.push(serde_json::json!({"name": host.name, "address": host.address, "state": word, "cut_off_from": cuts}));
+            hosts.push(serde_json::json!({"name": host.name, "address": host.address, "state": word, "image": host.image.as_ref().map(|given| &given.file), "cut_off_from": cuts}));
         }
         labs.push(serde_json::json!({"name": name, "up": site.is_some(), "folder": places.root, "provider": lab.provider, "with_python": lab.with_python, "image": lab.image, "hosts": hosts}));
     }

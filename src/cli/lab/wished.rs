@@ -1,5 +1,7 @@
 //! Which hosts `hactl lab up` is to make. Decrypts nothing: a lab needs names and addresses only.
 
+use super::image;
+use crate::assets::Project;
 use crate::base::{Diagnostic, Diagnostics, Result, exit};
 use crate::cli::Global;
 use crate::inventory::Inventory;
@@ -17,11 +19,50 @@ pub(super) fn hosts(
     stack: Option<PathBuf>,
     hosts: Option<&str>,
     provider: Option<Kind>,
+    others: &Others,
 ) -> Result<(Vec<spec::HostSpec>, Kind), Vec<Diagnostic>> {
-    if let Some(hosts) = hosts {
-        let hosts = spec::parse_hosts(hosts).map_err(|error| vec![error])?;
-        return Ok((hosts, provider.unwrap_or_default()));
+    let (mut hosts, provider) = match hosts {
+        Some(hosts) => (
+            spec::parse_hosts(hosts).map_err(|error| vec![error])?,
+            provider.unwrap_or_default(),
+        ),
+        None => of_inventory(global, stack, provider)?,
+    };
+    others
+        .fill(&mut hosts, provider)
+        .map_err(|error| vec![error])?;
+    Ok((hosts, provider))
+}
+
+/// What the hosts are whose variables do not say it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Others {
+    /// The release of hosts whose `lab_suite` says none, like `trixie` [default: this machine's]
+    #[arg(long)]
+    suite: Option<String>,
+    /// The cloud image (qcow2 or raw, with cloud-init) that hosts start from whose `lab_image` names none; for
+    /// `--provider vm`
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+}
+
+impl Others {
+    fn fill(&self, hosts: &mut [spec::HostSpec], provider: Kind) -> Result<()> {
+        if let Some(suite) = &self.suite {
+            let suite = spec::suite(suite)?;
+            for host in &mut *hosts {
+                host.suite.get_or_insert_with(|| suite.clone());
+            }
+        }
+        image::fill(hosts, self.image.as_deref(), provider)
     }
+}
+
+fn of_inventory(
+    global: &Global,
+    stack: Option<PathBuf>,
+    provider: Option<Kind>,
+) -> Result<(Vec<spec::HostSpec>, Kind), Vec<Diagnostic>> {
     let mut global = global.clone();
     global.inventory.extend(stack);
     if global.inventory.is_empty() && !global.project.join("inventories").is_dir() {
@@ -32,14 +73,17 @@ pub(super) fn hosts(
         .select_limited("all", global.limit.as_deref())
         .map_err(|error| vec![error])?;
     let mut errors = Diagnostics::default();
+    let provider = errors.take(kind(&inventory, &names, provider));
+    let project = Project::new(&global.project);
+    // Which kind an image would be for is not known when that is wrong.
+    let images = provider.map(|provider| (&project, provider));
     let hosts: Vec<spec::HostSpec> = names
         .iter()
-        .filter_map(|name| errors.take(wished(&inventory, name)))
+        .filter_map(|name| errors.take(wished(&inventory, name, images)))
         .collect();
     if errors.is_empty() {
         errors.take(spec::check(&hosts));
     }
-    let provider = errors.take(kind(&inventory, &names, provider));
     errors.finish((hosts, provider.unwrap_or_default()))
 }
 
@@ -62,8 +106,12 @@ impl Variables {
     }
 }
 
-/// A host with its address, release and hardware.
-fn wished(inventory: &Inventory, name: &str) -> Result<spec::HostSpec> {
+/// A host with its address, release, image and hardware.
+fn wished(
+    inventory: &Inventory,
+    name: &str,
+    images: Option<(&Project, Kind)>,
+) -> Result<spec::HostSpec> {
     let variables = Variables::of(inventory, name);
     let mut host = address_of(&variables, name)?;
     if let Some(node) = variables.get("lab_suite") {
@@ -75,6 +123,9 @@ fn wished(inventory: &Inventory, name: &str) -> Result<spec::HostSpec> {
             ));
         };
         host.suite = Some(spec::suite(text).map_err(|error| error.at(&node.span))?);
+    }
+    if let (Some(node), Some((project, provider))) = (variables.get("lab_image"), images) {
+        host.image = image::named(node, project, provider).map_err(|error| error.on(name))?;
     }
     for (name, value, least) in [
         ("lab_memory", &mut host.hardware.memory, 256),

@@ -19,20 +19,14 @@ pub(super) fn run(
     target: &Path,
     say: &dyn Fn(&str),
 ) -> Result<()> {
-    let files = work.join("files");
+    let folder = work.join("files");
     let own = files::of(recipe.kind);
     for (path, content) in own.all() {
-        let path = files.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&files))
+        let mode = files::mode(path, content);
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&folder))
             .and_then(|()| fs::write(&path, content))
-            .and_then(|()| {
-                let mode = if content.starts_with("#!") {
-                    0o755
-                } else {
-                    0o644
-                };
-                fs::set_permissions(&path, PermissionsExt::from_mode(mode))
-            })
+            .and_then(|()| fs::set_permissions(&path, PermissionsExt::from_mode(mode)))
             .map_err(while_doing("cannot write the image's files"))?;
     }
     let customize = work.join("customize.sh");
@@ -63,7 +57,7 @@ pub(super) fn run(
             // Before any package is configured: what builds the initramfs reads these.
             .arg(format!(
                 "--setup-hook=mkdir -p \"$1\"/etc && cp -a {}/etc/initramfs-tools \"$1\"/etc/ 2>/dev/null || true",
-                quote::sh(&files.to_string_lossy())
+                quote::sh(&folder.to_string_lossy())
             ))
             .arg(format!(
                 "--customize-hook=sh {} \"$1\"",
@@ -73,7 +67,7 @@ pub(super) fn run(
             .arg(target)
             .args(&sources)
             .env("HACTL_REPOSITORY", words(REPOSITORY).join(" "))
-            .env("HACTL_FILES", &files)
+            .env("HACTL_FILES", &folder)
             .env("HACTL_KIND", &fit)
             .env("HACTL_PACKED", own.packed)
             .env("TMPDIR", work)

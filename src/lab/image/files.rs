@@ -4,7 +4,7 @@ use crate::lab::spec::Kind;
 
 pub(super) const CUSTOMIZE: &str = include_str!("../../../lab/image/customize.sh");
 pub(super) const BASE: &str = include_str!("../../../lab/image/base.txt");
-pub(super) const PYTHON: &str = include_str!("../../../lab/image/python.txt");
+pub(in crate::lab) const PYTHON: &str = include_str!("../../../lab/image/python.txt");
 pub(super) const REPOSITORY: &str = include_str!("../../../lab/image/repository.txt");
 
 /// A path in the image, and what is in the file.
@@ -32,6 +32,42 @@ pub(super) fn of(kind: Kind) -> &'static Own {
     match kind {
         Kind::Container => &CONTAINER,
         Kind::Vm => &VM,
+    }
+}
+
+/// The script that makes a lab host of a given cloud image.
+pub(in crate::lab) const CLOUD_SETUP: (&str, &str) = (
+    "usr/local/lib/hactl-lab/setup",
+    include_str!("../../../lab/image/cloud/setup.sh"),
+);
+
+/// What a machine of a given cloud image gets beside it; the rest is for systems that were built here.
+const CLOUD: &[&str] = &[
+    "etc/sudoers.d/lab",
+    "etc/apt/apt.conf.d/90lab",
+    "etc/dpkg/dpkg.cfg.d/lab",
+    "usr/local/lib/hactl-lab/lane-up",
+    "usr/local/lib/hactl-lab/lane-command",
+    "usr/local/lib/hactl-lab/lane-sshd",
+    "etc/systemd/system/lab-lane.service",
+    "etc/systemd/system/ssh.service.d/lab.conf",
+];
+
+/// All files of a machine of a given cloud image.
+pub(in crate::lab) fn of_cloud() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    VM.all()
+        .filter(|(path, _)| CLOUD.contains(path))
+        .chain([&CLOUD_SETUP])
+}
+
+/// What the mode of a file in an image is.
+pub(in crate::lab) fn mode(path: &str, content: &str) -> u32 {
+    if path.starts_with("etc/sudoers.d/") {
+        0o440
+    } else if content.starts_with("#!") {
+        0o755
+    } else {
+        0o644
     }
 }
 
@@ -137,3 +173,15 @@ const VM: Own = Own {
         ),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_image_gets_every_file_that_is_named() {
+        let found: Vec<&str> = of_cloud().map(|(path, _)| *path).collect();
+        assert!(CLOUD.iter().all(|path| found.contains(path)), "{found:?}");
+        assert_eq!(found.len(), CLOUD.len() + 1);
+    }
+}

@@ -7,7 +7,8 @@
 
 mod bootstrap;
 mod disk;
-mod files;
+pub(in crate::lab) mod files;
+pub mod given;
 mod sources;
 
 use super::keeper::Keeper;
@@ -115,7 +116,7 @@ fn codename(os_release: &str) -> Option<String> {
 }
 
 /// The words of a list with `#` comments.
-fn words(list: &str) -> Vec<&str> {
+pub(in crate::lab) fn words(list: &str) -> Vec<&str> {
     list.lines()
         .filter(|line| !line.starts_with('#'))
         .flat_map(str::split_whitespace)

@@ -1,14 +1,16 @@
 //! The provider of virtual machines: every host is a QEMU in the lab's namespaces, with a kernel, disks and adapters of
-//! its own. Its disk is a copy-on-write layer over the image.
+//! its own. Its disk is a copy-on-write layer over the image, one that was built here or a cloud image that was given.
 //!
 //! QEMU runs nowhere but inside the lab's namespaces: it has no network but the lab's, and ends with the keeper.
 
 mod accelerator;
+mod cloud;
 mod monitor;
 pub mod qemu;
 mod seed;
 
 use super::cgroup::Cgroup;
+use super::image::given::Given;
 use super::image::{self, Recipe};
 use super::keeper::{Keeper, Network};
 use super::provider::{HostState, Provider};
@@ -17,10 +19,10 @@ use super::state::{Lab, Places, cache_dir, make_dir};
 use super::{failed, program, run, while_doing, wire};
 use crate::base::{Diagnostic, Result, quote};
 use fs_err as fs;
-use qemu::Machine;
+use qemu::{Machine, Start};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// How far machines give way to other processes (`nice`).
 const WAY: i32 = 5;
@@ -81,10 +83,18 @@ impl Machines {
             (command, new.path().join(name))
         };
         let (mut command, file) = disk("root.qcow2");
-        run(command
-            .args(["-F", "raw", "-b"])
-            .arg(image.join("disk.raw"))
-            .arg(file))?;
+        match &host.image {
+            None => command
+                .args(["-F", "raw", "-b"])
+                .arg(image.join("disk.raw"))
+                .arg(file),
+            Some(given) => command
+                .args(["-F", given.format.word(), "-b"])
+                .arg(&given.file)
+                .arg(file)
+                .arg(given.disk_size().to_string()),
+        };
+        run(&mut command)?;
         for (index, size) in host.hardware.disks.iter().enumerate() {
             let (mut command, file) = disk(&format!("disk{index}.qcow2"));
             run(command.arg(file).arg(size.to_string()))?;
@@ -105,8 +115,7 @@ impl Machines {
             architecture: std::env::consts::ARCH,
             accelerator,
             folder: &folder,
-            image: &image,
-            seed: seed::write(&self.lab, host, &self.places)?,
+            start: self.way_to_start(host, &folder, image)?,
             console: &console,
         };
         wire::plug_in_tap(&self.keeper, host)?;
@@ -130,6 +139,22 @@ impl Machines {
         Ok(())
     }
 
+    /// What the machine is started from, and told; `image` is the one that was built here.
+    fn way_to_start(&self, host: &HostSpec, folder: &Path, image: PathBuf) -> Result<Start> {
+        if host.image.is_none() {
+            let seed = seed::write(&self.lab, host, &self.places)?;
+            return Ok(Start::Kernel { image, seed });
+        }
+        let name = image.file_name().unwrap_or_default().to_string_lossy();
+        let (release, _) = image::provenance(Kind::Vm, &name)
+            .ok_or_else(|| failed(format!("`{name}` is of no release that is known")))?;
+        Ok(Start::Disk {
+            seed: cloud::write(&self.lab, host, &self.places, &release, folder)?,
+            packages: image.join("disk.raw"),
+            firmware: cloud::firmware(std::env::consts::ARCH)?,
+        })
+    }
+
     fn powered(&self, host: &HostSpec) -> Result<()> {
         match self.state(host) {
             HostState::Running => Ok(()),
@@ -143,7 +168,7 @@ impl Machines {
     }
 
     /// What ssh needs for the way in past the host's network.
-    fn lane(&self, host: &HostSpec, tty: bool) -> Command {
+    fn lane(&self, host: &HostSpec, tty: bool, patience: u8) -> Command {
         let (address, port) = qemu::lane(host);
         let mut command = self.keeper.enter(Network::Lab, "ssh");
         command
@@ -152,7 +177,8 @@ impl Machines {
             .args(["-o", "IdentitiesOnly=yes"])
             .args(["-o", "StrictHostKeyChecking=yes"])
             .args(["-o", "GlobalKnownHostsFile=/dev/null"])
-            .args(["-o", "ConnectTimeout=20"])
+            .arg("-o")
+            .arg(format!("ConnectTimeout={patience}"))
             .args(["-o", "ServerAliveInterval=15"])
             .arg("-o")
             .arg(format!("HostKeyAlias={}", host.name))
@@ -183,8 +209,40 @@ pub fn is_emulated(image: &str) -> bool {
 
 impl Provider for Machines {
     fn patience(&self) -> Duration {
-        // Many emulated machines that boot at once share the processors.
-        Duration::from_secs(300)
+        // Many emulated machines that boot at once share the processors; what was built here starts only what it must.
+        let given = self.lab.hosts.iter().any(|host| host.image.is_some());
+        Duration::from_secs(if given { 900 } else { 300 })
+    }
+
+    fn await_ready(&self, host: &HostSpec, end: Instant) -> Result<Option<String>> {
+        if host.image.is_none() {
+            return Ok(None);
+        }
+        loop {
+            let told = self
+                .lane(host, false, 5)
+                .args(["--", cloud::LOOK])
+                .stdin(Stdio::null())
+                .output()
+                .map_err(while_doing("cannot ask how far the host is"))?;
+            match told.status.code() {
+                Some(0) => {
+                    let note = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+                    return Ok((!note.is_empty()).then(|| quote::for_terminal(&note)));
+                }
+                Some(cloud::GAVE_UP) => {
+                    return Err(failed("cloud-init did not make a host of the lab of it"));
+                }
+                _ if self.state(host) == HostState::Dead => {
+                    return Err(failed("the host has died"));
+                }
+                _ if Instant::now() > end => {
+                    return Err(failed("cloud-init is not done after all that time"));
+                }
+                // Until it has come that far nobody answers, and each try costs the host something.
+                _ => std::thread::sleep(Duration::from_millis(500)),
+            }
+        }
     }
 
     fn state(&self, host: &HostSpec) -> HostState {
@@ -201,7 +259,9 @@ impl Provider for Machines {
             HostState::Frozen => return self.powered(host),
             HostState::Absent | HostState::Dead => {}
         }
-        self.create(host)
+        let given = host.image.as_ref().map_or(Ok(()), Given::unchanged);
+        given
+            .and_then(|()| self.create(host))
             .and_then(|()| self.boot(host))
             .map_err(|error| error.on(&host.name))
     }
@@ -253,7 +313,7 @@ impl Provider for Machines {
     }
 
     fn exec(&self, host: &HostSpec, tty: bool, words: &[String]) -> Command {
-        let mut command = self.lane(host, tty);
+        let mut command = self.lane(host, tty, 20);
         command
             .arg("--")
             .arg(quote::sh_join(words.iter().map(String::as_str)));

@@ -2,18 +2,23 @@
 
 use crate::lab::spec::HostSpec;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Slots on the first PCI bus. They decide the names of the adapters in the guest.
 const SLOT_DISK: u8 = 4;
 const SLOT_LAN: u8 = 8;
 const SLOT_MORE_DISKS: u8 = 9;
 const SLOT_NAT: u8 = 17;
+/// Behind the disks that the host asked for: they are the second, third, ... in the guest, too.
+const SLOT_SEED: u8 = 18;
+const SLOT_PACKAGES: u8 = 19;
 const SLOT_LANE: u8 = 30;
 /// The adapter in the lab's network, as the guest calls it.
 pub const LAN: &str = "enp0s8";
 /// The adapter for everything else; its network gives addresses by DHCP and leads nowhere.
 pub const NAT: &str = "enp0s17";
+/// The adapter for the lab's own way in.
+pub const LANE: &str = "enp0s30";
 /// More disks would run into the slot of the next adapter.
 pub const MOST_DISKS: usize = (SLOT_NAT - SLOT_MORE_DISKS) as usize;
 /// Where sshd listens in the guest's own namespace for the lab.
@@ -49,18 +54,36 @@ pub struct Machine<'a> {
     pub accelerator: Accelerator,
     /// The folder of its disks and its monitor.
     pub folder: &'a Path,
-    /// The folder of kernel and initramfs.
-    pub image: &'a Path,
-    /// What the first boot is told: a name, and the file that says it.
-    pub seed: Vec<(&'static str, std::path::PathBuf)>,
+    pub start: Start,
     /// Where the console is written.
     pub console: &'a Path,
+}
+
+/// What a machine starts from.
+#[derive(Debug)]
+pub enum Start {
+    /// The kernel and the initramfs of an image that was built here.
+    Kernel {
+        /// The folder of both.
+        image: PathBuf,
+        /// What the first boot is told: a name, and the file that says it.
+        seed: Vec<(&'static str, PathBuf)>,
+    },
+    /// The boot loader on the disk, of whatever image that is.
+    Disk {
+        /// The folder that cloud-init reads.
+        seed: PathBuf,
+        /// A disk with a package repository.
+        packages: PathBuf,
+        /// Where the board has none of its own.
+        firmware: Option<PathBuf>,
+    },
 }
 
 impl Machine<'_> {
     /// All words after the program's name.
     pub fn arguments(&self) -> Vec<String> {
-        let (_, board, console) = board(self.architecture);
+        let (_, board, _) = board(self.architecture);
         let (host, hardware) = (self.host, &self.host.hardware);
         let mut words = Words::default();
         words.add(["-name", &comma(&host.name)]);
@@ -92,12 +115,7 @@ impl Machine<'_> {
             ]);
             words.add(["-global", "PIIX4_PM.acpi-root-pci-hotplug=off"]);
         }
-        words.add(["-kernel", &path(&self.image.join("kernel"))]);
-        words.add(["-initrd", &path(&self.image.join("initrd"))]);
-        words.add([
-            "-append",
-            &format!("root=/dev/vda rw console={console} loglevel=4 panic=5 mitigations=off systemd.show_status=0"),
-        ]);
+        // A boot loader is looked for on the disk of the lowest slot.
         words.disk("root", &self.folder.join("root.qcow2"), SLOT_DISK);
         for (slot, index) in (SLOT_MORE_DISKS..).zip(0..hardware.disks.len()) {
             let file = self.folder.join(format!("disk{index}.qcow2"));
@@ -139,13 +157,46 @@ impl Machine<'_> {
                 comma(&path(&self.folder.join("monitor")))
             ),
         ]);
-        for (name, file) in &self.seed {
-            words.add([
-                "-fw_cfg",
-                &format!("name=opt/hactl/{name},file={}", comma(&path(file))),
-            ]);
-        }
+        self.start(&mut words);
         words.0
+    }
+
+    fn start(&self, words: &mut Words) {
+        match &self.start {
+            Start::Kernel { image, seed } => {
+                let (.., console) = board(self.architecture);
+                words.add(["-kernel", &path(&image.join("kernel"))]);
+                words.add(["-initrd", &path(&image.join("initrd"))]);
+                words.add([
+                    "-append",
+                    &format!("root=/dev/vda rw console={console} loglevel=4 panic=5 mitigations=off systemd.show_status=0"),
+                ]);
+                for (name, file) in seed {
+                    words.add([
+                        "-fw_cfg",
+                        &format!("name=opt/hactl/{name},file={}", comma(&path(file))),
+                    ]);
+                }
+            }
+            Start::Disk {
+                seed,
+                packages,
+                firmware,
+            } => {
+                if let Some(firmware) = firmware {
+                    words.add(["-bios", &path(firmware)]);
+                }
+                // QEMU itself shows a folder as a disk with a FAT on it: no program has to make one.
+                let seed = comma(&path(seed));
+                words.read_only(
+                    "seed",
+                    &format!("file.driver=vvfat,file.dir={seed},file.label=cidata"),
+                    SLOT_SEED,
+                );
+                let packages = comma(&path(packages));
+                words.read_only("packages", &format!("file={packages}"), SLOT_PACKAGES);
+            }
+        }
     }
 }
 
@@ -171,6 +222,18 @@ impl Words {
             "-drive",
             &format!("if=none,id={id},format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap,file={file}"),
         ]);
+        self.device(id, slot);
+    }
+
+    fn read_only(&mut self, id: &str, what: &str, slot: u8) {
+        self.add([
+            "-drive",
+            &format!("if=none,id={id},format=raw,read-only=on,{what}"),
+        ]);
+        self.device(id, slot);
+    }
+
+    fn device(&mut self, id: &str, slot: u8) {
         self.add([
             "-device",
             &format!("virtio-blk-pci,drive={id},serial={id},addr={slot:#x}"),
@@ -201,13 +264,25 @@ mod tests {
     use crate::lab::spec::parse_hosts;
 
     fn arguments(host: &HostSpec, architecture: &str, accelerator: Accelerator) -> String {
+        let kernel = Start::Kernel {
+            image: "/c/i".into(),
+            seed: vec![("name", "/l/name".into())],
+        };
+        started(host, architecture, accelerator, kernel)
+    }
+
+    fn started(
+        host: &HostSpec,
+        architecture: &str,
+        accelerator: Accelerator,
+        start: Start,
+    ) -> String {
         Machine {
             host,
             architecture,
             accelerator,
             folder: Path::new("/l/a,b"),
-            image: Path::new("/c/i"),
-            seed: vec![("name", "/l/name".into())],
+            start,
             console: Path::new("/l/console"),
         }
         .arguments()
@@ -250,6 +325,39 @@ mod tests {
         let text = arguments(&host, "aarch64", Accelerator::Kvm);
         assert!(text.contains("-machine virt") && text.contains("console=ttyAMA0"));
         assert!(text.contains("-accel kvm -cpu host") && !text.contains("PIIX4"));
+    }
+
+    #[test]
+    fn a_given_image_starts_by_itself_and_what_it_is_told_comes_behind_its_disks() {
+        let mut host = parse_hosts("a=10.0.0.2").unwrap().remove(0);
+        host.hardware.disks = vec![1 << 30; MOST_DISKS];
+        let disk = |firmware: Option<&str>| Start::Disk {
+            seed: "/l/a,b/seed".into(),
+            packages: "/c/i/disk.raw".into(),
+            firmware: firmware.map(Into::into),
+        };
+        let text = started(&host, "x86_64", Accelerator::Tcg, disk(None));
+        for part in [
+            "drive=root,serial=root,addr=0x4",
+            "drive=disk7,serial=disk7,addr=0x10",
+            "id=seed,format=raw,read-only=on,file.driver=vvfat,file.dir=/l/a,,b/seed,file.label=cidata",
+            "drive=seed,serial=seed,addr=0x12",
+            "id=packages,format=raw,read-only=on,file=/c/i/disk.raw",
+            "drive=packages,serial=packages,addr=0x13",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in {text}");
+        }
+        for part in ["-kernel", "-initrd", "-append", "-fw_cfg", "-bios"] {
+            assert!(!text.contains(part), "`{part}` is in {text}");
+        }
+        let slots: Vec<&str> = text.split(",addr=").skip(1).collect();
+        let slots: std::collections::BTreeSet<&str> = slots
+            .iter()
+            .filter_map(|rest| rest.split([' ', ',']).next())
+            .collect();
+        assert_eq!(slots.len(), 1 + MOST_DISKS + 3 + 2, "{slots:?}");
+        let text = started(&host, "aarch64", Accelerator::Kvm, disk(Some("/f/EFI.fd")));
+        assert!(text.contains("-bios /f/EFI.fd"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::lab::spec::{HostSpec, PREFIX, gateway};
 use crate::lab::state::{Lab, Places};
 use crate::lab::{program, run, while_doing};
 use fs_err as fs;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
@@ -26,10 +27,7 @@ pub(super) fn write(
         read("ssh_host_ed25519_key.pub")?,
     );
     let authorized = read("authorized_keys")?;
-    let hosts = format!(
-        "127.0.0.1\tlocalhost\n127.0.1.1\t{}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-        host.name
-    );
+    let hosts = hosts_file(&host.name);
     let tree = tempfile::tempdir_in(&folder).map_err(while_doing("cannot make a folder"))?;
     for (path, mode, text) in [
         ("etc/hostname", 0o644, format!("{}\n", host.name).as_str()),
@@ -37,7 +35,7 @@ pub(super) fn write(
         (
             "etc/netplan/01-netcfg.yaml",
             0o600,
-            &netplan(host, &lab.hosts),
+            &netplan(host, &lab.hosts)?,
         ),
         ("etc/ssh/ssh_host_ed25519_key", 0o600, &own),
         ("etc/ssh/ssh_host_ed25519_key.pub", 0o644, &public),
@@ -73,8 +71,21 @@ pub(super) fn write(
     ])
 }
 
-/// The network as an installer would have left it.
-fn netplan(host: &HostSpec, hosts: &[HostSpec]) -> String {
+/// What the host's `/etc/hosts` says.
+pub(super) fn hosts_file(name: &str) -> String {
+    format!("127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+}
+
+/// The network as an installer would have left it: a file of netplan.
+pub(super) fn netplan(host: &HostSpec, hosts: &[HostSpec]) -> Result<String> {
+    let network = json!({
+        "network": {"version": 2, "renderer": "networkd", "ethernets": ethernets(host, hosts)}
+    });
+    serde_yaml::to_string(&network).map_err(while_doing("cannot write the network"))
+}
+
+/// The adapters in netplan's terms.
+pub(super) fn ethernets(host: &HostSpec, hosts: &[HostSpec]) -> Value {
     let network = |address: Ipv4Addr| {
         let [a, b, c, _] = address.octets();
         Ipv4Addr::new(a, b, c, 0)
@@ -85,20 +96,15 @@ fn netplan(host: &HostSpec, hosts: &[HostSpec]) -> String {
         .map(|other| network(other.address))
         .filter(|other| *other != own)
         .collect();
-    let mut text = format!(
-        "network:\n  version: 2\n  renderer: networkd\n  ethernets:\n    {NAT}:\n      dhcp4: true\n    {LAN}:\n      addresses:\n        - {}/{PREFIX}\n",
-        host.address
-    );
+    let mut lan = json!({"addresses": [format!("{}/{PREFIX}", host.address)]});
     if !others.is_empty() {
-        text.push_str("      routes:\n");
+        let router = gateway(host.address, hosts).to_string();
+        let routes = others
+            .iter()
+            .map(|other| json!({"to": format!("{other}/{PREFIX}"), "via": router}));
+        lan["routes"] = routes.collect();
     }
-    let router = gateway(host.address, hosts);
-    for other in others {
-        text.push_str(&format!(
-            "        - to: {other}/{PREFIX}\n          via: {router}\n"
-        ));
-    }
-    text
+    json!({NAT: {"dhcp4": true}, LAN: lan})
 }
 
 #[cfg(test)]
@@ -109,16 +115,21 @@ mod tests {
     #[test]
     fn the_first_network_is_static_in_the_lab_and_asks_for_the_rest() {
         let hosts = parse_hosts("a=10.0.0.2,b=10.0.0.3").unwrap();
-        let text = netplan(&hosts[0], &hosts);
-        assert!(text.contains("enp0s17:\n      dhcp4: true\n"));
-        assert!(text.contains("enp0s8:\n      addresses:\n        - 10.0.0.2/24\n"));
-        assert!(!text.contains("routes"));
+        let text = netplan(&hosts[0], &hosts).unwrap();
+        let value: Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(
+            value["network"]["ethernets"],
+            json!({"enp0s17": {"dhcp4": true}, "enp0s8": {"addresses": ["10.0.0.2/24"]}})
+        );
+        assert_eq!(value["network"]["renderer"], "networkd");
     }
 
     #[test]
     fn another_network_of_the_lab_is_behind_its_router() {
         let hosts = parse_hosts("a=10.0.0.2,b=10.0.1.3").unwrap();
-        let text = netplan(&hosts[0], &hosts);
-        assert!(text.contains("        - to: 10.0.1.0/24\n          via: 10.0.0.1\n"));
+        assert_eq!(
+            ethernets(&hosts[0], &hosts)["enp0s8"]["routes"],
+            json!([{"to": "10.0.1.0/24", "via": "10.0.0.1"}])
+        );
     }
 }
