@@ -39,7 +39,7 @@ test-all: deps-vm lint test-unit ## everything there is: every drill and restart
 test-unit: ## seconds, once built
 	$(CARGO) test --locked --lib --bins --test cli --test tidy
 
-test-lab: deps-vm ## the real thing: hosts, deploy, breakage; containers, and the file server's stack on virtual machines
+test-lab: deps-vm ## the real thing: hosts, deploy, breakage; containers, then virtual machines
 	$(CARGO) build --locked
 	$(LAB_TESTS) --skip machines_long_
 

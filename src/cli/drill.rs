@@ -11,6 +11,7 @@ use crate::ops::drill::hactl::Hactl;
 use crate::ops::drill::load::RATES;
 use crate::ops::drill::plan::Drill;
 use crate::ops::drill::run::{self, LeftOut, Record, Tools};
+use crate::ops::hosts::Site;
 use crate::report::{self, drill as reporter};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -28,7 +29,7 @@ pub struct Args {
     /// List the drills; break nothing
     #[arg(long)]
     pub list: bool,
-    /// Writes a second, 10 to 100
+    /// Writes a second, 10 to 100; from 1 on where hosts have a `hactl_patience`
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub rate: u32,
     /// How long a client waits for an answer, in seconds
@@ -66,6 +67,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         ask_become_pass: false,
     };
     let site = fleet::site(global, &reach, "all", field::VARIABLES)?;
+    sensible(args.rate, &site).map_err(one)?;
     let breaker = lab::LabBreaker::find(&site, args.lab.as_deref()).map_err(one)?;
     let breaker = breaker.map(|breaker| Arc::new(breaker) as Arc<dyn Breaker>);
     let field = Field::new(site).map_err(one)?;
@@ -147,16 +149,25 @@ async fn all(
     (records, None)
 }
 
+/// Refuses a rate that shows too little, or that nobody could serve. Slow hosts may be asked less often: more would only show
+/// how they queue.
+fn sensible(rate: u32, site: &Site) -> Result<()> {
+    let least = if site.patience() > 1 {
+        1
+    } else {
+        *RATES.start()
+    };
+    if (least..=*RATES.end()).contains(&rate) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(format!(
+        "--rate {rate}: {least} to {} writes a second",
+        RATES.end()
+    )))
+}
+
 /// The drills that are asked for.
 fn wanted(args: &Args) -> Result<Vec<&'static Drill>> {
-    if !RATES.contains(&args.rate) {
-        return Err(Diagnostic::new(format!(
-            "--rate {}: {} to {} writes a second",
-            args.rate,
-            RATES.start(),
-            RATES.end()
-        )));
-    }
     if !(0.1..=60.0).contains(&args.timeout) {
         return Err(Diagnostic::new(format!(
             "--timeout {}: 0.1 to 60 seconds",

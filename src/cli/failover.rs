@@ -152,7 +152,7 @@ async fn see(
                     let port = site
                         .host(database)
                         .map_or(5432, |host| host.number("postgresql_port", 5432));
-                    look::ask_port(&look::address(site, database), port)
+                    look::ask_port(&look::address(site, database), port, site.patience())
                 })
                 .collect();
             (host.clone(), requests)

@@ -374,7 +374,7 @@ fn each(
         .iter()
         .map(|name| site.lab.host(name))
         .collect::<Result<_>>()?;
-    up::at_once(&hosts, |host| act(&site, host)).map(|()| exit::DONE)
+    provider::at_once(&hosts, |host| act(&site, host)).map(|()| exit::DONE)
 }
 
 fn prune(places: &Places) -> Result<u8> {

@@ -1,11 +1,12 @@
 //! What a kind of lab host (container, virtual machine) can do, and which one a lab has.
 
+use super::failed;
 use super::keeper::Keeper;
 use super::podman::Containers;
 use super::spec::{HostSpec, Kind};
 use super::state::{Lab, Places};
 use super::vm::Machines;
-use crate::base::Result;
+use crate::base::{Diagnostics, Result};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,33 @@ pub fn of(lab: &Lab, keeper: &Keeper, places: &Places) -> Box<dyn Provider> {
     match lab.provider {
         Kind::Container => Box::new(Containers::new(keeper, places, lab)),
         Kind::Vm => Box::new(Machines::new(keeper, places, lab)),
+    }
+}
+
+/// Does the same to many hosts at the same time, to each in a thread of its own; gives everything that did not work.
+pub fn at_once(hosts: &[&HostSpec], deed: impl Fn(&HostSpec) -> Result<()> + Sync) -> Result<()> {
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = hosts
+            .iter()
+            .map(|host| scope.spawn(|| deed(host)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(failed("the thread of a host panicked")))
+            })
+            .collect()
+    });
+    let mut errors = Diagnostics::default();
+    for result in results {
+        errors.take(result);
+    }
+    let mut errors = errors.into_vec().into_iter();
+    match errors.next() {
+        None => Ok(()),
+        Some(first) => Err(errors.fold(first, |error, other| error.note(other.to_string()))),
     }
 }
 

@@ -2,7 +2,7 @@
 //! nothing, and never waits for ever.
 
 use super::keeper::Keeper;
-use super::provider::Provider;
+use super::provider::{Provider, at_once};
 use super::spec::HostSpec;
 use super::state::Lab;
 use super::{failed, relay};
@@ -51,21 +51,7 @@ pub fn await_logins(
         }
         Err(error) => Err(with_console(error, provider, host)),
     };
-    let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = heard
-            .iter()
-            .map(|host| scope.spawn(|| ready(host)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(failed("waiting for a host panicked")))
-            })
-            .collect()
-    });
-    results.into_iter().collect()
+    at_once(&heard, ready)
 }
 
 /// An error of a host with the end of what its console says.

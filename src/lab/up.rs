@@ -7,7 +7,7 @@ use super::provider::{self, HostState};
 use super::spec::{HostSpec, Kind, LabName};
 use super::state::{Lab, Places, cache_dir};
 use super::{access, doctor, failed, ready, vm, while_doing, wire};
-use crate::base::{Diagnostic, Diagnostics, Result};
+use crate::base::{Diagnostic, Result};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -291,36 +291,9 @@ fn start(
             .collect::<Vec<_>>()
             .join(" ")
     ));
-    at_once(&dead, |host| provider.start(host))?;
+    provider::at_once(&dead, |host| provider.start(host))?;
     ready::await_logins(lab, keeper, &*provider, &dead, say)?;
     Ok(dead.into_iter().map(|host| host.name.clone()).collect())
-}
-
-/// Does the same to many hosts at the same time, to each in a thread of its own; gives everything that did not work.
-pub fn at_once(hosts: &[&HostSpec], deed: impl Fn(&HostSpec) -> Result<()> + Sync) -> Result<()> {
-    let results: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = hosts
-            .iter()
-            .map(|host| scope.spawn(|| deed(host)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(failed("the thread of a host panicked")))
-            })
-            .collect()
-    });
-    let mut errors = Diagnostics::default();
-    for result in results {
-        errors.take(result);
-    }
-    let mut errors = errors.into_vec().into_iter();
-    match errors.next() {
-        None => Ok(()),
-        Some(first) => Err(errors.fold(first, |error, other| error.note(other.to_string()))),
-    }
 }
 
 /// Takes a lab down; whether there was anything to take down.

@@ -229,9 +229,9 @@ impl Bench {
         })
     }
 
-    /// Runs `hactl` on the project, for as long as it may take on emulated processors.
+    /// Runs `hactl` on the project, for as long as it may take on emulated processors that get what other labs leave.
     pub fn slowly(&self, arguments: &[&str]) -> Run {
-        self.start(arguments).wait_within(Duration::from_secs(900))
+        self.start(arguments).wait_within(Duration::from_secs(2400))
     }
 
     /// Waits until `verify` is content; panics with its findings when that takes too long. PostgreSQL tries a log file that

@@ -75,7 +75,8 @@ pub fn all() -> Vec<Station> {
             name: "machines",
             stack: "pg-nfs",
             provider: "vm",
-            after: None,
+            // Its deploy takes what the last cases of `operate` leave of the processors; what has limits comes after them.
+            after: Some("deploy"),
             cases: vm::CASES.to_vec(),
         },
         Station {

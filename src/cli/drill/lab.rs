@@ -67,12 +67,12 @@ impl LabBreaker {
 
 impl Breaker for LabBreaker {
     fn kill(&self, hosts: &[String]) -> Result<()> {
-        up::at_once(&self.hosts(hosts)?, |host| self.provider.kill(host))
+        provider::at_once(&self.hosts(hosts)?, |host| self.provider.kill(host))
     }
 
     fn start(&self, hosts: &[String]) -> Result<()> {
         let hosts = self.hosts(hosts)?;
-        up::at_once(&hosts, |host| self.provider.start(host))?;
+        provider::at_once(&hosts, |host| self.provider.start(host))?;
         let (lab, keeper) = Lab::alive(&self.places)?;
         ready::await_logins(&lab, &keeper, &*self.provider, &hosts, &|_| {})
     }

@@ -98,14 +98,17 @@ pub fn address(site: &Site, host: &str) -> String {
 /// Everything that is asked of a database host. The peers come first: what the server says of its receiver is then newer
 /// than the attempt to reach the primary.
 pub fn requests(site: &Site, host: &Host) -> Vec<Request> {
+    // A slow server is not a frozen one.
+    let times = site.patience();
     let mut requests: Vec<Request> = peers(site, host)
         .into_iter()
-        .map(|peer| ask_peer(host, &address(site, &peer)))
+        .map(|peer| ask_peer(host, &address(site, &peer), times))
         .collect();
     let find = find(&host.text("postgresql_cluster", "main"));
     requests.push(Request::sh(format!("{find}{PLACE}")));
     let mut live = Request::sh(format!(
-        "{find}[ -n \"$v\" ] || exit 3; PGCONNECT_TIMEOUT=3 PGOPTIONS='-c statement_timeout=3000' exec timeout 3 psql -XAtqw -v ON_ERROR_STOP=1 -p \"$port\" -d postgres"
+        "{find}[ -n \"$v\" ] || exit 3; PGCONNECT_TIMEOUT={limit} PGOPTIONS='-c statement_timeout={limit}s' exec timeout {limit} psql -XAtqw -v ON_ERROR_STOP=1 -p \"$port\" -d postgres",
+        limit = 3 * times
     ))
     .stdin(QUERY)
     .user("postgres");
@@ -125,19 +128,20 @@ fn peers(site: &Site, host: &Host) -> Vec<String> {
 }
 
 /// Looks at a peer's server over the network: its port, then a query, then a replication login as a standby would do it.
-fn ask_peer(host: &Host, address: &str) -> Request {
+fn ask_peer(host: &Host, address: &str, times: u32) -> Request {
+    let limit = 2 * times;
     let login = format!(
-        "host={address} user={} dbname=postgres connect_timeout=2 passfile={}/.pgpass",
+        "host={address} user={} dbname=postgres connect_timeout={limit} passfile={}/.pgpass",
         host.text("postgresql_replicator", "replicator"),
         host.text("postgresql_data_root", "/var/lib/postgresql"),
     );
     let find = find(&host.text("postgresql_cluster", "main"));
     let mut request = Request::sh(format!(
         "{find}{}
-timeout 2 psql -XAtqw -d {} -c 'SELECT pg_is_in_recovery()' || exit
+timeout {limit} psql -XAtqw -d {} -c 'SELECT pg_is_in_recovery()' || exit
 echo
-timeout 2 psql -XAtqw -d {} -c IDENTIFY_SYSTEM 2>&1 || echo failed",
-        reach(address, "\"$port\""),
+timeout {limit} psql -XAtqw -d {} -c IDENTIFY_SYSTEM 2>&1 || echo failed",
+        reach(address, "\"$port\"", times),
         sh(&login),
         sh(&format!("{login} replication=true")),
     ))
@@ -147,16 +151,18 @@ timeout 2 psql -XAtqw -d {} -c IDENTIFY_SYSTEM 2>&1 || echo failed",
 }
 
 /// A shell line that opens a port and exits with 41 when it is closed, 42 when nothing comes back.
-fn reach(address: &str, port: &str) -> String {
+fn reach(address: &str, port: &str, times: u32) -> String {
+    let limit = 1.5 * f64::from(times);
     format!(
-        "e=$(timeout 1.5 bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' {} {port} 2>&1) || case $?:$e in *refused*) echo \"$e\" >&2; exit 41 ;; 124:*) exit 42 ;; *) echo \"$e\" >&2; exit 42 ;; esac",
+        "e=$(timeout {limit} bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' {} {port} 2>&1) || case $?:$e in *refused*) echo \"$e\" >&2; exit 41 ;; 124:*) exit 42 ;; *) echo \"$e\" >&2; exit 42 ;; esac",
         sh(address)
     )
 }
 
-/// Looks at a server's port from a host that is no database: whether anything takes connections there.
-pub fn ask_port(address: &str, port: u16) -> Request {
-    let mut request = Request::sh(reach(address, &port.to_string()));
+/// Looks at a server's port from a host that is no database: whether anything takes connections there. Waits so many times
+/// longer than usual.
+pub fn ask_port(address: &str, port: u16, times: u32) -> Request {
+    let mut request = Request::sh(reach(address, &port.to_string(), times));
     request.timeout_seconds = Some(4);
     request
 }

@@ -243,7 +243,7 @@ impl Field {
         if let Some(refusal) = notes.refusal("drill") {
             return Err(refusal);
         }
-        let request = Request::sh(look(&self.cluster));
+        let request = Request::sh(look(&self.cluster, self.site.patience()));
         let (mut primaries, mut standbys) = (Vec::new(), Vec::new());
         for (host, answer) in self
             .ask_all(self.site.members("postgresql"), &request)
@@ -325,7 +325,7 @@ impl Field {
 
     /// What the databases are seen to be.
     pub async fn roles(&self) -> BTreeMap<String, Role> {
-        let mut request = Request::sh(look(&self.cluster));
+        let mut request = Request::sh(look(&self.cluster, self.site.patience()));
         request.timeout_seconds = Some(QUICK);
         self.ask_all(self.site.members("postgresql"), &request)
             .await
@@ -386,11 +386,12 @@ pub fn listed(names: &[String]) -> String {
 }
 
 /// The clusters of a host, and whether the one of this name is in recovery.
-fn look(cluster: &str) -> String {
+fn look(cluster: &str, times: u32) -> String {
     format!(
         "pg_lsclusters --no-header </dev/null | while read -r v c p s o d r; do [ \"$c\" = {} ] || continue
-echo \"$v $c $p $d\"; timeout 3 runuser -u postgres -- psql -XAtqw -p \"$p\" -d postgres -c 'SELECT pg_is_in_recovery()' </dev/null; done",
-        sh(cluster)
+echo \"$v $c $p $d\"; timeout {} runuser -u postgres -- psql -XAtqw -p \"$p\" -d postgres -c 'SELECT pg_is_in_recovery()' </dev/null; done",
+        sh(cluster),
+        3 * times
     )
 }
 
