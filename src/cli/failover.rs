@@ -159,7 +159,7 @@ async fn see(
         })
         .collect();
     let (mut cluster, seen) = Cluster::look_with(site, crew, looks).await;
-    crew.settle_within(Duration::from_secs(args.patience).saturating_sub(began.elapsed()))
+    crew.settle_within(began, Duration::from_secs(args.patience))
         .await;
     let late: Vec<String> = cluster
         .members

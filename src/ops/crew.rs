@@ -9,7 +9,7 @@ use crate::engine::{Operator, STATE, lock};
 use crate::modules::{Reply, Request};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -88,9 +88,9 @@ impl Crew {
         while self.settle_one().await {}
     }
 
-    /// The same, but gives up the ones that are not there after this time.
-    pub async fn settle_within(&mut self, patience: Duration) {
-        let patience = self.patient(patience);
+    /// The same, but gives up the ones that are not there so long after `began`.
+    pub async fn settle_within(&mut self, began: Instant, patience: Duration) {
+        let patience = self.patient(patience).saturating_sub(began.elapsed());
         if tokio::time::timeout(patience, self.settle()).await.is_ok() {
             return;
         }
