@@ -30,13 +30,13 @@ demo: deps build ## six hosts, the flagship stack on them, proof that it works
 demo-down: ## takes the demo's hosts away
 	$(SUDO) $(HACTL) lab down -n demo
 
-test: lint test-unit test-lab ## everything that CI runs
+test: deps-vm lint test-unit test-lab ## everything that CI runs
 
 test-all: deps-vm lint test-unit ## everything there is: every drill and restart on virtual machines, too
 	$(CARGO) build --locked
 	$(LAB_TESTS)
 
-test-unit: ## seconds, once built
+test-unit: deps-vm ## seconds, once built
 	$(CARGO) test --locked --lib --bins --test cli --test tidy
 
 test-lab: deps-vm ## the real thing: hosts, deploy, breakage; containers, then virtual machines
