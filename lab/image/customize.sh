@@ -23,8 +23,8 @@ for deb in *%3a*; do
     mv "$deb" "$(printf '%s' "$deb" | sed 's/%3a/./g')"
 done
 for deb in *.deb; do
-    # An emulated processor unpacks what is not packed in a third of the time. As in other small images there are no manual
-    # pages: PostgreSQL's clients start a thousand processes to link theirs.
+    # To decompress is dear on an emulated processor. As in other small images there are no manual pages either: PostgreSQL's
+    # clients link their two hundred with some processes for each.
     case " ${HACTL_PACKED:-all} " in
     *" all "* | *" $(dpkg-deb -f "$deb" Section) "*) ;;
     *)

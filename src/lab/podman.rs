@@ -302,7 +302,7 @@ impl Provider for Containers {
             .map_err(|error| error.on(&host.name))
     }
 
-    /// Without a terminal it enters the host directly: a tenth of what podman takes, and tests look very often.
+    /// Without a terminal it enters the host directly: a fifth of what podman takes, and tests look very often.
     fn exec(&self, host: &HostSpec, tty: bool, words: &[String]) -> Command {
         if let Some(cgroup) = self.cgroup(host)
             && !tty
