@@ -28,6 +28,7 @@ impl Runner {
             pending: HashSet::new(),
             overlay: HashMap::new(),
             found_handlers: Vec::new(),
+            longest: self.state.reach.entries(),
         }
     }
 

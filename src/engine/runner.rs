@@ -9,7 +9,7 @@ use super::link::{Apply, Link};
 use super::run::{PlayRun, Shared};
 use super::state::HostState;
 use super::unit::{Unit, Work};
-use super::window::{Walk, What, Window};
+use super::window::{Reach, Walk, What, Window};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Change, Request};
 use crate::play::Handler;
@@ -57,6 +57,8 @@ pub(super) struct PlayState {
     pub rescuable: bool,
     /// Handlers are running.
     pub handling: bool,
+    /// How far to look ahead.
+    pub reach: Reach,
     /// Bookkeeping to send with the next batch.
     pub bookkeeping: Vec<Request>,
     /// The failure that is on its way up.
@@ -285,6 +287,11 @@ impl Runner {
             pending,
             overlay: HashMap::new(),
             found_handlers: Vec::new(),
+            longest: if shared.settings.one_by_one {
+                1
+            } else {
+                self.state.reach.entries()
+            },
         };
         let window = walk.gather(start);
         self.add_handlers(walk.found_handlers);
@@ -334,7 +341,7 @@ impl Runner {
         from: Cursor,
     ) -> Result<(Cursor, Option<Due>)> {
         let mut cursor = from;
-        for entry in window.entries {
+        for (behind, entry) in window.entries.into_iter().enumerate() {
             let (unit, probes, last) = match entry.what {
                 What::Flush if self.state.notified.is_empty() => {
                     cursor = entry.after;
@@ -363,6 +370,7 @@ impl Runner {
                         self.commit(play, &unit, settled, diffs, last, 0)
                     }
                     super::commit::Decided::Due(change) => {
+                        self.state.reach = Reach::after_change(behind);
                         return Ok((
                             entry.before.clone(),
                             Some(Due {
@@ -382,6 +390,7 @@ impl Runner {
             }
             cursor = entry.after;
         }
+        self.state.reach = self.state.reach.after_none();
         Ok((cursor, None))
     }
 

@@ -2,12 +2,15 @@
 //!
 //! The walk assumes that nothing changes. As soon as something does, all that was seen after it is thrown away and seen
 //! again, so that the result is that of one task after the other. It never changes anything, on the host or in the run.
+//! How far it goes is told by what it met so far ([`Reach`]).
 
 mod includes;
 mod loops;
+mod reach;
 
 pub use includes::include_as_task;
 pub use loops::{Items, skipped};
+pub use reach::Reach;
 
 use super::action::Local;
 use super::cursor::{Cursor, Step};
@@ -24,9 +27,6 @@ use crate::template::Variable;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// More than so many at once would only make a long batch longer.
-const LONGEST: usize = 400;
 
 /// Something that was looked at ahead.
 pub struct Entry {
@@ -84,6 +84,8 @@ pub struct Walk<'a> {
     pub overlay: HashMap<String, Variable>,
     /// Handlers that included roles bring.
     pub found_handlers: Vec<crate::play::Handler>,
+    /// So many entries are enough.
+    pub longest: usize,
 }
 
 enum Next {
@@ -95,8 +97,7 @@ impl Walk<'_> {
     /// The window from a position on.
     pub fn gather(&mut self, mut cursor: Cursor) -> Window {
         let mut window = Window::default();
-        let longest = if self.settings.one_by_one { 1 } else { LONGEST };
-        while window.entries.len() < longest {
+        while window.entries.len() < self.longest {
             let Some(step) = cursor.peek() else { break };
             let next = match step {
                 Step::Block(block) => {
