@@ -37,6 +37,16 @@ impl fmt::Display for LabName {
     }
 }
 
+/// What a lab reads of a host's variables, besides its address.
+pub const VARIABLES: &[&str] = &[
+    "lab_cpus",
+    "lab_disks",
+    "lab_image",
+    "lab_memory",
+    "lab_provider",
+    "lab_suite",
+];
+
 /// What a lab's hosts are made of.
 #[derive(
     Debug,

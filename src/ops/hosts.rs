@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What a connection needs to know of a host.
-const CONNECTION: &[&str] = &[
+pub const CONNECTION: &[&str] = &[
     "ansible_host",
     "ansible_ssh_host",
     "ansible_port",

@@ -4,12 +4,31 @@ use crate::base::Result;
 use crate::base::value::{OMIT, Value, has_unknown};
 use crate::cli::project::Opened;
 use crate::engine::{Coordinator, Decrypt, Globals, HostState, Hosts, PlayLayers, Scope};
+use crate::lab::spec;
+use crate::ops::hosts;
 use crate::play::{Playbook, lint::Site};
 use crate::source::{Files, Node, Span};
 use crate::template::{self, Context, FileKind, TemplateFiles, Variable, Variables};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What Ansible reads, where hactl needs it or leaves it alone.
+const ANSIBLE: &[&str] = &[
+    "ansible_become_exe",
+    "ansible_become_flags",
+    "ansible_become_user",
+    "ansible_python_interpreter",
+    "ansible_shell_type",
+    "ansible_ssh_executable",
+    "ansible_ssh_host_key_checking",
+    "ansible_ssh_pipelining",
+    "ansible_ssh_retries",
+    "ansible_ssh_timeout",
+    "ansible_ssh_transfer_method",
+    "ansible_timeout",
+    "cluster_address",
+];
 
 /// The inventory with the roles' defaults below it, and nothing known of any host.
 pub(super) struct Offline<'a> {
@@ -131,6 +150,13 @@ impl Site for Offline<'_> {
         settings
             .map(|(name, node, origin)| (name, node, origin.span))
             .collect()
+    }
+
+    fn known(&self) -> Vec<String> {
+        let layers = [&self.layers.role_defaults, &self.layers.role_vars];
+        let roles = layers.into_iter().flat_map(HashMap::keys).cloned();
+        let fixed = [hosts::CONNECTION, spec::VARIABLES, ANSIBLE].concat();
+        roles.chain(fixed.into_iter().map(str::to_owned)).collect()
     }
 
     fn patterns(&self) -> Vec<(String, Span)> {

@@ -6,7 +6,7 @@ use crate::base::mask;
 use crate::modules::nearest;
 use crate::play::values::is_template;
 use crate::source::{Node, Span, Yaml};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -23,6 +23,11 @@ pub(super) const RULES: &[Rule] = &[
         id: "inventory/misspelt-group",
         about: "a play over a group that is almost there",
         look: misspelt_group,
+    },
+    Rule {
+        id: "inventory/misspelt-variable",
+        about: "a variable that is almost one that is read",
+        look: misspelt_variable,
     },
     Rule {
         id: "inventory/plain-secret",
@@ -97,6 +102,33 @@ fn misspelt_group(look: &Look<'_>) {
                 message,
                 &format!("rename the group to `{pattern}` if it is meant for this play"),
             );
+        }
+    }
+}
+
+/// So alike are a name and its misspelling; names that differ in a word of their own are less so.
+const ALIKE: f32 = 0.88;
+
+fn misspelt_variable(look: &Look<'_>) {
+    let known = look.site.known();
+    let mut told: BTreeSet<(String, usize, String)> = BTreeSet::new();
+    for host in look.site.hosts() {
+        for (name, _, span) in look.site.written(&host) {
+            let place = (span.file.path.clone(), span.line, name.clone());
+            if known.contains(&name) || !told.insert(place) {
+                continue;
+            }
+            let alike = |other: &&String| {
+                let ratio = similar::TextDiff::from_chars(name.as_str(), other.as_str()).ratio();
+                name.len().abs_diff(other.len()) <= 2 && ratio >= ALIKE
+            };
+            if let Some(near) = known.iter().find(alike) {
+                let message = format!("nothing here is called `{name}`, but there is `{near}`");
+                let remedy = format!(
+                    "write `{near}`; if a template of yours does read `{name}`, a name that is less alike is safer"
+                );
+                look.push(Warn, Some(span), None, message, &remedy);
+            }
         }
     }
 }

@@ -62,6 +62,8 @@ pub trait Site {
     fn span(&self, host: &str, name: &str) -> Option<Span>;
     /// The variables of a host in the inventory as written, with the places of their names.
     fn written(&self, host: &str) -> Vec<(String, Node, Span)>;
+    /// The names of all variables that hactl, Ansible's connections or the playbook's roles read.
+    fn known(&self) -> Vec<String>;
     /// The host patterns of the playbook's plays.
     fn patterns(&self) -> Vec<(String, Span)>;
 }

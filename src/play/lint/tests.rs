@@ -104,6 +104,12 @@ impl Site for Fake {
             .collect()
     }
 
+    fn known(&self) -> Vec<String> {
+        ["ansible_host", "netplan_dhcp_mac", "haproxy_port"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
     fn patterns(&self) -> Vec<(String, Span)> {
         ["all", "haproxy", "keepalived", "postgresql"]
             .map(|name| (name.to_owned(), span()))
@@ -282,6 +288,32 @@ fn groups_that_are_too_small_are_named() {
         (vec![], vec!["inventory/empty"]),
     ] {
         assert_eq!(found(&Fake::new(&groups, &good())), ids, "{groups:?}");
+    }
+}
+
+#[test]
+fn variables_that_are_almost_read_are_named() {
+    for (name, near) in [
+        ("ansible_hots", Some("ansible_host")),
+        ("haproxy_prot", Some("haproxy_port")),
+        ("ansible_host", None),
+        ("netplan_static_mac", None),
+        ("my_own_port", None),
+    ] {
+        let fake = Fake {
+            written: vec![(name.to_owned(), Yaml::Int(1))],
+            ..Fake::new(
+                &["keepalived=a,b", "haproxy=a,b", "postgresql=c,d"],
+                &good(),
+            )
+        };
+        let told: Vec<String> = run(&fake).into_iter().map(|it| it.message).collect();
+        let wanted: Vec<String> = near
+            .map(|near| format!("nothing here is called `{name}`, but there is `{near}`"))
+            .into_iter()
+            .collect();
+        // Once, though all four hosts have it.
+        assert_eq!(told, wanted, "{name}");
     }
 }
 
