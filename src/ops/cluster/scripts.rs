@@ -48,13 +48,15 @@ impl Server {
         }
     }
 
-    /// What every script begins with: variables, `ask` for SQL, `await` for a condition in SQL with a limit in seconds.
+    /// What every script begins with: variables, `ask` for SQL, `await` for a condition in SQL with a limit in seconds (`waits`
+    /// is its SQL alone). One psql each: writes wait for some of them. Without a session of PAM, which costs more than psql.
     fn prelude(&self) -> String {
         format!(
             "set -eu; export LC_ALL=C; cd /; unit={}; data={}; conf=/etc/postgresql/{}/{}; bin=/usr/lib/postgresql/{}/bin
-ask() {{ runuser -u postgres -- env PGOPTIONS='-c synchronous_commit=local' psql -XAtqw -v ON_ERROR_STOP=1 -p {} -d postgres; }}
+ask() {{ PGOPTIONS='-c synchronous_commit=local' setpriv --reuid=postgres --regid=postgres --init-groups psql -XAtqw -v ON_ERROR_STOP=1 -p {} -d postgres; }}
 control() {{ \"$bin/pg_controldata\" -D \"$data\" | sed -n \"s/^$1: *//p\"; }}
-await() {{ [ \"$(echo \"SET statement_timeout = 0; DO \\$\\$ BEGIN FOR i IN 1..$1*50 LOOP EXIT WHEN $2; PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); END LOOP; END \\$\\$; SELECT $2\" | ask)\" = t ]; }}
+waits() {{ echo \"SET statement_timeout = 0; DO \\$\\$ BEGIN FOR i IN 1..$1*50 LOOP EXIT WHEN $2; PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); END LOOP; END \\$\\$;\"; }}
+await() {{ [ \"$(echo \"$(waits \"$1\" \"$2\") SELECT $2\" | ask)\" = t ]; }}
 ",
             sh(&self.unit),
             sh(&self.data),
@@ -204,9 +206,11 @@ echo \"it has the log up to $(echo 'SELECT greatest(pg_last_wal_receive_lsn(), p
     /// Makes a standby the primary, and waits until it takes writes.
     pub fn promote(&self) -> String {
         format!(
-            "{}echo 'SELECT pg_promote(false) WHERE pg_is_in_recovery()' | ask >/dev/null
-await 60 'NOT pg_is_in_recovery()' || {{ echo 'it is still in recovery' >&2; exit 1; }}
-echo \"note promoted_at $(echo 'SELECT pg_current_wal_lsn()' | ask)\"
+            "{}at=$(echo \"DO \\$\\$ BEGIN IF pg_is_in_recovery() THEN PERFORM pg_promote(false); END IF; END \\$\\$;
+$(waits 60 'NOT pg_is_in_recovery()')
+SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_wal_lsn()::text END\" | ask)
+[ -n \"$at\" ] || {{ echo 'it is still in recovery' >&2; exit 1; }}
+echo \"note promoted_at $at\"
 ",
             self.prelude()
         )

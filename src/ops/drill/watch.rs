@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Time between two looks at a database.
+/// Time between two looks at a database; more where a look takes long itself: it must not be what the host is busy with.
 const BEAT: Duration = Duration::from_millis(300);
 /// Seconds after which a host that does not let in is unknown: a dead one is the usual case here.
 const OPENING: u64 = 4;
@@ -81,13 +81,16 @@ async fn eye(
             .ask(question(&server))
             .await
             .map_or(Role::Unknown, |reply| role(&reply));
+        let answered = clock.now();
+        let took = answered.saturating_sub(asked);
+        beat.reset_after(BEAT.saturating_sub(took).max(took));
         looks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Look {
                 host: target.host.clone(),
                 asked,
-                answered: clock.now(),
+                answered,
                 role,
             });
     }
