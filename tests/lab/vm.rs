@@ -32,12 +32,12 @@ pub const CASES: &[Case] = &[
         run: power_cut,
     },
     Case {
-        name: "machines_long_come_back_alone_and_by_twos",
-        run: pairs,
-    },
-    Case {
         name: "machines_long_outlive_their_primary",
         run: drills,
+    },
+    Case {
+        name: "machines_long_come_back_alone_and_by_twos",
+        run: pairs,
     },
 ];
 
