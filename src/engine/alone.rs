@@ -14,7 +14,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Runner {
-    fn walker<'a>(
+    /// A walk that begins with nothing of its own.
+    pub(super) fn walker<'a>(
         &self,
         play: &'a PlayRun,
         shared: &'a super::run::Shared,
@@ -28,7 +29,11 @@ impl Runner {
             pending: HashSet::new(),
             overlay: HashMap::new(),
             found_handlers: Vec::new(),
-            longest: self.state.reach.entries(),
+            longest: if shared.settings.one_by_one {
+                1
+            } else {
+                self.state.reach.entries()
+            },
         }
     }
 

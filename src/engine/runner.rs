@@ -280,18 +280,9 @@ impl Runner {
         let shared = Arc::clone(&self.shared);
         let host = Arc::clone(&self.host);
         let mut walk = Walk {
-            settings: &shared.settings,
-            play,
-            host: &host,
             notified: may_notify,
             pending,
-            overlay: HashMap::new(),
-            found_handlers: Vec::new(),
-            longest: if shared.settings.one_by_one {
-                1
-            } else {
-                self.state.reach.entries()
-            },
+            ..self.walker(play, &shared, &host)
         };
         let window = walk.gather(start);
         self.add_handlers(walk.found_handlers);

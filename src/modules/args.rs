@@ -282,13 +282,22 @@ pub fn unknown_parameter(spec: &Spec, name: &str) -> Diagnostic {
 
 /// The name that is most like the one given, if any is like it at all.
 pub fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_of(name, all, 0.6)
+}
+
+/// The same among those that are alike to more than this part (0 to 1).
+pub fn nearest_of<'a>(
+    name: &str,
+    all: impl Iterator<Item = &'a str>,
+    alike: f32,
+) -> Option<&'a str> {
     all.map(|candidate| {
         (
             similar::TextDiff::from_chars(name, candidate).ratio(),
             candidate,
         )
     })
-    .filter(|(ratio, _)| *ratio > 0.6)
+    .filter(|(ratio, _)| *ratio > alike)
     .max_by(|a, b| a.0.total_cmp(&b.0))
     .map(|(_, candidate)| candidate)
 }

@@ -27,7 +27,6 @@ const ANSIBLE: &[&str] = &[
     "ansible_ssh_timeout",
     "ansible_ssh_transfer_method",
     "ansible_timeout",
-    "cluster_address",
 ];
 
 /// The inventory with the roles' defaults below it, and nothing known of any host.
@@ -155,7 +154,14 @@ impl Site for Offline<'_> {
     fn known(&self) -> Vec<String> {
         let layers = [&self.layers.role_defaults, &self.layers.role_vars];
         let roles = layers.into_iter().flat_map(HashMap::keys).cloned();
-        let fixed = [hosts::CONNECTION, spec::VARIABLES, ANSIBLE].concat();
+        // The address is in no role's defaults: each inventory says what it is.
+        let fixed = [
+            hosts::CONNECTION,
+            spec::VARIABLES,
+            ANSIBLE,
+            &["cluster_address"],
+        ]
+        .concat();
         roles.chain(fixed.into_iter().map(str::to_owned)).collect()
     }
 

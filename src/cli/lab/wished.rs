@@ -93,7 +93,9 @@ struct Variables(Vec<(String, Node)>);
 impl Variables {
     fn of(inventory: &Inventory, host: &str) -> Self {
         let all = inventory.variables(host).into_iter();
-        let ours = all.filter(|(name, ..)| name.starts_with("lab_") || name == "ansible_host");
+        let ours = all.filter(|(name, ..)| {
+            spec::VARIABLES.contains(&name.as_str()) || name == "ansible_host"
+        });
         Self(
             ours.map(|(name, node, _)| (name.clone(), node.clone()))
                 .collect(),

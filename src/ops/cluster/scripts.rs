@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// What every script begins with: variables, `ask` for SQL, `await` for a condition in SQL with a limit in seconds (`waits`
-    /// is its SQL alone). One psql each: writes wait for some of them. Without a session of PAM, which costs more than psql.
+    /// is its SQL alone). One psql each, and no session of PAM around it: writes wait for some of them.
     fn prelude(&self) -> String {
         format!(
             "set -eu; export LC_ALL=C; cd /; unit={}; data={}; conf=/etc/postgresql/{}/{}; bin=/usr/lib/postgresql/{}/bin

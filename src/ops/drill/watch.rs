@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
-/// Time between two looks at a database; more where a look takes long itself: it must not be what the host is busy with.
+/// Time from one look at a database to the next.
 const BEAT: Duration = Duration::from_millis(300);
 /// Seconds after which a host that does not let in is unknown: a dead one is the usual case here.
 const OPENING: u64 = 4;
@@ -69,12 +69,11 @@ async fn eye(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut line = Line::new(&target, OPENING);
-    let mut beat = interval(BEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rest = Duration::ZERO;
     loop {
         tokio::select! {
             _ = stop.changed() => break,
-            _ = beat.tick() => {}
+            () = sleep(rest) => {}
         }
         let asked = clock.now();
         let role = line
@@ -82,8 +81,7 @@ async fn eye(
             .await
             .map_or(Role::Unknown, |reply| role(&reply));
         let answered = clock.now();
-        let took = answered.saturating_sub(asked);
-        beat.reset_after(BEAT.saturating_sub(took).max(took));
+        rest = rest_after(answered.saturating_sub(asked));
         looks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -94,6 +92,11 @@ async fn eye(
                 role,
             });
     }
+}
+
+/// How long not to look after a look that took so long: at least as long, so that it is not what a slow host is busy with.
+fn rest_after(took: Duration) -> Duration {
+    BEAT.saturating_sub(took).max(took)
 }
 
 fn question(server: &Server) -> Request {
@@ -114,6 +117,14 @@ pub fn role(reply: &Reply) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_host_is_looked_at_half_of_the_time_at_most() {
+        for (took, rest) in [(0, 300), (60, 240), (150, 150), (200, 200), (3000, 3000)] {
+            let (took, rest) = (Duration::from_millis(took), Duration::from_millis(rest));
+            assert_eq!(rest_after(took), rest, "{took:?}");
+        }
+    }
 
     #[test]
     fn roles_are_read() {

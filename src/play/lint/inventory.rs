@@ -3,7 +3,7 @@
 use super::Severity::{Error, Warn};
 use super::{Look, Rule};
 use crate::base::mask;
-use crate::modules::nearest;
+use crate::modules::{nearest, nearest_of};
 use crate::play::values::is_template;
 use crate::source::{Node, Span, Yaml};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,7 @@ fn misspelt_group(look: &Look<'_>) {
     }
 }
 
-/// So alike are a name and its misspelling; names that differ in a word of their own are less so.
+/// More alike than this are a name and its misspelling; names that differ in a word of their own are less so.
 const ALIKE: f32 = 0.88;
 
 fn misspelt_variable(look: &Look<'_>) {
@@ -118,12 +118,9 @@ fn misspelt_variable(look: &Look<'_>) {
             if known.contains(&name) || !told.insert(place) {
                 continue;
             }
-            let alike = |other: &&String| {
-                let ratio = similar::TextDiff::from_chars(name.as_str(), other.as_str()).ratio();
-                name.len().abs_diff(other.len()) <= 2 && ratio >= ALIKE
-            };
-            if let Some(near) = known.iter().find(alike) {
-                let message = format!("nothing here is called `{name}`, but there is `{near}`");
+            if let Some(near) = nearest_of(&name, known.iter().map(String::as_str), ALIKE) {
+                let message =
+                    format!("`{name}` is almost `{near}`, which is what hactl and the roles read");
                 let remedy = format!(
                     "write `{near}`; if a template of yours does read `{name}`, a name that is less alike is safer"
                 );

@@ -309,7 +309,9 @@ fn variables_that_are_almost_read_are_named() {
         };
         let told: Vec<String> = run(&fake).into_iter().map(|it| it.message).collect();
         let wanted: Vec<String> = near
-            .map(|near| format!("nothing here is called `{name}`, but there is `{near}`"))
+            .map(|near| {
+                format!("`{name}` is almost `{near}`, which is what hactl and the roles read")
+            })
             .into_iter()
             .collect();
         // Once, though all four hosts have it.
