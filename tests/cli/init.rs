@@ -63,6 +63,21 @@ fn a_new_project_has_secrets_of_its_own() {
 }
 
 #[test]
+fn a_new_project_is_sound() {
+    for stack in ["pg-ha", "pg-nfs"] {
+        let mut sandbox = Sandbox::new();
+        sandbox.hactl(&format!("init {stack} demo"));
+        sandbox.hactl(&format!("-C demo check -i inventories/{stack}"));
+        let said = sandbox.transcript();
+        // The stack with one load balancer is told so; nothing of it may be taken for a slip of the pen.
+        assert!(
+            said.contains("\n2> 0 errors, ") && !said.contains("misspelt"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn files_that_exist_are_never_overwritten() {
     let mut sandbox = Sandbox::new();
     sandbox.hactl("init pg-hb demo");

@@ -118,7 +118,12 @@ fn misspelt_variable(look: &Look<'_>) {
             if known.contains(&name) || !told.insert(place) {
                 continue;
             }
-            if let Some(near) = nearest_of(&name, known.iter().map(String::as_str), ALIKE) {
+            // A word more is another name: vault_… is where the value of … comes from.
+            let near = known
+                .iter()
+                .map(String::as_str)
+                .filter(|other| name.len().abs_diff(other.len()) <= 2);
+            if let Some(near) = nearest_of(&name, near, ALIKE) {
                 let message =
                     format!("`{name}` is almost `{near}`, which is what hactl and the roles read");
                 let remedy = format!(

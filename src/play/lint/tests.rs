@@ -105,9 +105,14 @@ impl Site for Fake {
     }
 
     fn known(&self) -> Vec<String> {
-        ["ansible_host", "netplan_dhcp_mac", "haproxy_port"]
-            .map(str::to_owned)
-            .to_vec()
+        [
+            "ansible_host",
+            "netplan_dhcp_mac",
+            "haproxy_port",
+            "postgresql_replicator_password",
+        ]
+        .map(str::to_owned)
+        .to_vec()
     }
 
     fn patterns(&self) -> Vec<(String, Span)> {
@@ -299,9 +304,10 @@ fn variables_that_are_almost_read_are_named() {
         ("ansible_host", None),
         ("netplan_static_mac", None),
         ("my_own_port", None),
+        ("vault_postgresql_replicator_password", None),
     ] {
         let fake = Fake {
-            written: vec![(name.to_owned(), Yaml::Int(1))],
+            written: vec![(name.to_owned(), Yaml::String("{{ elsewhere }}".to_owned()))],
             ..Fake::new(
                 &["keepalived=a,b", "haproxy=a,b", "postgresql=c,d"],
                 &good(),
