@@ -2,16 +2,18 @@
 
 use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
+use crate::base::Diagnostic;
 use crate::connection::Target;
 use crate::modules::Request;
 use crate::ops::cluster::cast::server;
-use crate::ops::cluster::failover::{self, Fence, HERE, Wishes};
+use crate::ops::cluster::death::Verdict;
+use crate::ops::cluster::failover::{self, Fence, Wishes};
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::{Live, PeerView};
+use crate::ops::cluster::operation::{HERE, close};
 use crate::ops::cluster::{Cluster, look};
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{self, End};
 use crate::report;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -72,7 +74,15 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             .map(str::to_owned)
             .collect();
         let alone = failover::is_alone(&cluster, &assessment.cast);
-        let steps = failover::steps(&site, &assessment.cast, assessment.fence, &blockers, alone);
+        let gone = assessment.proof.verdict == Verdict::Gone;
+        let steps = failover::steps(
+            &site,
+            &assessment.cast,
+            assessment.fence,
+            &blockers,
+            alone,
+            gone,
+        );
         if args.common.dry_run {
             return operation::dry_run(global, "failover", &assessment.conditions, &steps);
         }
@@ -95,31 +105,27 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             })
             .await;
         }
-        overtake(&mut crew, &cluster, &keepers).await;
+        operation::settle(global, &mut crew, &cluster).await;
+        overtake(&mut crew, &cluster, &keepers).await?;
         let mut details = assessment.cast.details();
         details.insert("proof".to_owned(), assessment.proof.to_string());
         details.insert("loss".to_owned(), assessment.loss.said.clone());
         details.insert("fence".to_owned(), assessment.fence.word().to_owned());
         details.insert("alone".to_owned(), alone.to_string());
         details.insert("blockers".to_owned(), blockers.join(" "));
-        details.insert(
-            "timeline".to_owned(),
-            cluster
-                .nodes()
-                .map(|(_, node)| node.timeline())
-                .max()
-                .unwrap_or(0)
-                .to_string(),
-        );
-        let header = operation::header(&args.common, "failover", &keepers, details);
+        details.insert("gone".to_owned(), gone.to_string());
+        let header = operation::header(&args.common, "failover", &cluster, &keepers, details);
         let conditions = assessment.conditions;
+        let arbiters = vec![assessment.cast.new.host];
         operation::carry_out(
             global,
+            &site,
             &mut crew,
             Planned {
                 header,
                 conditions,
                 steps,
+                arbiters,
             },
         )
         .await
@@ -132,7 +138,7 @@ async fn see(
     crew: &mut Crew,
     args: &Args,
     began: Instant,
-) -> Result<(Cluster, Vec<(String, PeerView)>, String), Vec<crate::base::Diagnostic>> {
+) -> Result<(Cluster, Vec<(String, PeerView)>, String), Vec<Diagnostic>> {
     if !args.common.dry_run {
         operation::lock(crew, &args.common, "failover").await?;
     }
@@ -213,19 +219,17 @@ async fn log_end(site: &Site, crew: &mut Crew, cluster: &Cluster, old: &str) -> 
         .ok()
 }
 
-/// A switchover that promoted nobody is over when the failover begins.
-async fn overtake(crew: &mut Crew, cluster: &Cluster, keepers: &[String]) {
-    let Some(record) = cluster.unfinished() else {
-        return;
+/// What was unfinished is over when the failover begins: under a higher epoch, so that whoever began it can go on no more.
+async fn overtake(
+    crew: &mut Crew,
+    cluster: &Cluster,
+    keepers: &[String],
+) -> Result<(), Vec<Diagnostic>> {
+    let Some(mut record) = cluster.unfinished() else {
+        return Ok(());
     };
-    let end = End {
-        result: "overtaken".to_owned(),
-        ended: journal::seconds(),
-        message: "a failover took over".to_owned(),
-    };
-    let work = keepers
-        .iter()
-        .map(|host| (host.clone(), vec![journal::finish(&record.header.id, &end)]))
-        .collect();
-    crew.round(work).await;
+    record.header.epoch = cluster.next_epoch();
+    close(crew, record, keepers, "overtaken", "a failover took over")
+        .await
+        .map_err(|error| vec![error])
 }

@@ -5,12 +5,13 @@ use super::{Global, Outcome, deploy, fleet};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::engine::Operator;
-use crate::ops::cluster::VARIABLES;
 use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::operation::{self, Ending, Event, Operation, Step};
+use crate::ops::cluster::operation::{self, Ending, Event, HERE, Operation, Step};
+use crate::ops::cluster::way::Situation;
+use crate::ops::cluster::{Cluster, VARIABLES};
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{Header, Notes, Record};
+use crate::ops::journal::{Header, Notes, Record, Token};
 use crate::report::{self, operation as reporter};
 use serde_json::json;
 use std::sync::Arc;
@@ -99,8 +100,20 @@ pub fn keepers(site: &Site, crew: &Crew) -> Vec<String> {
 }
 
 /// What the journal of an operation says first.
-pub fn header(common: &Common, kind: &str, keepers: &[String], details: Notes) -> Header {
+pub fn header(
+    common: &Common,
+    kind: &str,
+    cluster: &Cluster,
+    keepers: &[String],
+    mut details: Notes,
+) -> Header {
+    let timelines = cluster.nodes().map(|(_, node)| node.timeline());
+    details.insert(
+        "timeline".to_owned(),
+        timelines.max().unwrap_or(0).to_string(),
+    );
     Header {
+        epoch: cluster.next_epoch(),
         hosts: keepers.to_vec(),
         details,
         ..Header::new(kind, &deploy::operator(kind), &common.reason)
@@ -152,18 +165,48 @@ pub struct Planned {
     pub conditions: Conditions,
     /// What is done.
     pub steps: Vec<Step>,
+    /// Hosts that must confirm right before the point of no return that the operation is still this one's.
+    pub arbiters: Vec<String>,
+}
+
+/// The hosts of steps that keep no journal, but learn the epoch.
+pub fn step_hosts(steps: &[Step], keepers: &[String]) -> Vec<String> {
+    let hosts: std::collections::BTreeSet<&String> = steps
+        .iter()
+        .map(|step| &step.host)
+        .filter(|host| *host != HERE && !keepers.contains(host))
+        .collect();
+    hosts.into_iter().cloned().collect()
+}
+
+/// Notes on hosts the end of operations that are over, and says so. For whoever changes something anyway.
+pub async fn settle(global: &Global, crew: &mut Crew, cluster: &Cluster) -> Vec<String> {
+    let settled = operation::settle(crew, cluster).await;
+    if !global.json {
+        for sentence in &settled {
+            report::say(sentence);
+        }
+    }
+    settled
 }
 
 /// Demands the conditions, writes the journal, makes the steps, and says how it ended.
-pub async fn carry_out(global: &Global, crew: &mut Crew, planned: Planned) -> Outcome {
+pub async fn carry_out(
+    global: &Global,
+    site: &Site,
+    crew: &mut Crew,
+    planned: Planned,
+) -> Outcome {
     let Planned {
-        header,
+        mut header,
         conditions,
         steps,
+        arbiters,
     } = planned;
     let keepers = header.hosts.clone();
     conditions.demand()?;
-    operation::begin(crew, &header, &keepers)
+    let hosts = step_hosts(&steps, &keepers);
+    operation::begin(crew, &mut header, &keepers, &hosts)
         .await
         .map_err(|error| vec![error])?;
     let record = Record {
@@ -171,26 +214,59 @@ pub async fn carry_out(global: &Global, crew: &mut Crew, planned: Planned) -> Ou
         steps: Vec::new(),
         end: None,
     };
-    follow(global, crew, record, keepers, steps, &conditions).await
+    let work = Work {
+        record,
+        keepers,
+        steps,
+        arbiters,
+    };
+    follow(global, site, crew, work, &conditions).await
+}
+
+/// An operation whose journal and epoch are on the hosts.
+pub struct Work {
+    /// Its journal.
+    pub record: Record,
+    /// The hosts that keep it.
+    pub keepers: Vec<String>,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// As in [`Planned`].
+    pub arbiters: Vec<String>,
+}
+
+/// What the scripts of an operation prove on their hosts.
+pub fn token(record: &Record) -> Token {
+    Token {
+        epoch: record.header.epoch,
+        id: record.header.id.clone(),
+    }
 }
 
 /// Makes the steps that a record lacks.
 pub async fn follow(
     global: &Global,
+    site: &Site,
     crew: &mut Crew,
-    record: Record,
-    keepers: Vec<String>,
-    steps: Vec<Step>,
+    work: Work,
     conditions: &Conditions,
 ) -> Outcome {
     let stop = stop_flag();
     let teller = reporter::Teller::new(global.json);
+    let Work {
+        record,
+        keepers,
+        steps,
+        arbiters,
+    } = work;
     let (id, kind) = (record.header.id.clone(), record.header.kind.clone());
     let details = record.header.details.clone();
     let began = std::time::Instant::now();
     let ending = Operation {
+        token: token(&record),
         record,
         keepers,
+        arbiters,
         steps,
         stop: &stop,
         tell: &|event: Event| {
@@ -205,6 +281,7 @@ pub async fn follow(
         Ending::Done => ("done", said(&kind, &details)),
         Ending::Undone(_) => ("undone", String::new()),
         Ending::Incomplete(_) => ("incomplete", String::new()),
+        Ending::Overtaken(_) => ("overtaken", String::new()),
     };
     if global.json {
         report::json::document(
@@ -218,7 +295,34 @@ pub async fn follow(
             began.elapsed().as_secs_f64()
         ));
     }
-    ending.result().map(|()| exit::DONE)
+    let incomplete = matches!(ending, Ending::Incomplete(_));
+    let outcome = ending.result().map(|()| exit::DONE);
+    match outcome {
+        Err(errors) if incomplete => Err(way_on(site, crew, errors).await),
+        outcome => outcome,
+    }
+}
+
+/// Looks at what an operation that could not be ended has left, and says the way on.
+pub async fn way_on(site: &Site, crew: &mut Crew, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    crew.reopen().await;
+    let cluster = Cluster::look(site, crew).await;
+    let situation = cluster
+        .unfinished()
+        .and_then(|record| Situation::of(&cluster, &record));
+    let Some(mut last) = errors.pop() else {
+        return errors;
+    };
+    if cluster.primaries().is_empty() {
+        last = last.note("writes are down: no server that answers takes any");
+    }
+    errors.push(match situation {
+        Some(situation) => last
+            .note(situation.reason())
+            .help(format!("the way on: {}", situation.command())),
+        None => last.help("when the cause is fixed: hactl resume (hactl status shows how things are)"),
+    });
+    errors
 }
 
 /// For tests of what a killed hactl leaves behind: `HACTL_TEST_DIE_AFTER=STEP` kills this process as soon as the step is made,

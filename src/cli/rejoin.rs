@@ -4,11 +4,13 @@ use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
 use crate::base::{Diagnostic, exit};
 use crate::ops::cluster::Cluster;
+use crate::ops::cluster::operation::close;
 use crate::ops::cluster::rejoin::{self, Evidence, Method, Wishes};
 use crate::ops::cluster::scripts::Server;
+use crate::ops::cluster::way::Situation;
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{self, End};
+use crate::ops::journal;
 use crate::report;
 use serde_json::json;
 
@@ -95,8 +97,11 @@ pub async fn execute(
         ));
     }
     let keepers = operation::keepers(site, crew);
-    if let Some(record) = cluster.unfinished() {
+    operation::settle(global, crew, cluster).await;
+    if let Some(mut record) = cluster.unfinished() {
         if record.header.kind != "rejoin" {
+            let way = Situation::of(cluster, &record)
+                .map_or_else(|| "hactl resume".to_owned(), |it| it.command());
             return Err(one(Diagnostic::with_code(
                 exit::REFUSED,
                 "an operation is unfinished",
@@ -105,16 +110,18 @@ pub async fn execute(
                 "{} of {}",
                 record.header.kind, record.header.operator
             ))
-            .help("hactl resume takes it up")));
+            .help(format!("the way on: {way}"))));
         }
+        record.header.epoch = cluster.next_epoch();
         close(
             crew,
+            record,
             &keepers,
-            &record.header.id,
             "overtaken",
             "rejoin was begun again",
         )
-        .await;
+        .await
+        .map_err(one)?;
     }
     let details = [
         ("host", host.clone()),
@@ -128,30 +135,38 @@ pub async fn execute(
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
-    let header = operation::header(&args.common, "rejoin", &keepers, details);
+    let header = operation::header(&args.common, "rejoin", cluster, &keepers, details);
     let id = header.id.clone();
     let kept = assessment.kept.clone();
     let conditions = assessment.conditions;
     let outcome = operation::carry_out(
         global,
+        site,
         crew,
         Planned {
             header,
             conditions,
             steps,
+            arbiters: vec![host.clone(), assessment.primary.host.clone()],
         },
     )
     .await;
     if let Err(errors) = &outcome {
         // It is begun again by its own name: everything follows from the evidence.
         let message = errors.first().map(ToString::to_string).unwrap_or_default();
-        close(crew, &keepers, &id, "failed", &message).await;
+        let cluster = Cluster::look(site, crew).await;
+        if let Some(mut record) = cluster.unfinished().filter(|record| record.header.id == id) {
+            record.header.epoch = cluster.next_epoch();
+            close(crew, record, &keepers, "failed", &message)
+                .await
+                .map_err(one)?;
+        }
         return outcome.map_err(|errors| {
             errors
                 .into_iter()
                 .map(|mut error| {
                     error.code = exit::FAILED;
-                    error.help(format!("when the cause is mended: hactl rejoin {host} (with --clone for a new copy)"))
+                    error.help(format!("when the cause is fixed: hactl rejoin {host} (with --clone for a new copy)"))
                 })
                 .collect()
         });
@@ -317,19 +332,6 @@ async fn blockers(site: &Site, crew: &mut Crew, host: &str) -> Vec<String> {
         .collect()
 }
 
-async fn close(crew: &mut Crew, keepers: &[String], id: &str, result: &str, message: &str) {
-    let end = End {
-        result: result.to_owned(),
-        ended: journal::seconds(),
-        message: message.to_owned(),
-    };
-    let work = keepers
-        .iter()
-        .map(|host| (host.clone(), vec![journal::finish(id, &end)]))
-        .collect();
-    crew.round(work).await;
-}
-
 /// A host that was out learns what happened meanwhile.
 async fn teach(crew: &mut Crew, cluster: &Cluster, host: &str) {
     let known: Vec<String> = cluster.node(host).map_or_else(Vec::new, |node| {
@@ -339,27 +341,10 @@ async fn teach(crew: &mut Crew, cluster: &Cluster, host: &str) {
             .collect()
     });
     let history = cluster.history();
-    let mut missed: Vec<_> = history
+    let missed: Vec<_> = history
         .iter()
         .filter(|record| !known.contains(&record.header.id))
         .map(journal::record)
         .collect();
-    // What it took for unfinished, and the others know the end of.
-    let stale = cluster
-        .node(host)
-        .into_iter()
-        .flat_map(|node| &node.journal);
-    for (file, record) in stale {
-        let (true, Ok(record)) = (file == journal::OPERATION, record) else {
-            continue;
-        };
-        if let Some(ended) = history
-            .iter()
-            .find(|known| known.header.id == record.header.id)
-        {
-            missed.push(journal::forget(&record.header.id));
-            missed.push(journal::record(ended));
-        }
-    }
     crew.round([(host.to_owned(), missed)].into()).await;
 }

@@ -1,15 +1,16 @@
 //! `hactl resume`: takes up an operation that was broken off, on whatever machine that was.
 
-use super::operation::{self, Common};
+use super::operation::{self, Common, Work};
 use super::{Global, Outcome, deploy, rejoin};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::ops::cluster::Cluster;
 use crate::ops::cluster::cast::{Cast, server};
 use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::failover::{self, Fence, HERE};
-use crate::ops::cluster::operation::{Operation, Step};
+use crate::ops::cluster::failover::{self, Fence};
+use crate::ops::cluster::operation::{self as steps, Ending, HERE, Operation, Step};
 use crate::ops::cluster::switchover;
+use crate::ops::cluster::way::{Kind, Phase, Situation, State, Way};
 use crate::ops::crew::Crew;
 use crate::ops::hosts::Site;
 use crate::ops::journal::{self, Record, StepState};
@@ -23,6 +24,9 @@ pub struct Args {
     /// Take it back instead, as long as nobody was promoted
     #[arg(long)]
     pub undo: bool,
+    /// With --undo: the host that was to be promoted is certainly off, although that cannot be seen from here
+    #[arg(long, requires = "undo")]
+    pub unfenced_ok: bool,
     #[command(flatten)]
     pub common: Common,
 }
@@ -34,10 +38,15 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     runtime.block_on(async {
         let mut crew = operation::enter(site.targets(), &args.common, "resume").await?;
         let cluster = Cluster::look(&site, &mut crew).await;
+        let settled = if args.common.dry_run {
+            Vec::new()
+        } else {
+            operation::settle(global, &mut crew, &cluster).await
+        };
         let Some(record) = cluster.unfinished() else {
             return match broken_off(&mut crew).await {
                 Some(refusal) => Err(vec![refusal]),
-                None => nothing(global, &cluster),
+                None => nothing(global, &cluster, &settled),
             };
         };
         if !global.json {
@@ -45,6 +54,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             report::say(&format!("{} of {}", header.kind, header.operator));
         }
         match record.header.kind.as_str() {
+            "rejoin" if args.undo => {
+                let keepers = operation::keepers(&site, &crew);
+                drop_it(global, &mut crew, &cluster, record, &keepers, "given up by the operator").await
+            }
             "rejoin" => {
                 let detail =
                     |key: &str| record.header.details.get(key).cloned().unwrap_or_default();
@@ -88,7 +101,29 @@ async fn broken_off(crew: &mut Crew) -> Option<Diagnostic> {
         })
 }
 
-fn nothing(global: &Global, cluster: &Cluster) -> Outcome {
+/// Closes the journal of an operation that nobody goes on with.
+async fn drop_it(
+    global: &Global,
+    crew: &mut Crew,
+    cluster: &Cluster,
+    mut record: Record,
+    keepers: &[String],
+    why: &str,
+) -> Outcome {
+    let kind = record.header.kind.clone();
+    record.header.epoch = cluster.next_epoch();
+    steps::close(crew, record, keepers, "overtaken", why)
+        .await
+        .map_err(|error| vec![error])?;
+    if global.json {
+        report::json::document("resume", &json!({"result": "closed", "kind": kind, "why": why}));
+    } else {
+        report::out(&format!("the {kind} is closed: {why}\n"));
+    }
+    Ok(exit::DONE)
+}
+
+fn nothing(global: &Global, cluster: &Cluster, settled: &[String]) -> Outcome {
     let lost: Vec<&str> = cluster
         .members
         .iter()
@@ -103,7 +138,7 @@ fn nothing(global: &Global, cluster: &Cluster) -> Outcome {
             .collect());
     }
     if global.json {
-        report::json::document("resume", &json!({"result": "nothing", "unreachable": lost}));
+        report::json::document("resume", &json!({"result": "nothing", "unreachable": lost, "settled": settled}));
     } else if lost.is_empty() {
         report::out("no operation is unfinished\n");
     } else {
@@ -116,7 +151,7 @@ fn nothing(global: &Global, cluster: &Cluster) -> Outcome {
 }
 
 /// The steps of a switchover or failover, from what its journal says.
-fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<(Cast, Vec<Step>)> {
+fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<Vec<Step>> {
     let detail = |key: &str| record.header.details.get(key).cloned().unwrap_or_default();
     let cast = Cast {
         old: server(site, cluster, &detail("old"))?,
@@ -126,24 +161,24 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<(Cast, Vec<St
             .filter_map(|host| server(site, cluster, host))
             .collect(),
     };
-    let steps = match record.header.kind.as_str() {
-        "switchover" => switchover::steps(&cast),
+    match record.header.kind.as_str() {
+        "switchover" => Some(switchover::steps(&cast)),
         "failover" => {
             let blockers: Vec<String> = detail("blockers")
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect();
-            failover::steps(
+            Some(failover::steps(
                 site,
                 &cast,
                 Fence::from_word(&detail("fence")),
                 &blockers,
                 detail("alone") == "true",
-            )
+                detail("gone") == "true",
+            ))
         }
-        _ => return None,
-    };
-    Some((cast, steps))
+        _ => None,
+    }
 }
 
 async fn take_up(
@@ -156,38 +191,24 @@ async fn take_up(
 ) -> Outcome {
     let refuse = |message: String| Diagnostic::with_code(exit::REFUSED, message);
     let kind = record.header.kind.clone();
-    let Some((cast, steps)) = plan(site, cluster, &record) else {
+    let Some(steps) = plan(site, cluster, &record) else {
         return Err(vec![refuse(format!(
             "a {kind} of a newer hactl, or its hosts are no longer in the inventory"
         ))]);
     };
-    let promoted = record.state("promote").is_some();
-    let (old, new) = (&cast.old.host, &cast.new.host);
-    let alive = cluster
-        .node(old)
-        .is_some_and(crate::ops::cluster::node::Node::is_primary);
-    let leads = cluster
-        .node(new)
-        .is_some_and(crate::ops::cluster::node::Node::is_primary);
-    if alive && leads {
-        return Err(vec![
-            refuse(format!("split brain: {old} and {new} take writes"))
-                .help("decide whose data stays; stop the other one, then hactl rejoin it"),
-        ]);
+    let Some(situation) = Situation::of(cluster, &record) else {
+        return Err(vec![refuse(format!("a {kind} of a newer hactl"))]);
+    };
+    let keepers = operation::keepers(site, crew);
+    judge(&situation, args).map_err(|error| vec![error])?;
+    if situation.way() == Way::Close {
+        return drop_it(global, crew, cluster, record, &keepers, &situation.reason()).await;
     }
-    if promoted && args.undo {
-        return Err(vec![
-            refuse(format!(
-                "{new} may have been promoted: there is no way back"
-            ))
-            .help("hactl resume takes it to its end; hactl switchover changes the roles again"),
-        ]);
-    }
-    if kind == "failover" && alive && !promoted && !args.undo {
-        return Err(vec![refuse(format!("{old} is alive again, and nobody was promoted"))
-            .help(format!("hactl resume --undo ends the failover; hactl switchover --to {new} moves the primary without loss"))]);
-    }
-    if kind == "switchover" && alive && !promoted && !args.undo {
+    if situation.kind == Kind::Switchover
+        && situation.old.1 == State::Primary
+        && situation.phase == Phase::Before
+        && !args.undo
+    {
         // Somebody started it again: what was done before is worth nothing.
         record.steps.clear();
     }
@@ -207,11 +228,69 @@ async fn take_up(
         })
         .await;
     }
-    let keepers = operation::keepers(site, crew);
+    let arbiters = if args.unfenced_ok {
+        Vec::new()
+    } else {
+        situation.arbiters(args.undo)
+    };
+    record.header.epoch = cluster.next_epoch();
+    record.header.details.insert(
+        "taken_up_by".to_owned(),
+        deploy::operator(if args.undo { "resume --undo" } else { "resume" }),
+    );
+    let hosts = operation::step_hosts(&steps, &keepers);
+    steps::claim(crew, &mut record, &keepers, &hosts, &arbiters)
+        .await
+        .map_err(|error| vec![error.help(situation.command())])?;
+    let work = Work {
+        record,
+        keepers,
+        steps,
+        arbiters,
+    };
     if args.undo {
-        return undo(global, crew, record, keepers, steps).await;
+        return undo(global, site, crew, work).await;
     }
-    operation::follow(global, crew, record, keepers, steps, &Conditions::default()).await
+    operation::follow(global, site, crew, work, &Conditions::default()).await
+}
+
+/// Whether what was asked for is the way on.
+fn judge(situation: &Situation, args: &Args) -> Result<(), Diagnostic> {
+    let refuse = |message: String| Diagnostic::with_code(exit::REFUSED, message);
+    let way = situation.way();
+    if args.undo && situation.phase != Phase::Before {
+        return Err(refuse(format!(
+            "{} may have been promoted: there is no way back",
+            situation.new.0
+        ))
+        .note(situation.reason())
+        .help(format!("the way on: {}", situation.command())));
+    }
+    let fits = match way {
+        Way::Close => true,
+        Way::Resume => true,
+        Way::Undo => args.undo,
+        // Its own risk is a flag of its own.
+        Way::Reach(_) | Way::Start(_) => args.undo && args.unfenced_ok,
+        Way::Failover(_) | Way::Decide => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let mut error = refuse(situation.reason()).help(format!("the way on: {}", situation.command()));
+    if matches!(way, Way::Reach(_) | Way::Start(_)) && situation.phase == Phase::Before {
+        error = error.help(format!(
+            "if {} is certainly off for good: hactl resume --undo --unfenced-ok",
+            situation.new.0
+        ));
+    }
+    if way == Way::Undo && situation.new.1 == State::Replica {
+        error = error.help(format!(
+            "then hactl switchover --to {} moves the primary without loss",
+            situation.new.0
+        ));
+    }
+    Err(error)
 }
 
 fn left(steps: Vec<Step>, record: &Record) -> Vec<Step> {
@@ -221,13 +300,13 @@ fn left(steps: Vec<Step>, record: &Record) -> Vec<Step> {
         .collect()
 }
 
-async fn undo(
-    global: &Global,
-    crew: &mut Crew,
-    record: Record,
-    keepers: Vec<String>,
-    steps: Vec<Step>,
-) -> Outcome {
+async fn undo(global: &Global, site: &Site, crew: &mut Crew, work: Work) -> Outcome {
+    let Work {
+        record,
+        keepers,
+        steps,
+        arbiters,
+    } = work;
     let count = steps
         .iter()
         .rposition(|step| record.state(step.id).is_some())
@@ -237,8 +316,10 @@ async fn undo(
     let teller = reporter::Teller::new(global.json);
     let stop = operation::stop_flag();
     let ending = Operation {
+        token: operation::token(&record),
         record,
         keepers,
+        arbiters,
         steps,
         stop: &stop,
         tell: &|event| teller.tell(&event),
@@ -252,7 +333,7 @@ async fn undo(
     .await;
     teller.end();
     match ending {
-        crate::ops::cluster::operation::Ending::Undone(_) => {
+        Ending::Undone(_) => {
             if global.json {
                 report::json::document(
                     "resume",
@@ -262,6 +343,10 @@ async fn undo(
                 report::out(&format!("the {kind} was taken back\n"));
             }
             Ok(exit::DONE)
+        }
+        Ending::Incomplete(errors) => {
+            let errors = Ending::Incomplete(errors).result().err().unwrap_or_default();
+            Err(operation::way_on(site, crew, errors).await)
         }
         other => other.result().map(|()| exit::DONE),
     }

@@ -29,6 +29,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         let databases = operation::databases(&site);
         let mut crew = operation::enter(databases, &args.common, "switchover").await?;
         let cluster = Cluster::look(&site, &mut crew).await;
+        if !args.common.dry_run {
+            operation::settle(global, &mut crew, &cluster).await;
+        }
         let wishes = Wishes {
             to: args.to,
             max_lag: args.max_lag,
@@ -41,14 +44,23 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             return operation::dry_run(global, "switchover", &conditions, &steps);
         }
         let keepers = operation::keepers(&site, &crew);
-        let header = operation::header(&args.common, "switchover", &keepers, cast.details());
+        let header = operation::header(
+            &args.common,
+            "switchover",
+            &cluster,
+            &keepers,
+            cast.details(),
+        );
+        let arbiters = vec![cast.old.host, cast.new.host];
         operation::carry_out(
             global,
+            &site,
             &mut crew,
             Planned {
                 header,
                 conditions,
                 steps,
+                arbiters,
             },
         )
         .await

@@ -131,13 +131,18 @@ pub(super) fn judge(reply: &Reply, state: &str) -> Result<()> {
         _ => Err(
             Diagnostic::with_code(exit::FAILED, format!("cannot take the lock in {state}"))
                 .note(reply.err().trim().to_owned())
-                .help("is the disk full or read-only?"),
+                .help("is the disk full or read-only? (df -h /var/lib on that host; journalctl --vacuum-size=50M and apt-get clean make room)"),
         ),
     }
 }
 
 /// The lock's request says with it that somebody else has the lock.
 const HELD: i32 = 75;
+
+/// Space that is kept on every host for the moment in which its disk is full: journals and fences still have to be
+/// written then. Beside the lock.
+pub const BALLAST: &str = "ballast";
+const BALLAST_BYTES: u32 = 256 << 10;
 
 /// So many seconds a killed run's last command is waited for.
 const LAST_COMMAND: u32 = 300;
@@ -156,9 +161,13 @@ fn is_dead(holder: &str, me: &str) -> bool {
 
 fn lock_script(state: &str, operator: &Operator) -> String {
     let holder = format!("{state}/lock.holder");
+    let ballast = format!("{state}/{BALLAST}");
     // Through `cat`: the shell's own printf does not say that a disk is full.
+    // A full disk must not keep the operator out who comes to help: what is kept for that moment is given up, and laid
+    // aside again when there is room.
     let take = format!(
-        "printf '%s\\nshell %s\\n' {} $$ | cat >{holder} && exit 0; exit 1",
+        "w() {{ printf '%s\\nshell %s\\n' {} $$ | cat >{holder}; }}; w || {{ rm -f {ballast}; w; }} || exit 1; \
+         [ -e {ballast} ] || head -c {BALLAST_BYTES} /dev/zero >{ballast} 2>/dev/null || rm -f {ballast}; exit 0",
         sh(&operator.name)
     );
     let break_lock = if operator.break_lock {

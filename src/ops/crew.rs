@@ -36,6 +36,10 @@ pub struct Crew {
     forks: usize,
     /// What a round may take beyond the limits of its requests.
     pub grace: Duration,
+    /// Whoever has the locks: a connection that is opened anew takes its lock before anything else.
+    operator: Option<Operator>,
+    /// Hosts whose lock is not wanted.
+    unlocked: Vec<String>,
 }
 
 impl Crew {
@@ -71,6 +75,8 @@ impl Crew {
             targets,
             forks: forks.max(1),
             grace: GRACE,
+            operator: None,
+            unlocked: Vec::new(),
         };
         crew.start();
         crew
@@ -80,6 +86,7 @@ impl Crew {
     pub async fn join(&mut self, target: Target) {
         let opened = Connection::open(&target).await;
         self.members.insert(target.host.clone(), opened);
+        self.unlocked.push(target.host.clone());
         self.targets.push(target);
     }
 
@@ -128,11 +135,45 @@ impl Crew {
         }
     }
 
-    /// Tries again to reach the hosts that are lost.
+    /// Tries again to reach the hosts that are lost. Where this run had the locks it takes them again: a host that another
+    /// operator has meanwhile stays lost, with his name.
     pub async fn reopen(&mut self) {
         self.settle().await;
+        let lost: Vec<String> = self
+            .targets
+            .iter()
+            .map(|target| target.host.clone())
+            .filter(|host| !matches!(self.members.get(host), Some(Ok(_))))
+            .collect();
         self.start();
         self.settle().await;
+        let Some(operator) = self.operator.clone() else {
+            return;
+        };
+        let again = lost.into_iter().filter(|host| !self.unlocked.contains(host));
+        let again: Vec<(String, Connection)> = again
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter_map(|host| match self.members.remove(&host)? {
+                Ok(connection) => Some((host, connection)),
+                Err(error) => {
+                    self.members.insert(host, Err(error));
+                    None
+                }
+            })
+            .collect();
+        let taken = again.into_iter().map(|(host, mut connection)| {
+            let operator = &operator;
+            async move {
+                let member = lock::take_again(&mut connection, STATE, operator, &|_| {})
+                    .await
+                    .map(|()| connection)
+                    .map_err(|error| error.on(&host));
+                (host, member)
+            }
+        });
+        let taken = futures_util::future::join_all(taken).await;
+        self.members.extend(taken);
     }
 
     fn start(&mut self) {
@@ -160,6 +201,11 @@ impl Crew {
         operator: &Operator,
         say: &(dyn Fn(String) + Send + Sync),
     ) -> Result<(), Vec<Diagnostic>> {
+        // To break somebody's lock is asked for once.
+        self.operator = Some(Operator {
+            break_lock: false,
+            ..operator.clone()
+        });
         let open = std::mem::take(&mut self.members);
         let mut errors = Vec::new();
         let taken =

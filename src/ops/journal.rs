@@ -3,6 +3,11 @@
 //! An operation is a file of JSON lines: a header, a line for each step that was begun or done, and a last line when it
 //! ended. While it is unfinished it is [`OPERATION`], on every database host that could be reached, so that any operator
 //! on any machine can see it and take it up; ended, it is moved to [`HISTORY`]. A journal never holds a secret.
+//!
+//! Each operation has an epoch that is higher than every one before it, and so has each taking up of an operation. Whoever
+//! begins, takes up, takes back or overtakes an operation leaves the higher epoch on the hosts ([`EPOCH`]); a script that
+//! comes late, from an operator who was paused, finds it there and does nothing ([`proof`]). This is a fencing token: it is
+//! compared on the host, in the shell that would do the step, because an operator cannot know that he was paused.
 
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result, exit};
@@ -17,6 +22,14 @@ pub const OPERATION: &str = "/var/lib/hactl/operation";
 pub const HISTORY: &str = "/var/lib/hactl/history";
 /// [`begin`] ends with this code when another operation is unfinished.
 pub const UNFINISHED: i32 = 76;
+/// The epoch and the operation that may make steps on a host, on one line; a third word when that operation has ended.
+pub const EPOCH: &str = "/var/lib/hactl/epoch";
+/// A script ends with this code when its operation may make no more steps on its host.
+pub const OVERTAKEN: i32 = 77;
+/// Shell that makes room on a full disk: what the lock laid aside for it is given up.
+const ROOM: &str = "rm -f /var/lib/hactl/ballast";
+/// Files that tell a host's own units of an operation, one path a line; [`finish`] removes them.
+pub const INTENTS: &str = "/var/lib/hactl/intents";
 
 /// Facts that steps have found out, for the steps after them: a log position, a timeline.
 pub type Notes = BTreeMap<String, String>;
@@ -28,6 +41,9 @@ pub struct Header {
     pub id: String,
     /// `switchover`, `failover`, `rejoin`, `backup`…
     pub kind: String,
+    /// Higher than that of every operation before it; 0 when an older hactl began it.
+    #[serde(default)]
+    pub epoch: u64,
     /// `user@machine, command, pid, time`.
     pub operator: String,
     /// Seconds since 1970, by the operator's clock.
@@ -103,6 +119,7 @@ impl Header {
                 rand::random::<u16>()
             ),
             kind: kind.to_owned(),
+            epoch: 0,
             operator: operator.to_owned(),
             started: seconds(),
             reason: reason.to_owned(),
@@ -161,6 +178,11 @@ impl Record {
             .find(|line| line.step == step)
             .map(|line| line.state)
     }
+
+    /// Whether a step may have happened: it was begun, and was not taken back.
+    pub fn may_have(&self, step: &str) -> bool {
+        matches!(self.state(step), Some(StepState::Begun | StepState::Done))
+    }
 }
 
 /// Seconds since 1970, by this machine's clock.
@@ -177,40 +199,154 @@ pub fn line(value: &impl Serialize) -> String {
     text
 }
 
-/// Begins an operation on a host, unless another one is unfinished there (then [`UNFINISHED`], with its header on stdout).
+/// Who may make steps on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Token {
+    /// The epoch.
+    pub epoch: u64,
+    /// The operation.
+    pub id: String,
+}
+
+impl Token {
+    /// From [`EPOCH`]; whether the operation has ended with it. None when there is none, or it cannot be read.
+    pub fn parse(text: &str) -> Option<(Self, bool)> {
+        let mut words = text.split_whitespace();
+        let token = Self {
+            epoch: words.next()?.parse().ok()?,
+            id: words.next()?.to_owned(),
+        };
+        Some((token, words.next().is_some()))
+    }
+
+    fn line(&self) -> String {
+        format!("{} {}", self.epoch, self.id)
+    }
+}
+
+/// Shell that writes [`EPOCH`], as a whole and for good.
+fn write_epoch(line: &str) -> String {
+    format!(
+        "printf '%s\\n' {} >{EPOCH}.new; sync {EPOCH}.new; mv -f {EPOCH}.new {EPOCH}; sync /var/lib/hactl",
+        sh(line)
+    )
+}
+
+/// Shell that ends with [`OVERTAKEN`], saying which one it found, unless the host's epoch is lower than this one.
+fn demand_higher(epoch: u64) -> String {
+    format!(
+        "umask 077; mkdir -p /var/lib/hactl; e=0 i=; [ ! -e {EPOCH} ] || read -r e i <{EPOCH}; \
+         [ \"${{e:-0}}\" -lt {epoch} ] || {{ echo \"$e $i\"; exit {OVERTAKEN}; }}"
+    )
+}
+
+/// Begins an operation on a host, unless another one is unfinished there (then [`UNFINISHED`], with its header on stdout),
+/// or its epoch has been used ([`OVERTAKEN`], with the one found on stdout).
 pub fn begin(header: &Header) -> Request {
+    let token = Token {
+        epoch: header.epoch,
+        id: header.id.clone(),
+    };
     // `ln` fails when the name is taken, so that of two that begin at once only one does.
     Request::sh(format!(
-        "set -eu; umask 077; mkdir -p /var/lib/hactl; f={OPERATION}; n=$f.$$; cat >\"$n\"; sync \"$n\"; \
-         if ln \"$n\" \"$f\" 2>/dev/null; then rm -f \"$n\"; sync /var/lib/hactl; else rm -f \"$n\"; head -n 1 \"$f\"; exit {UNFINISHED}; fi"
+        "set -eu; {}; f={OPERATION}; n=$f.$$; j=$(cat); w() {{ printf '%s\\n' \"$j\" >\"$n\" && sync \"$n\"; }}; w || {{ {ROOM}; w; }}; \
+         if ln \"$n\" \"$f\" 2>/dev/null; then rm -f \"$n\"; {}; else rm -f \"$n\"; head -n 1 \"$f\"; exit {UNFINISHED}; fi",
+        demand_higher(header.epoch),
+        write_epoch(&token.line())
     ))
     .stdin(line(header))
 }
 
-/// The shell command that adds lines to the journal of the operation under way. On a host that does not know the operation
-/// (it could not be reached when it began) it does nothing.
+/// Leaves a higher epoch on a host, so that this operation may make steps there from now on, and whoever had it before may
+/// not. With `journal`, the whole journal is written there as well: the host has another one, or missed the beginning.
+pub fn claim(token: &Token, journal: Option<&Record>) -> Request {
+    let higher = demand_higher(token.epoch);
+    let epoch = write_epoch(&token.line());
+    match journal {
+        None => Request::sh(format!("set -eu; {higher}; {epoch}")),
+        Some(record) => Request::sh(format!(
+            "set -eu; {higher}; n={OPERATION}.$$; cat >\"$n\"; sync \"$n\"; mv -f \"$n\" {OPERATION}; {epoch}"
+        ))
+        .stdin(text(record)),
+    }
+}
+
+/// Shell that ends with [`OVERTAKEN`] unless this operation with this epoch may make steps on the host. It comes first in
+/// the script of every step, in the same shell.
+pub fn proof(token: &Token) -> String {
+    format!(
+        "hactl_e=; [ ! -e {EPOCH} ] || read -r hactl_e <{EPOCH}; [ \"$hactl_e\" = {} ] || {{ \
+         echo \"epoch {} was overtaken on this host by epoch ${{hactl_e:-unknown}}\" >&2; exit {OVERTAKEN}; }}",
+        sh(&token.line()),
+        token.epoch
+    )
+}
+
+/// The shell command that adds lines to the journal of the operation under way.
 pub fn append(lines: &str) -> String {
+    if lines.is_empty() {
+        return ":".to_owned();
+    }
     let mut script = String::new();
     let _ = write!(
         script,
-        "{{ [ ! -e {OPERATION} ] || {{ printf %s {} >>{OPERATION} && sync {OPERATION}; }}; }}",
+        "hactl_w() {{ printf %s {} >>{OPERATION} && sync {OPERATION}; }}; \
+         {{ [ -e {OPERATION} ] && {{ n=$(wc -c <{OPERATION}); hactl_w || {{ truncate -s \"$n\" {OPERATION}; {ROOM}; hactl_w; }}; }}; }}",
         sh(lines)
     );
     script
 }
 
-/// Ends an operation on a host: a last line, and it becomes history. To be told twice does no harm.
-pub fn finish(id: &str, end: &End) -> Request {
+/// Shell that takes away what told the host's own units of the operation.
+fn forget_intents() -> String {
+    format!(
+        "[ ! -e {INTENTS} ] || {{ while read -r p; do rm -f \"$p\"; done <{INTENTS}; rm -f {INTENTS}; }}"
+    )
+}
+
+/// Ends an operation on a host: a last line, it becomes history, and its epoch is used up. To be told twice does no harm;
+/// a host that another operation has meanwhile is left alone ([`OVERTAKEN`]).
+pub fn finish(token: &Token, end: &End) -> Request {
+    let ended = format!("{} ended", token.line());
     Request::sh(format!(
-        "set -eu; umask 077; f={OPERATION}; [ -e \"$f\" ] || exit 0; cat >>\"$f\"; sync \"$f\"; mkdir -p {HISTORY}; \
-         mv -f \"$f\" {HISTORY}/{}.jsonl; sync {HISTORY}",
-        sh(id)
+        "set -eu; umask 077; hactl_e=; [ ! -e {EPOCH} ] || read -r hactl_e <{EPOCH}; \
+         [ \"$hactl_e\" != {} ] || exit 0; [ \"$hactl_e\" = {} ] || {{ echo \"epoch $hactl_e\" >&2; exit {OVERTAKEN}; }}; \
+         f={OPERATION}; if [ -e \"$f\" ]; then cat >>\"$f\"; sync \"$f\"; mkdir -p {HISTORY}; \
+         mv -f \"$f\" {HISTORY}/{}.jsonl; sync {HISTORY}; fi; {}; {}",
+        sh(&ended),
+        sh(&token.line()),
+        sh(&token.id),
+        forget_intents(),
+        write_epoch(&ended)
     ))
     .stdin(line(end))
 }
 
+/// Puts the journal that a host has of an ended operation into its history: with the end that others know, or with this
+/// one. A host that has none of this operation is left alone.
+pub fn settle(id: &str, ended: &Record) -> Request {
+    let file = sh(&format!("{HISTORY}/{id}.jsonl"));
+    Request::sh(format!(
+        "set -eu; umask 077; mkdir -p {HISTORY}; if head -n 1 {OPERATION} 2>/dev/null | grep -qF {}; then \
+         cat >{file}.new; sync {file}.new; mv -f {file}.new {file}; rm -f {OPERATION}; sync {HISTORY} /var/lib/hactl; {}; fi",
+        sh(&format!("\"{id}\"")),
+        forget_intents()
+    ))
+    .stdin(text(ended))
+}
+
 /// Puts a whole record into a host's history: for what needs no journal while it is under way, and for a host that missed it.
 pub fn record(record: &Record) -> Request {
+    let file = format!("{HISTORY}/{}.jsonl", record.header.id);
+    let file = sh(&file);
+    Request::sh(format!(
+        "set -eu; umask 077; mkdir -p {HISTORY}; cat >{file}.new; sync {file}.new; mv -f {file}.new {file}"
+    ))
+    .stdin(text(record))
+}
+
+/// A whole journal.
+fn text(record: &Record) -> String {
     let mut text = line(&record.header);
     for step in &record.steps {
         text.push_str(&line(step));
@@ -218,20 +354,7 @@ pub fn record(record: &Record) -> Request {
     if let Some(end) = &record.end {
         text.push_str(&line(end));
     }
-    let file = format!("{HISTORY}/{}.jsonl", record.header.id);
-    let file = sh(&file);
-    Request::sh(format!(
-        "set -eu; umask 077; mkdir -p {HISTORY}; cat >{file}.new; sync {file}.new; mv -f {file}.new {file}"
-    ))
-    .stdin(text)
-}
-
-/// Takes an operation off a host that missed its end; [`record`] puts the whole of it there.
-pub fn forget(id: &str) -> Request {
-    Request::sh(format!(
-        "if head -n 1 {OPERATION} 2>/dev/null | grep -qF {}; then rm -f {OPERATION}; fi",
-        sh(&format!("\"{id}\""))
-    ))
+    text
 }
 
 /// Prints the header of the operation under way, one line of JSON; nothing when there is none.

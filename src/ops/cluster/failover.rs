@@ -9,7 +9,7 @@ mod steps;
 
 pub use conditions::FLAP;
 pub use loss::Loss;
-pub use steps::{HERE, blocks, is_alone, steps};
+pub use steps::{blocks, is_alone, steps};
 
 use super::cast::{Cast, known, server, the_primary};
 use super::condition::Conditions;
@@ -179,7 +179,7 @@ pub fn assess(
     let mut list = Conditions::default();
     conditions::dead(&mut list, &cast, &proof, fence, wishes);
     conditions::candidate_is_fit(&mut list, cluster, &cast, &candidate);
-    conditions::history(&mut list, cluster, wishes);
+    conditions::history(&mut list, cluster, &candidate, wishes);
     list.add(
         "data-loss",
         "no acknowledged write is lost",

@@ -6,7 +6,7 @@ use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
 use crate::ops::hosts::{Host, Site};
-use crate::ops::journal;
+use crate::ops::journal::{self, Token};
 
 /// The variables that operations on databases read.
 pub const VARIABLES: &[&str] = &[
@@ -85,6 +85,7 @@ FROM (SELECT r, CASE WHEN r THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal
 /// Files that hactl left on a host.
 const NOTES: &str = "[ ! -e /var/lib/hactl/fenced ] || { echo 'fenced'; head -c 2000 /var/lib/hactl/fenced | tr '\\n' ' '; echo; }
 for f in /var/lib/hactl/blocked/*; do [ ! -e \"$f\" ] || { echo blocks; echo \"${f##*/}\"; }; done
+[ ! -e /var/lib/hactl/epoch ] || { echo epoch; head -c 2000 /var/lib/hactl/epoch; }
 [ ! -e /var/lib/hactl/maintenance ] || { echo maintenance; head -c 2000 /var/lib/hactl/maintenance | tr '\\n' ' '; echo; }";
 
 /// The address under which the other hosts reach a host.
@@ -201,6 +202,7 @@ pub fn node(site: &Site, host: &Host, replies: &[Reply]) -> Result<Node> {
         match key {
             "fenced" => node.fenced = Some(value.trim().to_owned()),
             "blocks" => node.blocks.push(value.to_owned()),
+            "epoch" => node.token = Token::parse(value),
             _ => node.maintenance = Some(value.trim().to_owned()),
         }
     }

@@ -19,6 +19,7 @@ pub mod switchover;
 #[cfg(test)]
 mod tests;
 pub mod view;
+pub mod way;
 
 pub use look::VARIABLES;
 pub use view::Cluster;

@@ -1,7 +1,7 @@
 //! What one database host is, as it was seen: from inside, and by its peers. Data only; nothing is decided here.
 
 use super::lsn::Lsn;
-use crate::ops::journal::ReadFile;
+use crate::ops::journal::{ReadFile, Token};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ pub struct Node {
     pub peers: BTreeMap<String, PeerView>,
     /// The operation under way and the history, as kept on it.
     pub journal: Vec<ReadFile>,
+    /// The operation that may make steps on it, and whether that has ended.
+    pub token: Option<(Token, bool)>,
     /// It was fenced: since when and by whom.
     pub fenced: Option<String>,
     /// Hosts that it blocks.

@@ -3,11 +3,18 @@
 //!
 //! A step's script may run twice: who takes up an operation cannot know whether the last step happened. Up to the point of
 //! no return a failure takes everything back in reverse order; from it on, what could not be done is reported as incomplete.
+//!
+//! Every script begins with the proof that its operation may still make steps on its host ([`journal::proof`]). Once a host
+//! says that it may not, nothing more is done, and nothing is taken back: another operator has it.
+
+mod begin;
+
+pub use begin::{begin, claim, close, settle};
 
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
 use crate::ops::crew::Crew;
-use crate::ops::journal::{self, End, Header, Notes, Record, StepLine, StepState};
+use crate::ops::journal::{self, End, Notes, OVERTAKEN, Record, StepLine, StepState, Token};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -50,6 +57,11 @@ impl Step {
         }
     }
 
+    /// Whether its host knows epochs: all but this machine do.
+    fn holds_token(&self) -> bool {
+        self.host != HERE
+    }
+
     /// The same, for a step that is made on each of several hosts: its name tells which.
     pub fn each(verb: &str, host: &str, what: impl Into<String>, script: String) -> Self {
         // Leaked once per operation and host: the ids of steps live as long as the program.
@@ -61,6 +73,10 @@ impl Step {
         )
     }
 }
+
+/// The name under which this machine takes part, for fencing commands. It keeps no epoch: its steps come after the proof on
+/// the hosts that do.
+pub const HERE: &str = "this machine";
 
 /// A script that needs nothing of the steps before it.
 pub fn plain(text: String) -> Script {
@@ -76,6 +92,13 @@ pub fn notes(reply: &Reply) -> Notes {
         .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
         .collect()
 }
+
+/// A step past the point of no return ends with this code when it is certain that it has not happened.
+pub const NOT_DONE: i32 = 78;
+/// How a step's script learns its own operation: keys of the notes.
+pub const OPERATION_ID: &str = "operation";
+/// The epoch of its operation.
+pub const OPERATION_EPOCH: &str = "epoch";
 
 /// How long a host may take to write a line of the journal, in seconds.
 const KEEPING: u64 = 3;
@@ -113,8 +136,12 @@ pub type Tell<'a> = &'a (dyn Fn(Event) + Send + Sync);
 pub struct Operation<'a> {
     /// Which one.
     pub record: Record,
+    /// What its scripts prove on their hosts.
+    pub token: Token,
     /// The hosts that keep the journal.
     pub keepers: Vec<String>,
+    /// Hosts that must confirm the token right before the point of no return.
+    pub arbiters: Vec<String>,
     /// Its steps.
     pub steps: Vec<Step>,
     /// The operator wants it to end: before the point of no return it is taken back.
@@ -132,6 +159,18 @@ pub enum Ending {
     Undone(Diagnostic),
     /// It cannot be known, or could not be ended; `resume` takes it up. Why.
     Incomplete(Vec<Diagnostic>),
+    /// Another operator has ended it or taken it up: nothing more was done. What said so.
+    Overtaken(Diagnostic),
+}
+
+/// Why a step was not made.
+enum Stop {
+    /// It failed; it may be repeated, or taken back.
+    Failed(Diagnostic),
+    /// It has certainly not happened, although it is past the point of no return.
+    NotDone(Diagnostic),
+    /// The operation is somebody else's now.
+    Overtaken(Diagnostic),
 }
 
 impl Ending {
@@ -152,65 +191,16 @@ impl Ending {
                 for error in &mut errors {
                     error.code = exit::INCOMPLETE;
                 }
-                if let Some(last) = errors.pop() {
-                    errors.push(last.help("when the cause is mended: hactl resume (hactl status shows how things are)"));
-                }
                 Err(errors)
             }
+            Self::Overtaken(mut error) => {
+                error.code = exit::INCOMPLETE;
+                Err(vec![error.help(
+                    "nothing more was done here; hactl status shows how things are, hactl history who it was",
+                )])
+            }
         }
     }
-}
-
-/// Writes an operation down on its keepers before anything is done.
-///
-/// # Errors
-/// When another one is unfinished, or no keeper can write.
-pub async fn begin(crew: &mut Crew, header: &Header, keepers: &[String]) -> Result<()> {
-    let work = keepers
-        .iter()
-        .map(|host| (host.clone(), vec![journal::begin(header)]))
-        .collect();
-    let mut written = Vec::new();
-    let mut error = None;
-    for (host, answer) in crew.round(work).await {
-        match answer.map(|answer| answer.replies[0].clone()) {
-            Ok(reply) if reply.code == 0 => written.push(host),
-            Ok(reply) if reply.code == journal::UNFINISHED => {
-                let what = Record::parse(&reply.out()).map_or_else(
-                    |_| "a journal that cannot be read".to_owned(),
-                    |record| format!("{} of {}", record.header.kind, record.header.operator),
-                );
-                error = Some(
-                    Diagnostic::with_code(exit::REFUSED, "an operation is unfinished on this host")
-                        .on(&host)
-                        .note(what)
-                        .help("hactl status shows how things are; hactl resume takes it up"),
-                );
-            }
-            Ok(reply) => {
-                error = Some(
-                    Diagnostic::with_code(exit::FAILED, "the journal cannot be written")
-                        .on(&host)
-                        .note(reply.err().trim().to_owned()),
-                );
-            }
-            Err(lost) => error = Some(lost.on(&host)),
-        }
-    }
-    let Some(error) = error else {
-        return Ok(());
-    };
-    let end = End {
-        result: "refused".to_owned(),
-        ended: journal::seconds(),
-        message: error.to_string(),
-    };
-    let work = written
-        .into_iter()
-        .map(|host| (host, vec![journal::finish(&header.id, &end)]))
-        .collect();
-    crew.round(work).await;
-    Err(error)
 }
 
 impl Operation<'_> {
@@ -220,6 +210,7 @@ impl Operation<'_> {
         // A keeper that dies meanwhile must not hold the others up for long.
         crew.grace = GRACE;
         let mut notes = self.record.notes();
+        self.introduce(&mut notes);
         let mut done = String::new();
         let mut returned = self.begun_no_return();
         let mut failures = Vec::new();
@@ -232,14 +223,23 @@ impl Operation<'_> {
                 let error = Diagnostic::with_code(exit::FAILED, "ended by the operator");
                 return self.undo(crew, index, error, &notes).await;
             }
-            returned |= step.no_return;
             (self.tell)(Event::Begun {
                 id: step.id,
                 host: step.host.clone(),
                 what: step.what.clone(),
             });
             let began = Instant::now();
-            let begun = std::mem::take(&mut done) + &line(step.id, StepState::Begun, Notes::new());
+            let mut begun =
+                std::mem::take(&mut done) + &line(step.id, StepState::Begun, Notes::new());
+            if (step.no_return && !returned) || !step.holds_token() {
+                // Written down and confirmed first: who comes later must know that it may have happened, and this machine
+                // keeps no epoch.
+                if let Err(stop) = self.confirm(crew, &begun).await {
+                    return self.stopped(crew, index, stop, &notes).await;
+                }
+                begun = String::new();
+            }
+            returned |= step.no_return;
             match self.make(crew, index, &begun, &notes, !returned).await {
                 Ok(found) => {
                     (self.tell)(Event::Done {
@@ -251,19 +251,17 @@ impl Operation<'_> {
                     done = line(self.steps[index].id, StepState::Done, found.clone());
                     notes.extend(found);
                 }
-                Err(error) => {
+                Err(Stop::Failed(error)) if returned => {
                     (self.tell)(Event::Failed {
                         id: self.steps[index].id,
                         error: error.clone(),
                     });
-                    if !returned {
-                        return self.undo(crew, index + 1, error, &notes).await;
-                    }
                     failures.push(error);
                     if !self.steps[index].tail {
                         break;
                     }
                 }
+                Err(stop) => return self.stopped(crew, index, stop, &notes).await,
             }
         }
         if failures.is_empty() {
@@ -274,10 +272,74 @@ impl Operation<'_> {
         Ending::Incomplete(failures)
     }
 
+    /// What scripts may want to know of their own operation.
+    fn introduce(&self, notes: &mut Notes) {
+        notes.insert(OPERATION_ID.to_owned(), self.token.id.clone());
+        notes.insert(OPERATION_EPOCH.to_owned(), self.token.epoch.to_string());
+    }
+
+    /// A step was not made: what is to be taken back is taken back, unless it is no longer ours.
+    async fn stopped(self, crew: &mut Crew, index: usize, stop: Stop, notes: &Notes) -> Ending {
+        let id = self.steps[index].id;
+        let (Stop::Failed(error) | Stop::NotDone(error) | Stop::Overtaken(error)) = &stop;
+        (self.tell)(Event::Failed {
+            id,
+            error: error.clone(),
+        });
+        match stop {
+            Stop::Overtaken(error) => Ending::Overtaken(error),
+            Stop::Failed(error) | Stop::NotDone(error) => {
+                self.undo(crew, index + 1, error, notes).await
+            }
+        }
+    }
+
     fn begun_no_return(&self) -> bool {
         self.steps
             .iter()
-            .any(|step| step.no_return && self.record.state(step.id).is_some())
+            .any(|step| step.no_return && self.record.may_have(step.id))
+    }
+
+    /// Right before the point of no return: all that can be asked confirm that the operation is still ours, and write down
+    /// that the step begins. Without the arbiters nothing is begun.
+    async fn confirm(&self, crew: &mut Crew, begun: &str) -> Result<(), Stop> {
+        let mut again = false;
+        loop {
+            let mut answers = crew.round(self.everywhere(begun)).await;
+            let mut lost = None;
+            for (host, answer) in &answers {
+                if let Some(error) = overtaken(host, answer) {
+                    return Err(Stop::Overtaken(error));
+                }
+            }
+            for host in &self.arbiters {
+                match answers.remove(host) {
+                    Some(Ok(answer)) if answer.replies[0].code == 0 => {}
+                    Some(Ok(answer)) => {
+                        return Err(Stop::Failed(
+                            Diagnostic::with_code(exit::FAILED, "the journal cannot be written")
+                                .on(host)
+                                .note(answer.replies[0].err().trim().to_owned())
+                                .help("is the disk full?"),
+                        ));
+                    }
+                    Some(Err(error)) => lost = Some(error.on(host)),
+                    None => {
+                        lost = Some(
+                            Diagnostic::with_code(exit::UNREACHABLE, "it was not asked").on(host),
+                        );
+                    }
+                }
+            }
+            match lost {
+                None => return Ok(()),
+                Some(error) if again => return Err(Stop::Failed(error)),
+                Some(_) => {
+                    again = true;
+                    crew.reopen().await;
+                }
+            }
+        }
     }
 
     /// One step: written down everywhere and made, in one round trip. A connection that breaks is opened again and the
@@ -290,32 +352,39 @@ impl Operation<'_> {
         begun: &str,
         notes: &Notes,
         strict: bool,
-    ) -> Result<Notes> {
+    ) -> Result<Notes, Stop> {
         let step = &self.steps[index];
-        let unwritten = if strict {
-            " || { echo 'the journal cannot be written; is the disk full?' >&2; exit 1; }"
-        } else {
-            ""
-        };
-        let script = format!(
-            "{}{unwritten}\n{}",
-            journal::append(begun),
-            (step.script)(notes)
-        );
+        let mut script = String::new();
+        if step.holds_token() {
+            script.push_str(&journal::proof(&self.token));
+            script.push('\n');
+        }
+        if self.keepers.contains(&step.host) {
+            script.push_str(&journal::append(begun));
+            script.push_str(if strict {
+                " || { echo 'the journal cannot be written; is the disk full?' >&2; exit 1; }\n"
+            } else {
+                " || :\n"
+            });
+        }
+        script.push_str(&(step.script)(notes));
         let mut again = false;
         loop {
             let mut work = self.everywhere(begun);
             work.insert(step.host.clone(), vec![request(&script, step.limit)]);
-            let answer = crew
-                .round(work)
-                .await
-                .remove(&step.host)
-                .unwrap_or_else(|| {
-                    Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked"))
-                });
+            let mut answers = crew.round(work).await;
+            if let Some(error) = answers
+                .iter()
+                .find_map(|(host, answer)| overtaken(host, answer))
+            {
+                return Err(Stop::Overtaken(error));
+            }
+            let answer = answers.remove(&step.host).unwrap_or_else(|| {
+                Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked"))
+            });
             match answer {
                 Ok(answer) => return read(step, &answer.replies[0]),
-                Err(error) if again => return Err(error.on(&step.host)),
+                Err(error) if again => return Err(Stop::Failed(error.on(&step.host))),
                 Err(_) => {
                     again = true;
                     crew.reopen().await;
@@ -325,14 +394,14 @@ impl Operation<'_> {
     }
 
     fn everywhere(&self, lines: &str) -> BTreeMap<String, Vec<Request>> {
+        let script = format!(
+            "{}\n{}",
+            journal::proof(&self.token),
+            journal::append(lines)
+        );
         self.keepers
             .iter()
-            .map(|host| {
-                (
-                    host.clone(),
-                    vec![request(&journal::append(lines), KEEPING)],
-                )
-            })
+            .map(|host| (host.clone(), vec![request(&script, KEEPING)]))
             .collect()
     }
 
@@ -348,6 +417,8 @@ impl Operation<'_> {
         why: Diagnostic,
         notes: &Notes,
     ) -> Ending {
+        let mut notes = notes.clone();
+        self.introduce(&mut notes);
         let mut lines = String::new();
         for index in (0..count.min(self.steps.len())).rev() {
             let step = &mut self.steps[index];
@@ -360,13 +431,17 @@ impl Operation<'_> {
             });
             step.script = undo;
             lines.push_str(&line(step.id, StepState::Undone, Notes::new()));
-            if let Err(error) = self.make(crew, index, "", notes, false).await {
-                (self.tell)(Event::Failed {
-                    id: self.steps[index].id,
-                    error: error.clone(),
-                });
-                self.note(crew, &lines).await;
-                return Ending::Incomplete(vec![why, error]);
+            match self.make(crew, index, "", &notes, false).await {
+                Ok(_) => {}
+                Err(Stop::Overtaken(error)) => return Ending::Overtaken(error),
+                Err(Stop::Failed(error) | Stop::NotDone(error)) => {
+                    (self.tell)(Event::Failed {
+                        id: self.steps[index].id,
+                        error: error.clone(),
+                    });
+                    self.note(crew, &lines).await;
+                    return Ending::Incomplete(vec![why, error]);
+                }
             }
         }
         let message = why.to_string();
@@ -374,19 +449,66 @@ impl Operation<'_> {
         Ending::Undone(why)
     }
 
+    /// Ends it on all hosts that had it. A host where that does not arrive is named: the next operation, or `resume`,
+    /// settles its journal.
     async fn end(&mut self, crew: &mut Crew, lines: &str, result: &str, message: &str) {
         let end = End {
             result: result.to_owned(),
             ended: journal::seconds(),
             message: message.to_owned(),
         };
-        let mut work = self.everywhere(lines);
-        for requests in work.values_mut() {
-            requests.push(journal::finish(&self.record.header.id, &end));
+        let mut work = if lines.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.everywhere(lines)
+        };
+        let hosts = self.keepers.iter().chain(
+            self.steps
+                .iter()
+                .filter(|step| step.holds_token())
+                .map(|step| &step.host),
+        );
+        for host in hosts.collect::<std::collections::BTreeSet<_>>() {
+            let mut finish = journal::finish(&self.token, &end);
+            finish.timeout_seconds = Some(KEEPING);
+            work.entry(host.clone()).or_default().push(finish);
         }
-        crew.round(work).await;
+        for (host, answer) in crew.round(work).await {
+            let why = match answer {
+                Ok(answer) => match answer.replies.last() {
+                    Some(reply) if reply.code != 0 => reply.err().trim().to_owned(),
+                    _ => continue,
+                },
+                Err(error) => error.message,
+            };
+            (self.tell)(Event::Says(format!(
+                "{host}: the end of this operation could not be noted there ({why}); hactl resume settles that"
+            )));
+        }
         self.record.end = Some(end);
     }
+}
+
+/// What a host says of an operation that is no longer ours; or the lock that another operator has there.
+fn overtaken(host: &str, answer: &Result<crate::ops::crew::Answer>) -> Option<Diagnostic> {
+    let said = match answer {
+        Ok(answer) => {
+            let reply = answer.replies.iter().find(|reply| reply.code == OVERTAKEN)?;
+            reply.err().trim().to_owned()
+        }
+        Err(error) if error.code == exit::REFUSED => {
+            crate::ops::desk::reason(error)
+        }
+        Err(_) => return None,
+    };
+    Some(
+        Diagnostic::with_code(
+            exit::INCOMPLETE,
+            "another operator has ended or taken over this operation",
+        )
+        .on(host)
+        .note(said),
+    )
 }
 
 fn line(step: &str, state: StepState, notes: Notes) -> String {
@@ -404,7 +526,7 @@ fn request(script: &str, limit: u64) -> Request {
     request
 }
 
-fn read(step: &Step, reply: &Reply) -> Result<Notes> {
+fn read(step: &Step, reply: &Reply) -> Result<Notes, Stop> {
     if reply.code != 0 {
         let said = reply.err();
         let said = said.trim();
@@ -420,10 +542,15 @@ fn read(step: &Step, reply: &Reply) -> Result<Notes> {
             },
         )
         .on(&step.host);
-        return Err(if said.is_empty() {
+        let error = if said.is_empty() {
             error.note(format!("exit code {}", reply.code))
         } else {
             error.note(said.to_owned())
+        };
+        return Err(if reply.code == NOT_DONE {
+            Stop::NotDone(error)
+        } else {
+            Stop::Failed(error)
         });
     }
     Ok(notes(reply))

@@ -2,8 +2,10 @@
 //! for conditions with a limit, and never deletes a data directory.
 
 use super::node::Place;
+use super::operation::NOT_DONE;
 use crate::base::quote::sh;
 use crate::ops::hosts::Host;
+use crate::ops::journal::INTENTS;
 
 /// How a database host is talked to in steps.
 #[derive(Debug, Clone)]
@@ -151,7 +153,8 @@ echo \"note stopped_timeline $(control \"Latest checkpoint's TimeLineID\")\"
     pub fn start_primary(&self) -> String {
         format!(
             "{}rm -f \"$data/standby.signal\"; sync \"$data\"
-systemctl start \"$unit\"
+# One that somebody started as a standby meanwhile has to start anew.
+if systemctl is-active -q \"$unit\" && [ \"$(echo 'SELECT pg_is_in_recovery()' | ask)\" = t ]; then systemctl restart \"$unit\"; else systemctl start \"$unit\"; fi
 await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exit 1; }}
 ",
             self.prelude()
@@ -203,16 +206,74 @@ echo \"it has the log up to $(echo 'SELECT greatest(pg_last_wal_receive_lsn(), p
         )
     }
 
-    /// Makes a standby the primary, and waits until it takes writes.
+    /// Makes a standby the primary, and waits until it takes writes. Where a former primary is just starting and has asked
+    /// this server (its start guard holds an advisory lock here while it does), nobody is promoted: the lock is looked for in
+    /// the same block as the promotion, and the guard takes it before it asks.
     pub fn promote(&self) -> String {
         format!(
-            "{}at=$(echo \"DO \\$\\$ BEGIN IF pg_is_in_recovery() THEN PERFORM pg_promote(false); END IF; END \\$\\$;
+            "{}at=$(ask <<END
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN 'leads' WHEN EXISTS ({CLAIMS}) THEN 'claimed' ELSE pg_promote(false)::text END = 'claimed' AS claimed \\gset
+\\if :claimed
+\\echo claimed
+\\else
 $(waits 60 'NOT pg_is_in_recovery()')
-SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_wal_lsn()::text END\" | ask)
-[ -n \"$at\" ] || {{ echo 'it is still in recovery' >&2; exit 1; }}
+SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_wal_lsn()::text END;
+\\endif
+END
+)
+if [ \"$at\" = claimed ]; then echo 'a former primary is starting and asks this server who leads: nobody was promoted' >&2; exit {NOT_DONE}; fi
+[ -n \"$at\" ] || {{ echo \"it is still in recovery: it has replayed up to $(echo 'SELECT pg_last_wal_replay_lsn()' | ask)\" >&2; exit 1; }}
 echo \"note promoted_at $at\"
 ",
             self.prelude()
+        )
+    }
+
+    /// Proves that this standby was not promoted, and will not be: a promotion that was asked for and has not happened yet is
+    /// forgotten when the server starts anew.
+    pub fn still_standby(&self) -> String {
+        format!(
+            "{}[ -e \"$data/standby.signal\" ] || {{ echo 'it was promoted' >&2; exit 1; }}
+if [ -e \"$data/promote\" ] || ! [ \"$(echo \"SELECT pg_is_in_recovery()\" | ask)\" = t ]; then systemctl restart \"$unit\"; fi
+[ \"$(echo \"SELECT pg_is_in_recovery()\" | ask)\" = t ] || {{ echo 'it was promoted' >&2; exit 1; }}
+",
+            self.prelude()
+        )
+    }
+
+    /// Tells the start guards of other hosts, who ask this server, that a host is about to be promoted.
+    pub fn announce(&self, leader: &str, epoch: &str, operation: &str) -> String {
+        format!(
+            "{}f={}/hactl-intent; umask 077; printf '%s\\n' {} >\"$f.new\"; chgrp postgres \"$f.new\"; chmod 0640 \"$f.new\"; sync \"$f.new\"
+grep -qxF \"$f\" {INTENTS} 2>/dev/null || printf '%s\\n' \"$f\" >>{INTENTS}; sync {INTENTS}; mv -f \"$f.new\" \"$f\"; sync \"${{f%/*}}\"
+",
+            self.prelude(),
+            sh(&self.home),
+            sh(&format!("{epoch} {leader} {operation}"))
+        )
+    }
+
+    /// Takes [`Self::announce`] back.
+    pub fn retract(&self) -> String {
+        format!(
+            "{}f={}/hactl-intent; rm -f \"$f\"; sync \"${{f%/*}}\"\n",
+            self.prelude(),
+            sh(&self.home)
+        )
+    }
+
+    /// Looks once more, from this host, whether a server that was seen to be gone is still gone.
+    pub fn is_still_gone(&self, old: &Self, patience: u32) -> String {
+        format!(
+            "{}if timeout {} bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' {} {} 2>/dev/null; then echo {} >&2; exit 1; fi\n",
+            self.prelude(),
+            0.3 * f64::from(patience),
+            sh(&old.address),
+            old.port,
+            sh(&format!(
+                "the server of {} takes connections again: it is not dead",
+                old.host
+            ))
         )
     }
 
@@ -377,6 +438,9 @@ chown postgres:postgres \"$f.new\"; chmod 0600 \"$f.new\"; sync \"$f.new\"; mv -
         format!("{}{body}", self.prelude())
     }
 }
+
+/// The advisory lock that a start guard holds on the servers that it asks (role postgresql, guard.sh.j2).
+const CLAIMS: &str = "SELECT FROM pg_locks WHERE classid = 18504 AND objid = 1 AND objsubid = 2 AND granted";
 
 const STREAMS: &str = "await 30 \"EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')\" || { echo 'it does not stream from the primary; see its log' >&2; exit 1; }\n";
 

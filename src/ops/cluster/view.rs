@@ -7,7 +7,7 @@ use crate::base::{Diagnostic, Result};
 use crate::modules::Request;
 use crate::ops::crew::{Answer, Crew};
 use crate::ops::hosts::Site;
-use crate::ops::journal::Record;
+use crate::ops::journal::{End, OPERATION, Record, Token, seconds};
 use std::collections::BTreeMap;
 
 /// A database host and what was seen of it.
@@ -109,20 +109,68 @@ impl Cluster {
             .filter_map(move |(name, node)| Some((name, node.peers.get(host)?)))
     }
 
-    /// The unfinished operation, when any host knows of one; the one that came furthest. A host that was out may still take
-    /// one for unfinished that the others know the end of.
+    /// The highest epoch that any host has, with its operation and whether that has ended; none before the first operation.
+    pub fn newest_token(&self) -> Option<&(Token, bool)> {
+        let tokens = self.nodes().filter_map(|(_, node)| node.token.as_ref());
+        // Of hosts with the same one, the host that knows the end.
+        tokens.max_by_key(|(token, ended)| (token.epoch, *ended))
+    }
+
+    /// The epoch of an operation that begins now.
+    pub fn next_epoch(&self) -> u64 {
+        1 + self.newest_token().map_or(0, |(token, _)| token.epoch)
+    }
+
+    /// The journals that hosts still keep as unfinished although their operation is over: it ended on another host, or a
+    /// newer one was begun since. Each with its host, and as it is to be in the history there.
+    pub fn stale_journals(&self) -> Vec<(String, Record)> {
+        let history = self.history();
+        let newest = self.newest_token();
+        let mut stale = Vec::new();
+        for (host, node) in self.nodes() {
+            for (file, record) in &node.journal {
+                let (true, Ok(record)) = (file == OPERATION, record) else {
+                    continue;
+                };
+                let header = &record.header;
+                let over = |message: String, result: &str| Record {
+                    end: Some(End {
+                        result: result.to_owned(),
+                        ended: seconds(),
+                        message,
+                    }),
+                    ..record.clone()
+                };
+                if let Some(ended) = history.iter().find(|known| known.header.id == header.id) {
+                    stale.push((host.to_owned(), ended.clone()));
+                } else if let Some((token, ended)) = newest {
+                    if token.id == header.id && *ended {
+                        let message = "its end is known from another host".to_owned();
+                        stale.push((host.to_owned(), over(message, "ended")));
+                    } else if token.id != header.id && header.epoch > 0 && header.epoch < token.epoch {
+                        let message = format!("{} came after it", token.id);
+                        stale.push((host.to_owned(), over(message, "overtaken")));
+                    }
+                }
+            }
+        }
+        stale
+    }
+
+    /// The unfinished operation, when any host knows of one; the one that came furthest. One that is over for others is not:
+    /// see [`Self::stale_journals`].
     pub fn unfinished(&self) -> Option<Record> {
-        let ended: Vec<String> = self
-            .history()
+        let over: Vec<String> = self
+            .stale_journals()
             .into_iter()
-            .map(|record| record.header.id)
+            .map(|(_, record)| record.header.id)
             .collect();
         self.nodes()
             .flat_map(|(_, node)| &node.journal)
-            .filter(|(file, _)| file == crate::ops::journal::OPERATION)
+            .filter(|(file, _)| file == OPERATION)
             .filter_map(|(_, record)| record.as_ref().ok())
-            .filter(|record| !ended.contains(&record.header.id))
-            .max_by_key(|record| (record.header.started, record.steps.len()))
+            .filter(|record| !over.contains(&record.header.id))
+            .max_by_key(|record| (record.header.epoch, record.header.started, record.steps.len()))
             .cloned()
     }
 
@@ -131,7 +179,7 @@ impl Cluster {
         let mut records: BTreeMap<String, Record> = BTreeMap::new();
         for (_, node) in self.nodes() {
             for (file, record) in &node.journal {
-                if let (Ok(record), true) = (record, file != crate::ops::journal::OPERATION) {
+                if let (Ok(record), true) = (record, file != OPERATION) {
                     records.insert(record.header.id.clone(), record.clone());
                 }
             }

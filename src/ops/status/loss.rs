@@ -205,7 +205,7 @@ fn without(scene: &Scene<'_>) -> Failover {
         // What was begun is taken up rather than overtaken.
         command: possible.then(|| {
             if scene.has_unfinished() {
-                "hactl resume".to_owned()
+                scene.way_on()
             } else {
                 format!("hactl failover --promote {to}{consent}")
             }

@@ -2,6 +2,7 @@
 
 use super::Scene;
 use super::board::{Finding, Last, Mark, Past, Severity, Unfinished};
+use crate::ops::cluster::way::Situation;
 use crate::ops::journal::{OPERATION, Record, StepState};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,14 @@ impl Scene<'_> {
     /// Whether an operation was not ended.
     pub(super) fn has_unfinished(&self) -> bool {
         self.open_journals().next().is_some()
+    }
+
+    /// The way on from the operation that was not ended.
+    pub(super) fn way_on(&self) -> String {
+        self.cluster
+            .unfinished()
+            .and_then(|record| Situation::of(&self.cluster, &record))
+            .map_or_else(|| "hactl resume".to_owned(), |way| way.command())
     }
 
     /// Who is at work on an operation that was begun.
@@ -43,9 +52,9 @@ impl Scene<'_> {
             .filter_map(|(_, record)| record.ok())
             .max_by_key(|record| (record.header.started, record.steps.len()));
         let command = if running.is_some() {
-            "wait for its end"
+            "wait for its end".to_owned()
         } else {
-            "hactl resume"
+            self.way_on()
         };
         let Some(record) = furthest else {
             let (host, why) = self
@@ -78,7 +87,7 @@ impl Scene<'_> {
             }),
             hosts,
             running,
-            command: command.to_owned(),
+            command,
         };
         let since = ago(self.now, unfinished.started);
         findings.push(match &unfinished.running {
@@ -98,7 +107,7 @@ impl Scene<'_> {
                     operator(&unfinished.operator),
                     progress(&unfinished)
                 ),
-                "hactl resume",
+                unfinished.command.clone(),
             ),
         });
         Some(unfinished)

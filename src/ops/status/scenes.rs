@@ -308,6 +308,7 @@ pub fn record(kind: &str, started: u64, steps: &[(&str, StepState)], end: Option
         header: Header {
             id: format!("{started}-{kind}"),
             kind: kind.to_owned(),
+            epoch: 0,
             operator: "ann@desk, `hactl switchover`, pid 7, since now".to_owned(),
             started,
             reason: "kernel update".to_owned(),

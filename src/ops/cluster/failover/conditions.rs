@@ -8,7 +8,8 @@ use crate::ops::cluster::cast::Cast;
 use crate::ops::cluster::condition::Conditions;
 use crate::ops::cluster::death::{Proof, Verdict};
 use crate::ops::cluster::view::{Cluster, Member};
-use crate::ops::journal;
+use crate::ops::cluster::way::{Kind, Phase, Situation, State, Way};
+use crate::ops::journal::{self, Record};
 
 /// No second failover within so many seconds (orchestrator's default): who fails over twice in an hour has another problem.
 pub const FLAP: u64 = 3600;
@@ -152,18 +153,35 @@ pub fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, c
     }
 }
 
+/// Whether an unfinished operation is over when this host is promoted: a switchover that promoted nobody and whose old
+/// primary leads no more, one whose own way on is this failover, and the rejoin of another host.
+fn may_overtake(record: &Record, way: Option<&Situation>, candidate: &str) -> bool {
+    let Some(way) = way else {
+        return record.header.kind == "rejoin"
+            && record.header.details.get("host").map(String::as_str) != Some(candidate);
+    };
+    let named = matches!(way.way(), Way::Failover(part) if way.host(part) == candidate);
+    let promoted_nobody = way.kind == Kind::Switchover
+        && way.phase == Phase::Before
+        && way.old.1 != State::Primary
+        && way.new == (candidate.to_owned(), State::Replica);
+    named || promoted_nobody
+}
+
 /// No operation is in the way, and none was just made.
-pub fn history(list: &mut Conditions, cluster: &Cluster, wishes: &Wishes) {
+pub fn history(list: &mut Conditions, cluster: &Cluster, candidate: &str, wishes: &Wishes) {
     let now = journal::seconds();
     if let Some(record) = cluster.unfinished() {
-        // A switchover that did not get to its promotion is overtaken by the failover; nothing else is.
-        let overtaken = record.header.kind == "switchover" && record.state("promote").is_none();
+        let way = Situation::of(cluster, &record);
         list.add(
             "unfinished",
-            "no operation is unfinished, but for a switchover that has promoted nobody",
-            overtaken,
+            "no operation is unfinished, but for one that this failover may overtake",
+            may_overtake(&record, way.as_ref(), candidate),
             format!("{} of {}", record.header.kind, record.header.operator),
-            "hactl resume takes it up",
+            format!(
+                "the way on: {}",
+                way.map_or_else(|| "hactl resume".to_owned(), |way| way.command())
+            ),
         );
     }
     let last = cluster

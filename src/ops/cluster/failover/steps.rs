@@ -8,14 +8,11 @@ use crate::base::quote::sh;
 use crate::ops::cluster::block::{block, unblock};
 use crate::ops::cluster::cast::Cast;
 use crate::ops::cluster::node::Node;
-use crate::ops::cluster::operation::{Step, plain};
+use crate::ops::cluster::operation::{HERE, OPERATION_EPOCH, OPERATION_ID, Step, plain};
 use crate::ops::cluster::scripts::Server;
 use crate::ops::cluster::switchover::{after_promotion, promotion};
 use crate::ops::cluster::view::Cluster;
 use crate::ops::hosts::Site;
-
-/// The name under which this machine takes part, for fencing commands.
-pub const HERE: &str = "this machine";
 
 /// Whether the new primary would wait for a replica that is not there.
 pub fn is_alone(cluster: &Cluster, cast: &Cast) -> bool {
@@ -34,13 +31,14 @@ pub fn blocks(site: &Site, host: &str) -> bool {
 }
 
 /// The steps, in order. `blockers` are the hosts that are to block the old primary when it is not fenced on its own host;
-/// `alone`: commits would wait for a replica, and there will be none.
+/// `alone`: commits would wait for a replica, and there will be none; `gone`: nobody got through to the old primary.
 pub fn steps(
     site: &Site,
     cast: &Cast,
     fence: Fence,
     blockers: &[String],
     alone: bool,
+    gone: bool,
 ) -> Vec<Step> {
     let Cast { old, new, others } = cast.clone();
     let mut steps = Vec::new();
@@ -106,7 +104,40 @@ pub fn steps(
             )
         });
     }
+    steps.extend(std::iter::once(&new).chain(&others).map(|host| {
+        let (teller, leader) = (host.clone(), new.host.clone());
+        Step {
+            script: Box::new(move |notes| {
+                let note = |key: &str| notes.get(key).map_or("-", String::as_str).to_owned();
+                teller.announce(&leader, &note(OPERATION_EPOCH), &note(OPERATION_ID))
+            }),
+            undo: Some(plain(host.retract())),
+            ..Step::each(
+                "announce",
+                &host.host,
+                format!("a server that starts now learns that {} is promoted", new.host),
+                String::new(),
+            )
+        }
+    }));
+    if fence != Fence::Inside && gone {
+        steps.push(Step::new(
+            "look-again",
+            &new.host,
+            format!("{} is still gone", old.host),
+            new.is_still_gone(&old, site.patience()),
+        ));
+    }
     steps.push(promotion(&new));
+    steps.extend(std::iter::once(&new).chain(&others).map(|host| Step {
+        tail: true,
+        ..Step::each(
+            "retract",
+            &host.host,
+            format!("{} was promoted", new.host),
+            host.retract(),
+        )
+    }));
     steps.extend(after_promotion(&new, &others));
     steps
 }

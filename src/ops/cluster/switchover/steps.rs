@@ -107,6 +107,8 @@ pub fn promotion(new: &Server) -> Step {
     Step {
         no_return: true,
         limit: 90,
+        // Only for what certainly did not happen.
+        undo: Some(plain(new.still_standby())),
         ..Step::new(
             "promote",
             &new.host,

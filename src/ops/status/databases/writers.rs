@@ -121,7 +121,7 @@ impl Scene<'_> {
         let failover = loss::failover(self, None);
         let remedy = match (&failover.command, self.running_operation()) {
             (_, Some(_)) => "an operation is under way: wait for its end".to_owned(),
-            _ if self.has_unfinished() => "hactl resume".to_owned(),
+            _ if self.has_unfinished() => self.way_on(),
             (Some(command), None) => command.clone(),
             (None, None) => format!(
                 "a failover would be refused: {}",
