@@ -191,12 +191,7 @@ pub async fn settle(global: &Global, crew: &mut Crew, cluster: &Cluster) -> Vec<
 }
 
 /// Demands the conditions, writes the journal, makes the steps, and says how it ended.
-pub async fn carry_out(
-    global: &Global,
-    site: &Site,
-    crew: &mut Crew,
-    planned: Planned,
-) -> Outcome {
+pub async fn carry_out(global: &Global, site: &Site, crew: &mut Crew, planned: Planned) -> Outcome {
     let Planned {
         mut header,
         conditions,
@@ -320,18 +315,28 @@ pub async fn way_on(site: &Site, crew: &mut Crew, mut errors: Vec<Diagnostic>) -
         Some(situation) => last
             .note(situation.reason())
             .help(format!("the way on: {}", situation.command())),
-        None => last.help("when the cause is fixed: hactl resume (hactl status shows how things are)"),
+        None => {
+            last.help("when the cause is fixed: hactl resume (hactl status shows how things are)")
+        }
     });
     errors
 }
 
 /// For tests of what a killed hactl leaves behind: `HACTL_TEST_DIE_AFTER=STEP` kills this process as soon as the step is made,
-/// before that is written down. It harms no more than any other SIGKILL.
+/// before that is written down; `HACTL_TEST_STOP_AFTER=STEP` stops it there until it is continued, as a laptop does whose lid
+/// is closed. They harm no more than any other signal.
 fn die_after(event: &Event) {
-    if let (Event::Done { id, .. }, Ok(step)) = (event, std::env::var("HACTL_TEST_DIE_AFTER"))
-        && *id == step
-    {
-        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    use nix::sys::signal::{Signal, raise};
+    let Event::Done { id, .. } = event else {
+        return;
+    };
+    for (name, signal) in [
+        ("HACTL_TEST_DIE_AFTER", Signal::SIGKILL),
+        ("HACTL_TEST_STOP_AFTER", Signal::SIGSTOP),
+    ] {
+        if std::env::var(name).is_ok_and(|step| step == *id) {
+            let _ = raise(signal);
+        }
     }
 }
 

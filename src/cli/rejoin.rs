@@ -166,7 +166,9 @@ pub async fn execute(
                 .into_iter()
                 .map(|mut error| {
                     error.code = exit::FAILED;
-                    error.help(format!("when the cause is fixed: hactl rejoin {host} (with --clone for a new copy)"))
+                    error.help(format!(
+                        "when the cause is fixed: hactl rejoin {host} (with --clone for a new copy)"
+                    ))
                 })
                 .collect()
         });

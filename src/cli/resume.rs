@@ -56,7 +56,15 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         match record.header.kind.as_str() {
             "rejoin" if args.undo => {
                 let keepers = operation::keepers(&site, &crew);
-                drop_it(global, &mut crew, &cluster, record, &keepers, "given up by the operator").await
+                drop_it(
+                    global,
+                    &mut crew,
+                    &cluster,
+                    record,
+                    &keepers,
+                    "given up by the operator",
+                )
+                .await
             }
             "rejoin" => {
                 let detail =
@@ -116,7 +124,10 @@ async fn drop_it(
         .await
         .map_err(|error| vec![error])?;
     if global.json {
-        report::json::document("resume", &json!({"result": "closed", "kind": kind, "why": why}));
+        report::json::document(
+            "resume",
+            &json!({"result": "closed", "kind": kind, "why": why}),
+        );
     } else {
         report::out(&format!("the {kind} is closed: {why}\n"));
     }
@@ -138,7 +149,10 @@ fn nothing(global: &Global, cluster: &Cluster, settled: &[String]) -> Outcome {
             .collect());
     }
     if global.json {
-        report::json::document("resume", &json!({"result": "nothing", "unreachable": lost, "settled": settled}));
+        report::json::document(
+            "resume",
+            &json!({"result": "nothing", "unreachable": lost, "settled": settled}),
+        );
     } else if lost.is_empty() {
         report::out("no operation is unfinished\n");
     } else {
@@ -345,7 +359,10 @@ async fn undo(global: &Global, site: &Site, crew: &mut Crew, work: Work) -> Outc
             Ok(exit::DONE)
         }
         Ending::Incomplete(errors) => {
-            let errors = Ending::Incomplete(errors).result().err().unwrap_or_default();
+            let errors = Ending::Incomplete(errors)
+                .result()
+                .err()
+                .unwrap_or_default();
             Err(operation::way_on(site, crew, errors).await)
         }
         other => other.result().map(|()| exit::DONE),

@@ -150,7 +150,9 @@ impl Crew {
         let Some(operator) = self.operator.clone() else {
             return;
         };
-        let again = lost.into_iter().filter(|host| !self.unlocked.contains(host));
+        let again = lost
+            .into_iter()
+            .filter(|host| !self.unlocked.contains(host));
         let again: Vec<(String, Connection)> = again
             .collect::<Vec<_>>()
             .into_iter()

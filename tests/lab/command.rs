@@ -127,6 +127,11 @@ impl Running {
         let _ = nix::sys::signal::kill(group(&self.child), Signal::SIGSTOP);
     }
 
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        let _ = nix::sys::signal::kill(group(&self.child), Signal::SIGCONT);
+    }
+
     /// Ends it at once, without a chance to tidy up. Only the program itself; what it started has to notice.
     pub fn kill_alone(mut self) {
         let _ = self.child.kill();

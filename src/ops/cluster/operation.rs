@@ -493,12 +493,13 @@ impl Operation<'_> {
 fn overtaken(host: &str, answer: &Result<crate::ops::crew::Answer>) -> Option<Diagnostic> {
     let said = match answer {
         Ok(answer) => {
-            let reply = answer.replies.iter().find(|reply| reply.code == OVERTAKEN)?;
+            let reply = answer
+                .replies
+                .iter()
+                .find(|reply| reply.code == OVERTAKEN)?;
             reply.err().trim().to_owned()
         }
-        Err(error) if error.code == exit::REFUSED => {
-            crate::ops::desk::reason(error)
-        }
+        Err(error) if error.code == exit::REFUSED => crate::ops::desk::reason(error),
         Err(_) => return None,
     };
     Some(

@@ -440,7 +440,8 @@ chown postgres:postgres \"$f.new\"; chmod 0600 \"$f.new\"; sync \"$f.new\"; mv -
 }
 
 /// The advisory lock that a start guard holds on the servers that it asks (role postgresql, guard.sh.j2).
-const CLAIMS: &str = "SELECT FROM pg_locks WHERE classid = 18504 AND objid = 1 AND objsubid = 2 AND granted";
+const CLAIMS: &str =
+    "SELECT FROM pg_locks WHERE classid = 18504 AND objid = 1 AND objsubid = 2 AND granted";
 
 const STREAMS: &str = "await 30 \"EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')\" || { echo 'it does not stream from the primary; see its log' >&2; exit 1; }\n";
 

@@ -147,7 +147,10 @@ impl Cluster {
                     if token.id == header.id && *ended {
                         let message = "its end is known from another host".to_owned();
                         stale.push((host.to_owned(), over(message, "ended")));
-                    } else if token.id != header.id && header.epoch > 0 && header.epoch < token.epoch {
+                    } else if token.id != header.id
+                        && header.epoch > 0
+                        && header.epoch < token.epoch
+                    {
                         let message = format!("{} came after it", token.id);
                         stale.push((host.to_owned(), over(message, "overtaken")));
                     }
@@ -170,7 +173,13 @@ impl Cluster {
             .filter(|(file, _)| file == OPERATION)
             .filter_map(|(_, record)| record.as_ref().ok())
             .filter(|record| !over.contains(&record.header.id))
-            .max_by_key(|record| (record.header.epoch, record.header.started, record.steps.len()))
+            .max_by_key(|record| {
+                (
+                    record.header.epoch,
+                    record.header.started,
+                    record.steps.len(),
+                )
+            })
             .cloned()
     }
 

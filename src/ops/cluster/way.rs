@@ -336,21 +336,28 @@ Primary: Decide Decide Decide Close Decide
                     let of = |part| if part == Part::Old { old } else { new };
                     match found {
                         Way::Resume => assert!(
-                            old != State::Primary || kind == Kind::Switchover && new == State::Replica,
+                            old != State::Primary
+                                || kind == Kind::Switchover && new == State::Replica,
                             "{cell}"
                         ),
                         Way::Undo => assert!(
                             phase == Phase::Before
-                                || phase == Phase::Maybe && matches!(new, State::Down | State::Replica),
+                                || phase == Phase::Maybe
+                                    && matches!(new, State::Down | State::Replica),
                             "{cell}"
                         ),
                         Way::Failover(part) => {
                             assert!(of(part) == State::Replica, "{cell}");
                             assert!(old != State::Primary && new != State::Primary, "{cell}");
                         }
-                        Way::Reach(part) => assert!(of(part) != State::Primary || old == State::Primary, "{cell}"),
+                        Way::Reach(part) => assert!(
+                            of(part) != State::Primary || old == State::Primary,
+                            "{cell}"
+                        ),
                         Way::Start(part) => assert!(of(part) == State::Down, "{cell}"),
-                        Way::Close => assert!(matches!(new, State::Primary | State::Replica), "{cell}"),
+                        Way::Close => {
+                            assert!(matches!(new, State::Primary | State::Replica), "{cell}")
+                        }
                         Way::Decide => assert!(old == State::Primary, "{cell}"),
                     }
                 }

@@ -115,7 +115,10 @@ pub fn steps(
             ..Step::each(
                 "announce",
                 &host.host,
-                format!("a server that starts now learns that {} is promoted", new.host),
+                format!(
+                    "a server that starts now learns that {} is promoted",
+                    new.host
+                ),
                 String::new(),
             )
         }

@@ -27,7 +27,9 @@ pub async fn begin(
     loop {
         match try_to_begin(crew, header, keepers, hosts).await {
             Ok(()) => return Ok(()),
-            Err(Failed { found: Some(found), .. }) if tries < TRIES => {
+            Err(Failed {
+                found: Some(found), ..
+            }) if tries < TRIES => {
                 header.epoch = found + 1;
                 tries += 1;
             }
