@@ -26,6 +26,7 @@ mod maintenance;
 mod operators;
 mod reach;
 mod refusals;
+mod returning;
 mod scratch;
 mod secrets;
 mod stations;
