@@ -27,6 +27,7 @@ mod maintenance;
 mod operators;
 mod reach;
 mod refusals;
+mod returning;
 mod scratch;
 mod secrets;
 mod stations;

@@ -5,7 +5,8 @@
 use crate::Case;
 use crate::{
     ansible, backup, cloud, cluster, deploy, drill, faults, fencing, flagship, grow, guard,
-    history, kill, maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
+    history, kill, maintenance, operators, reach, refusals, returning, secrets, status, verify,
+    vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Station> {
             after: None,
             cases: [
                 guard::CASES,
+                returning::CASES,
                 vip::CASES,
                 maintenance::CASES,
                 history::CASES,

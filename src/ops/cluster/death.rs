@@ -1,7 +1,8 @@
 //! Whether a primary is dead, as far as that can be known: by what each viewpoint saw. Pure.
 //!
 //! One viewpoint is not enough: who cannot reach a host may be cut off himself. A server that takes connections and does
-//! not answer is not dead: it may wake up at any moment and take writes.
+//! not answer is not dead: it may wake up at any moment and take writes. Nor is a host dead that refuses connections: it is
+//! up, and its server may be started at any moment.
 
 use super::node::{Live, PeerView};
 use super::view::Cluster;
@@ -20,6 +21,8 @@ pub enum Verdict {
     Gone,
     /// Its host cannot be entered, and somebody's connection is still taken there.
     FrozenOutside,
+    /// Its host cannot be entered, and it is up: somebody's connection was refused there, so no server runs yet.
+    UpOutside,
     /// Too few have looked.
     Unknown,
 }
@@ -103,7 +106,7 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
         None => {}
     }
     let inside = verdict;
-    let mut accepted = false;
+    let (mut accepted, mut up) = (false, false);
     let mut alive = inside == Some(Verdict::Alive);
     let views = cluster
         .views_of(old)
@@ -123,9 +126,10 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
                 accepted = true;
                 "its port takes connections".to_owned()
             }
+            // The refusal itself came from there.
             PeerView::Closed(_) => {
-                nothing += 1;
-                "its port is closed".to_owned()
+                up = true;
+                "its host is up, and its port is closed".to_owned()
             }
             PeerView::Unreachable(said) => {
                 nothing += 1;
@@ -162,6 +166,7 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
         _ if alive => Verdict::Alive,
         Some(inside) => inside,
         None if accepted => Verdict::FrozenOutside,
+        None if up => Verdict::UpOutside,
         None if nothing >= 2 => Verdict::Gone,
         None => Verdict::Unknown,
     };

@@ -1,6 +1,5 @@
 //! Judgements over hand-made clusters: each refusal's state as data, and the one word that must come of it.
 
-use super::death::{self, Verdict};
 use super::failover;
 use super::lsn::Lsn;
 use super::node::{Answer, Control, Live, Node, PeerView, Place, Receiver, Sender};
@@ -10,6 +9,8 @@ use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::ops::hosts::{Host, Site};
 use crate::ops::journal::{End, Header, OPERATION, Record, seconds};
+
+mod dead;
 
 fn site() -> Site {
     let hosts = [("db1", 31), ("db2", 32)]
@@ -271,124 +272,6 @@ fn a_switchover_needs_one_primary_and_no_other_operation() {
 }
 
 #[test]
-fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
-    type Case = (
-        &'static str,
-        Option<Live>,
-        PeerView,
-        Option<PeerView>,
-        f64,
-        Verdict,
-    );
-    let unreachable = || PeerView::Unreachable("no route to host".to_owned());
-    let closed = || PeerView::Closed("connection refused".to_owned());
-    let refuses = || PeerView::Refuses("the database system is starting up".to_owned());
-    let cases: Vec<Case> = vec![
-        (
-            "it answers",
-            Some(Live::Answers(Box::default())),
-            answers(),
-            None,
-            5.0,
-            Verdict::Alive,
-        ),
-        (
-            "its host lets in, no server",
-            Some(Live::Down("no such file".to_owned())),
-            closed(),
-            None,
-            5.0,
-            Verdict::DeadInside,
-        ),
-        (
-            "it starts up",
-            Some(Live::Down(
-                "FATAL: the database system is starting up".to_owned(),
-            )),
-            refuses(),
-            None,
-            5.0,
-            Verdict::Alive,
-        ),
-        (
-            "it hangs",
-            Some(Live::Silent),
-            PeerView::Silent,
-            None,
-            5.0,
-            Verdict::FrozenInside,
-        ),
-        (
-            "it hangs for us only",
-            Some(Live::Silent),
-            answers(),
-            None,
-            5.0,
-            Verdict::Alive,
-        ),
-        (
-            "nobody gets through",
-            None,
-            unreachable(),
-            Some(unreachable()),
-            5.0,
-            Verdict::Gone,
-        ),
-        (
-            "nobody but an application",
-            None,
-            unreachable(),
-            Some(PeerView::Silent),
-            5.0,
-            Verdict::FrozenOutside,
-        ),
-        (
-            "only we are cut off",
-            None,
-            answers(),
-            Some(unreachable()),
-            5.0,
-            Verdict::Alive,
-        ),
-        (
-            "its log still arrives",
-            None,
-            unreachable(),
-            Some(unreachable()),
-            0.2,
-            Verdict::Alive,
-        ),
-        ("it says no", None, refuses(), None, 5.0, Verdict::Alive),
-    ];
-    for (what, inside, from_replica, from_application, silent, verdict) in cases {
-        let mut cluster = pair();
-        match inside {
-            Some(live) => at(&mut cluster, "db1").live = live,
-            None => gone(&mut cluster, "db1"),
-        }
-        at(&mut cluster, "db2")
-            .peers
-            .insert("db1".to_owned(), from_replica);
-        said(&mut cluster, "db2")
-            .receiver
-            .as_mut()
-            .expect("a receiver")
-            .silent = Some(silent);
-        let outsiders: Vec<_> = from_application
-            .map(|view| ("app1".to_owned(), view))
-            .into_iter()
-            .collect();
-        let proof = death::judge(&cluster, "db1", &outsiders);
-        assert_eq!(proof.verdict, verdict, "{what}: {proof}");
-    }
-    // Nobody else looked: who cannot get through may be cut off himself.
-    let mut alone = pair();
-    gone(&mut alone, "db1");
-    gone(&mut alone, "db2");
-    assert_eq!(death::judge(&alone, "db1", &[]).verdict, Verdict::Unknown);
-}
-
-#[test]
 fn consents_are_never_merged() {
     let dead = || {
         let mut cluster = pair();
@@ -428,6 +311,8 @@ fn consents_are_never_merged() {
         Vec::<&str>::new()
     );
     assert_eq!(failed(&dead(), &wake, None, lossy.clone()), ["dead"]);
+    let up = [("app1".to_owned(), PeerView::Closed("refused".to_owned()))];
+    assert_eq!(failed(&dead(), &up, None, lossy.clone()), ["dead"]);
     let unfenced = failover::Wishes {
         unfenced_ok: true,
         ..none()

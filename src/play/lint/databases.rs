@@ -26,6 +26,16 @@ pub(super) const RULES: &[Rule] = &[
         look: synchronous,
     },
     Rule {
+        id: "postgresql/start-guard",
+        about: "what a former primary does when nobody answers it",
+        look: start_guard,
+    },
+    Rule {
+        id: "postgresql/fence-command",
+        about: "a primary that cannot be stopped on its own host can be switched off",
+        look: fence_command,
+    },
+    Rule {
         id: "postgresql/mixed-majors",
         about: "hosts of one pair with different major versions",
         look: majors,
@@ -136,6 +146,61 @@ fn synchronous(look: &Look<'_>) {
             Some((first, "postgresql_synchronous")),
             message,
             "add a second standby, or accept the loss of the last moments and set it to false",
+        );
+    }
+}
+
+fn start_guard(look: &Look<'_>) {
+    let members = look.site.members(GROUP);
+    let Some(first) = members.first().filter(|_| members.len() > 1) else {
+        return;
+    };
+    let (name, witnesses) = ("postgresql_guard_unreachable", "postgresql_guard_witnesses");
+    let waits = "one database host alone does not serve after the loss of all others until an operator says so";
+    let none = match look.text(first, witnesses) {
+        Some(list) => list == "[]",
+        None => look.site.hosts().iter().all(|host| members.contains(host)),
+    };
+    match look.text(first, name).as_deref() {
+        Some("start") => look.report(
+            Warn,
+            Some((first, name)),
+            format!("`{name}: start`: a former primary that boots while it is cut off may become a second primary"),
+            "leave it at `witness`: the host then starts alone only when other hosts show that it is not cut off",
+        ),
+        Some("refuse") => look.report(
+            Warn,
+            Some((first, name)),
+            format!("`{name}: refuse`: {waits}"),
+            "leave it at `witness`, if there are hosts that are no databases; or keep it and know the way: touch /run/postgresql-start-alone on that host, then start its unit",
+        ),
+        _ if none => look.report(
+            Warn,
+            None,
+            format!("no host could show a database that it is not cut off (`{witnesses}`): {waits}"),
+            "add a small host that is no database to the inventory; or know the way: touch /run/postgresql-start-alone on that host, then start its unit",
+        ),
+        _ => {}
+    }
+}
+
+fn fence_command(look: &Look<'_>) {
+    let members = look.site.members(GROUP);
+    let name = "postgresql_fence_command";
+    let without: Vec<&str> = members
+        .iter()
+        .filter(|host| look.text(host, name).is_none() && !look.is_hidden(host, name))
+        .map(String::as_str)
+        .collect();
+    if members.len() > 1 && !without.is_empty() {
+        look.report(
+            Warn,
+            None,
+            format!(
+                "{} cannot be switched off by hactl (`{name}`): after a failover, a primary that was frozen or cut off may commit for a moment when it comes back, until it notices; the other hosts of the inventory block it, clients elsewhere do not",
+                without.join(", ")
+            ),
+            "set the command that switches that machine off (hypervisor, IPMI, cloud; it gets HACTL_HOST and HACTL_ADDRESS)",
         );
     }
 }

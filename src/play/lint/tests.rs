@@ -133,6 +133,7 @@ fn good() -> Vec<(&'static str, Value)> {
         ("keepalived_auth_pass", "12345678".into()),
         ("a.ansible_host", "10.0.0.1".into()),
         ("b.ansible_host", "10.0.0.2".into()),
+        ("postgresql_fence_command", "power-off".into()),
     ]
 }
 
@@ -235,6 +236,26 @@ fn each_rule_finds_its_fault_and_no_other() {
             &["postgresql/synchronous-pair"],
         ),
         (
+            vec![("postgresql_guard_unreachable", "start".into())],
+            &["postgresql/start-guard"],
+        ),
+        (
+            vec![("postgresql_guard_unreachable", "refuse".into())],
+            &["postgresql/start-guard"],
+        ),
+        (
+            vec![("postgresql_guard_witnesses", "[]".into())],
+            &["postgresql/start-guard"],
+        ),
+        (
+            vec![("postgresql_guard_unreachable", "witness".into())],
+            &[],
+        ),
+        (
+            vec![("postgresql_fence_command", "".into())],
+            &["postgresql/fence-command"],
+        ),
+        (
             vec![
                 ("c.lab_suite", "bookworm".into()),
                 ("d.lab_suite", "trixie".into()),
@@ -290,6 +311,7 @@ fn groups_that_are_too_small_are_named() {
             ],
             vec![],
         ),
+        (vec!["postgresql=c,d"], vec!["postgresql/start-guard"]),
         (vec![], vec!["inventory/empty"]),
     ] {
         assert_eq!(found(&Fake::new(&groups, &good())), ids, "{groups:?}");

@@ -15,6 +15,12 @@ use crate::ops::journal::{self, Record};
 pub const FLAP: u64 = 3600;
 /// Bytes that may wait to be replayed: promotion waits for all of them.
 const BACKLOG: u64 = 256 << 20;
+/// What to do with a host that is up and cannot be entered.
+const UP_OUTSIDE: &str = "its host is up and ssh does not work: it is booting, or its sshd is broken, and its server may start at any moment. Wait until ssh works and run again (hactl then stops the server and fences it on its host), or switch its machine off (or set postgresql_fence_command)";
+/// What to do with one that is silent. What a block cannot prevent is said here: it ends what clients on the other hosts see,
+/// not what the server itself does.
+const FROZEN_OUTSIDE: &str = "it may be frozen or only cut off, and take writes again. Switch its machine off (or set postgresql_fence_command), then run again. Without that, every host that serves clients blocks it in both directions, so that no client of theirs gets an answer from it; clients on other machines, and sessions on its own host, may still commit until it notices that it was paused and stops (postgresql_pause_seconds)";
+
 /// The old primary takes no more writes.
 pub fn dead(list: &mut Conditions, cast: &Cast, proof: &Proof, fence: Fence, wishes: &Wishes) {
     let old = &cast.old.host;
@@ -43,15 +49,14 @@ pub fn dead(list: &mut Conditions, cast: &Cast, proof: &Proof, fence: Fence, wis
             );
             list.unless("--kill-frozen", wishes.kill_frozen);
         }
-        Verdict::FrozenOutside | Verdict::Unknown => {
+        Verdict::FrozenOutside | Verdict::UpOutside | Verdict::Unknown => {
             let fenced = fence == Fence::Command;
-            list.add(
-                "dead",
-                what,
-                fenced,
-                proof.to_string(),
-                "it may be frozen or only cut off, and take writes again. Switch its machine off (or set postgresql_fence_command), then run again",
-            );
+            let help = if proof.verdict == Verdict::UpOutside {
+                UP_OUTSIDE
+            } else {
+                FROZEN_OUTSIDE
+            };
+            list.add("dead", what, fenced, proof.to_string(), help);
             list.unless("--unfenced-ok", wishes.unfenced_ok);
         }
     }

@@ -40,6 +40,19 @@ impl Scene<'_> {
         match &node.live {
             Live::Answers(answer) => {
                 let Some(primary) = primary else { return };
+                if !line.streaming
+                    && let Some(how) = self.has_more(node, primary)
+                {
+                    wrong(
+                        format!(
+                            "{host} has data that the primary {primary} has not ({how}): {primary} was set back, or was started beside a newer primary"
+                        ),
+                        format!(
+                            "do not rejoin {host}, it may be the only copy. Stop the server on {primary} (hactl run -l {primary} -- systemctl stop 'postgresql@*'); then: hactl failover --promote {host}, then: hactl rejoin {primary}"
+                        ),
+                    );
+                    return;
+                }
                 if line.follows.as_deref() != Some(primary) {
                     let other = line
                         .follows
@@ -123,6 +136,19 @@ impl Scene<'_> {
                 "hactl deploy".to_owned(),
             ),
         }
+    }
+
+    /// How a replica is newer than the primary: its log goes on beyond the primary's on the same timeline, or it knows a later one.
+    fn has_more(&self, node: &Node, primary: &str) -> Option<String> {
+        let leader = self.cluster.node(primary)?;
+        let (ours, theirs) = (node.timeline(), leader.timeline());
+        if ours > theirs {
+            return Some(format!("timeline {ours} > {theirs}"));
+        }
+        let has = node.has_log_to()?;
+        let written = leader.answer()?.written?;
+        (ours == theirs && has > written)
+            .then(|| format!("{has} > {written}, both on timeline {ours}"))
     }
 
     /// All slots, and those that will be trouble.

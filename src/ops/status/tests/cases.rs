@@ -173,6 +173,19 @@ pub const CASES: &[Case] = &[
         says: &[],
     },
     Case {
+        name: "the primary was set back: the replica has the only copy",
+        change: |scene| {
+            scene.change_answer("db1", |answer| answer.senders.clear());
+            scene.change_answer("db2", |answer| {
+                answer.receiver = None;
+                answer.replayed = Some("0/5000100".parse().expect("a position"));
+            });
+        },
+        state: State::Degraded,
+        begins: "degraded: db2 has data that the primary db1 has not (0/5000100 > 0/5000000, both on timeline 1)",
+        says: &[],
+    },
+    Case {
         name: "another cluster",
         change: |scene| scene.change_answer("db2", |answer| answer.system = "8".to_owned()),
         state: State::Degraded,
