@@ -33,7 +33,13 @@ pub struct Step {
     pub tail: bool,
     /// How long it may take, in seconds.
     pub limit: u64,
+    /// Writes wait from its beginning on: so many seconds later the point of no return must have been reached, or all is
+    /// taken back. What is left is noted for the scripts up to there as [`SECONDS_LEFT`].
+    pub gap: Option<u64>,
 }
+
+/// The note that tells a script how many whole seconds it may take, while writes wait.
+pub const SECONDS_LEFT: &str = "seconds_left";
 
 impl Step {
     /// A step that is not taken back, may take a minute, and needs nothing of the steps before it.
@@ -47,6 +53,7 @@ impl Step {
             no_return: false,
             tail: false,
             limit: 60,
+            gap: None,
         }
     }
 
@@ -223,8 +230,13 @@ impl Operation<'_> {
         let mut done = String::new();
         let mut returned = self.begun_no_return();
         let mut failures = Vec::new();
+        let mut deadline = None;
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
+            // A step that was done before counts too: whoever takes the operation up finds writes waiting.
+            if let (Some(gap), None) = (step.gap, deadline) {
+                deadline = Some(Instant::now() + Duration::from_secs(gap));
+            }
             if self.record.state(step.id) == Some(StepState::Done) {
                 continue;
             }
@@ -232,7 +244,12 @@ impl Operation<'_> {
                 let error = Diagnostic::with_code(exit::FAILED, "ended by the operator");
                 return self.undo(crew, index, error, &notes).await;
             }
+            if !returned && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let error = self.too_long(index);
+                return self.undo(crew, index, error, &notes).await;
+            }
             returned |= step.no_return;
+            let until = deadline.filter(|_| !returned);
             (self.tell)(Event::Begun {
                 id: step.id,
                 host: step.host.clone(),
@@ -240,7 +257,8 @@ impl Operation<'_> {
             });
             let began = Instant::now();
             let begun = std::mem::take(&mut done) + &line(step.id, StepState::Begun, Notes::new());
-            match self.make(crew, index, &begun, &notes, !returned).await {
+            let made = self.make(crew, index, &begun, &notes, !returned, until);
+            match made.await {
                 Ok(found) => {
                     (self.tell)(Event::Done {
                         id: self.steps[index].id,
@@ -274,6 +292,19 @@ impl Operation<'_> {
         Ending::Incomplete(failures)
     }
 
+    /// Writes have waited for as long as they may, and nobody is promoted yet.
+    fn too_long(&self, index: usize) -> Diagnostic {
+        let gap = self.steps.iter().find_map(|step| step.gap);
+        Diagnostic::with_code(
+            exit::FAILED,
+            format!(
+                "writes have waited for {} s, and step `{}` has not begun",
+                gap.unwrap_or_default(),
+                self.steps[index].id
+            ),
+        )
+    }
+
     fn begun_no_return(&self) -> bool {
         self.steps
             .iter()
@@ -282,7 +313,8 @@ impl Operation<'_> {
 
     /// One step: written down everywhere and made, in one round trip. A connection that breaks is opened again and the
     /// step repeated, since its outcome is not known.
-    /// `strict`: a host that keeps the journal and cannot write it makes nothing.
+    /// `strict`: a host that keeps the journal and cannot write it makes nothing. `until`: when writes have waited long
+    /// enough; then nothing is tried again.
     async fn make(
         &self,
         crew: &mut Crew,
@@ -290,8 +322,17 @@ impl Operation<'_> {
         begun: &str,
         notes: &Notes,
         strict: bool,
+        until: Option<Instant>,
     ) -> Result<Notes> {
         let step = &self.steps[index];
+        let (mut notes, mut limit) = (notes.clone(), step.limit);
+        if let Some(until) = until {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = left.as_millis().div_ceil(1000).max(1);
+            notes.insert(SECONDS_LEFT.to_owned(), left.to_string());
+            // The script itself has the limit, and a second more to say what it has seen.
+            limit = limit.min(u64::try_from(left).unwrap_or(limit).saturating_add(1));
+        }
         let unwritten = if strict {
             " || { echo 'the journal cannot be written; is the disk full?' >&2; exit 1; }"
         } else {
@@ -300,12 +341,12 @@ impl Operation<'_> {
         let script = format!(
             "{}{unwritten}\n{}",
             journal::append(begun),
-            (step.script)(notes)
+            (step.script)(&notes)
         );
         let mut again = false;
         loop {
             let mut work = self.everywhere(begun);
-            work.insert(step.host.clone(), vec![request(&script, step.limit)]);
+            work.insert(step.host.clone(), vec![request(&script, limit)]);
             let answer = crew
                 .round(work)
                 .await
@@ -314,8 +355,10 @@ impl Operation<'_> {
                     Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked"))
                 });
             match answer {
-                Ok(answer) => return read(step, &answer.replies[0]),
-                Err(error) if again => return Err(error.on(&step.host)),
+                Ok(answer) => return read(step, limit, &answer.replies[0]),
+                Err(error) if again || until.is_some_and(|until| Instant::now() >= until) => {
+                    return Err(error.on(&step.host));
+                }
                 Err(_) => {
                     again = true;
                     crew.reopen().await;
@@ -360,7 +403,7 @@ impl Operation<'_> {
             });
             step.script = undo;
             lines.push_str(&line(step.id, StepState::Undone, Notes::new()));
-            if let Err(error) = self.make(crew, index, "", notes, false).await {
+            if let Err(error) = self.make(crew, index, "", notes, false, None).await {
                 (self.tell)(Event::Failed {
                     id: self.steps[index].id,
                     error: error.clone(),
@@ -404,7 +447,7 @@ fn request(script: &str, limit: u64) -> Request {
     request
 }
 
-fn read(step: &Step, reply: &Reply) -> Result<Notes> {
+fn read(step: &Step, limit: u64, reply: &Reply) -> Result<Notes> {
     if reply.code != 0 {
         let said = reply.err();
         let said = said.trim();
@@ -412,8 +455,8 @@ fn read(step: &Step, reply: &Reply) -> Result<Notes> {
             exit::FAILED,
             if reply.code == 124 {
                 format!(
-                    "step `{}` took longer than {} s: {}",
-                    step.id, step.limit, step.what
+                    "step `{}` took longer than {limit} s: {}",
+                    step.id, step.what
                 )
             } else {
                 format!("step `{}` failed: {}", step.id, step.what)
@@ -428,3 +471,6 @@ fn read(step: &Step, reply: &Reply) -> Result<Notes> {
     }
     Ok(notes(reply))
 }
+
+#[cfg(test)]
+mod tests;
