@@ -127,7 +127,7 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<(Cast, Vec<St
             .collect(),
     };
     let steps = match record.header.kind.as_str() {
-        "switchover" => switchover::steps(&cast),
+        "switchover" => switchover::steps(&cast, switchover::gap(&record.header.details)),
         "failover" => {
             let blockers: Vec<String> = detail("blockers")
                 .split_whitespace()

@@ -20,6 +20,7 @@ mod faults;
 mod flagship;
 mod grow;
 mod guard;
+mod handover;
 mod history;
 mod kill;
 mod maintenance;
