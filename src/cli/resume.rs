@@ -176,7 +176,10 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<Vec<Step>> {
             .collect(),
     };
     match record.header.kind.as_str() {
-        "switchover" => Some(switchover::steps(&cast)),
+        "switchover" => Some(switchover::steps(
+            &cast,
+            switchover::gap(&record.header.details),
+        )),
         "failover" => {
             let blockers: Vec<String> = detail("blockers")
                 .split_whitespace()

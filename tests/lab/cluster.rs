@@ -142,6 +142,7 @@ fn killed_switchover(bench: &Bench) {
     for step in [
         "slots",
         "prepare",
+        "replay",
         "stop",
         "demote",
         "last-byte",

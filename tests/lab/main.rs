@@ -21,6 +21,7 @@ mod fencing;
 mod flagship;
 mod grow;
 mod guard;
+mod handover;
 mod history;
 mod kill;
 mod maintenance;

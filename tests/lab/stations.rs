@@ -5,8 +5,8 @@
 use crate::Case;
 use crate::{
     ansible, backup, cloud, cluster, deploy, drill, faults, fencing, flagship, grow, guard,
-    history, kill, maintenance, operators, reach, refusals, returning, secrets, status, verify,
-    vip, vm,
+    handover, history, kill, maintenance, operators, reach, refusals, returning, secrets, status,
+    verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;

@@ -14,6 +14,7 @@ pub mod lsn;
 pub mod node;
 pub mod operation;
 pub mod rejoin;
+pub mod replay;
 pub mod scripts;
 pub mod switchover;
 #[cfg(test)]

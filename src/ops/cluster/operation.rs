@@ -8,8 +8,15 @@
 //! says that it may not, nothing more is done, and nothing is taken back: another operator has it.
 
 mod begin;
+mod ending;
+mod step;
 
 pub use begin::{begin, claim, close, settle};
+use ending::Stop;
+pub use ending::{Ending, Event, Tell};
+pub use step::{
+    HERE, NOT_DONE, OPERATION_EPOCH, OPERATION_ID, SECONDS_LEFT, Script, Step, notes, plain,
+};
 
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
@@ -19,118 +26,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What runs on a host, once the notes of earlier steps are known.
-pub type Script = Box<dyn Fn(&Notes) -> String + Send + Sync>;
-
-/// A step.
-pub struct Step {
-    /// A stable name; unique in its operation.
-    pub id: &'static str,
-    /// What it does, for people.
-    pub what: String,
-    /// Where.
-    pub host: String,
-    /// How. What it prints as `note KEY VALUE` is noted for the steps after it. It may run twice.
-    pub script: Script,
-    /// How it is taken back: on the same host.
-    pub undo: Option<Script>,
-    /// Nothing can be taken back from here on.
-    pub no_return: bool,
-    /// It is tried, and what fails is mended later by `resume`: the steps after it still make sense.
-    pub tail: bool,
-    /// How long it may take, in seconds.
-    pub limit: u64,
-}
-
-impl Step {
-    /// A step that is not taken back, may take a minute, and needs nothing of the steps before it.
-    pub fn new(id: &'static str, host: &str, what: impl Into<String>, script: String) -> Self {
-        Self {
-            id,
-            what: what.into(),
-            host: host.to_owned(),
-            script: plain(script),
-            undo: None,
-            no_return: false,
-            tail: false,
-            limit: 60,
-        }
-    }
-
-    /// Whether its host knows epochs: all but this machine do.
-    fn holds_token(&self) -> bool {
-        self.host != HERE
-    }
-
-    /// The same, for a step that is made on each of several hosts: its name tells which.
-    pub fn each(verb: &str, host: &str, what: impl Into<String>, script: String) -> Self {
-        // Leaked once per operation and host: the ids of steps live as long as the program.
-        Self::new(
-            Box::leak(format!("{verb}-{host}").into_boxed_str()),
-            host,
-            what,
-            script,
-        )
-    }
-}
-
-/// The name under which this machine takes part, for fencing commands. It keeps no epoch: its steps come after the proof on
-/// the hosts that do.
-pub const HERE: &str = "this machine";
-
-/// A script that needs nothing of the steps before it.
-pub fn plain(text: String) -> Script {
-    Box::new(move |_| text.clone())
-}
-
-/// What a script noted for the steps after it.
-pub fn notes(reply: &Reply) -> Notes {
-    reply
-        .out()
-        .lines()
-        .filter_map(|line| line.strip_prefix("note ")?.split_once(' '))
-        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
-        .collect()
-}
-
-/// A step past the point of no return ends with this code when it is certain that it has not happened.
-pub const NOT_DONE: i32 = 78;
-/// How a step's script learns its own operation: keys of the notes.
-pub const OPERATION_ID: &str = "operation";
-/// The epoch of its operation.
-pub const OPERATION_EPOCH: &str = "epoch";
-
 /// How long a host may take to write a line of the journal, in seconds.
 const KEEPING: u64 = 3;
 /// What a round may take beyond that.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// What happens, for whoever reports.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A step begins.
-    Begun {
-        id: &'static str,
-        host: String,
-        what: String,
-    },
-    /// A step is done.
-    Done {
-        id: &'static str,
-        host: String,
-        seconds: f64,
-        at: f64,
-    },
-    /// A step failed.
-    Failed { id: &'static str, error: Diagnostic },
-    /// A step is taken back.
-    Undoing { id: &'static str, host: String },
-    /// Something to know.
-    Says(String),
-}
-
-/// Told of everything, as it happens.
-pub type Tell<'a> = &'a (dyn Fn(Event) + Send + Sync);
 
 /// An operation that is under way.
 pub struct Operation<'a> {
@@ -150,59 +49,6 @@ pub struct Operation<'a> {
     pub tell: Tell<'a>,
 }
 
-/// How it ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// All done.
-    Done,
-    /// Taken back: all is as it was before; why.
-    Undone(Diagnostic),
-    /// It cannot be known, or could not be ended; `resume` takes it up. Why.
-    Incomplete(Vec<Diagnostic>),
-    /// Another operator has ended it or taken it up: nothing more was done. What said so.
-    Overtaken(Diagnostic),
-}
-
-/// Why a step was not made.
-enum Stop {
-    /// It failed; it may be repeated, or taken back.
-    Failed(Diagnostic),
-    /// It has certainly not happened, although it is past the point of no return.
-    NotDone(Diagnostic),
-    /// The operation is somebody else's now.
-    Overtaken(Diagnostic),
-}
-
-impl Ending {
-    /// The errors to show and the exit code.
-    ///
-    /// # Errors
-    /// When it was taken back (3) or is incomplete (4).
-    pub fn result(self) -> Result<(), Vec<Diagnostic>> {
-        match self {
-            Self::Done => Ok(()),
-            Self::Undone(mut error) => {
-                error.code = exit::FAILED;
-                Err(vec![error.note(
-                    "everything was taken back: the service is as it was before",
-                )])
-            }
-            Self::Incomplete(mut errors) => {
-                for error in &mut errors {
-                    error.code = exit::INCOMPLETE;
-                }
-                Err(errors)
-            }
-            Self::Overtaken(mut error) => {
-                error.code = exit::INCOMPLETE;
-                Err(vec![error.help(
-                    "nothing more was done here; hactl status shows how things are, hactl history who it was",
-                )])
-            }
-        }
-    }
-}
-
 impl Operation<'_> {
     /// Runs the steps that are not done yet, in order.
     pub async fn run(mut self, crew: &mut Crew) -> Ending {
@@ -214,13 +60,22 @@ impl Operation<'_> {
         let mut done = String::new();
         let mut returned = self.begun_no_return();
         let mut failures = Vec::new();
+        let mut deadline = None;
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
+            // A step that was done before counts too: whoever takes the operation up finds writes waiting.
+            if let (Some(gap), None) = (step.gap, deadline) {
+                deadline = Some(Instant::now() + Duration::from_secs(gap));
+            }
             if self.record.state(step.id) == Some(StepState::Done) {
                 continue;
             }
             if self.stop.load(Ordering::Relaxed) && !returned {
                 let error = Diagnostic::with_code(exit::FAILED, "ended by the operator");
+                return self.undo(crew, index, error, &notes).await;
+            }
+            if !returned && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let error = self.too_long(index);
                 return self.undo(crew, index, error, &notes).await;
             }
             (self.tell)(Event::Begun {
@@ -240,7 +95,9 @@ impl Operation<'_> {
                 begun = String::new();
             }
             returned |= step.no_return;
-            match self.make(crew, index, &begun, &notes, !returned).await {
+            let until = deadline.filter(|_| !returned);
+            let made = self.make(crew, index, &begun, &notes, !returned, until);
+            match made.await {
                 Ok(found) => {
                     (self.tell)(Event::Done {
                         id: self.steps[index].id,
@@ -294,6 +151,19 @@ impl Operation<'_> {
         }
     }
 
+    /// Writes have waited for as long as they may, and nobody is promoted yet.
+    fn too_long(&self, index: usize) -> Diagnostic {
+        let gap = self.steps.iter().find_map(|step| step.gap);
+        Diagnostic::with_code(
+            exit::FAILED,
+            format!(
+                "writes have waited for {} s, and step `{}` has not begun",
+                gap.unwrap_or_default(),
+                self.steps[index].id
+            ),
+        )
+    }
+
     fn begun_no_return(&self) -> bool {
         self.steps
             .iter()
@@ -344,7 +214,8 @@ impl Operation<'_> {
 
     /// One step: written down everywhere and made, in one round trip. A connection that breaks is opened again and the
     /// step repeated, since its outcome is not known.
-    /// `strict`: a host that keeps the journal and cannot write it makes nothing.
+    /// `strict`: a host that keeps the journal and cannot write it makes nothing. `until`: when writes have waited long
+    /// enough; then nothing is tried again.
     async fn make(
         &self,
         crew: &mut Crew,
@@ -352,8 +223,17 @@ impl Operation<'_> {
         begun: &str,
         notes: &Notes,
         strict: bool,
+        until: Option<Instant>,
     ) -> Result<Notes, Stop> {
         let step = &self.steps[index];
+        let (mut notes, mut limit) = (notes.clone(), step.limit);
+        if let Some(until) = until {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = left.as_millis().div_ceil(1000).max(1);
+            notes.insert(SECONDS_LEFT.to_owned(), left.to_string());
+            // The script itself has the limit, and a second more to say what it has seen.
+            limit = limit.min(u64::try_from(left).unwrap_or(limit).saturating_add(1));
+        }
         let mut script = String::new();
         if step.holds_token() {
             script.push_str(&journal::proof(&self.token));
@@ -367,11 +247,11 @@ impl Operation<'_> {
                 " || :\n"
             });
         }
-        script.push_str(&(step.script)(notes));
+        script.push_str(&(step.script)(&notes));
         let mut again = false;
         loop {
             let mut work = self.everywhere(begun);
-            work.insert(step.host.clone(), vec![request(&script, step.limit)]);
+            work.insert(step.host.clone(), vec![request(&script, limit)]);
             let mut answers = crew.round(work).await;
             if let Some(error) = answers
                 .iter()
@@ -383,8 +263,10 @@ impl Operation<'_> {
                 Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked"))
             });
             match answer {
-                Ok(answer) => return read(step, &answer.replies[0]),
-                Err(error) if again => return Err(Stop::Failed(error.on(&step.host))),
+                Ok(answer) => return read(step, limit, &answer.replies[0]),
+                Err(error) if again || until.is_some_and(|until| Instant::now() >= until) => {
+                    return Err(Stop::Failed(error.on(&step.host)));
+                }
                 Err(_) => {
                     again = true;
                     crew.reopen().await;
@@ -431,7 +313,7 @@ impl Operation<'_> {
             });
             step.script = undo;
             lines.push_str(&line(step.id, StepState::Undone, Notes::new()));
-            match self.make(crew, index, "", &notes, false).await {
+            match self.make(crew, index, "", &notes, false, None).await {
                 Ok(_) => {}
                 Err(Stop::Overtaken(error)) => return Ending::Overtaken(error),
                 Err(Stop::Failed(error) | Stop::NotDone(error)) => {
@@ -527,7 +409,7 @@ fn request(script: &str, limit: u64) -> Request {
     request
 }
 
-fn read(step: &Step, reply: &Reply) -> Result<Notes, Stop> {
+fn read(step: &Step, limit: u64, reply: &Reply) -> Result<Notes, Stop> {
     if reply.code != 0 {
         let said = reply.err();
         let said = said.trim();
@@ -535,8 +417,8 @@ fn read(step: &Step, reply: &Reply) -> Result<Notes, Stop> {
             exit::FAILED,
             if reply.code == 124 {
                 format!(
-                    "step `{}` took longer than {} s: {}",
-                    step.id, step.limit, step.what
+                    "step `{}` took longer than {limit} s: {}",
+                    step.id, step.what
                 )
             } else {
                 format!("step `{}` failed: {}", step.id, step.what)
@@ -556,3 +438,6 @@ fn read(step: &Step, reply: &Reply) -> Result<Notes, Stop> {
     }
     Ok(notes(reply))
 }
+
+#[cfg(test)]
+mod tests;

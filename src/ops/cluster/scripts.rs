@@ -136,24 +136,29 @@ await() {{ [ \"$(echo \"$(waits \"$1\" \"$2\") SELECT $2\" | ask)\" = t ]; }}
         format!("{}echo CHECKPOINT | ask\n", self.prelude())
     }
 
-    /// Stops the server in order, and notes where its log ends. Without the proof of a clean stop it fails.
-    pub fn stop_clean(&self) -> String {
+    /// Stops the server in order within so many seconds, and notes where its log ends. Without the proof of a clean stop it
+    /// fails, and names the processes that it waited for.
+    pub fn stop_clean(&self, seconds: &str) -> String {
         format!(
-            "{}systemctl stop \"$unit\"
+            "{}timeout {} systemctl stop \"$unit\" || {{ {CHILDREN}
+for c in $children; do tr '\\0' ' ' <\"/proc/$c/cmdline\"; echo; done 2>/dev/null | sed 's/^/still at work: /' >&2
+echo 'it did not stop in time' >&2; exit 1; }}
 state=$(control 'Database cluster state')
 case $state in 'shut down'|'shut down in recovery') ;; *) echo \"the control file says '$state', not 'shut down'\" >&2; exit 1 ;; esac
 echo \"note stopped_at $(control 'Latest checkpoint location')\"
 echo \"note stopped_timeline $(control \"Latest checkpoint's TimeLineID\")\"
 ",
-            self.prelude()
+            self.prelude(),
+            sh(seconds)
         )
     }
 
-    /// Starts the server again as the primary that it was.
+    /// Starts the server again as the primary that it was. A stop that is still under way is brought to its end first: it may
+    /// wait for a standby or an archive that does not answer.
     pub fn start_primary(&self) -> String {
         format!(
             "{}rm -f \"$data/standby.signal\"; sync \"$data\"
-# One that somebody started as a standby meanwhile has to start anew.
+{HURRY}# One that somebody started as a standby meanwhile has to start anew.
 if systemctl is-active -q \"$unit\" && [ \"$(echo 'SELECT pg_is_in_recovery()' | ask)\" = t ]; then systemctl restart \"$unit\"; else systemctl start \"$unit\"; fi
 await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exit 1; }}
 ",
@@ -174,19 +179,6 @@ await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exi
         format!(
             "{}rm -f \"$data/standby.signal\"; sync \"$data\"\n",
             self.prelude()
-        )
-    }
-
-    /// Proves that this standby has the last byte that the primary wrote: the record of the shutdown checkpoint begins at
-    /// that position, so having it means to be beyond it.
-    pub fn has_last_byte(&self, stopped_at: &str, limit: u32) -> String {
-        format!(
-            "{}await {limit} \"coalesce(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) > '{}', false)\" || {{
-echo \"it has the log up to $(echo 'SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())' | ask), and the primary's last record begins at {}\" >&2; exit 1; }}
-",
-            self.prelude(),
-            position(stopped_at),
-            position(stopped_at)
         )
     }
 
@@ -443,6 +435,21 @@ chown postgres:postgres \"$f.new\"; chmod 0600 \"$f.new\"; sync \"$f.new\"; mv -
 const CLAIMS: &str =
     "SELECT FROM pg_locks WHERE classid = 18504 AND objid = 1 AND objsubid = 2 AND granted";
 
+/// The processes of a server, in `$children`; its first one in `$p`.
+const CHILDREN: &str = "p=$(head -n 1 \"$data/postmaster.pid\" 2>/dev/null) || p=; children=$(cat \"/proc/${p:-0}/task/${p:-0}/children\" 2>/dev/null) || children=";
+
+/// Ends a stop that hangs: first the senders that wait for a standby, so that it can still end in order; then all of it, which
+/// loses nothing but takes a recovery.
+const HURRY: &str = r#"stopping() { [ "$(systemctl show -p ActiveState --value "$unit")" = deactivating ]; }
+awhile() { for i in 1 2 3 4 5 6 7 8 9 10; do stopping || return 0; sleep 0.1; done; }
+if stopping; then
+p=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || p=
+for c in $(cat "/proc/${p:-0}/task/${p:-0}/children" 2>/dev/null); do case $(tr '\0' ' ' <"/proc/$c/cmdline") in *walsender*) kill "$c" ;; esac; done 2>/dev/null
+awhile
+! stopping || [ -z "$p" ] || kill -QUIT "$p" 2>/dev/null || true
+fi
+"#;
+
 const STREAMS: &str = "await 30 \"EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')\" || { echo 'it does not stream from the primary; see its log' >&2; exit 1; }\n";
 
 /// The name of a host's slot, as the role gives it.
@@ -467,12 +474,3 @@ pub fn literal(text: &str) -> String {
 
 /// What stands in a plan for the position that only the stop tells.
 pub const AT_STOP: &str = "POSITION-OF-THE-STOP";
-
-/// A log position from a journal: nothing else comes through.
-fn position(text: &str) -> String {
-    if text == AT_STOP {
-        return text.to_owned();
-    }
-    text.parse::<super::lsn::Lsn>()
-        .map_or_else(|()| "FFFFFFFF/FFFFFFFF".to_owned(), |lsn| lsn.to_string())
-}

@@ -6,8 +6,9 @@
 
 mod conditions;
 mod steps;
+pub mod trial;
 
-pub use steps::{after_promotion, promotion, steps};
+pub use steps::{GAP, GAP_DETAIL, after_promotion, gap, promotion, steps};
 
 use super::cast::{Cast, known, server, the_primary};
 use super::condition::Conditions;
@@ -26,6 +27,10 @@ pub struct Wishes {
     pub max_transaction: i64,
     /// They may be.
     pub long_transactions_ok: bool,
+    /// How many seconds writes may wait before all is taken back.
+    pub gap: u64,
+    /// Application servers that do not reach the new primary, or cannot be asked, do not matter.
+    pub unreached_clients_ok: bool,
 }
 
 /// Looks at everything that must hold, and names the hosts.

@@ -3,18 +3,39 @@
 //! The old primary gets its `standby.signal` between its clean stop and the promotion, and nothing is promoted before the
 //! candidate has the last byte.
 
+use super::trial;
 use crate::ops::cluster::cast::Cast;
-use crate::ops::cluster::operation::{Step, plain};
+use crate::ops::cluster::operation::{SECONDS_LEFT, Step, plain};
+use crate::ops::cluster::replay::MARKER;
 use crate::ops::cluster::scripts::{AT_STOP, Server};
+use crate::ops::journal::Notes;
 
-/// How many seconds the candidate may take to receive the last bytes; they are on their way when the primary stops.
-const LAST_BYTE: u32 = 10;
+/// How many seconds writes may wait when nothing is said about it.
+pub const GAP: u64 = 5;
+/// The key under which that stands in the journal.
+pub const GAP_DETAIL: &str = "max_write_gap";
 
-/// The steps, in order.
-pub fn steps(cast: &Cast) -> Vec<Step> {
+/// How many seconds writes may wait, as the journal says.
+pub fn gap(details: &Notes) -> u64 {
+    details
+        .get(GAP_DETAIL)
+        .and_then(|gap| gap.parse().ok())
+        .unwrap_or(GAP)
+}
+
+/// What is left of them.
+fn left(notes: &Notes) -> u64 {
+    notes
+        .get(SECONDS_LEFT)
+        .and_then(|left| left.parse().ok())
+        .unwrap_or(GAP)
+}
+
+/// The steps, in order. When writes have waited for `gap` seconds and nobody is promoted, all is taken back.
+pub fn steps(cast: &Cast, gap: u64) -> Vec<Step> {
     let Cast { old, new, others } = cast.clone();
     let followers: Vec<&Server> = std::iter::once(&old).chain(&others).collect();
-    let last_byte = new.clone();
+    let (tried, stopped, last_byte) = (new.clone(), old.clone(), new.clone());
     let mut steps = vec![
         Step {
             undo: Some(plain(new.drop_slots(&followers))),
@@ -31,17 +52,31 @@ pub fn steps(cast: &Cast) -> Vec<Step> {
                 "prepare",
                 &old.host,
                 format!("prepare to follow {}, checkpoint", new.host),
-                old.prepare_to_follow(&new),
+                old.prepare_to_follow(&new) + Server::mark_too(),
+            )
+        },
+        Step {
+            script: Box::new(move |notes| match notes.get(MARKER) {
+                Some(marker) => tried.has_replayed(marker, trial::seconds(gap)),
+                None => "true\n".to_owned(),
+            }),
+            ..Step::new(
+                "replay",
+                &new.host,
+                "prove that it replays what is written now",
+                String::new(),
             )
         },
         Step {
             limit: 120,
+            gap: Some(gap),
             undo: Some(plain(old.start_primary())),
+            script: Box::new(move |notes| stopped.stop_clean(&left(notes).to_string())),
             ..Step::new(
                 "stop",
                 &old.host,
-                "stop in order; writes wait from here on",
-                old.stop_clean(),
+                format!("stop in order; writes wait from here on, for at most {gap} s"),
+                String::new(),
             )
         },
         Step {
@@ -56,12 +91,12 @@ pub fn steps(cast: &Cast) -> Vec<Step> {
         Step {
             script: Box::new(move |notes| {
                 let at = notes.get("stopped_at").map_or(AT_STOP, String::as_str);
-                last_byte.has_last_byte(at, LAST_BYTE)
+                last_byte.has_last_byte(at, left(notes))
             }),
             ..Step::new(
                 "last-byte",
                 &new.host,
-                "prove that it has the last byte",
+                "prove that it has the last byte, and has replayed it",
                 String::new(),
             )
         },
