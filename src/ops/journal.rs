@@ -291,7 +291,8 @@ pub fn append(lines: &str) -> String {
     let _ = write!(
         script,
         "hactl_w() {{ printf %s {} >>{OPERATION} && sync {OPERATION}; }}; \
-         {{ [ -e {OPERATION} ] && {{ n=$(wc -c <{OPERATION}); hactl_w || {{ truncate -s \"$n\" {OPERATION}; {ROOM}; hactl_w; }}; }}; }}",
+         {{ [ -e {OPERATION} ] && {{ n=$(wc -c <{OPERATION}); hactl_w || {{ truncate -s \"$n\" {OPERATION}; {ROOM}; \
+         hactl_w || {{ truncate -s \"$n\" {OPERATION}; false; }}; }}; }}; }}",
         sh(lines)
     );
     script
@@ -382,47 +383,4 @@ pub fn read_all(text: &str) -> Vec<ReadFile> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header() -> Header {
-        Header {
-            reason: "it's\nslow".to_owned(),
-            ..Header::new("switchover", "me@here", "")
-        }
-    }
-
-    fn step(name: &str, state: StepState) -> StepLine {
-        StepLine {
-            step: name.to_owned(),
-            state,
-            at: 1,
-            notes: [("lsn".to_owned(), "0/3".to_owned())].into(),
-        }
-    }
-
-    #[test]
-    fn a_line_that_was_cut_off_did_not_happen() {
-        let header = header();
-        let text = line(&header)
-            + &line(&step("stop", StepState::Begun))
-            + &line(&step("stop", StepState::Done));
-        let whole = Record::parse(&text).expect("a record");
-        assert_eq!(whole.state("stop"), Some(StepState::Done));
-        assert_eq!(whole.notes()["lsn"], "0/3");
-        let cut = Record::parse(&text[..text.len() - 4]).expect("a record");
-        assert_eq!(cut.state("stop"), Some(StepState::Begun));
-        assert_eq!(cut.state("promote"), None);
-        let torn = text.replacen("begun", "beg", 1);
-        let error = Record::parse(&torn).expect_err("torn in the middle");
-        assert!(error.message.contains("line 2"), "{error}");
-        assert!(Record::parse("").is_err());
-    }
-
-    #[test]
-    fn ids_sort_by_time() {
-        let early = header().id;
-        assert!(early < format!("9{early}"));
-        assert_ne!(header().id, early);
-    }
-}
+mod tests;

@@ -1,10 +1,9 @@
-//! What an operation does when writes have waited too long; with shells of this machine instead of hosts.
+//! What an operation does when writes have waited too long; with a shell of this machine, which keeps no epoch.
 
 use super::*;
 use crate::connection::Target;
+use crate::ops::journal::Header;
 use std::sync::Mutex;
-
-const HERE: &str = "here";
 
 /// Makes these steps; gives how it ended and what happened, a word each.
 async fn made(steps: Vec<Step>, record: Record) -> (Ending, Vec<String>) {
@@ -16,8 +15,10 @@ async fn made(steps: Vec<Step>, record: Record) -> (Ending, Vec<String>) {
     let mut crew = Crew::open(vec![target], 1).await;
     let said = Mutex::new(Vec::new());
     let ending = Operation {
+        token: Token::default(),
         record,
         keepers: Vec::new(),
+        arbiters: Vec::new(),
         steps,
         stop: &AtomicBool::new(false),
         tell: &|event| {
