@@ -4,9 +4,13 @@
 mod evidence;
 mod method;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use super::operation::notes;
-pub use evidence::{Evidence, ask, ask_boot, ask_lost, ask_rows, fork_of};
+pub use evidence::{
+    Committed, Evidence, ask, ask_boot, ask_committed, ask_rows, fork_of, read_committed,
+};
 pub use method::Method;
 pub use steps::steps;
 
@@ -163,15 +167,18 @@ pub fn assess(
         ),
     );
     conditions.unless("--clone", wishes.clone);
-    // Checkpoints and what was never committed are no loss.
-    let empty = matches!(evidence.lost_transactions, Some((0, _)));
+    // Checkpoints and what was never committed are no loss; what could not be read is not known to be none.
+    let empty = matches!(evidence.committed, Committed::Counted(0, _));
     if (diverged.is_some() && !empty) || (method == Method::Clone && !wishes.clone && !empty) {
-        let lost = evidence
-            .lost_transactions
-            .as_ref()
-            .map_or_else(String::new, |(count, between)| {
+        let lost = match &evidence.committed {
+            Committed::Counted(count, between) => {
                 format!("; {count} transactions were committed, between {between}")
-            });
+            }
+            Committed::Gone(why) | Committed::Unreadable(why) => {
+                format!("; how many transactions were committed in them is not known: {why}")
+            }
+            Committed::NotRead => String::new(),
+        };
         conditions.add(
             "diverged",
             format!("nothing that is only on {} is given up", server.host),

@@ -282,10 +282,13 @@ rm -f /var/lib/hactl/fenced
         )
     }
 
-    /// Notes how far the log of a stopped server goes: `log_end`, and `state` of the control file.
+    /// Notes how far the log of a stopped server goes, on the newest timeline that it has log of (its checkpoint may be on an
+    /// older one): `log_end`, and `state` of the control file.
     pub fn log_end(&self) -> String {
         format!(
             "{}t=$(control \"Latest checkpoint's TimeLineID\"); s=$(control 'Latest checkpoint location')
+n=$(ls \"$data/pg_wal\" | grep -xE '[0-9A-F]{{24}}' | cut -c 1-8 | sort | tail -n 1); h=\"$data/pg_wal/$n.history\"; n=$((0x${{n:-0}}))
+if [ \"$n\" -gt \"$t\" ] && [ -r \"$h\" ]; then t=$n; while read -r x p r; do case $p in */*) s=$p ;; esac; done <\"$h\"; fi
 echo \"note state $(control 'Database cluster state')\"
 e=$(runuser -u postgres -- \"$bin/pg_waldump\" -q -p \"$data/pg_wal\" -t \"$t\" -s \"$s\" 2>&1 | grep -o 'at [0-9A-F]*/[0-9A-F]*' | tail -n 1) || true
 echo \"note log_end ${{e#at }}\"
