@@ -340,7 +340,7 @@ fn synchronous(bench: &Bench) {
 }
 
 /// The server of the primary is killed; its host lives.
-fn kill_server(bench: &Bench, host: &str) {
+pub fn kill_server(bench: &Bench, host: &str) {
     bench.on(
         host,
         "p=$(head -n 1 /var/lib/postgresql/*/main/postmaster.pid) && kill -9 \"$p\" && while [ -e \"/proc/$p\" ]; do :; done",

@@ -4,8 +4,8 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cloud, cluster, deploy, drill, faults, flagship, grow, guard, history, kill,
-    maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
+    ansible, backup, cloud, cluster, declared, deploy, drill, faults, flagship, grow, guard,
+    history, kill, maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -66,6 +66,7 @@ pub fn all() -> Vec<Station> {
                 maintenance::CASES,
                 history::CASES,
                 cluster::CASES,
+                declared::CASES,
                 refusals::CASES,
                 drill::CASES,
             ]

@@ -52,6 +52,8 @@ pub struct Assessment {
     pub diverged: Option<(Lsn, Lsn)>,
     /// Hosts that block it.
     pub blockers: Vec<String>,
+    /// Something overrides on the primary how commits are declared to wait.
+    pub waits_otherwise: bool,
     /// The copy that is kept, when something is given up.
     pub kept: Option<String>,
     keep_log_only: bool,
@@ -218,6 +220,12 @@ pub fn assess(
         conditions,
         diverged,
         blockers,
+        waits_otherwise: leader.answer().is_some_and(|answer| {
+            answer
+                .overridden
+                .iter()
+                .any(|setting| setting.name == super::settings::NAMES)
+        }),
         kept,
         keep_log_only: wishes.keep_log_only,
     })

@@ -2,6 +2,7 @@
 //! for conditions with a limit, and never deletes a data directory.
 
 use super::node::Place;
+use super::settings::NAMES;
 use crate::base::quote::sh;
 use crate::ops::hosts::Host;
 
@@ -203,6 +204,29 @@ echo \"it has the log up to $(echo 'SELECT greatest(pg_last_wal_receive_lsn(), p
         )
     }
 
+    /// The same on a primary that has standbys, with proof: what the files say is in force, and if commits are to wait, a
+    /// standby confirms them.
+    pub fn restore_synchronous(&self) -> String {
+        format!(
+            r#"{}fine() {{ ask <<'END'
+SELECT current_setting('{NAMES}') = f AND (f = '' OR EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')))
+FROM (SELECT coalesce((SELECT setting FROM pg_file_settings WHERE name = '{NAMES}' AND error IS NULL ORDER BY seqno DESC LIMIT 1), '') AS f) AS x;
+END
+}}
+ask <<'END' >/dev/null
+ALTER SYSTEM RESET {NAMES};
+SELECT pg_reload_conf();
+END
+read -r begun rest </proc/uptime
+until [ "$(fine)" = t ]; do
+read -r now rest </proc/uptime; [ $((${{now%.*}} - ${{begun%.*}})) -lt 15 ] || {{ echo "{NAMES} is '$(echo 'SHOW {NAMES}' | ask)': that is not what its files say, or no standby confirms commits" >&2; exit 1; }}
+sleep 0.1
+done
+"#,
+            self.prelude()
+        )
+    }
+
     /// Makes a standby the primary, and waits until it takes writes.
     pub fn promote(&self) -> String {
         format!(
@@ -360,13 +384,14 @@ rm -f \"$n.done\" \"$data.rewinding\"
         )
     }
 
-    /// Tells a stopped server whom to follow, so that it can only start as a standby.
+    /// Tells a stopped server whom to follow, so that it can only start as a standby. How commits wait on the primary at
+    /// this moment (a rewind and a clone copy it) is not for this server to keep.
     pub fn follow_offline(&self, primary: &Self) -> String {
         format!(
             "{}f=\"$data/postgresql.auto.conf\"
 ! systemctl is-active -q \"$unit\" || {{ echo 'the server runs' >&2; exit 1; }}
 install -o postgres -g postgres -m 0600 /dev/null \"$data/standby.signal\"
-{{ sed '/^[[:space:]]*primary_\\(conninfo\\|slot_name\\)[[:space:]=]/d' \"$f\" 2>/dev/null || true; echo {}; echo {}; }} >\"$f.new\"
+{{ sed '/^[[:space:]]*\\(primary_conninfo\\|primary_slot_name\\|{NAMES}\\)[[:space:]=]/d' \"$f\" 2>/dev/null || true; echo {}; echo {}; }} >\"$f.new\"
 chown postgres:postgres \"$f.new\"; chmod 0600 \"$f.new\"; sync \"$f.new\"; mv -f \"$f.new\" \"$f\"; sync \"$data\"
 ",
             self.prelude(),

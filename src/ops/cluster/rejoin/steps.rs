@@ -25,8 +25,20 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
             unblock(&server.host, &server.address),
         )
     };
+    let waits = || Step {
+        tail: true,
+        ..Step::new(
+            "wait",
+            &primary.host,
+            "commits wait for replicas as configured",
+            primary.restore_synchronous(),
+        )
+    };
     if *method == Method::Nothing {
         steps.extend(blockers.iter().map(|host| unblocks(host)));
+        if assessment.waits_otherwise {
+            steps.push(waits());
+        }
         return steps;
     }
     steps.push(Step {
@@ -137,14 +149,6 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
             primary.is_followed_by(server),
         )
     });
-    steps.push(Step {
-        tail: true,
-        ..Step::new(
-            "wait",
-            &primary.host,
-            "commits wait for replicas as configured",
-            primary.wait_for_replicas(),
-        )
-    });
+    steps.push(waits());
     steps
 }
