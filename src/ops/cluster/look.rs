@@ -7,6 +7,7 @@ use super::settings;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
+use crate::ops::drill::faults;
 use crate::ops::hosts::{Host, Site};
 use crate::ops::journal;
 
@@ -119,6 +120,7 @@ pub fn requests(site: &Site, host: &Host) -> Vec<Request> {
     requests.push(live);
     requests.push(Request::sh(NOTES));
     requests.push(Request::sh(observation::ASK));
+    requests.push(faults::ask());
     requests.push(journal::read());
     requests
 }
@@ -192,7 +194,7 @@ pub fn node(site: &Site, host: &Host, replies: &[Reply]) -> Result<Node> {
     for (peer, reply) in peers.into_iter().zip(of_peers) {
         node.peers.insert(peer, peer_view(reply));
     }
-    let [place, live, notes, observed, journal] = rest else {
+    let [place, live, notes, observed, drill, journal] = rest else {
         return Err(
             Diagnostic::with_code(exit::FAILED, "the host gave too few replies").on(&host.name),
         );
@@ -209,6 +211,7 @@ pub fn node(site: &Site, host: &Host, replies: &[Reply]) -> Result<Node> {
         }
     }
     node.observed = Observation::read(observed.out().trim_end_matches('\n'));
+    node.faults = faults::read(&drill.out());
     node.journal = journal::read_all(&journal.out());
     Ok(node)
 }

@@ -3,6 +3,7 @@
 use super::lsn::Lsn;
 use super::observation::Observation;
 use super::settings::Overridden;
+use crate::ops::drill::faults::Fault;
 use crate::ops::journal::ReadFile;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Node {
     pub blocks: Vec<String>,
     /// It is in maintenance: who, since when, why.
     pub maintenance: Option<String>,
+    /// What a drill breaks, and was not ended, as kept on it.
+    pub faults: Vec<Fault>,
     /// What it last observed in force on its primary, while it was a standby.
     pub observed: Option<Observation>,
 }
