@@ -1,6 +1,9 @@
 //! `hactl drill`: a failure for real, and what clients see of it.
 
+mod heal;
 mod lab;
+
+pub use heal::heal;
 
 use super::{Global, Outcome, deploy, fleet};
 use crate::base::{Diagnostic, Result, exit};
@@ -77,7 +80,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let (stop, stopped) = watch::channel(false);
     let (records, error) = runtime.block_on(async {
         tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if asked_to_end().await {
                 stop.send_replace(true);
                 report::say("ending; what was broken is being mended");
             }
@@ -112,6 +115,22 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     } else {
         exit::FAILED
     })
+}
+
+/// Waits for Ctrl-C, SIGTERM or a terminal that is gone: each ends a drill the same way. False when nobody can say so.
+async fn asked_to_end() -> bool {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut hangup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return tokio::signal::ctrl_c().await.is_ok();
+    };
+    tokio::select! {
+        ended = tokio::signal::ctrl_c() => ended.is_ok(),
+        _ = term.recv() => true,
+        _ = hangup.recv() => true,
+    }
 }
 
 /// Runs the drills until one leaves a service that is not whole.

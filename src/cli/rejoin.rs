@@ -288,25 +288,18 @@ async fn evidence(
             .and_then(|text| text.parse::<u64>().ok())
             .unwrap_or(0)
             * 1024,
-        lost_transactions: None,
+        committed: rejoin::Committed::NotRead,
     };
     if let (Some(fork), Some(end)) = (evidence.fork, evidence.log_end)
         && end > fork
     {
-        let ask = rejoin::ask_lost(server, own, fork);
-        let answers = crew.round([(server.host.clone(), vec![ask])].into()).await;
-        if let Some(Ok(answer)) = answers.get(&server.host) {
-            let notes = rejoin::notes(&answer.replies[0]);
-            evidence.lost_transactions = notes
-                .get("lost")
-                .and_then(|count| count.parse().ok())
-                .map(|count| {
-                    (
-                        count,
-                        notes.get("lost_between").cloned().unwrap_or_default(),
-                    )
-                });
-        }
+        let ask = rejoin::ask_committed(server, own, fork, end);
+        let mut answers = crew.round([(server.host.clone(), vec![ask])].into()).await;
+        evidence.committed = match answers.remove(&server.host) {
+            Some(Ok(answer)) => rejoin::read_committed(&answer.replies[0], fork),
+            Some(Err(error)) => rejoin::Committed::Unreadable(error.message),
+            None => rejoin::Committed::Unreadable("it was not asked".to_owned()),
+        };
     }
     Ok(evidence)
 }

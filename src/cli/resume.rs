@@ -1,7 +1,7 @@
 //! `hactl resume`: takes up an operation that was broken off, on whatever machine that was.
 
 use super::operation::{self, Common, Work};
-use super::{Global, Outcome, deploy, rejoin};
+use super::{Global, Outcome, deploy, drill, rejoin};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::ops::cluster::Cluster;
@@ -44,6 +44,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             operation::settle(global, &mut crew, &cluster).await
         };
         let Some(record) = cluster.unfinished() else {
+            if let Some(healed) = drill::heal(global, &site, &mut crew, &cluster).await {
+                return healed;
+            }
             return match broken_off(&mut crew).await {
                 Some(refusal) => Err(vec![refusal]),
                 None => nothing(global, &cluster, &settled),

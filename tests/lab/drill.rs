@@ -1,7 +1,8 @@
 //! Drills on the lab, and their page in a real browser.
 
 use crate::Case;
-use crate::bench::{Bench, HOSTS};
+use crate::bench::{Bench, HOSTS, eventually};
+use crate::cluster::{roles, sound, sql};
 use crate::command::{Run, run, start};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "drill_refusals",
         run: refusals,
+    },
+    Case {
+        name: "drill_killed_or_ended_is_healed",
+        run: killed,
     },
     Case {
         name: "drill_page",
@@ -88,6 +93,51 @@ fn refusals(bench: &Bench) {
     );
     bench.whole();
     assert_eq!(rows(bench), "0");
+}
+
+/// A drill that is killed leaves a note of what it broke, on the hosts, and `resume` heals that; SIGTERM lets it heal itself.
+fn killed(bench: &Bench) {
+    bench.deployed();
+    bench.whole();
+    let (primary, standby) = roles(bench);
+    let paused = || sql(bench, standby, "SELECT pg_is_wal_replay_paused()");
+    let begin = || {
+        let drill = bench.start(&["drill", "paused-replay"]);
+        eventually("the replay is paused", 60, || {
+            paused().as_deref() == Some("t")
+        });
+        for host in [primary, standby] {
+            bench.on(host, "grep paused-replay /var/lib/hactl/drill");
+        }
+        drill
+    };
+    begin().kill_alone();
+    bench
+        .hactl(&["status"])
+        .says(&["the drill paused-replay of", "hactl resume"]);
+    // Nobody drills on top of it.
+    bench
+        .hactl(&["drill", "crash"])
+        .ends(2)
+        .says(&["was not ended", "hactl resume"]);
+    bench.hactl(&["resume"]).ends(0).says(&["is healed"]);
+    assert_eq!(paused().as_deref(), Some("f"));
+    bench.whole();
+
+    let drill = begin();
+    let id = i32::try_from(drill.id()).expect("process ids are small");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(id),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .expect("it can be asked to end");
+    let ended = drill.wait_within(Duration::from_secs(180));
+    assert_eq!(ended.code, 3, "{}", ended.told());
+    assert_eq!(paused().as_deref(), Some("f"));
+    for host in [primary, standby] {
+        bench.on(host, "test ! -e /var/lib/hactl/drill");
+    }
+    assert_eq!(sound(bench), (primary, standby));
 }
 
 /// A drill with many requests, and its page in a browser.

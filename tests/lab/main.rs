@@ -14,6 +14,7 @@ mod bench;
 mod cloud;
 mod cluster;
 mod command;
+mod declared;
 mod deploy;
 mod drill;
 mod faults;

@@ -4,9 +4,9 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cloud, cluster, deploy, drill, faults, fencing, flagship, grow, guard,
-    handover, history, kill, maintenance, operators, reach, refusals, returning, secrets, status,
-    verify, vip, vm,
+    ansible, backup, cloud, cluster, declared, deploy, drill, faults, fencing, flagship, grow,
+    guard, handover, history, kill, maintenance, operators, reach, refusals, returning, secrets,
+    status, verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -69,6 +69,7 @@ pub fn all() -> Vec<Station> {
                 history::CASES,
                 cluster::CASES,
                 fencing::CASES,
+                declared::CASES,
                 refusals::CASES,
                 drill::CASES,
             ]

@@ -225,7 +225,10 @@ fn finds_what_is_broken(bench: &Bench) {
                 host: "db1",
                 breaks: "runuser -u postgres -- psql -Xqc 'ALTER SYSTEM SET max_connections = 120' -c 'SELECT pg_reload_conf()' >/dev/null",
                 mends: "runuser -u postgres -- psql -Xqc 'ALTER SYSTEM RESET max_connections' -c 'SELECT pg_reload_conf()' >/dev/null",
-                found: &["warn postgresql.pending-restart db1"],
+                found: &[
+                    "fail postgresql.in-force db1",
+                    "warn postgresql.pending-restart db1",
+                ],
             },
             Break {
                 host: "db1",

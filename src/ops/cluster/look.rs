@@ -2,9 +2,12 @@
 
 use super::lsn::Lsn;
 use super::node::{Control, Live, Node, PeerView, Place};
+use super::observation::{self, Observation};
+use super::settings;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
+use crate::ops::drill::faults;
 use crate::ops::hosts::{Host, Site};
 use crate::ops::journal::{self, Token};
 
@@ -77,6 +80,7 @@ const QUERY: &str = r"SELECT json_build_object(
  'oldest_transaction', (SELECT coalesce(round(max(extract(epoch FROM now() - xact_start))), 0)::int FROM pg_stat_activity WHERE backend_type = 'client backend'),
  'unarchived', CASE WHEN current_setting('archive_mode') <> 'off' THEN (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') END,
  'pending_restart', (SELECT coalesce(json_agg(name), '[]') FROM pg_settings WHERE pending_restart),
+ 'overridden', OVERRIDDEN,
  'clients', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()))
 FROM (SELECT r, CASE WHEN r THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_lsn() END AS l
  FROM (SELECT pg_is_in_recovery() AS r) a) b;
@@ -111,11 +115,13 @@ pub fn requests(site: &Site, host: &Host) -> Vec<Request> {
         "{find}[ -n \"$v\" ] || exit 3; PGCONNECT_TIMEOUT={limit} PGOPTIONS='-c statement_timeout={limit}s' exec timeout {limit} psql -XAtqw -v ON_ERROR_STOP=1 -p \"$port\" -d postgres",
         limit = 3 * times
     ))
-    .stdin(QUERY)
+    .stdin(QUERY.replace("OVERRIDDEN", settings::SQL))
     .user("postgres");
     live.timeout_seconds = Some(6);
     requests.push(live);
     requests.push(Request::sh(NOTES));
+    requests.push(Request::sh(observation::ASK));
+    requests.push(faults::ask());
     requests.push(journal::read());
     requests
 }
@@ -189,7 +195,7 @@ pub fn node(site: &Site, host: &Host, replies: &[Reply]) -> Result<Node> {
     for (peer, reply) in peers.into_iter().zip(of_peers) {
         node.peers.insert(peer, peer_view(reply));
     }
-    let [place, live, notes, journal] = rest else {
+    let [place, live, notes, observed, drill, journal] = rest else {
         return Err(
             Diagnostic::with_code(exit::FAILED, "the host gave too few replies").on(&host.name),
         );
@@ -206,6 +212,8 @@ pub fn node(site: &Site, host: &Host, replies: &[Reply]) -> Result<Node> {
             _ => node.maintenance = Some(value.trim().to_owned()),
         }
     }
+    node.observed = Observation::read(observed.out().trim_end_matches('\n'));
+    node.faults = faults::read(&drill.out());
     node.journal = journal::read_all(&journal.out());
     Ok(node)
 }

@@ -12,10 +12,12 @@ pub mod failover;
 pub mod look;
 pub mod lsn;
 pub mod node;
+pub mod observation;
 pub mod operation;
 pub mod rejoin;
 pub mod replay;
 pub mod scripts;
+pub mod settings;
 pub mod switchover;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! What one database host is, as it was seen: from inside, and by its peers. Data only; nothing is decided here.
 
 use super::lsn::Lsn;
+use super::observation::Observation;
+use super::settings::Overridden;
+use crate::ops::drill::faults::Fault;
 use crate::ops::journal::{ReadFile, Token};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,6 +29,10 @@ pub struct Node {
     pub blocks: Vec<String>,
     /// It is in maintenance: who, since when, why.
     pub maintenance: Option<String>,
+    /// What a drill breaks, and was not ended, as kept on it.
+    pub faults: Vec<Fault>,
+    /// What it last observed in force on its primary, while it was a standby.
+    pub observed: Option<Observation>,
 }
 
 /// Where a cluster is on its host, and how it is started.
@@ -162,6 +169,9 @@ pub struct Answer {
     /// Settings that wait for a restart.
     #[serde(default)]
     pub pending_restart: Vec<String>,
+    /// Settings that are not as hactl's file declares them.
+    #[serde(default)]
+    pub overridden: Vec<Overridden>,
     /// Clients that are connected.
     #[serde(default)]
     pub clients: i64,

@@ -4,9 +4,13 @@
 mod evidence;
 mod method;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use super::operation::notes;
-pub use evidence::{Evidence, ask, ask_boot, ask_lost, ask_rows, fork_of};
+pub use evidence::{
+    Committed, Evidence, ask, ask_boot, ask_committed, ask_rows, fork_of, read_committed,
+};
 pub use method::Method;
 pub use steps::steps;
 
@@ -48,6 +52,8 @@ pub struct Assessment {
     pub diverged: Option<(Lsn, Lsn)>,
     /// Hosts that block it.
     pub blockers: Vec<String>,
+    /// Something overrides on the primary how commits are declared to wait.
+    pub waits_otherwise: bool,
     /// The copy that is kept, when something is given up.
     pub kept: Option<String>,
     keep_log_only: bool,
@@ -163,15 +169,18 @@ pub fn assess(
         ),
     );
     conditions.unless("--clone", wishes.clone);
-    // Checkpoints and what was never committed are no loss.
-    let empty = matches!(evidence.lost_transactions, Some((0, _)));
+    // Checkpoints and what was never committed are no loss; what could not be read is not known to be none.
+    let empty = matches!(evidence.committed, Committed::Counted(0, _));
     if (diverged.is_some() && !empty) || (method == Method::Clone && !wishes.clone && !empty) {
-        let lost = evidence
-            .lost_transactions
-            .as_ref()
-            .map_or_else(String::new, |(count, between)| {
+        let lost = match &evidence.committed {
+            Committed::Counted(count, between) => {
                 format!("; {count} transactions were committed, between {between}")
-            });
+            }
+            Committed::Gone(why) | Committed::Unreadable(why) => {
+                format!("; how many transactions were committed in them is not known: {why}")
+            }
+            Committed::NotRead => String::new(),
+        };
         conditions.add(
             "diverged",
             format!("nothing that is only on {} is given up", server.host),
@@ -211,6 +220,12 @@ pub fn assess(
         conditions,
         diverged,
         blockers,
+        waits_otherwise: leader.answer().is_some_and(|answer| {
+            answer
+                .overridden
+                .iter()
+                .any(|setting| setting.name == super::settings::NAMES)
+        }),
         kept,
         keep_log_only: wishes.keep_log_only,
     })

@@ -1,8 +1,11 @@
 //! The shell of every step on a database host. Each script may run twice, changes nothing beyond what its name says, waits
 //! for conditions with a limit, and never deletes a data directory.
 
+mod copy;
+
 use super::node::Place;
 use super::operation::NOT_DONE;
+use super::settings::NAMES;
 use crate::base::quote::sh;
 use crate::ops::hosts::Host;
 use crate::ops::journal::INTENTS;
@@ -198,6 +201,29 @@ await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exi
         )
     }
 
+    /// The same on a primary that has standbys, with proof: what the files say is in force, and if commits are to wait, a
+    /// standby confirms them.
+    pub fn restore_synchronous(&self) -> String {
+        format!(
+            r#"{}fine() {{ ask <<'END'
+SELECT current_setting('{NAMES}') = f AND (f = '' OR EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')))
+FROM (SELECT coalesce((SELECT setting FROM pg_file_settings WHERE name = '{NAMES}' AND error IS NULL ORDER BY seqno DESC LIMIT 1), '') AS f) AS x;
+END
+}}
+ask <<'END' >/dev/null
+ALTER SYSTEM RESET {NAMES};
+SELECT pg_reload_conf();
+END
+read -r begun rest </proc/uptime
+until [ "$(fine)" = t ]; do
+read -r now rest </proc/uptime; [ $((${{now%.*}} - ${{begun%.*}})) -lt 15 ] || {{ echo "{NAMES} is '$(echo 'SHOW {NAMES}' | ask)': that is not what its files say, or no standby confirms commits" >&2; exit 1; }}
+sleep 0.1
+done
+"#,
+            self.prelude()
+        )
+    }
+
     /// Makes a standby the primary, and waits until it takes writes. Where a former primary is just starting and has asked
     /// this server (its start guard holds an advisory lock here while it does), nobody is promoted: the lock is looked for in
     /// the same block as the promotion, and the guard takes it before it asks.
@@ -335,10 +361,13 @@ rm -f /var/lib/hactl/fenced
         )
     }
 
-    /// Notes how far the log of a stopped server goes: `log_end`, and `state` of the control file.
+    /// Notes how far the log of a stopped server goes, on the newest timeline that it has log of (its checkpoint may be on an
+    /// older one): `log_end`, and `state` of the control file.
     pub fn log_end(&self) -> String {
         format!(
             "{}t=$(control \"Latest checkpoint's TimeLineID\"); s=$(control 'Latest checkpoint location')
+n=$(ls \"$data/pg_wal\" | grep -xE '[0-9A-F]{{24}}' | cut -c 1-8 | sort | tail -n 1); h=\"$data/pg_wal/$n.history\"; n=$((0x${{n:-0}}))
+if [ \"$n\" -gt \"$t\" ] && [ -r \"$h\" ]; then t=$n; while read -r x p r; do case $p in */*) s=$p ;; esac; done <\"$h\"; fi
 echo \"note state $(control 'Database cluster state')\"
 e=$(runuser -u postgres -- \"$bin/pg_waldump\" -q -p \"$data/pg_wal\" -t \"$t\" -s \"$s\" 2>&1 | grep -o 'at [0-9A-F]*/[0-9A-F]*' | tail -n 1) || true
 echo \"note log_end ${{e#at }}\"
@@ -356,67 +385,14 @@ echo \"note log_end ${{e#at }}\"
         )
     }
 
-    /// Keeps a copy of the data directory (or of its log and control file only) under another name.
-    pub fn keep(&self, copy: &str, log_only: bool) -> String {
-        let what = if log_only {
-            "install -d -o postgres -g postgres -m 0700 \"$k.new\"; cp -a --reflink=auto \"$data/pg_wal\" \"$data/global/pg_control\" \"$data/PG_VERSION\" \"$k.new/\""
-        } else {
-            "cp -a --reflink=auto \"$data\" \"$k.new\""
-        };
-        format!(
-            "{}k={}; [ ! -e \"$k\" ] || exit 0; rm -rf \"$k.new\"; {what}; sync -f \"$k.new\"; mv -T \"$k.new\" \"$k\"\n",
-            self.prelude(),
-            sh(copy)
-        )
-    }
-
-    /// Rewinds this host to the primary. Broken off, it leaves a mark: the directory is unusable then.
-    pub fn rewind(&self, primary: &Self) -> String {
-        let source = format!(
-            "host={} port={} user={} dbname=postgres passfile={}/.pgpass target_session_attrs=read-write",
-            primary.address, primary.port, primary.replicator, self.home
-        );
-        format!(
-            "{}: >\"$data.rewinding\"; sync \"$data.rewinding\"
-runuser -u postgres -- \"$bin/pg_rewind\" --target-pgdata \"$data\" --config-file \"$conf/postgresql.conf\" --source-server {} >&2
-rm -f \"$data.rewinding\"
-",
-            self.prelude(),
-            sh(&source)
-        )
-    }
-
-    /// A new copy of the primary; the old directory is kept under another name. Made beside its place and moved there when
-    /// complete: what was broken off is never taken for a cluster.
-    pub fn reclone(&self, primary: &Self, kept: &str) -> String {
-        format!(
-            "{}n=\"$data.cloning\"; k={}
-exec 8>/run/lock/postgresql-{}.lock; flock -w 600 8
-[ ! -e \"$k\" ] || [ -e \"$data\" ] || {{ [ ! -e \"$n.done\" ] || mv -T \"$n\" \"$data\"; }}
-if [ ! -e \"$k\" ]; then
-rm -rf \"$n\" \"$n.done\"
-runuser -u postgres -- \"$bin/pg_basebackup\" -D \"$n\" -w -X stream -S {} --checkpoint=fast -d {} </dev/null
-rm -f \"$n/postgresql.conf\" \"$n/pg_hba.conf\" \"$n/pg_ident.conf\"
-install -o postgres -g postgres -m 0600 /dev/null \"$n/standby.signal\"
-sync -f \"$n\"; : >\"$n.done\"; mv -T \"$data\" \"$k\"; mv -T \"$n\" \"$data\"
-fi
-rm -f \"$n.done\" \"$data.rewinding\"
-",
-            self.prelude(),
-            sh(kept),
-            sh(&self.cluster),
-            sh(&self.slot),
-            sh(&primary.conninfo(self))
-        )
-    }
-
-    /// Tells a stopped server whom to follow, so that it can only start as a standby.
+    /// Tells a stopped server whom to follow, so that it can only start as a standby. How commits wait on the primary at
+    /// this moment (a rewind and a clone copy it) is not for this server to keep.
     pub fn follow_offline(&self, primary: &Self) -> String {
         format!(
             "{}f=\"$data/postgresql.auto.conf\"
 ! systemctl is-active -q \"$unit\" || {{ echo 'the server runs' >&2; exit 1; }}
 install -o postgres -g postgres -m 0600 /dev/null \"$data/standby.signal\"
-{{ sed '/^[[:space:]]*primary_\\(conninfo\\|slot_name\\)[[:space:]=]/d' \"$f\" 2>/dev/null || true; echo {}; echo {}; }} >\"$f.new\"
+{{ sed '/^[[:space:]]*\\(primary_conninfo\\|primary_slot_name\\|{NAMES}\\)[[:space:]=]/d' \"$f\" 2>/dev/null || true; echo {}; echo {}; }} >\"$f.new\"
 chown postgres:postgres \"$f.new\"; chmod 0600 \"$f.new\"; sync \"$f.new\"; mv -f \"$f.new\" \"$f\"; sync \"$data\"
 ",
             self.prelude(),

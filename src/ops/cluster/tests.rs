@@ -12,7 +12,7 @@ use crate::ops::journal::{End, Header, OPERATION, Record, seconds};
 
 mod dead;
 
-fn site() -> Site {
+pub(super) fn site() -> Site {
     let hosts = [("db1", 31), ("db2", 32)]
         .map(|(name, last)| Host {
             name: name.to_owned(),
@@ -65,7 +65,7 @@ fn node(answer: Answer, peer: &str, view: PeerView) -> Node {
 }
 
 /// A healthy pair: db1 leads, db2 follows.
-fn pair() -> Cluster {
+pub(super) fn pair() -> Cluster {
     let common = Answer {
         system: "7".to_owned(),
         version: 150_000,
@@ -110,7 +110,7 @@ fn pair() -> Cluster {
     }
 }
 
-fn at<'a>(cluster: &'a mut Cluster, host: &str) -> &'a mut Node {
+pub(super) fn at<'a>(cluster: &'a mut Cluster, host: &str) -> &'a mut Node {
     cluster
         .members
         .iter_mut()
@@ -119,14 +119,14 @@ fn at<'a>(cluster: &'a mut Cluster, host: &str) -> &'a mut Node {
         .expect("a host that was seen")
 }
 
-fn said<'a>(cluster: &'a mut Cluster, host: &str) -> &'a mut Answer {
+pub(super) fn said<'a>(cluster: &'a mut Cluster, host: &str) -> &'a mut Answer {
     match &mut at(cluster, host).live {
         Live::Answers(answer) => answer,
         other => panic!("{other:?}"),
     }
 }
 
-fn gone(cluster: &mut Cluster, host: &str) {
+pub(super) fn gone(cluster: &mut Cluster, host: &str) {
     for member in &mut cluster.members {
         if member.host == host {
             member.seen = Err(Diagnostic::with_code(exit::UNREACHABLE, "cannot connect"));

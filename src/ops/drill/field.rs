@@ -2,6 +2,7 @@
 //!
 //! Roles are observed, never read from the inventory.
 
+use super::faults;
 use super::line::Line;
 use super::record::Role;
 use crate::base::quote::{sh, sh_join};
@@ -242,6 +243,26 @@ impl Field {
         }
         if let Some(refusal) = notes.refusal("drill") {
             return Err(refusal);
+        }
+        for (host, answer) in self
+            .ask_all(self.site.members("postgresql"), &faults::ask())
+            .await
+        {
+            if let Some(fault) = answer
+                .ok()
+                .and_then(|reply| faults::read(&reply.out()).pop())
+            {
+                return Err(Diagnostic::with_code(
+                    exit::REFUSED,
+                    format!(
+                        "the drill {} of {} was not ended",
+                        fault.drill, fault.operator
+                    ),
+                )
+                .on(&host)
+                .note(format!("{}: {}", fault.host, fault.text))
+                .help("hactl resume heals what it broke"));
+            }
         }
         let request = Request::sh(look(&self.cluster, self.site.patience()));
         let (mut primaries, mut standbys) = (Vec::new(), Vec::new());

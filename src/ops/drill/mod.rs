@@ -5,6 +5,7 @@
 
 pub mod breaker;
 pub mod catalog;
+pub mod faults;
 pub mod field;
 pub mod hactl;
 mod history;

@@ -127,7 +127,8 @@ pub async fn run(
     let mark = format!("{:08x}", rand::random::<u32>());
     for step in drill.prepare {
         if let Err(error) = stage.step(step).await {
-            stage.heal().await;
+            let healed = stage.heal().await;
+            stage.forget(healed).await;
             return Err(error);
         }
     }
@@ -175,6 +176,9 @@ pub async fn run(
     let looks = watch.stop().await;
     way.close().await;
     let whole = begun && stage.verify().await;
+    if begun {
+        stage.forget(whole).await;
+    }
     let stored = stage.tidy(&mark).await;
     if !begun {
         let seen = samples

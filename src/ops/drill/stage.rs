@@ -6,15 +6,16 @@ mod commands;
 mod outside;
 mod remains;
 
+use super::faults::{self, Fault};
 use super::field::{Cast, Field, done, listed};
 use super::load::Load;
-use super::plan::{Drill, Step, fill};
+use super::plan::{Drill, Step, Who, fill};
 use super::record::{Clock, Event, Expectation, Moment, Ran, What};
 use super::run::Tools;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Request;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long writes may need to come back, or the address to move.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,13 +62,16 @@ impl Stage<'_> {
         }
     }
 
-    /// Everything that heals, whatever becomes of each.
-    pub async fn heal(&mut self) {
+    /// Everything that heals, whatever becomes of each; whether all of it was done.
+    pub async fn heal(&mut self) -> bool {
+        let mut healed = true;
         for step in self.drill.heal {
             if let Err(error) = self.step(step).await {
                 self.failed("a step that heals", &error);
+                healed = false;
             }
         }
+        healed
     }
 
     fn patient(&self, limit: Duration) -> Duration {
@@ -104,7 +108,15 @@ impl Stage<'_> {
 
     pub async fn step(&mut self, step: &Step) -> Result<()> {
         match *step {
-            Step::Power(who, on) => self.power(who.hosts(&self.cast), on).await,
+            Step::Power(who, on) => {
+                let hosts = who.hosts(&self.cast);
+                if !on {
+                    for host in &hosts {
+                        self.keep_fault(host, who, "take its power").await?;
+                    }
+                }
+                self.power(hosts, on).await
+            }
             Step::Cut(who, from) => self.cut(who, from).await,
             Step::Join(who) => self.join(who).await,
             Step::Script {
@@ -114,8 +126,11 @@ impl Stage<'_> {
                 script,
             } => {
                 for host in on.hosts(&self.cast) {
-                    self.script(&host, what, fill(text, &self.cast), script)
-                        .await?;
+                    let text = fill(text, &self.cast);
+                    if what == What::Break {
+                        self.keep_fault(&host, on, &text).await?;
+                    }
+                    self.script(&host, what, text, script).await?;
                 }
                 Ok(())
             }
@@ -179,6 +194,59 @@ impl Stage<'_> {
                         return self.seen("the holder of the virtual address", &wanted, &found);
                     }
                 }
+            }
+        }
+    }
+
+    /// Has a fault on the disks of all database hosts before it is made: whoever comes after a drill that was killed finds it.
+    /// One that was broken before need not be reached.
+    pub(super) async fn keep_fault(&mut self, host: &str, who: Who, text: &str) -> Result<()> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let fault = Fault {
+            drill: self.drill.name.to_owned(),
+            host: host.to_owned(),
+            part: faults::part(who),
+            text: text.to_owned(),
+            operator: self.tools.operator.clone(),
+            since: since.map_or(0, |since| since.as_secs()),
+        };
+        let mut kept = false;
+        let servers: Vec<String> = self.cast.servers.keys().cloned().collect();
+        for server in servers {
+            let reply = self.field.ask(&server, faults::note(&fault)).await;
+            let reply =
+                reply.and_then(|reply| done(&server, &reply, "a fault cannot be noted").map(drop));
+            match reply {
+                Ok(()) => kept = true,
+                Err(error) => {
+                    (self.tools.tell)(&format!("{server} has not noted this: {}", error.message))
+                }
+            }
+        }
+        if kept || self.cast.servers.is_empty() {
+            return Ok(());
+        }
+        Err(failure(format!(
+            "no database host has noted what is broken, so it is not: {text}"
+        )))
+    }
+
+    /// Forgets what was broken, when all of it is healed.
+    pub async fn forget(&mut self, whole: bool) {
+        if !whole {
+            (self.tools.tell)(
+                "what was broken may not be healed: `hactl status` shows it, `hactl resume` heals it",
+            );
+            return;
+        }
+        let servers: Vec<String> = self.cast.servers.keys().cloned().collect();
+        for server in servers {
+            let reply = self.field.ask(&server, faults::forget()).await;
+            let reply = reply.and_then(|reply| {
+                done(&server, &reply, "its note of this drill cannot be removed").map(drop)
+            });
+            if let Err(error) = reply {
+                self.failed("what was broken is forgotten", &error);
             }
         }
     }

@@ -9,6 +9,7 @@ mod front;
 mod lines;
 mod loss;
 pub mod past;
+mod promises;
 #[cfg(test)]
 pub mod scenes;
 mod seen;
@@ -160,6 +161,8 @@ impl Scene<'_> {
         let applications = self.applications(primary.as_deref(), &mut findings);
         self.file_server(&mut findings);
         let unfinished = self.unfinished(&mut findings);
+        self.broken_by_drills(&mut findings);
+        self.overridden(&mut findings);
         let marks = self.marks(&mut findings);
         for (host, error) in self
             .hosts

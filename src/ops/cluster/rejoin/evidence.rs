@@ -2,7 +2,7 @@
 //!
 //! It asks and reads: no script here changes a data directory, and none starts a server on one that is in use.
 
-use crate::modules::Request;
+use crate::modules::{Reply, Request};
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::scripts::Server;
 use std::collections::BTreeMap;
@@ -22,8 +22,22 @@ pub struct Evidence {
     pub half_rewound: bool,
     /// Bytes that the cluster takes.
     pub size: u64,
-    /// Transactions that were committed on the host after the fork, with the time of the first and of the last.
-    pub lost_transactions: Option<(u64, String)>,
+    /// What is known of the transactions that were committed on the host after the fork.
+    pub committed: Committed,
+}
+
+/// What is known of the transactions that were committed (or prepared) on a host after the fork. Not known is not none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Committed {
+    /// Nothing was read: the log does not go beyond the fork, or it cannot be told where one of both is.
+    #[default]
+    NotRead,
+    /// The log was read from the fork to its end: how many, and the times of the first and of the last.
+    Counted(u64, String),
+    /// Log since the fork is not there any more; in the words of whoever looked for it.
+    Gone(String),
+    /// The log could not be read to its end, and why.
+    Unreadable(String),
 }
 
 /// Waits until a host that has just been switched on has started what it starts by itself: before that, nothing that is
@@ -56,13 +70,71 @@ pub fn ask(
     .into()
 }
 
-/// What was committed on the host after the fork.
-pub fn ask_lost(host: &Server, timeline: u32, fork: Lsn) -> Request {
-    let mut request = Request::sh(host.script(&format!(
-        "runuser -u postgres -- \"$bin/pg_waldump\" -p \"$data/pg_wal\" -t {timeline} -s {fork} -r Transaction 2>/dev/null | sed -n 's/.* desc: COMMIT \\([^;]*\\).*/\\1/p' | {{ n=0 a= b=; while read -r l; do n=$((n+1)); [ -n \"$a\" ] || a=$l; b=$l; done; echo \"note lost $n\"; echo \"note lost_between $a and $b\"; }}\n"
-    )));
+/// What was committed on the host between the fork and the end of its log. `pg_waldump` ends with 0 only if it could read every
+/// record up to the end that it was given.
+pub fn ask_committed(host: &Server, timeline: u32, fork: Lsn, end: Lsn) -> Request {
+    let script = r#"{ runuser -u postgres -- "$bin/pg_waldump" -p "$data/pg_wal" -t TIMELINE -s FORK -e END -r Transaction 2>&1 && s=0 || s=$?; echo "status $s"; } | sed -n '
+s/.* desc: \(COMMIT\|PREPARE\)[A-Z_]* \([^;]*\).*/transaction \2/p
+s/.*first record is after [^,]*, at \([0-9A-F]*\/[0-9A-F]*\),.*/first \1/p
+s/^pg_waldump: \(error\|fatal\): /error /p
+/^status /p' | { n=0 a= b=; while read -r k l; do case $k in
+transaction) n=$((n+1)); [ -n "$a" ] || a=$l; b=$l ;;
+*) echo "note $k $l" ;;
+esac; done; echo "note count $n"; echo "note between $a and $b"; }
+"#;
+    let script = script
+        .replace("TIMELINE", &timeline.to_string())
+        .replace("FORK", &fork.to_string())
+        .replace("END", &end.to_string());
+    let mut request = Request::sh(host.script(&script));
     request.timeout_seconds = Some(60);
     request
+}
+
+/// The header of a page of the log: what may lie between a position and the first record after it.
+const PAGE_HEADER: u64 = 40;
+
+/// Reads the reply to [`ask_committed`]: a count only if all of the log since the fork was read.
+pub fn read_committed(reply: &Reply, fork: Lsn) -> Committed {
+    let notes = super::notes(reply);
+    let text = |key: &str| notes.get(key).map(String::as_str);
+    let status = text("status").and_then(|status| status.parse::<i32>().ok());
+    match (status, text("error")) {
+        (None, _) => {
+            let said = reply.err();
+            let said = said
+                .trim()
+                .lines()
+                .last()
+                .unwrap_or("it did not end in time");
+            return Committed::Unreadable(format!("pg_waldump did not end: {said}"));
+        }
+        (Some(0), None) => {}
+        (Some(_), Some(error))
+            if error.contains("could not find") || error.contains("No such file") =>
+        {
+            return Committed::Gone(error.to_owned());
+        }
+        (Some(status), error) => {
+            return Committed::Unreadable(format!(
+                "pg_waldump ended with {status}: {}",
+                error.unwrap_or("it said nothing")
+            ));
+        }
+    }
+    // The first record is named only where it does not begin at the position that was asked for.
+    if let Some(first) = text("first") {
+        let skipped = first.parse().map(|first: Lsn| first.ahead_of(fork));
+        if skipped.is_ok_and(|bytes| bytes > PAGE_HEADER) || skipped.is_err() {
+            return Committed::Unreadable(format!(
+                "the first record after {fork} is at {first}: what is between them is unknown"
+            ));
+        }
+    }
+    match text("count").and_then(|count| count.parse().ok()) {
+        Some(count) => Committed::Counted(count, text("between").unwrap_or_default().to_owned()),
+        None => Committed::Unreadable("the transactions were not counted".to_owned()),
+    }
 }
 
 /// Rows that are shown of a table at most.
@@ -103,4 +175,74 @@ pub fn fork_of(history: &str, timeline: u32) -> Option<Lsn> {
         let mut words = line.split_whitespace();
         (words.next()?.parse() == Ok(timeline)).then(|| words.next()?.parse().ok())?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lsn(text: &str) -> Lsn {
+        text.parse().expect("a position")
+    }
+
+    #[test]
+    fn only_a_log_that_was_read_to_its_end_is_counted() {
+        let between = "note between 2024-05-01 10:00:00 UTC and 2024-05-01 10:00:09 UTC\n";
+        let gone = "could not find file \"000000010000000000000005\": No such file or directory";
+        let counted = |count| {
+            Committed::Counted(
+                count,
+                "2024-05-01 10:00:00 UTC and 2024-05-01 10:00:09 UTC".to_owned(),
+            )
+        };
+        for (what, out, expected) in [
+            ("read", "note status 0\nnote count 7\n", Some(counted(7))),
+            (
+                "no commit",
+                "note status 0\nnote count 0\n",
+                Some(counted(0)),
+            ),
+            (
+                "behind the header of a page",
+                "note first 0/5000088\nnote status 0\nnote count 1\n",
+                Some(counted(1)),
+            ),
+            // The segment is gone: pg_waldump prints no transaction, which is not to say that there was none.
+            (
+                "gone",
+                &format!("note error {gone}\nnote status 1\nnote count 0\n"),
+                None,
+            ),
+            (
+                "broken in between",
+                "note error error in WAL record at 0/5000100: invalid magic number\nnote status 1\nnote count 3\n",
+                None,
+            ),
+            ("no program", "note status 127\nnote count 0\n", None),
+            ("cut off", "note count 0\n", None),
+            ("nothing", "", None),
+            (
+                "begins too late",
+                "note first 0/6000028\nnote status 0\nnote count 0\n",
+                None,
+            ),
+            ("not counted", "note status 0\n", None),
+        ] {
+            let out = if out.is_empty() {
+                String::new()
+            } else {
+                format!("{out}{between}")
+            };
+            let reply = Reply {
+                stdout: out.into_bytes(),
+                ..Reply::default()
+            };
+            let got = read_committed(&reply, lsn("0/5000060"));
+            match expected {
+                Some(expected) => assert_eq!(got, expected, "{what}"),
+                None if what == "gone" => assert_eq!(got, Committed::Gone(gone.to_owned())),
+                None => assert!(matches!(got, Committed::Unreadable(_)), "{what}: {got:?}"),
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! In doubt it is a new copy: nothing here trusts a directory of which it cannot be told how its log goes on.
 
-use super::{Evidence, Wishes};
+use super::{Committed, Evidence, Wishes};
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::Node;
 
@@ -90,7 +90,9 @@ pub fn decide(
         .version
         .parse::<u32>()
         .is_ok_and(|version| version < 15);
-    let method = if wishes.clone || old {
+    // A rewind reads the log since the last checkpoint before the fork.
+    let gone = matches!(evidence.committed, Committed::Gone(_));
+    let method = if wishes.clone || old || gone {
         Method::Clone
     } else {
         Method::Rewind

@@ -25,8 +25,20 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
             unblock(&server.host, &server.address),
         )
     };
+    let waits = || Step {
+        tail: true,
+        ..Step::new(
+            "wait",
+            &primary.host,
+            "commits wait for replicas as configured",
+            primary.restore_synchronous(),
+        )
+    };
     if *method == Method::Nothing {
         steps.extend(blockers.iter().map(|host| unblocks(host)));
+        if assessment.waits_otherwise {
+            steps.push(waits());
+        }
         return steps;
     }
     steps.push(Step {
@@ -73,6 +85,12 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
                     server.rewind(primary),
                 )
             });
+            steps.push(Step::new(
+                "write-on",
+                &primary.host,
+                "write past where the rewind looked last",
+                primary.write_on(),
+            ));
         }
         Method::Clone => steps.push(Step {
             no_return: true,
@@ -137,14 +155,6 @@ pub fn steps(assessment: &Assessment, blockers: &[String]) -> Vec<Step> {
             primary.is_followed_by(server),
         )
     });
-    steps.push(Step {
-        tail: true,
-        ..Step::new(
-            "wait",
-            &primary.host,
-            "commits wait for replicas as configured",
-            primary.wait_for_replicas(),
-        )
-    });
+    steps.push(waits());
     steps
 }

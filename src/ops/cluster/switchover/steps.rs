@@ -134,6 +134,16 @@ pub fn steps(cast: &Cast, gap: u64) -> Vec<Step> {
             new.is_followed_by(&old),
         )
     });
+    // What a failover or a rewind left there must not outlive the move.
+    steps.push(Step {
+        tail: true,
+        ..Step::new(
+            "wait",
+            &new.host,
+            "commits wait for replicas as configured",
+            new.restore_synchronous(),
+        )
+    });
     steps
 }
 

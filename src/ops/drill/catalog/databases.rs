@@ -111,56 +111,37 @@ pub const FROZEN: Drill = Drill {
     },
 };
 
-/// The log of the server in a small file system of its own, so that filling it fills nothing else.
-const SMALL_DISK: &str = r#"set -eu
-systemctl stop "$unit"
-mkdir -p /run/drill-log
-mount -t tmpfs -o size=$(($(du -sm "$data/pg_wal" | cut -f1) + 64))m,mode=0700 tmpfs /run/drill-log
-cp -a "$data/pg_wal/." /run/drill-log/
-chown --reference="$data/pg_wal" /run/drill-log; chmod --reference="$data/pg_wal" /run/drill-log
-mount --bind /run/drill-log "$data/pg_wal"
-systemctl start "$unit"
-i=0
-until [ "$(runuser -u postgres -- psql -XAtqw -p "$port" -d postgres -c "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")" != 0 ]; do
-    i=$((i + 1)); [ "$i" -lt 300 ] || { echo 'no standby follows' >&2; exit 1; }; sleep 0.1
-done"#;
-
-/// A server that finds no room for its log gives up, tries to recover, and gives up for good.
+/// The server may write nothing more, as on a full disk: every write fails, and it gives up, tries to recover, and gives up for
+/// good. A limit of its processes that ends with them: no data is moved, and whatever becomes of the drill, a server that is
+/// started anew has the whole disk. Its own user lowers it, which needs no right that a container lacks.
 const FILL: &str = r#"set -eu
 read -r pid <"$data/postmaster.pid"
-head -c 1G /dev/zero >/run/drill-log/ballast 2>/dev/null || true
+limit() { setpriv --reuid=postgres --regid=postgres --init-groups prlimit --pid "$1" --fsize=0: 2>/dev/null; }
+limit "$pid"
+for p in $(pgrep -P "$pid"); do limit "$p" || true; done
 i=0
 while [ "$i" -lt 40 ] && timeout 3 runuser -u postgres -- psql -XAtqw -p "$port" -d postgres -c "SELECT pg_switch_wal() IS NULL FROM (SELECT pg_logical_emit_message(true, 'drill', 'x')) AS m" >/dev/null 2>&1; do i=$((i + 1)); done
 i=0
 while kill -0 "$pid" 2>/dev/null; do i=$((i + 1)); [ "$i" -lt 400 ] || { echo 'it still runs' >&2; exit 1; }; sleep 0.05; done"#;
 
-/// What the server wrote there goes back to its place; the server must not run then.
-const LARGE_DISK: &str = r#"set -eu
-mountpoint -q /run/drill-log || exit 0
-rm -f /run/drill-log/ballast
-systemctl stop "$unit" || true
-umount "$data/pg_wal"
-cp -a /run/drill-log/. "$data/pg_wal/"
-umount /run/drill-log
-rmdir /run/drill-log"#;
+/// One that still runs may write again.
+const ROOM: &str = r#"set -eu
+read -r pid <"$data/postmaster.pid" 2>/dev/null || exit 0
+case $(readlink "/proc/$pid/exe") in */postgres) ;; *) exit 0 ;; esac
+for p in "$pid" $(pgrep -P "$pid"); do setpriv --reuid=postgres --regid=postgres --init-groups prlimit --pid "$p" --fsize=unlimited: 2>/dev/null || true; done"#;
 
 pub const DISK_FULL: Drill = Drill {
     id: "D7",
     name: "disk-full",
-    what: "The disk with the primary's log is full, and its server gives up; failover, room is made, and it comes back",
+    what: "The primary's server can write nothing more, as on a full disk, and gives up; failover, and it comes back",
     needs: None,
     breaks: &[Who::Primary],
-    prepare: &[Step::Script {
-        on: Who::Primary,
-        what: What::Mend,
-        text: "give {primary} a small disk for its log",
-        script: SMALL_DISK,
-    }],
+    prepare: &[],
     steps: &[
         Step::Script {
             on: Who::Primary,
             what: What::Break,
-            text: "fill the disk of {primary}'s log",
+            text: "deny {primary}'s server every write, as a full disk does",
             script: FILL,
         },
         FAILOVER,
@@ -171,8 +152,8 @@ pub const DISK_FULL: Drill = Drill {
         Step::Script {
             on: Who::Primary,
             what: What::Mend,
-            text: "make room on {primary}",
-            script: LARGE_DISK,
+            text: "let the server of {primary} write again, if it still runs",
+            script: ROOM,
         },
         REJOIN,
         // It filled whole files of the log, and was lost before it could archive them.
@@ -210,7 +191,7 @@ pub const PAUSED_REPLAY: Drill = Drill {
             on: Who::Standby,
             what: What::Mend,
             text: "let {standby} replay again",
-            script: "runuser -u postgres -- psql -XAtqw -p \"$port\" -d postgres -c 'SELECT pg_wal_replay_resume()'",
+            script: "systemctl is-active -q \"$unit\" || exit 0; runuser -u postgres -- psql -XAtqw -p \"$port\" -d postgres -c 'SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery()'",
         },
     ],
     limits: Limits {

@@ -44,6 +44,7 @@ impl Stage<'_> {
             };
             let others = others.clone();
             let text = format!("cut {host} off from {far}");
+            self.keep_fault(&host, who, &text).await?;
             let one = [host.clone()];
             self.outside(&one, What::Break, text, move |breaker| {
                 others

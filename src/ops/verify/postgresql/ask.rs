@@ -4,6 +4,7 @@ use super::super::component::View;
 use super::super::seen::Ask;
 use crate::base::quote::sh;
 use crate::modules::Request;
+use crate::ops::cluster::{observation, settings};
 use crate::ops::hosts::Host;
 
 /// The state of a server.
@@ -12,6 +13,9 @@ pub const STATE: &str = "postgresql.state";
 pub const CLUSTERS: &str = "postgresql.clusters";
 /// The write that a standby must refuse.
 pub const WRITE: &str = "postgresql.write";
+
+/// What is observed of the primary.
+pub const OBSERVER: &str = "postgresql.observer";
 
 /// What is asked before the server starts.
 pub const GUARD: &str = "postgresql.guard";
@@ -58,8 +62,9 @@ const QUERY: &str = r"SELECT json_build_object(
  'weak_passwords', (SELECT coalesce(json_agg(rolname), '[]') FROM pg_authid
    WHERE rolcanlogin AND rolpassword IS NOT NULL AND rolpassword NOT LIKE 'SCRAM-SHA-256$%'),
  'settings', (SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN ('wal_log_hints', 'data_checksums',
-   'full_page_writes', 'password_encryption', 'synchronous_standby_names', 'max_connections', 'max_worker_processes',
+   'full_page_writes', 'fsync', 'password_encryption', 'synchronous_standby_names', 'max_connections', 'max_worker_processes',
    'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction', 'superuser_reserved_connections')),
+ 'overridden', OVERRIDDEN,
  'prepared', (SELECT count(*) FROM pg_prepared_xacts WHERE prepared < now() - interval '10 minutes'),
  'oldest_transaction', (SELECT coalesce(round(max(extract(epoch FROM now() - xact_start))), 0)::int FROM pg_stat_activity
    WHERE backend_type = 'client backend'),
@@ -126,7 +131,15 @@ pub fn asks(view: &View<'_>, host: &Host) -> Vec<Ask> {
     let mut asks = vec![
         Ask::sh(CLUSTERS, LIST),
         Ask::sh(GUARD, ASKS_FIRST),
-        Ask::new(STATE, psql(&cluster, "postgres", QUERY)),
+        Ask::sh(OBSERVER, observation::ASK),
+        Ask::new(
+            STATE,
+            psql(
+                &cluster,
+                "postgres",
+                &QUERY.replace("OVERRIDDEN", settings::SQL),
+            ),
+        ),
         Ask::new(WRITE, psql(&cluster, "postgres", REFUSED)),
     ];
     let replicator = host.text("postgresql_replicator", "replicator");

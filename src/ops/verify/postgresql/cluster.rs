@@ -339,7 +339,8 @@ fn synchronous(view: &View<'_>, host: &str, state: &Value) -> Verdict {
         (true, true, _) => Verdict::bad(
             "synchronous commits (postgresql_synchronous: true)",
             "asynchronous",
-        ),
+        )
+        .advise("hactl deploy makes it what is declared once a standby streams; for a host that is out: hactl rejoin HOST"),
         (false, false, _) => Verdict::bad(
             "asynchronous commits (postgresql_synchronous: false)",
             format!("commits wait for {names}"),

@@ -6,6 +6,7 @@ mod ask;
 mod certificate;
 mod cluster;
 mod server;
+mod settings;
 
 use super::check::{Check, Findings, Verdict};
 use super::common::fenced;
@@ -114,6 +115,21 @@ static CHECKSUMS: Check = Check::fail(
     "no page had a wrong checksum",
     "the disk returns wrong data: fail over away from it and replace it",
 );
+static UNCHECKED: Check = Check::warn(
+    "postgresql.checksums-on",
+    "pages have checksums",
+    "nobody notices a page that the disk returns wrong: stop the standby and run pg_checksums --enable there, switch over, then the other one",
+);
+static IN_FORCE: Check = Check::fail(
+    "postgresql.in-force",
+    "what is declared is in force",
+    "ALTER SYSTEM RESET NAME, and SELECT pg_reload_conf()",
+);
+static OBSERVED: Check = Check::warn(
+    "postgresql.observer",
+    "each standby observes how commits wait on its primary",
+    "systemctl status hactl-observer: without it a failover cannot know what is lost; deploy again",
+);
 static FENCE: Check = Check::fail(
     "postgresql.fence",
     "a fenced server stays down, until it rejoins",
@@ -203,6 +219,9 @@ static CHECKS: &[&Check] = &[
     &SCRAM,
     &WRAP,
     &CHECKSUMS,
+    &UNCHECKED,
+    &IN_FORCE,
+    &OBSERVED,
     &GUARD,
     &MARKER,
     &FENCE,
@@ -253,6 +272,7 @@ impl Component for Postgresql {
         server::logins(view, seen, &servers, findings);
         for (host, server) in &servers {
             server::judge(seen, host, server, findings);
+            settings::judge(seen, host, server, findings);
         }
     }
 }

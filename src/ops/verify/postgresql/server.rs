@@ -6,7 +6,7 @@ use super::super::component::{View, list};
 use super::super::seen::{Seen, last_words};
 use super::{
     CERTIFICATE, CHECKSUMS, CONNECTIONS, FENCE, FILES, GUARD, LOADED, LOGINS, READ_ONLY, REPLAY,
-    RESTART, REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask, certificate,
+    RESTART, REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask, certificate, settings,
 };
 use crate::base::value::{Value, to_text};
 
@@ -241,16 +241,7 @@ pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) 
         ));
     }
     findings.add(&WRAP, host, none(&old, "nothing old"));
-    let failures = state["checksum_failures"].as_i64().unwrap_or_default();
-    findings.add(
-        &CHECKSUMS,
-        host,
-        Verdict::of(
-            failures == 0,
-            "0 wrong pages",
-            format!("{failures} wrong pages"),
-        ),
-    );
+    settings::checksums(state, host, findings);
     findings.add(&SIGNAL, host, signal(state));
     findings.add(
         &LOADED,

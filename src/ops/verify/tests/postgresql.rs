@@ -68,6 +68,7 @@ pub(super) const CASES: &[Case] = &[
             "unknown postgresql.files-loaded db2",
             "unknown postgresql.connections db2",
             "unknown postgresql.certificate db2",
+            "unknown postgresql.in-force db2",
         ],
     ),
     (
@@ -91,6 +92,7 @@ pub(super) const CASES: &[Case] = &[
             "unknown postgresql.files-loaded db2",
             "unknown postgresql.connections db2",
             "unknown postgresql.certificate db2",
+            "unknown postgresql.in-force db2",
         ],
     ),
     (
@@ -192,7 +194,71 @@ pub(super) const CASES: &[Case] = &[
             s.state("db1", "/settings/wal_log_hints", json!("off"));
             s.state("db1", "/settings/data_checksums", json!("off"));
         },
-        &["fail postgresql.rewind-ready db1"],
+        &[
+            "fail postgresql.rewind-ready db1",
+            "warn postgresql.checksums-on db1",
+        ],
+    ),
+    (
+        "no checksums, but hints",
+        |s| s.state("db1", "/settings/data_checksums", json!("off")),
+        &["warn postgresql.checksums-on db1"],
+    ),
+    (
+        "checksums of which nothing is known",
+        |s| s.state("db1", "/settings/data_checksums", json!(null)),
+        &["unknown postgresql.checksums db1"],
+    ),
+    (
+        "fsync off by ALTER SYSTEM",
+        |s| {
+            s.state("db1", "/settings/fsync", json!("off"));
+            s.state(
+                "db1",
+                "/overridden",
+                json!([{"name": "fsync", "declared": "on", "value": "off",
+                "place": "/var/lib/postgresql/15/main/postgresql.auto.conf:3"}]),
+            );
+        },
+        &["fail postgresql.in-force db1"],
+    ),
+    (
+        "fsync off as declared",
+        |s| s.state("db1", "/settings/fsync", json!("off")),
+        &["fail postgresql.in-force db1"],
+    ),
+    (
+        "an archive that keeps nothing",
+        |s| {
+            s.state(
+                "db1",
+                "/overridden",
+                json!([{"name": "archive_command", "declared": "x", "value": "/bin/true",
+                "place": "/var/lib/postgresql/15/main/postgresql.auto.conf:3"}]),
+            );
+        },
+        &["fail postgresql.in-force db1"],
+    ),
+    (
+        "settings that cannot be read",
+        |s| s.state("db1", "/overridden", json!(null)),
+        &["unknown postgresql.in-force db1"],
+    ),
+    (
+        "a standby that observes nothing",
+        |s| s.out("db2", "postgresql.observer", ""),
+        &["warn postgresql.observer db2"],
+    ),
+    (
+        "an observer that stopped",
+        |s| {
+            s.out(
+                "db2",
+                "postgresql.observer",
+                &super::stack::OBSERVED.replace("tried=99", "tried=9"),
+            )
+        },
+        &["warn postgresql.observer db2"],
     ),
     (
         "lower limit",

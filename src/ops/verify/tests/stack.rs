@@ -295,6 +295,9 @@ pub(super) fn units(names: &[&str]) -> Reply {
 pub(super) const CSV: &str = "Uptime_sec: 400\nMaxconn: 4000\nCurrConns: 1\n\n# pxname,svname,status,type,check_status,\nwww,FRONTEND,OPEN,0,,\n\
                    welcome_app,app1,UP,2,L7OK,\nwelcome_app,app2,UP,2,L7OK,\nwelcome_app,BACKEND,UP,1,,\n";
 
+/// What a standby keeps of its primary, as it is printed.
+pub(super) const OBSERVED: &str = "now=100\tbooted=b\tboot=b\taddress=192.168.104.31\tat=99\ttried=99\twall=1\tsince=0/3000000\tsaid={\"system\": \"7\", \"timeline\": 1, \"names\": \"\", \"commit\": \"on\", \"exempt\": 0, \"fsync\": \"on\", \"full_page_writes\": \"on\"}\t\n";
+
 pub(super) fn server(standby: bool) -> Value {
     json!({
         "in_recovery": standby, "version": 150_000, "system": "7300000000000000001", "timeline": 1, "read_only": "off",
@@ -306,13 +309,14 @@ pub(super) fn server(standby: bool) -> Value {
         "slots": if standby { json!([]) } else { json!([{"name": "db2", "active": true, "wal_status": "reserved"}]) },
         "pending_restart": [], "file_errors": [], "weak_methods": [], "weak_passwords": [],
         "settings": {
-            "wal_log_hints": "on", "data_checksums": "on", "full_page_writes": "on", "password_encryption": "scram-sha-256",
+            "wal_log_hints": "on", "data_checksums": "on", "full_page_writes": "on", "fsync": "on", "password_encryption": "scram-sha-256",
             "synchronous_standby_names": "", "max_connections": "100", "max_worker_processes": "8", "max_wal_senders": "10",
             "max_prepared_transactions": "0", "max_locks_per_transaction": "64", "superuser_reserved_connections": "3",
         },
         "standby_signal": standby, "not_loaded": [], "superuser_rules": [], "connections": 9, "now": ASKED,
         "certificate": {"file": "/x.pem", "text": CERTIFICATE},
         "archiver": {"mode": "on", "failed": null, "failing": false, "archived": "000000010000000000000003", "waiting": 0},
+        "overridden": [],
         "prepared": 0, "oldest_transaction": 0, "oldest_row": 700, "checksum_failures": 0,
     })
 }
@@ -437,6 +441,7 @@ pub(super) fn good(view: &View<'_>, roles: Roles, of: &Host, key: &str) -> Optio
         )),
         ("welcome_app", "turns") => Some(turns(&["app1", "app2", "app1", "app2", "app1"])),
         ("postgresql", "guard") => text(""),
+        ("postgresql", "observer") => text(OBSERVED),
         ("postgresql", "clusters") => text("15 main 5432 online active enabled auto\n"),
         ("postgresql", "state") => {
             let mut state = server(host != roles.primary).to_string();
