@@ -73,8 +73,12 @@ fn whoever_was_overtaken_makes_no_step_however_late_he_comes() {
         epoch,
         id: header.id.clone(),
     };
-    let step = |token: &Token| {
-        let script = format!("{}\n{}", proof(token), append("{}\n"));
+    let tried = |token: &Token| {
+        let script = format!(
+            "{}\n{}",
+            proof(token),
+            append(&line(&step("stop", StepState::Begun)))
+        );
         on(&host, &Request::sh(script)).0
     };
     let end = End {
@@ -84,11 +88,11 @@ fn whoever_was_overtaken_makes_no_step_however_late_he_comes() {
     };
     let first = begun(1);
     let mine = token(1, &first);
-    assert_eq!(step(&mine), OVERTAKEN, "before it began");
+    assert_eq!(tried(&mine), OVERTAKEN, "before it began");
     assert_eq!(on(&host, &begin(&first)).0, 0);
-    assert_eq!(step(&mine), 0);
+    assert_eq!(tried(&mine), 0);
     assert_eq!(on(&host, &begin(&begun(2))).0, UNFINISHED);
-    assert_eq!(step(&mine), 0, "a refused one leaves no mark");
+    assert_eq!(tried(&mine), 0, "a refused one leaves no mark");
     // Another operator takes it up.
     let theirs = token(2, &first);
     let record = Record {
@@ -105,11 +109,11 @@ fn whoever_was_overtaken_makes_no_step_however_late_he_comes() {
         OVERTAKEN,
         "each has an epoch of his own"
     );
-    assert_eq!((step(&mine), step(&theirs)), (OVERTAKEN, 0));
+    assert_eq!((tried(&mine), tried(&theirs)), (OVERTAKEN, 0));
     assert_eq!(on(&host, &finish(&mine, &end)).0, OVERTAKEN);
     assert_eq!(on(&host, &finish(&theirs, &end)).0, 0);
     assert_eq!(on(&host, &finish(&theirs, &end)).0, 0, "told twice");
-    assert_eq!(step(&theirs), OVERTAKEN, "it is over");
+    assert_eq!(tried(&theirs), OVERTAKEN, "it is over");
     let history = host
         .path()
         .join("history")
