@@ -23,6 +23,10 @@ pub const CASES: &[Case] = &[
         name: "guard_of_a_frozen_host_that_thaws",
         run: of_a_frozen_host_that_thaws,
     },
+    Case {
+        name: "failover_of_a_host_that_is_up_and_lets_nobody_in",
+        run: of_a_host_that_is_up,
+    },
 ];
 
 const OPERATION: &str = "20261130T030000Z-failover-ab12";
@@ -261,4 +265,30 @@ fn of_a_frozen_host_that_thaws(bench: &Bench) {
     );
     home(bench);
     is_unblocked(bench);
+}
+
+/// Booting, or its sshd is broken: whoever refuses a connection is not dead, and its server may start at any moment.
+fn of_a_host_that_is_up(bench: &Bench) {
+    home(bench);
+    forget_failovers(bench);
+    sh(
+        bench,
+        "db1",
+        "systemctl stop ssh.socket ssh.service 2>/dev/null; systemctl kill -s KILL \"$unit\"",
+    );
+    bench
+        .hactl(&["failover", "--promote", "db2", "--allow-data-loss"])
+        .ends(2)
+        .says(&[
+            "refused (dead)",
+            "its host is up, and its port is closed",
+            "ssh does not work",
+            "--unfenced-ok",
+        ]);
+    sh(
+        bench,
+        "db1",
+        "systemctl start ssh.service; systemctl start \"$unit\"",
+    );
+    bench.whole();
 }
