@@ -221,13 +221,20 @@ pub async fn follow(
     ending.result().map(|()| exit::DONE)
 }
 
-/// For tests of what a killed hactl leaves behind: `HACTL_TEST_DIE_AFTER=STEP` kills this process as soon as the step is made,
-/// before that is written down. It harms no more than any other SIGKILL.
+/// For tests of what a hactl leaves behind that was killed or stopped: `HACTL_TEST_DIE_AFTER=STEP` kills this process as soon as
+/// the step is made, before that is written down; `HACTL_TEST_STOP_AFTER=STEP` stops it there until somebody lets it go on. They
+/// harm no more than any other SIGKILL or SIGSTOP.
 fn die_after(event: &Event) {
-    if let (Event::Done { id, .. }, Ok(step)) = (event, std::env::var("HACTL_TEST_DIE_AFTER"))
-        && *id == step
-    {
-        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    use nix::sys::signal::{Signal, raise};
+    let Event::Done { id, .. } = event else {
+        return;
+    };
+    let wanted = |name| std::env::var(name).is_ok_and(|step| *id == step);
+    if wanted("HACTL_TEST_DIE_AFTER") {
+        let _ = raise(Signal::SIGKILL);
+    }
+    if wanted("HACTL_TEST_STOP_AFTER") {
+        let _ = raise(Signal::SIGSTOP);
     }
 }
 

@@ -4,8 +4,8 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cloud, cluster, deploy, drill, faults, flagship, grow, guard, history, kill,
-    maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
+    ansible, backup, chaos, cloud, cluster, deploy, drill, faults, flagship, grow, guard, history,
+    kill, maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -70,6 +70,14 @@ pub fn all() -> Vec<Station> {
                 drill::CASES,
             ]
             .concat(),
+        },
+        Station {
+            name: "chaos",
+            stack: "pg-ha",
+            provider: "container",
+            // Its clients measure time, so it does not begin beside two deploys.
+            after: Some("operate"),
+            cases: chaos::CASES.to_vec(),
         },
         Station {
             name: "machines",
