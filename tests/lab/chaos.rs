@@ -166,7 +166,16 @@ fn act(bench: &Bench, history: &History, told: &mut Vec<String>) -> Vec<String> 
     if let Some(problem) = world.recover(history.may_lose) {
         world.problems.push(problem);
     }
-    // Whoever says healthy must take every write.
+    // Whoever says healthy must take every write, and let every client in.
+    for client in ["app1", "app2"] {
+        for (server, address) in DATABASES {
+            let line = format!("timeout 3 bash -c '</dev/tcp/{address}/5432'");
+            if bench.try_on(client, &line).code != 0 {
+                let problem = format!("healthy, but {client} does not reach {server}");
+                world.problems.push(problem);
+            }
+        }
+    }
     let before = world.clients.counts();
     if let Err(error) = world.clients.acknowledged(100, 20) {
         world.problems.push(format!("healthy, but {error}"));

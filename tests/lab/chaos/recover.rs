@@ -24,6 +24,8 @@ const FLAGS: [&str; 4] = ["--discard-diverged", "--again", "--clone", "--undo"];
 /// What `hactl status` says.
 struct Status {
     code: i32,
+    /// More than one server takes writes: only a person can say whose data stays.
+    split: bool,
     /// All that is wrong, for comparison.
     wrong: String,
     /// Commands, in order.
@@ -143,6 +145,7 @@ impl World<'_> {
         wrong.sort();
         Status {
             code: run.code,
+            split: document["state"] == "split_brain",
             wrong: wrong.join("\n"),
             advised,
         }
@@ -168,6 +171,9 @@ impl World<'_> {
                     let key = (status.wrong.clone(), command.clone());
                     tried.get(&key).copied().unwrap_or(0) < AGAIN
                 });
+            if status.split && resting.elapsed() > Duration::from_secs(5) {
+                return Some(format!("split brain: {}", status.wrong.replace('\n', "; ")));
+            }
             let settled = resting.elapsed() > Duration::from_secs(REST);
             let Some(command) = next.filter(|_| resting.elapsed() > Duration::from_secs(2)) else {
                 if settled {
@@ -198,16 +204,14 @@ impl World<'_> {
 
     /// `rejoin HOST` means the one that is not the primary.
     fn meant(&self, command: &[String]) -> Vec<String> {
-        command
-            .iter()
-            .map(|word| {
-                if word == "HOST" {
-                    self.behind()
-                } else {
-                    word.clone()
-                }
-            })
-            .collect()
+        let mut words = command.to_vec();
+        if words == ["rejoin"] {
+            words.push("HOST".to_owned());
+        }
+        for word in words.iter_mut().filter(|word| *word == "HOST") {
+            *word = self.behind();
+        }
+        words
     }
 
     /// The database host that takes no writes; the last one when none does.
@@ -233,6 +237,10 @@ impl World<'_> {
             self.ended(&run, &[]);
             if run.code == 0 {
                 break;
+            }
+            if run.code == 3 {
+                self.problems
+                    .push(format!("what was advised fails\n{}", run.told()));
             }
             let help = help(&run);
             let mut more: Vec<Vec<String>> = Vec::new();
