@@ -92,7 +92,7 @@ def hold(client, server):
             except psycopg2.Error:
                 pass
             connection = None
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def browse(client):
@@ -125,7 +125,7 @@ def browse(client):
             note(client, seq, sent, "unknown", "", 0, first_line(error))
         finally:
             connection.close()
-        time.sleep(0.04)
+        time.sleep(0.1)
 
 
 for index, server in enumerate(SERVERS):

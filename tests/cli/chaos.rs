@@ -28,10 +28,10 @@ fn rows(writes: &[Write]) -> Rows {
 
 /// Ten rows on `a`, then ten on `b`.
 fn handover() -> Vec<Write> {
-    (0..20)
+    (0..20_u32)
         .map(|n| {
             let (server, timeline) = if n < 10 { ("a", 1) } else { ("b", 2) };
-            write("held00", n, n as f64, server, timeline)
+            write("held00", u64::from(n), f64::from(n), server, timeline)
         })
         .collect()
 }

@@ -24,6 +24,9 @@ pub struct History {
     /// However much was agreed to: no more acknowledged rows than this may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lose_at_most: Option<usize>,
+    /// A step that cannot be done is left out: a host without power cannot be frozen.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub skip_impossible: bool,
     /// In order.
     pub steps: Vec<Step>,
 }

@@ -99,7 +99,7 @@ fn flags(text: &str) -> Vec<&'static str> {
 }
 
 /// What is advised by a command that was refused or failed: the lines that are no echo of what it did.
-fn help(run: &Run) -> String {
+pub fn help(run: &Run) -> String {
     run.stderr
         .lines()
         .chain(run.stdout.lines())
@@ -139,9 +139,9 @@ impl World<'_> {
             wrong.push(run.told());
         }
         // Times and sizes are no difference.
-        wrong.iter_mut().for_each(|what| {
+        for what in &mut wrong {
             what.retain(|letter| !letter.is_ascii_digit() && letter != '.');
-        });
+        }
         wrong.sort();
         Status {
             code: run.code,
@@ -167,6 +167,7 @@ impl World<'_> {
                 .advised
                 .iter()
                 .map(|command| self.meant(command))
+                .filter(|command| !needs_consent(command, consent))
                 .find(|command| {
                     let key = (status.wrong.clone(), command.clone());
                     tried.get(&key).copied().unwrap_or(0) < AGAIN

@@ -4,6 +4,7 @@ use super::audit::Consent;
 use super::clients::{Clients, sql};
 use super::history::{Await, History, Later, Role, Step};
 use super::operator::Operator;
+use super::recover::help;
 use super::scripts;
 use crate::bench::{Bench, HOSTS, program};
 use crate::command::{Run, run, start};
@@ -16,6 +17,8 @@ pub const DATABASES: [(&str, &str); 2] = [("db1", "192.168.104.31"), ("db2", "19
 
 /// How long rows may take to be acknowledged, where a history waits for them, in seconds.
 const WRITES: u64 = 40;
+/// How long a command that has to come to a step is begun again while it is refused.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// A history that is played.
 pub struct World<'a> {
@@ -115,6 +118,12 @@ impl<'a> World<'a> {
             self.problems
                 .push(format!("expected exit code {exits:?}\n{}", run.told()));
         }
+        if [2, 3, 4].contains(&run.code) && help(run).is_empty() {
+            self.problems.push(format!(
+                "a dead end: it does not say what to do\n{}",
+                run.told()
+            ));
+        }
         // A refusal has changed nothing, so it has lost nothing.
         if run.shown.contains("--allow-data-loss") && ![1, 2].contains(&run.code) {
             self.consent.loss = true;
@@ -128,6 +137,9 @@ impl<'a> World<'a> {
             self.tell(self.named(&shown));
             if let Err(problem) = self.step(step) {
                 self.tell(format!("not possible: {problem}"));
+                if history.skip_impossible {
+                    continue;
+                }
                 self.problems.push(format!("{shown}: {problem}"));
                 break;
             }
@@ -204,12 +216,26 @@ impl<'a> World<'a> {
         match step {
             Step::Start(wish) => {
                 let command = self.words(&wish.command);
-                let operator = Operator::begin(self.bench, wish, &command).map_err(|run| {
-                    format!(
-                        "it never came to the step where it was to stop\n{}",
-                        run.told()
-                    )
-                })?;
+                let begun = Instant::now();
+                let operator = loop {
+                    match Operator::begin(self.bench, wish, &command) {
+                        Ok(operator) => break operator,
+                        Err(run) if wish.may_end => {
+                            self.ended(&run, &[]);
+                            return Ok(());
+                        }
+                        // Refused, or a host was too slow: nothing was changed.
+                        Err(run) if [2, 5].contains(&run.code) && begun.elapsed() < REFUSED => {
+                            self.tell(format!("ended with {}, and is begun again", run.code));
+                        }
+                        Err(run) => {
+                            return Err(format!(
+                                "it never came to the step where it was to stop\n{}",
+                                run.told()
+                            ));
+                        }
+                    }
+                };
                 if command.iter().any(|word| word == "--allow-data-loss") {
                     self.consent.loss = true;
                 }
