@@ -1,7 +1,7 @@
 """The clients of a fault history: they write without a pause and write down what was acknowledged, by whom and when.
 
 One kind comes through the virtual address, as users do. The other holds connections open to each database server, as pools
-do, waits for an answer as long as it takes, and asks for nothing but the next row: whatever a server acknowledges is seen.
+do, and asks for nothing but the next row: whatever a server acknowledges is seen.
 A write is never sent twice. Times are CLOCK_MONOTONIC: all hosts of a lab of containers share it with the machine.
 
 usage: client.py LOG RUN VIP SERVER... (the database's name, user and password come from the environment)
@@ -51,8 +51,9 @@ def first_line(error):
     return lines[0][:200] if lines else type(error).__name__
 
 
-def hold(client, server):
-    """Rows over a connection that is kept for as long as it lives."""
+def hold(client, server, patient):
+    """Rows over a connection that is kept for as long as it lives. One that is not patient notices when its server's host is
+    gone, and comes back to it soon after its return; a patient one gets the answer that was on its way."""
     connection, seq = None, 0
     while True:
         if connection is None:
@@ -64,6 +65,7 @@ def hold(client, server):
                     password=os.environ["WELCOME_APP_DB_PASSWORD"],
                     connect_timeout=2,
                     keepalives=0,
+                    tcp_user_timeout=0 if patient else 3000,
                     application_name="chaos",
                 )
                 connection.autocommit = True
@@ -130,7 +132,7 @@ def browse(client):
 
 for index, server in enumerate(SERVERS):
     for number in range(CONNECTIONS):
-        threading.Thread(target=hold, args=(f"held{index}{number}", server), daemon=True).start()
+        threading.Thread(target=hold, args=(f"held{index}{number}", server, number == 0), daemon=True).start()
 for number in range(BROWSERS):
     threading.Thread(target=browse, args=(f"web{number}",), daemon=True).start()
 threading.Event().wait()
