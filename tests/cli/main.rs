@@ -3,6 +3,7 @@
 //! One binary for all commands, one file a command. Look at changed snapshots with `cargo insta review`, or run with
 //! `INSTA_UPDATE=always` and read the diff.
 
+mod chaos;
 mod check;
 mod general;
 mod hosts;

@@ -11,6 +11,7 @@
 mod ansible;
 mod backup;
 mod bench;
+mod chaos;
 mod cloud;
 mod cluster;
 mod command;

@@ -4,9 +4,9 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cloud, cluster, declared, deploy, drill, faults, fencing, flagship, grow,
-    guard, handover, history, kill, maintenance, operators, reach, refusals, returning, secrets,
-    status, verify, vip, vm,
+    ansible, backup, chaos, cloud, cluster, declared, deploy, drill, faults, fencing, flagship,
+    grow, guard, handover, history, kill, maintenance, operators, reach, refusals, returning,
+    secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -74,6 +74,14 @@ pub fn all() -> Vec<Station> {
                 drill::CASES,
             ]
             .concat(),
+        },
+        Station {
+            name: "chaos",
+            stack: "pg-ha",
+            provider: "container",
+            // Its clients measure time, so it does not begin beside two deploys.
+            after: Some("operate"),
+            cases: chaos::CASES.to_vec(),
         },
         Station {
             name: "machines",
