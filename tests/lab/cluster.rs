@@ -151,6 +151,7 @@ fn killed_switchover(bench: &Bench) {
         "checkpoint",
         "tidy",
         "check",
+        "wait",
     ] {
         let (old, new) = sound(bench);
         dies_after(bench, step, &["switchover"]);
