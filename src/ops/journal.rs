@@ -15,6 +15,12 @@ use std::fmt::Write as _;
 pub const OPERATION: &str = "/var/lib/hactl/operation";
 /// Where the ended ones are.
 pub const HISTORY: &str = "/var/lib/hactl/history";
+/// So many ended operations a host keeps.
+pub const KEPT: usize = 1000;
+/// So many of them are read by whoever only wants to know how things are.
+const RECENT: usize = 100;
+/// And so many of each kind besides.
+const OF_A_KIND: usize = 5;
 /// [`begin`] ends with this code when another operation is unfinished.
 pub const UNFINISHED: i32 = 76;
 
@@ -203,8 +209,9 @@ pub fn append(lines: &str) -> String {
 pub fn finish(id: &str, end: &End) -> Request {
     Request::sh(format!(
         "set -eu; umask 077; f={OPERATION}; [ -e \"$f\" ] || exit 0; cat >>\"$f\"; sync \"$f\"; mkdir -p {HISTORY}; \
-         mv -f \"$f\" {HISTORY}/{}.jsonl; sync {HISTORY}",
-        sh(id)
+         mv -f \"$f\" {HISTORY}/{}.jsonl; sync {HISTORY}; {}",
+        sh(id),
+        rotate(HISTORY)
     ))
     .stdin(line(end))
 }
@@ -221,7 +228,8 @@ pub fn record(record: &Record) -> Request {
     let file = format!("{HISTORY}/{}.jsonl", record.header.id);
     let file = sh(&file);
     Request::sh(format!(
-        "set -eu; umask 077; mkdir -p {HISTORY}; cat >{file}.new; sync {file}.new; mv -f {file}.new {file}"
+        "set -eu; umask 077; mkdir -p {HISTORY}; cat >{file}.new; sync {file}.new; mv -f {file}.new {file}; {}",
+        rotate(HISTORY)
     ))
     .stdin(text)
 }
@@ -239,11 +247,45 @@ pub fn header() -> Request {
     Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :"))
 }
 
-/// Prints the operation under way and the whole history of a host; read with [`read_all`].
+/// Prints the operation under way and the newest of a host's history ([`RECENT`], and of each kind [`OF_A_KIND`] more, so that
+/// many backups hide no failover); read with [`read_all`].
 pub fn read() -> Request {
-    Request::sh(format!(
-        "for f in {OPERATION} {HISTORY}/*.jsonl; do [ -f \"$f\" ] || continue; printf '\\001%s\\n' \"$f\"; cat \"$f\"; done"
-    ))
+    Request::sh(format!("{SHOW}{}", newest(HISTORY)))
+}
+
+/// The same with the whole history.
+pub fn read_whole() -> Request {
+    Request::sh(format!("{SHOW}{}", whole(HISTORY)))
+}
+
+const SHOW: &str =
+    "f=/var/lib/hactl/operation; [ ! -f $f ] || { printf '\\001%s\\n' $f; cat $f; }\n";
+
+fn newest(folder: &str) -> String {
+    print(
+        folder,
+        &format!("awk -F- 'NR <= {RECENT} || n[$2]++ < {OF_A_KIND}'"),
+    )
+}
+
+fn whole(folder: &str) -> String {
+    print(folder, "cat")
+}
+
+/// Prints the files that a filter lets through, newest first: their names sort by time. One process for all of them.
+fn print(folder: &str, filter: &str) -> String {
+    format!(
+        "cd {folder} 2>/dev/null || exit 0
+LC_ALL=C ls -r | grep '\\.jsonl$' | {filter} | xargs -r tail -v -n +1 -- | sed 's|^==> \\(.*\\) <==$|\\x01{folder}/\\1|'\n"
+    )
+}
+
+/// Shell that takes the oldest of a history away when there are more than [`KEPT`].
+fn rotate(folder: &str) -> String {
+    format!(
+        "LC_ALL=C ls -r {folder} | grep '\\.jsonl$' | tail -n +{} | while IFS= read -r o; do rm -f {folder}/\"$o\"; done",
+        KEPT + 1
+    )
 }
 
 /// A file of [`read`], and what is in it.
@@ -301,5 +343,65 @@ mod tests {
         let early = header().id;
         assert!(early < format!("9{early}"));
         assert_ne!(header().id, early);
+    }
+
+    fn shell(script: &str) -> String {
+        let out = std::process::Command::new("sh")
+            .args(["-c", script])
+            .output()
+            .expect("sh");
+        String::from_utf8(out.stdout).expect("text")
+    }
+
+    #[test]
+    fn a_long_history_is_read_in_part_and_does_not_grow_for_ever() {
+        let folder = std::env::temp_dir().join(format!("hactl-history-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.display().to_string();
+        let file = |number: usize, kind: &str, text: &str| {
+            let name = format!("20260101T{number:06}Z-{kind}-00ff");
+            let header = Header {
+                id: name.clone(),
+                ..Header::new(kind, "me@here", "")
+            };
+            let text = if text.is_empty() {
+                line(&header)
+            } else {
+                text.to_owned()
+            };
+            std::fs::write(folder.join(name + ".jsonl"), text).expect("a file");
+        };
+        file(1, "failover", "");
+        for number in 2..1100 {
+            file(number, "vip-move", "");
+        }
+        // Neither ends its line.
+        file(1100, "drill", "torn");
+        file(1101, "backup", "");
+        std::fs::write(folder.join("20270101T000000Z-drill-1.jsonl.new"), "half").expect("a file");
+        let read = read_all(&shell(&newest(&path)));
+        let ids: Vec<&str> = read
+            .iter()
+            .filter_map(|(_, record)| Some(record.as_ref().ok()?.header.id.as_str()))
+            .collect();
+        // The newest 100, one of which is torn; five more moves, and the failover.
+        assert_eq!(ids.len(), 99 + 5 + 1);
+        assert!(
+            ids[0].contains("-backup-") && ids[104].contains("-failover-"),
+            "{ids:?}"
+        );
+        let torn: Vec<&str> = read
+            .iter()
+            .filter(|(_, record)| record.is_err())
+            .map(|(file, _)| file.as_str())
+            .collect();
+        assert_eq!(torn, [format!("{path}/20260101T001100Z-drill-00ff.jsonl")]);
+        assert_eq!(read_all(&shell(&whole(&path))).len(), 1101);
+        shell(&rotate(&path));
+        let left = read_all(&shell(&whole(&path)));
+        assert_eq!(left.len(), KEPT);
+        assert!(left[0].0.contains("-backup-"), "the newest stay");
+        std::fs::remove_dir_all(&folder).expect("removed");
+        assert_eq!(shell(&newest(&path)), "", "without a history there is none");
     }
 }
