@@ -341,6 +341,22 @@ pub const CASES: &[Case] = &[
         says: &["app1 is in maintenance (since 2026-01-02, by ann@desk, disk)"],
     },
     Case {
+        name: "members that others block",
+        change: |scene| {
+            scene.change("app1", |seen| seen.blocks = vec!["db1".to_owned()]);
+            for host in ["app2", "lb1"] {
+                scene.change(host, |seen| seen.blocks = vec!["db2".to_owned()]);
+            }
+        },
+        state: State::Degraded,
+        begins: "degraded: app1 blocks all traffic to db1, and its server takes part",
+        says: &[
+            "lb1 and app2 block all traffic to db2",
+            "hactl rejoin db1 takes the blocks away",
+            "hactl rejoin db2 takes the blocks away",
+        ],
+    },
+    Case {
         name: "an application server does not reach the primary",
         change: |scene| {
             scene.change("app1", |seen| {
