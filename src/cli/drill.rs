@@ -2,7 +2,7 @@
 
 mod lab;
 
-use super::{Global, Outcome, deploy, fleet};
+use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::{Diagnostic, Result, exit};
 use crate::ops::drill::breaker::Breaker;
 use crate::ops::drill::catalog::{self, DRILLS};
@@ -76,11 +76,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let runtime = deploy::runtime().map_err(one)?;
     let (stop, stopped) = watch::channel(false);
     let (records, error) = runtime.block_on(async {
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.send_replace(true);
-                report::say("ending; what was broken is being mended");
-            }
+        stop::then("ending; what was broken is being repaired", move || {
+            stop.send_replace(true);
         });
         let tools = Tools {
             breaker,
