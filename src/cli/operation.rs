@@ -237,6 +237,9 @@ fn said(kind: &str, details: &Notes) -> String {
             name("old"),
             name("old")
         ),
+        "rejoin" if name("host") == name("primary") => {
+            format!("{} is blocked by nobody any more", name("host"))
+        }
         "rejoin" => format!("{} follows {}", name("host"), name("primary")),
         _ => format!("{kind} done"),
     }
