@@ -1,6 +1,6 @@
-//! What the commands have in common that move the virtual address or take hosts out: the lock, Ctrl-C, who does it.
+//! What the commands have in common that move the virtual address or take hosts out: the lock, the wish to end, who does it.
 
-use super::{deploy, fleet};
+use super::{deploy, fleet, stop};
 use crate::base::{Diagnostic, exit};
 use crate::engine::Operator;
 use crate::ops::crew::Crew;
@@ -8,7 +8,7 @@ use crate::ops::desk::Who;
 use crate::ops::hosts::Site;
 use crate::report;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Flags of every command that changes something.
 #[derive(Debug, clap::Args)]
@@ -80,27 +80,7 @@ pub async fn open(
     Ok(crew)
 }
 
-/// Set by Ctrl-C and by a wish to end, so that what was begun is undone.
+/// Set by Ctrl-C and SIGTERM, so that what was begun is undone.
 pub fn stop() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&stop);
-    tokio::spawn(async move {
-        let mut term =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-        let ended = async {
-            match &mut term {
-                Some(term) => {
-                    term.recv().await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = ended => {}
-        }
-        heard.store(true, Ordering::Relaxed);
-        report::say("ending; what was begun is being undone");
-    });
-    stop
+    stop::flag("ending; what was begun is being undone")
 }

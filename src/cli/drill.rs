@@ -5,7 +5,7 @@ mod lab;
 
 pub use heal::heal;
 
-use super::{Global, Outcome, deploy, fleet};
+use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::{Diagnostic, Result, exit};
 use crate::ops::drill::breaker::Breaker;
 use crate::ops::drill::catalog::{self, DRILLS};
@@ -79,11 +79,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let runtime = deploy::runtime().map_err(one)?;
     let (stop, stopped) = watch::channel(false);
     let (records, error) = runtime.block_on(async {
-        tokio::spawn(async move {
-            if asked_to_end().await {
-                stop.send_replace(true);
-                report::say("ending; what was broken is being mended");
-            }
+        stop::then("ending; what was broken is being repaired", move || {
+            stop.send_replace(true);
         });
         let tools = Tools {
             breaker,

@@ -26,6 +26,7 @@ mod resume;
 mod run;
 mod ssh;
 mod status;
+mod stop;
 mod switchover;
 mod vault;
 mod verify;

@@ -1,7 +1,7 @@
 //! What the commands have in common that change who is the primary: how hosts are entered and locked, how it is looked at
 //! them, how an operation is begun, followed and ended.
 
-use super::{Global, Outcome, deploy, fleet};
+use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::engine::Operator;
@@ -15,7 +15,7 @@ use crate::ops::journal::{Header, Notes, Record, Token};
 use crate::report::{self, operation as reporter};
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Flags of every operation.
 #[derive(Debug, Clone, clap::Args)]
@@ -120,19 +120,11 @@ pub fn header(
     }
 }
 
-/// A flag that Ctrl-C raises.
+/// A flag that Ctrl-C and SIGTERM raise.
 pub fn stop_flag() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&stop);
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            heard.store(true, Ordering::Relaxed);
-            report::say(
-                "ending: what can be taken back is taken back after this step; from the promotion on it goes on to the end",
-            );
-        }
-    });
-    stop
+    stop::flag(
+        "ending: what can be taken back is taken back after this step; from the promotion on it goes on to the end",
+    )
 }
 
 /// Prints what would be done.
@@ -354,6 +346,9 @@ fn said(kind: &str, details: &Notes) -> String {
             name("old"),
             name("old")
         ),
+        "rejoin" if name("host") == name("primary") => {
+            format!("{} is blocked by nobody any more", name("host"))
+        }
         "rejoin" => format!("{} follows {}", name("host"), name("primary")),
         _ => format!("{kind} done"),
     }

@@ -4,6 +4,9 @@ use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
 use crate::base::{Diagnostic, exit};
 use crate::ops::cluster::Cluster;
+use crate::ops::cluster::blocks::{self, Blocks};
+use crate::ops::cluster::condition::Conditions;
+use crate::ops::cluster::look;
 use crate::ops::cluster::operation::close;
 use crate::ops::cluster::rejoin::{self, Evidence, Method, Wishes};
 use crate::ops::cluster::scripts::Server;
@@ -57,6 +60,19 @@ pub async fn execute(
     args: &Args,
 ) -> Outcome {
     let one = |error: Diagnostic| vec![error];
+    let blocks = Blocks::look(site, crew, &args.host).await;
+    let left = blocks.left(cluster, &args.host);
+    if blocks::is_the_primary(cluster, &args.host) && !args.inspect {
+        if !blocks.by.is_empty() {
+            lift(global, site, crew, args, &blocks.by).await?;
+        }
+        if let Some(left) = left {
+            return Err(one(left));
+        }
+        if !blocks.by.is_empty() {
+            return Ok(exit::DONE);
+        }
+    }
     let (server, primary) = rejoin::who(site, cluster, &args.host).map_err(one)?;
     let evidence = evidence(crew, cluster, &server, &primary)
         .await
@@ -72,9 +88,18 @@ pub async fn execute(
     let host = server.host.clone();
     let assessment = rejoin::assess(cluster, server, primary, &evidence, &wishes)
         .ok_or_else(|| one(Diagnostic::with_code(exit::FAILED, "it was not seen").on(&host)))?;
-    let blockers = blockers(site, crew, &host).await;
-    let steps = rejoin::steps(&assessment, &blockers);
+    let steps = rejoin::steps(&assessment, &blocks.by);
+    if !blocks.unasked.is_empty() && !global.json {
+        report::say(&format!(
+            "  whether {} block{} {host} could not be asked",
+            blocks.unasked.join(", "),
+            if blocks.unasked.len() == 1 { "s" } else { "" }
+        ));
+    }
     if assessment.method == Method::Nothing && steps.is_empty() {
+        if let Some(left) = left {
+            return Err(one(left));
+        }
         if global.json {
             report::json::document(
                 "rejoin",
@@ -166,8 +191,13 @@ pub async fn execute(
                 .into_iter()
                 .map(|mut error| {
                     error.code = exit::FAILED;
+                    let copy = if args.clone {
+                        " --clone"
+                    } else {
+                        " (with --clone for a new copy)"
+                    };
                     error.help(format!(
-                        "when the cause is fixed: hactl rejoin {host} (with --clone for a new copy)"
+                        "when the cause is fixed: hactl rejoin {host}{copy}"
                     ))
                 })
                 .collect()
@@ -177,6 +207,43 @@ pub async fn execute(
         report::out(&format!("what was given up is kept: {host}:{kept}\n"));
     }
     teach(crew, cluster, &host).await;
+    match left {
+        Some(left) => Err(one(left)),
+        None => outcome,
+    }
+}
+
+/// Lifts the blocks of the primary, which follows nobody and yet is to be reached by all.
+async fn lift(
+    global: &Global,
+    site: &Site,
+    crew: &mut Crew,
+    args: &Args,
+    by: &[String],
+) -> Outcome {
+    let host = &args.host;
+    let address = look::address(site, host);
+    let steps = blocks::lift(by.iter().map(String::as_str), host, &address);
+    let conditions = Conditions::default();
+    if args.common.dry_run {
+        return operation::dry_run(global, "rejoin", &conditions, &steps);
+    }
+    let keepers = operation::keepers(site, crew);
+    let details = [("host", host), ("primary", host)]
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .into();
+    let header = operation::header(&args.common, "rejoin", &keepers, details);
+    let id = header.id.clone();
+    let planned = Planned {
+        header,
+        conditions,
+        steps,
+    };
+    let outcome = operation::carry_out(global, crew, planned).await;
+    if let Err(errors) = &outcome {
+        let message = errors.first().map(ToString::to_string).unwrap_or_default();
+        close(crew, &keepers, &id, "failed", &message).await;
+    }
     outcome
 }
 
@@ -302,29 +369,6 @@ async fn evidence(
         };
     }
     Ok(evidence)
-}
-
-/// All hosts of the service that block this one.
-async fn blockers(site: &Site, crew: &mut Crew, host: &str) -> Vec<String> {
-    let ask = format!(
-        "[ -e {} ]",
-        crate::base::quote::sh(&format!("/var/lib/hactl/blocked/{host}"))
-    );
-    let work = crew
-        .reached()
-        .map(|name| {
-            (
-                name.to_owned(),
-                vec![crate::modules::Request::sh(ask.clone())],
-            )
-        })
-        .collect();
-    let answers = crew.round(work).await;
-    site.hosts
-        .iter()
-        .map(|known| known.name.clone())
-        .filter(|name| matches!(answers.get(name), Some(Ok(answer)) if answer.replies[0].code == 0))
-        .collect()
 }
 
 /// A host that was out learns what happened meanwhile.

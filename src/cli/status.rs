@@ -1,12 +1,12 @@
 //! `hactl status`: one screen that tells the truth about the service.
 
+use super::stop::Signals;
 use super::{Global, Outcome, deploy, fleet};
 use crate::base::{Diagnostic, exit};
 use crate::ops::status::{self, Lines};
 use crate::report::{self, status as reporter};
 use console::Term;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the connections may take to end.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -37,16 +37,14 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let runtime = deploy::runtime().map_err(one)?;
     let code = runtime.block_on(async {
         // One listener for all looks: none of its signals is missed between two of them.
-        let mut ended = signal(SignalKind::interrupt()).map_err(|error| {
-            Diagnostic::with_code(exit::FAILED, format!("cannot listen for Ctrl-C: {error}"))
-        })?;
+        let mut ended = Signals::listen()?;
         let mut lines = Lines::new(site.targets(), args.reach.forks);
         let mut screen = Screen::new(global.json, args.watch.is_some());
         let code = loop {
             let began = Instant::now();
             let board = tokio::select! {
                 scene = status::look(&site, &mut lines) => scene.board(),
-                _ = ended.recv() => break Ok(screen.code),
+                () = ended.next() => break Ok(screen.code),
             };
             screen.show(&board, began.elapsed());
             let Some(seconds) = args.watch else {
@@ -55,7 +53,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             let rest = Duration::from_secs(seconds).saturating_sub(began.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
-                _ = ended.recv() => break Ok(screen.code),
+                () = ended.next() => break Ok(screen.code),
             }
         };
         // Ending ssh's masters can take long when a host is busy; whoever typed Ctrl-C does not wait for that.

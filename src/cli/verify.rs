@@ -1,14 +1,12 @@
 //! `hactl verify`: whether the service is whole, as its own hosts see it.
 
-use super::{Global, Outcome, deploy, fleet};
+use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::Diagnostic;
 use crate::ops::crew::Crew;
 use crate::ops::verify::{self, Findings, Status, Wishes};
 use crate::report::{self, verify as reporter};
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The arguments.
@@ -60,14 +58,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     };
     let runtime = deploy::runtime().map_err(one)?;
     let outcome = runtime.block_on(async {
-        let stop = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&stop);
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                heard.store(true, Ordering::Relaxed);
-                report::say("ending; what was written for the trial is being deleted");
-            }
-        });
+        let stop = stop::flag("ending; what was written for the trial is being deleted");
         let mut crew = Crew::open(site.targets(), args.reach.forks).await;
         verify::run(&site, &mut crew, &wishes, &stop, &tell).await
     });

@@ -49,7 +49,7 @@ pub async fn read(site: &Site, crew: &mut Crew) -> History {
     let work = site
         .hosts
         .iter()
-        .map(|host| (host.name.clone(), vec![journal::read()]))
+        .map(|host| (host.name.clone(), vec![journal::read_whole()]))
         .collect();
     let mut said = Vec::new();
     let mut lost = Vec::new();
@@ -71,7 +71,7 @@ pub async fn read(site: &Site, crew: &mut Crew) -> History {
     }
 }
 
-/// Puts together what hosts answered to [`journal::read`].
+/// Puts together what hosts answered to [`journal::read_whole`].
 fn merge(said: &[(String, String)]) -> History {
     let mut found: BTreeMap<String, Entry> = BTreeMap::new();
     let mut garbled = Vec::new();

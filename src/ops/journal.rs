@@ -20,6 +20,12 @@ use std::fmt::Write as _;
 pub const OPERATION: &str = "/var/lib/hactl/operation";
 /// Where the ended ones are.
 pub const HISTORY: &str = "/var/lib/hactl/history";
+/// So many ended operations a host keeps.
+pub const KEPT: usize = 1000;
+/// So many of them are read by whoever only wants to know how things are.
+const RECENT: usize = 100;
+/// And so many of each kind besides.
+const OF_A_KIND: usize = 5;
 /// [`begin`] ends with this code when another operation is unfinished.
 pub const UNFINISHED: i32 = 76;
 /// The epoch and the operation that may make steps on a host, on one line; a third word when that operation has ended.
@@ -313,10 +319,11 @@ pub fn finish(token: &Token, end: &End) -> Request {
         "set -eu; umask 077; hactl_e=; [ ! -e {EPOCH} ] || read -r hactl_e <{EPOCH}; \
          [ \"$hactl_e\" != {} ] || exit 0; [ \"$hactl_e\" = {} ] || {{ echo \"epoch $hactl_e\" >&2; exit {OVERTAKEN}; }}; \
          f={OPERATION}; if [ -e \"$f\" ]; then cat >>\"$f\"; sync \"$f\"; mkdir -p {HISTORY}; \
-         mv -f \"$f\" {HISTORY}/{}.jsonl; sync {HISTORY}; fi; {}; {}",
+         mv -f \"$f\" {HISTORY}/{}.jsonl; sync {HISTORY}; {}; fi; {}; {}",
         sh(&ended),
         sh(&token.line()),
         sh(&token.id),
+        rotate(HISTORY),
         forget_intents(),
         write_epoch(&ended)
     ))
@@ -341,7 +348,8 @@ pub fn record(record: &Record) -> Request {
     let file = format!("{HISTORY}/{}.jsonl", record.header.id);
     let file = sh(&file);
     Request::sh(format!(
-        "set -eu; umask 077; mkdir -p {HISTORY}; cat >{file}.new; sync {file}.new; mv -f {file}.new {file}"
+        "set -eu; umask 077; mkdir -p {HISTORY}; cat >{file}.new; sync {file}.new; mv -f {file}.new {file}; {}",
+        rotate(HISTORY)
     ))
     .stdin(text(record))
 }
@@ -363,11 +371,45 @@ pub fn header() -> Request {
     Request::sh(format!("head -n 1 {OPERATION} 2>/dev/null; :"))
 }
 
-/// Prints the operation under way and the whole history of a host; read with [`read_all`].
+/// Prints the operation under way and the newest of a host's history ([`RECENT`], and of each kind [`OF_A_KIND`] more, so that
+/// many backups hide no failover); read with [`read_all`].
 pub fn read() -> Request {
-    Request::sh(format!(
-        "for f in {OPERATION} {HISTORY}/*.jsonl; do [ -f \"$f\" ] || continue; printf '\\001%s\\n' \"$f\"; cat \"$f\"; done"
-    ))
+    Request::sh(format!("{SHOW}{}", newest(HISTORY)))
+}
+
+/// The same with the whole history.
+pub fn read_whole() -> Request {
+    Request::sh(format!("{SHOW}{}", whole(HISTORY)))
+}
+
+const SHOW: &str =
+    "f=/var/lib/hactl/operation; [ ! -f $f ] || { printf '\\001%s\\n' $f; cat $f; }\n";
+
+fn newest(folder: &str) -> String {
+    print(
+        folder,
+        &format!("awk -F- 'NR <= {RECENT} || n[$2]++ < {OF_A_KIND}'"),
+    )
+}
+
+fn whole(folder: &str) -> String {
+    print(folder, "cat")
+}
+
+/// Prints the files that a filter lets through, newest first: their names sort by time. One process for all of them.
+fn print(folder: &str, filter: &str) -> String {
+    format!(
+        "cd {folder} 2>/dev/null || exit 0
+LC_ALL=C ls -r | grep '\\.jsonl$' | {filter} | xargs -r tail -v -n +1 -- | sed 's|^==> \\(.*\\) <==$|\\x01{folder}/\\1|'\n"
+    )
+}
+
+/// Shell that takes the oldest of a history away when there are more than [`KEPT`].
+fn rotate(folder: &str) -> String {
+    format!(
+        "LC_ALL=C ls -r {folder} | grep '\\.jsonl$' | tail -n +{} | while IFS= read -r o; do rm -f {folder}/\"$o\"; done",
+        KEPT + 1
+    )
 }
 
 /// A file of [`read`], and what is in it.

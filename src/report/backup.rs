@@ -171,8 +171,11 @@ To look at it (it listens on no network, only on the socket in its directory):
   sudo -u postgres psql -h {dir} -p {port}
   sudo -u postgres {bin}/pg_ctl -D {dir} stop
 
-To take rows from it into the running cluster, while it runs:
-  sudo -u postgres sh -c 'pg_dump -h {dir} -p {port} --data-only -t TABLE DATABASE | psql DATABASE'   # on the primary
+To take a table from it into the running cluster, while it runs (from here, with the same -C and -i as this command):
+  hactl ssh {target} -- sudo -u postgres pg_dump -h {dir} -p {port} -t TABLE DATABASE >TABLE.sql
+  hactl ssh PRIMARY -- sudo -u postgres psql -1 -v ON_ERROR_STOP=1 DATABASE <TABLE.sql
+PRIMARY is what hactl status names: a replica takes nothing. That makes a table that was dropped, with its indexes and rights;
+for rows of one that is still there add --data-only to pg_dump: rows that are in both end it without a change.
 
 To take it into service instead of the running cluster (all that was written since is left behind):
   1. hactl maintenance on; stop postgresql@{version}-main on every database host
@@ -198,6 +201,39 @@ pub fn restored_json(target: &str, assessed: &Assessed, restored: Option<&Restor
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_that_was_dropped_can_be_taken_from_a_replica() {
+        let assessed = Assessed {
+            plan: crate::ops::backup::scripts::Plan {
+                directory: "/var/lib/postgresql/restored-1".to_owned(),
+                version: "15".to_owned(),
+                port: 5433,
+                target: None,
+                set: None,
+                scratch: false,
+            },
+            conditions: crate::ops::cluster::condition::Conditions::default(),
+            backup: None,
+            info: Info::default(),
+            room: (0, 0),
+        };
+        let text = next_steps("db2", &assessed);
+        let dump = text
+            .lines()
+            .find(|line| line.contains("pg_dump -h"))
+            .expect("a dump");
+        // Without its definition a dropped table does not come back; and a replica takes no rows.
+        assert!(
+            dump.contains("hactl ssh db2 -- ") && !dump.contains("--data-only"),
+            "{text}"
+        );
+        let load = text.lines().find(|line| line.contains("psql -1"));
+        assert!(
+            load.is_some_and(|line| line.contains("hactl ssh PRIMARY -- ")),
+            "{text}"
+        );
+    }
 
     #[test]
     fn sizes_and_ages() {

@@ -177,6 +177,11 @@ fn remedy(said: &str) -> Option<&'static str> {
             "that time is on another branch of the history than the newest one: choose a time after the last failover",
         ),
     ];
+    if said.contains("[050]") && said.contains("Permission denied") {
+        return Some(
+            "its lock belongs to another user, and no backup runs: see whose it is (ls -l the path above), remove it, then hactl deploy",
+        );
+    }
     KNOWN
         .iter()
         .find(|(sign, _)| said.contains(sign))
@@ -241,6 +246,10 @@ mod tests {
             (
                 "P00  ERROR: [050]: unable to acquire lock",
                 "another backup",
+            ),
+            (
+                "P00  ERROR: [050]: unable to acquire lock on file '/tmp/pgbackrest/main-backup.lock': Permission denied",
+                "belongs to another user",
             ),
             (
                 "FATAL:  recovery ended before configured recovery target was reached",

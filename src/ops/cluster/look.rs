@@ -1,7 +1,7 @@
 //! One look at a database host: one round trip that tells what it is, from inside and towards its peers. Changes nothing.
 
 use super::lsn::Lsn;
-use super::node::{Control, Live, Node, PeerView, Place};
+use super::node::{Control, Disk, Live, Node, PeerView, Place};
 use super::observation::{self, Observation};
 use super::settings;
 use crate::base::quote::sh;
@@ -47,7 +47,7 @@ s=; while read -r w r; do case $w in auto|manual|disabled) s=$w ;; esac; done <"
 echo "start=${s:-auto}"
 [ ! -e "$data/standby.signal" ] || echo signal=yes
 echo "log_timeline=$(ls "$data/pg_wal" 2>/dev/null | grep -xE '[0-9A-F]{24}' | cut -c 1-8 | sort | tail -n 1)"
-set -- $(df -Pk "$data" 2>/dev/null | tail -n 1); echo "free=${4:-0}"
+df -k --output=size,avail,itotal,iavail,target "$data" "$data"/pg_wal/. "$data"/pg_tblspc/*/. 2>/dev/null | sed -n '2,$s/^ */disk=/p'
 "$bin/pg_controldata" -D "$data" 2>/dev/null | sed -n "s/^\(Database system identifier\|Database cluster state\|Latest checkpoint location\|Latest checkpoint's TimeLineID\|Minimum recovery ending location\|Min recovery ending loc's timeline\): */control \1=/p"
 "#;
 
@@ -237,7 +237,7 @@ fn read_place(text: &str, node: &mut Node) {
             "start" => place.start = value,
             "signal" => place.standby_signal = true,
             "log_timeline" => control.log_timeline = u32::from_str_radix(&value, 16).unwrap_or(0),
-            "free" => place.free = value.parse::<u64>().unwrap_or_default() * 1024,
+            "disk" => place.disks.extend(read_disk(&value)),
             "control Database system identifier" => control.system = value,
             "control Database cluster state" => control.state = value,
             "control Latest checkpoint location" => control.checkpoint = lsn(),
@@ -247,7 +247,25 @@ fn read_place(text: &str, node: &mut Node) {
             _ => {}
         }
     }
+    // The first one holds the data.
+    place.free = place.disks.first().map_or(0, |disk| disk.free);
+    place.disks.sort_by(|a, b| a.mount.cmp(&b.mount));
+    place.disks.dedup();
     node.control = (!control.system.is_empty()).then_some(control);
+}
+
+/// `SIZE FREE INODES FREE-INODES MOUNT`, in KiB; `-` where there is no such thing.
+fn read_disk(text: &str) -> Option<Disk> {
+    let mut words = text.split_whitespace();
+    let mut number = || Some(words.next()?.parse::<u64>().unwrap_or_default());
+    let (size, free, inodes, inodes_free) = (number()?, number()?, number()?, number()?);
+    Some(Disk {
+        mount: words.collect::<Vec<_>>().join(" "),
+        size: size * 1024,
+        free: free * 1024,
+        inodes,
+        inodes_free,
+    })
 }
 
 fn read_live(reply: &Reply) -> Result<Live> {
@@ -301,4 +319,38 @@ fn last_line(text: &str) -> String {
         .unwrap_or_default()
         .trim()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disks_of_a_cluster_are_read() {
+        let mut node = Node::default();
+        let text = "version=15\ndisk=1000000 500000 65536 60000 /\ndisk=  2048   1024      -     - /srv/the log\n\
+                    disk=1000000 500000 65536 60000 /\n";
+        read_place(text, &mut node);
+        assert_eq!(node.place.free, 500_000 << 10);
+        let mounts: Vec<&str> = node.place.disks.iter().map(|disk| &*disk.mount).collect();
+        assert_eq!(mounts, ["/", "/srv/the log"]);
+        let disk = |free, inodes, inodes_free| Disk {
+            mount: "/".to_owned(),
+            size: 100 << 30,
+            free,
+            inodes,
+            inodes_free,
+        };
+        for (disk, low, full) in [
+            (disk(50 << 30, 100, 50), false, false),
+            (disk(4 << 30, 100, 50), true, false),
+            (disk(15 << 20, 100, 50), true, true),
+            (disk(50 << 30, 100, 4), true, false),
+            (disk(50 << 30, 100, 0), true, true),
+            (disk(50 << 30, 0, 0), false, false),
+            (Disk::default(), false, false),
+        ] {
+            assert_eq!((disk.is_low(), disk.is_full()), (low, full), "{disk:?}");
+        }
+    }
 }

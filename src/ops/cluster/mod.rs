@@ -4,6 +4,7 @@
 //! is not empty, and nothing promotes a server while another one may take writes.
 
 pub mod block;
+pub mod blocks;
 pub mod candidate;
 pub mod cast;
 pub mod condition;

@@ -54,6 +54,39 @@ pub struct Place {
     pub standby_signal: bool,
     /// Where the whole cluster is: bytes free on that file system, and used by the cluster (0 when not asked).
     pub free: u64,
+    /// The file systems of its data, its log and its tablespaces.
+    pub disks: Vec<Disk>,
+}
+
+/// A file system on which a cluster writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// Where it is mounted.
+    pub mount: String,
+    /// Its bytes.
+    pub size: u64,
+    /// The bytes of them that the server may still write.
+    pub free: u64,
+    /// Its inodes; 0 where they are not counted.
+    pub inodes: u64,
+    /// The free ones.
+    pub inodes_free: u64,
+}
+
+/// A segment of the log: without room for one more, a server stops.
+const SEGMENT: u64 = 16 << 20;
+
+impl Disk {
+    /// Nothing can be written any more.
+    pub fn is_full(&self) -> bool {
+        self.size > 0 && (self.free < SEGMENT || (self.inodes > 0 && self.inodes_free == 0))
+    }
+
+    /// It will be full soon: less than a twentieth is free, and less than 5 GiB.
+    pub fn is_low(&self) -> bool {
+        let floor = (self.size / 20).min(5 << 30).max(4 * SEGMENT);
+        self.size > 0 && (self.free < floor || self.inodes_free < self.inodes / 20)
+    }
 }
 
 /// What `pg_controldata` says.

@@ -185,3 +185,63 @@ fn a_full_disk_has_room_for_a_line_and_none_is_torn() {
     let room = Request::sh(append(&line));
     assert_eq!(on(&host, &room).0, 0);
 }
+
+fn shell(script: &str) -> String {
+    let out = std::process::Command::new("sh")
+        .args(["-c", script])
+        .output()
+        .expect("sh");
+    String::from_utf8(out.stdout).expect("text")
+}
+
+#[test]
+fn a_long_history_is_read_in_part_and_does_not_grow_for_ever() {
+    let folder = std::env::temp_dir().join(format!("hactl-history-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.display().to_string();
+    let file = |number: usize, kind: &str, text: &str| {
+        let name = format!("20260101T{number:06}Z-{kind}-00ff");
+        let header = Header {
+            id: name.clone(),
+            ..Header::new(kind, "me@here", "")
+        };
+        let text = if text.is_empty() {
+            line(&header)
+        } else {
+            text.to_owned()
+        };
+        std::fs::write(folder.join(name + ".jsonl"), text).expect("a file");
+    };
+    file(1, "failover", "");
+    for number in 2..1100 {
+        file(number, "vip-move", "");
+    }
+    // Neither ends its line.
+    file(1100, "drill", "torn");
+    file(1101, "backup", "");
+    std::fs::write(folder.join("20270101T000000Z-drill-1.jsonl.new"), "half").expect("a file");
+    let read = read_all(&shell(&newest(&path)));
+    let ids: Vec<&str> = read
+        .iter()
+        .filter_map(|(_, record)| Some(record.as_ref().ok()?.header.id.as_str()))
+        .collect();
+    // The newest 100, one of which is torn; five more moves, and the failover.
+    assert_eq!(ids.len(), 99 + 5 + 1);
+    assert!(
+        ids[0].contains("-backup-") && ids[104].contains("-failover-"),
+        "{ids:?}"
+    );
+    let torn: Vec<&str> = read
+        .iter()
+        .filter(|(_, record)| record.is_err())
+        .map(|(file, _)| file.as_str())
+        .collect();
+    assert_eq!(torn, [format!("{path}/20260101T001100Z-drill-00ff.jsonl")]);
+    assert_eq!(read_all(&shell(&whole(&path))).len(), 1101);
+    shell(&rotate(&path));
+    let left = read_all(&shell(&whole(&path)));
+    assert_eq!(left.len(), KEPT);
+    assert!(left[0].0.contains("-backup-"), "the newest stay");
+    std::fs::remove_dir_all(&folder).expect("removed");
+    assert_eq!(shell(&newest(&path)), "", "without a history there is none");
+}

@@ -285,6 +285,8 @@ pub struct Application {
     pub status: Option<u16>,
     /// The database that it uses.
     pub database: Option<String>,
+    /// Its writes reach the primary; none when that is not known.
+    pub writable: Option<bool>,
     /// What is wrong, in its words, or why it could not be asked.
     pub why: Option<String>,
 }

@@ -2,6 +2,7 @@
 //!
 //! What the inventory says of roles is shown beside what was seen, and never instead of it.
 
+mod disks;
 mod lines;
 mod replicas;
 mod writers;
@@ -59,6 +60,7 @@ impl Scene<'_> {
             }
             databases.members.push(line);
         }
+        self.judge_disks(primary.as_deref(), findings);
         databases.slots = self.slots(primary.as_deref(), findings);
         if let Some(primary) = primary
             .as_deref()

@@ -6,6 +6,7 @@ mod address;
 mod applications;
 mod balancers;
 mod files;
+mod writes;
 
 use super::Scene;
 use super::seen::{self, HostSeen};

@@ -179,10 +179,6 @@ impl Scene<'_> {
             }
             for subject in &seen.blocks {
                 mark("blocks", Some(subject), "");
-                note(
-                    format!("{host} blocks all traffic to {subject}"),
-                    format!("hactl rejoin {subject} lifts it, once {subject} is safe"),
-                );
             }
             if let Some(text) = &seen.maintenance {
                 mark("maintenance", None, text);
@@ -195,7 +191,41 @@ impl Scene<'_> {
                 mark("keepalived_flag", None, text);
             }
         }
+        self.judge_blocks(findings);
         marks
+    }
+
+    /// Who is blocked by whom: what keeps a fenced host out, and what cuts off one that is a member again.
+    fn judge_blocks(&self, findings: &mut Vec<Finding>) {
+        let mut blocked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (host, seen) in self.answered() {
+            for subject in &seen.blocks {
+                blocked.entry(subject).or_default().push(host);
+            }
+        }
+        for (subject, by) in blocked {
+            let verb = if by.len() == 1 { "blocks" } else { "block" };
+            let what = format!("{} {verb} all traffic to {subject}", by.join(" and "));
+            let takes_part = self
+                .cluster
+                .node(subject)
+                .is_some_and(|node| node.answer().is_some() && !node.is_fenced());
+            findings.push(if takes_part {
+                Finding::new(
+                    Severity::Degraded,
+                    format!(
+                        "{what}, and its server takes part: what is sent to it from there is lost"
+                    ),
+                    format!("hactl rejoin {subject} takes the blocks away"),
+                )
+            } else {
+                Finding::new(
+                    Severity::Note,
+                    what,
+                    format!("hactl rejoin {subject} lifts it, once {subject} is safe"),
+                )
+            });
+        }
     }
 }
 

@@ -219,6 +219,7 @@ fn host(name: &str, address: &str, groups: &[&str]) -> HostSeen {
             status: 200,
             said: "connected".to_owned(),
             database: Some("192.0.2.31".to_owned()),
+            writable: Some(true),
         }));
     }
     if !groups.contains(&"postgresql") {

@@ -79,6 +79,8 @@ pub struct Health {
     pub said: String,
     /// The address of the database that it uses.
     pub database: Option<String>,
+    /// It knows a database that takes writes; none when it does not know, or does not say.
+    pub writable: Option<bool>,
 }
 
 /// The virtual address without its prefix.
@@ -406,6 +408,7 @@ fn read_health(reply: &Reply) -> Result<Health, String> {
         // The share, where that is what it lacks.
         said: text("images").or(text("database")).unwrap_or_default(),
         database: text("database_host"),
+        writable: body["writable"].as_bool(),
     })
 }
 

@@ -162,7 +162,11 @@ impl Page {
                     line.database
                         .as_ref()
                         .map_or_else(String::new, |host| format!("uses {host}")),
-                    line.why.clone().unwrap_or_default(),
+                    match (&line.why, line.writable) {
+                        (Some(why), _) => why.clone(),
+                        (None, Some(false)) => "cannot write".to_owned(),
+                        (None, _) => String::new(),
+                    },
                 ]
             })
             .collect();

@@ -114,6 +114,8 @@ def health():
         body.update(status="degraded", database=str(none), nodes=none.reasons)
     except (Lost, psycopg2.Error) as failure:
         body.update(status="degraded", database=first_line(failure))
+    # Reads may come from a standby while nothing can be written; None: not known yet.
+    body["writable"] = current_app.nodes.writable()
     # Rows are served without the images; this host is not whole all the same.
     try:
         current_app.images.check()

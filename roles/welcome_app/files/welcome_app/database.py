@@ -16,6 +16,8 @@ import psycopg2.extensions
 
 # How long a node that failed is asked only after all others, in seconds.
 SHUNNED = 10
+# How often a node that takes writes is looked for while none is known, in seconds.
+SOUGHT = 5
 # Open connections that are kept for each node and process.
 KEPT = 8
 
@@ -76,6 +78,9 @@ class Nodes:
         # The last node that was seen to take writes; reads go there too while it lives, so that one reads what
         # one wrote.
         self._primary = None
+        # While none is known: whether the last search found one (None: not known yet), and when it began.
+        self._found = None
+        self._sought = 0.0
 
     def _order(self):
         now = time.monotonic()
@@ -173,13 +178,52 @@ class Nodes:
             if writable:
                 self._primary = host
             elif self._primary == host:
-                self._primary = None
+                self._forget_primary()
 
     def _shun(self, host):
         with self._lock:
             self._shunned[host] = time.monotonic() + SHUNNED
             if self._primary == host:
-                self._primary = None
+                self._forget_primary()
+
+    def _forget_primary(self):
+        """The lock is held."""
+        self._primary, self._found, self._sought = None, None, 0.0
+
+    def writable(self):
+        """Whether a write would find its node: True, False, or None while that is not known. Waits for nobody: where no such
+        node is known, one is looked for beside the request."""
+        now = time.monotonic()
+        with self._lock:
+            if self._primary is not None:
+                return True
+            if now - self._sought < SOUGHT:
+                return self._found
+            self._sought = now
+            found = self._found
+        threading.Thread(target=self._seek, daemon=True).start()
+        return found
+
+    def _seek(self):
+        found = False
+        for host in self._order():
+            free, claimed = self._claim(host)
+            if not free:
+                continue
+            try:
+                connection, found = self._checkout(host)
+            except psycopg2.Error:
+                self._shun(host)
+                continue
+            finally:
+                if claimed:
+                    self._release(host)
+            self._note(host, found)
+            self._checkin(host, connection)
+            if found:
+                break
+        with self._lock:
+            self._found = found
 
     @contextmanager
     def transaction(self, write=False):

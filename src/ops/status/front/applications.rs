@@ -13,7 +13,8 @@ impl Scene<'_> {
         findings: &mut Vec<Finding>,
     ) -> Vec<Application> {
         let names = self.site.members("welcome_app");
-        let lines: Vec<Application> = names.iter().map(|host| self.application(host)).collect();
+        let mut lines: Vec<Application> = names.iter().map(|host| self.application(host)).collect();
+        self.judge_writes(&mut lines, primary, findings);
         let mut serving = 0;
         let mut doubtful = 0;
         // The servers of which the same is to be said are named together.
@@ -105,7 +106,9 @@ impl Scene<'_> {
         let elsewhere = line
             .database
             .clone()
-            .filter(|used| primary.is_some_and(|primary| used != primary));
+            .filter(|used| primary.is_some_and(|primary| used != primary))
+            // Where no write is possible, that is said instead.
+            .filter(|_| line.writable != Some(false));
         (Some(true), elsewhere.map(Trouble::Elsewhere))
     }
 }

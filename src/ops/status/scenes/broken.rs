@@ -30,6 +30,7 @@ pub fn primary_dead(site: &Site) -> Scene<'_> {
                 status: 500,
                 said: "no database takes writes".to_owned(),
                 database: None,
+                writable: Some(false),
             }));
         });
     }

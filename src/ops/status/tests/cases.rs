@@ -1,7 +1,7 @@
 //! What can happen to a service, one change at a time, and what is to be said of it.
 
 use crate::base::{Diagnostic, exit};
-use crate::ops::cluster::node::{Live, PeerView};
+use crate::ops::cluster::node::{Disk, Live, PeerView};
 use crate::ops::journal::{OPERATION, StepState};
 use crate::ops::status::Scene;
 use crate::ops::status::board::State;
@@ -353,4 +353,133 @@ pub const CASES: &[Case] = &[
         begins: "healthy: ",
         says: &["app1 is in maintenance (since 2026-01-02, by ann@desk, disk)"],
     },
+    Case {
+        name: "members that others block",
+        change: |scene| {
+            scene.change("app1", |seen| seen.blocks = vec!["db1".to_owned()]);
+            for host in ["app2", "lb1"] {
+                scene.change(host, |seen| seen.blocks = vec!["db2".to_owned()]);
+            }
+        },
+        state: State::Degraded,
+        begins: "degraded: app1 blocks all traffic to db1, and its server takes part",
+        says: &[
+            "lb1 and app2 block all traffic to db2",
+            "hactl rejoin db1 takes the blocks away",
+            "hactl rejoin db2 takes the blocks away",
+        ],
+    },
+    Case {
+        name: "an application server does not reach the primary",
+        change: |scene| {
+            scene.change("app1", |seen| {
+                let view = PeerView::Unreachable("nothing comes back".to_owned());
+                drop(seen.databases.insert("db1".to_owned(), view));
+                let health = seen.health.as_mut().expect("asked").as_mut().expect("said");
+                health.database = Some("192.0.2.32".to_owned());
+                health.writable = Some(false);
+            });
+        },
+        state: State::Degraded,
+        begins: "degraded: app1 cannot write: the primary db1 is not reached: nothing comes back",
+        says: &["between app1 and db1"],
+    },
+    Case {
+        name: "no application server reaches the primary",
+        change: |scene| {
+            for host in ["app1", "app2"] {
+                scene.change(host, |seen| {
+                    let view = PeerView::Closed("connection refused".to_owned());
+                    drop(seen.databases.insert("db1".to_owned(), view));
+                    seen.health
+                        .as_mut()
+                        .expect("asked")
+                        .as_mut()
+                        .expect("said")
+                        .writable = None;
+                });
+            }
+        },
+        state: State::Down,
+        begins: "down: no application server can write (app1 and app2: the primary db1 is not reached",
+        says: &[],
+    },
+    Case {
+        name: "one application server does not reach the primary, the other cannot be asked",
+        change: |scene| {
+            scene.lose("app2");
+            scene.change("app1", |seen| {
+                let view = PeerView::Closed("connection refused".to_owned());
+                drop(seen.databases.insert("db1".to_owned(), view));
+            });
+        },
+        state: State::Degraded,
+        begins: "degraded: app1 cannot write: the primary db1 is not reached: connection refused",
+        says: &["app2 could not be asked"],
+    },
+    Case {
+        name: "the applications find no database that takes writes",
+        change: |scene| {
+            for host in ["app1", "app2"] {
+                scene.change(host, |seen| {
+                    seen.health
+                        .as_mut()
+                        .expect("asked")
+                        .as_mut()
+                        .expect("said")
+                        .writable = Some(false);
+                });
+            }
+        },
+        state: State::Down,
+        begins: "down: no application server can write (app1 and app2: the application finds no",
+        says: &[],
+    },
+    Case {
+        name: "an application that does not say whether it can write",
+        change: |scene| {
+            scene.change("app1", |seen| {
+                seen.health
+                    .as_mut()
+                    .expect("asked")
+                    .as_mut()
+                    .expect("said")
+                    .writable = None;
+            });
+        },
+        state: State::Healthy,
+        begins: "healthy: ",
+        says: &[],
+    },
+    Case {
+        name: "the disk of the primary is nearly full",
+        change: |scene| scene.change_node("db1", |node| node.place.disks = vec![disk(1 << 30)]),
+        state: State::Degraded,
+        begins: "degraded: the disk of db1 is nearly full (1.0 GB of 100.0 GB free on /)",
+        says: &["make room on db1"],
+    },
+    Case {
+        name: "the disk of the primary is full",
+        change: |scene| scene.change_node("db1", |node| node.place.disks = vec![disk(0)]),
+        state: State::Down,
+        begins: "down: the disk of the primary db1 is full: it takes no writes",
+        says: &[],
+    },
+    Case {
+        name: "the disk of the replica is full",
+        change: |scene| scene.change_node("db2", |node| node.place.disks = vec![disk(0)]),
+        state: State::Degraded,
+        begins: "degraded: the disk of db2 is full: its server can write nothing",
+        says: &[],
+    },
 ];
+
+fn disk(free: u64) -> Disk {
+    Disk {
+        mount: "/".to_owned(),
+        size: 100 << 30,
+        free,
+        inodes: 100,
+        inodes_free: 50,
+    }
+}
