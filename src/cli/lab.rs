@@ -11,7 +11,7 @@ use crate::lab::provider::{self, Provider};
 use crate::lab::spec::Kind;
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::lab::up::{self, Wish};
-use crate::lab::{self, LabName, access, gc, ready, relay, spec, trouble, wire};
+use crate::lab::{self, LabName, access, gc, orphans, ready, relay, spec, trouble, wire};
 use crate::report;
 use clap::Subcommand;
 use std::io::IsTerminal;
@@ -147,7 +147,7 @@ enum Verb {
     },
     /// Removes the images that labs start from; the next `up` builds anew
     Prune,
-    /// Removes images that no lab uses and no `up` would start from any more
+    /// Ends labs whose folder was removed, and removes images that no lab uses and no `up` would start from any more
     Gc,
     /// The folder of a lab: key, ssh_config, inventory.yml
     Path,
@@ -295,6 +295,13 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
         }),
         Verb::Prune => prune(places),
         Verb::Gc => {
+            for orphan in orphans::find() {
+                orphan.end()?;
+                report::say(&format!(
+                    "ended the lab whose folder {} is gone",
+                    orphan.folder.display()
+                ));
+            }
             let gone = gc::collect(&places.base, &state::cache_dir())?;
             for image in &gone {
                 report::say(&format!("removed {image}"));

@@ -5,9 +5,8 @@ use crate::base::value::UNKNOWN;
 use crate::base::{Diagnostic, exit, mask};
 use crate::connection::HostKeys;
 use crate::engine::{Event, Operator, Plan, Settings, Start, Status};
+use crate::vault::store;
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use tokio::sync::mpsc;
 
@@ -110,14 +109,7 @@ fn write(directory: &Path, host: &str, path: &str, content: &[u8]) -> Result<(),
     if let Some(parent) = target.parent() {
         fs_err::create_dir_all(parent).map_err(failed)?;
     }
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&target)
-        .map_err(failed)?;
-    file.write_all(content).map_err(failed)
+    store::replace(&target, content)
 }
 
 /// Renders all files.

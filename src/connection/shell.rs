@@ -136,11 +136,11 @@ impl Shell {
         self.input.flush().await
     }
 
-    /// Reads one raw line before the first batch.
-    pub(super) async fn raw_line(&mut self) -> std::io::Result<String> {
+    /// Reads one raw line before the first batch; `None` when the shell has ended.
+    pub(super) async fn raw_line(&mut self) -> std::io::Result<Option<String>> {
         let mut line = Vec::new();
-        self.output.read_until(b'\n', &mut line).await?;
-        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+        let count = self.output.read_until(b'\n', &mut line).await?;
+        Ok((count > 0).then(|| String::from_utf8_lossy(&line).trim_end().to_owned()))
     }
 
     /// Makes the shell hold `DIRECTORY/lock` open as descriptor 9 from its first batch on. Call before that.

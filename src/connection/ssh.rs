@@ -153,11 +153,13 @@ fn configuration(target: &Target) -> String {
 }
 
 const PROMPT: &str = "hactl-sudo-password:";
-const READY: &str = "hactl-ready";
 
 async fn open_shell(target: &Target, session: &std::sync::Arc<Session>) -> Result<Shell> {
     // With sudo the shell says whose it is before anything is sent, so that a password never reaches a shell.
-    let greeting = format!("echo {READY} $(id -un); exec sh");
+    // What the login says before (a banner, a `.bashrc`) may end without a newline, or hold anything: the word is new
+    // for each shell, and is found wherever in a line it stands.
+    let ready = format!("hactl-ready-{:032x}", rand::random::<u128>());
+    let greeting = format!("echo {ready} $(id -un); exec sh");
     let greeting = quote::sh(&greeting);
     let command = match (&target.become_password, target.r#become) {
         (_, false) => format!("exec sh -c {greeting}"),
@@ -193,7 +195,7 @@ async fn open_shell(target: &Target, session: &std::sync::Arc<Session>) -> Resul
     let mut shell = Shell::new(&target.host, "root", input, output, talk);
     shell.keep(child);
     let patience = target.patient(Duration::from_secs(30));
-    let login = timeout(patience, greet(target, &mut shell))
+    let login = timeout(patience, greet(target, &mut shell, &ready))
         .await
         .map_err(|_| {
             let problem = format!("no answer within {} s", patience.as_secs());
@@ -204,7 +206,7 @@ async fn open_shell(target: &Target, session: &std::sync::Arc<Session>) -> Resul
 }
 
 /// Waits for the greeting, answering sudo's prompt once; gives the user that the shell runs as.
-async fn greet(target: &Target, shell: &mut Shell) -> Result<String> {
+async fn greet(target: &Target, shell: &mut Shell, ready: &str) -> Result<String> {
     let talk = shell.talk_handle();
     let prompts = || talk.lock().map_or(0, |talk| talk.matches(PROMPT).count());
     let mut answered = false;
@@ -237,12 +239,12 @@ async fn greet(target: &Target, shell: &mut Shell) -> Result<String> {
                     .await
                     .map_err(|error| unreachable_host(target, &error.to_string()))?;
             }
-            Some(Ok(line)) if line.is_empty() => {
+            Some(Ok(None)) => {
                 let talk = shell.last_words().await;
                 return Err(sudo_failed(target, "the shell ended at once", &talk));
             }
-            Some(Ok(line)) => {
-                if let Some(user) = line.strip_prefix(READY) {
+            Some(Ok(Some(line))) => {
+                if let Some((_, user)) = line.rsplit_once(ready) {
                     return Ok(user.trim().to_owned());
                 }
             }
@@ -396,7 +398,7 @@ mod tests {
         };
         let mut shell = Shell::new("h", "root", tokio::io::sink(), output, talk);
         let target = Target::default();
-        let (greeted, ()) = tokio::join!(greet(&target, &mut shell), async {
+        let (greeted, ()) = tokio::join!(greet(&target, &mut shell, "ready"), async {
             // Only when the greeting is known to be missing.
             tokio::time::sleep(Duration::from_millis(300)).await;
             let _ = tokio::io::AsyncWriteExt::write_all(&mut input, b"\n").await;
@@ -406,5 +408,44 @@ mod tests {
             error.message.starts_with("sudo wants a password"),
             "{error:?}"
         );
+    }
+    /// Whatever a login says first, with or without a newline at its end, the greeting is found.
+    #[tokio::test]
+    async fn a_banner_may_be_anything() {
+        for banner in [
+            "",
+            "Welcome to db1",
+            "Welcome\n\n  to db1 \n",
+            "\n\n",
+            "ready? not yet ",
+            r"\377\000 \033[1mhactl-ready root\033[0m",
+        ] {
+            let mut child = tokio::process::Command::new("sh")
+                .args([
+                    "-c",
+                    "printf \"$1\"; echo ready-7 root; exec sh",
+                    "sh",
+                    banner,
+                ])
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .expect("sh");
+            let (Some(input), Some(output), Some(talk)) =
+                (child.stdin.take(), child.stdout.take(), child.stderr.take())
+            else {
+                panic!("no pipes");
+            };
+            let mut shell = Shell::new("h", "root", input, output, talk);
+            let target = Target::default();
+            let greeted = greet(&target, &mut shell, "ready-7");
+            let greeted = timeout(Duration::from_secs(10), greeted).await;
+            assert_eq!(
+                greeted.expect("in time").expect("a shell"),
+                "root",
+                "{banner:?}"
+            );
+        }
     }
 }

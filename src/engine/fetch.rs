@@ -3,6 +3,7 @@
 use crate::base::value::{Map, Value, to_bool};
 use crate::base::{Diagnostic, Result, exit};
 use base64::Engine as _;
+use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 /// The key under which the module hands over the content.
@@ -50,9 +51,51 @@ pub fn keep(
         if let Some(parent) = target.parent() {
             fs_err::create_dir_all(parent).map_err(|error| failed(error.to_string()))?;
         }
-        fs_err::write(&target, &content).map_err(|error| failed(error.to_string()))?;
+        replace(&target, &content).map_err(|error| failed(error.to_string()))?;
     }
     result.insert("dest".to_owned(), Value::from(target.display().to_string()));
     result.insert("changed".to_owned(), Value::Bool(!same));
     Ok(())
+}
+
+/// Writes the file whole or not at all. What comes from a host may be a secret: a new file is for its owner only (0600), one
+/// that is there keeps its mode.
+fn replace(target: &Path, content: &[u8]) -> std::io::Result<()> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".hactl-")
+        .tempfile_in(folder)?;
+    file.write_all(content)?;
+    if let Ok(old) = fs_err::metadata(target) {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(target)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_was_fetched_is_for_its_owner() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        let mode = || {
+            std::fs::metadata(&path)
+                .expect("written")
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        replace(&path, b"secret").expect("written");
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).expect("set");
+        replace(&path, b"other").expect("written");
+        assert_eq!(mode(), 0o640);
+        assert_eq!(std::fs::read(&path).expect("read"), b"other");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1);
+    }
 }

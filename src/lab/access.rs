@@ -34,7 +34,14 @@ pub fn prepare(lab: &Lab, places: &Places) -> Result<()> {
         )?;
         let public = read(&folder.join("ssh_host_ed25519_key.pub"))?;
         let key: Vec<&str> = public.split_whitespace().take(2).collect();
-        let _ = writeln!(known, "{},{} {}", host.name, host.address, key.join(" "));
+        let login = lab.name.login_name(&host.name);
+        let _ = writeln!(
+            known,
+            "{},{login},{} {}",
+            host.name,
+            host.address,
+            key.join(" ")
+        );
     }
     write_private(&places.known_hosts(), &known)
 }
@@ -150,7 +157,9 @@ fn ssh_config(lab: &Lab, options: &[(&str, String)]) -> String {
         let _ = writeln!(
             text,
             "Host {} {}\n    HostName {}",
-            host.name, host.address, host.address
+            host.name,
+            host.address,
+            lab.name.login_name(&host.name)
         );
     }
     let _ = writeln!(text, "Host *\n    User {}", lab.login);
@@ -183,7 +192,10 @@ fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) ->
         .map(|host| {
             (
                 host.name.clone(),
-                json!({"ansible_host": host.address.to_string()}),
+                json!({
+                    "ansible_host": lab.name.login_name(&host.name),
+                    "cluster_address": host.address.to_string(),
+                }),
             )
         })
         .collect();
@@ -234,7 +246,11 @@ mod tests {
     #[test]
     fn the_inventory_leads_through_the_lab_and_pins_the_keys() {
         let value = inventory(&lab("ops"), &options(&door()), Some("pw".to_owned()));
-        assert_eq!(value["all"]["hosts"]["a"]["ansible_host"], "10.0.0.2");
+        assert_eq!(
+            value["all"]["hosts"]["a"],
+            json!({"ansible_host": "a.x.lab.invalid", "cluster_address": "10.0.0.2"}),
+            "a name that resolves nowhere: without the door there is no way to any machine"
+        );
         let vars = &value["all"]["vars"];
         assert_eq!(
             (&vars["ansible_user"], &vars["ansible_become_password"]),
@@ -254,7 +270,7 @@ mod tests {
     #[test]
     fn the_ssh_config_names_hosts_by_name_and_address() {
         let text = ssh_config(&lab("root"), &options(&door()));
-        assert!(text.starts_with("Host a 10.0.0.2\n    HostName 10.0.0.2\nHost *\n    User root\n    ProxyCommand /bin/hactl lab connect --name x %h %p\n"), "{text}");
+        assert!(text.starts_with("Host a 10.0.0.2\n    HostName a.x.lab.invalid\nHost *\n    User root\n    ProxyCommand /bin/hactl lab connect --name x %h %p\n"), "{text}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// The process of this number as it is now.
-    fn of(pid: i32) -> Option<Self> {
+    pub(super) fn of(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, started) = state_and_start(&stat)?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")

@@ -12,6 +12,7 @@ pub mod gc;
 pub mod image;
 pub mod keeper;
 mod limits;
+pub mod orphans;
 pub mod podman;
 pub mod provider;
 pub mod ready;

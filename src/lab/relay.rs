@@ -21,12 +21,18 @@ const MOST_FORWARDED: usize = 256;
 /// Time for two retries of a lost packet; the network stack of a host answers at once, even a frozen one's.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Finds the address of a host's name, or takes an address as it is.
+/// Finds the address of a host's name, short or as one logs in to it, or takes an address as it is.
 pub fn resolve(lab: &Lab, host: &str) -> Result<Ipv4Addr> {
-    match host.parse() {
-        Ok(address) => Ok(address),
-        Err(_) => lab.host(host).map(|found| found.address),
+    if let Ok(address) = host.parse() {
+        return Ok(address);
     }
+    let known = lab
+        .hosts
+        .iter()
+        .find(|known| lab.name.login_name(&known.name) == host);
+    known
+        .map_or_else(|| lab.host(host), Ok)
+        .map(|found| found.address)
 }
 
 /// Connects from inside the lab. The calling thread is in the lab's network afterwards.

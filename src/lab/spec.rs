@@ -29,6 +29,12 @@ impl LabName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name under which a host of this lab is logged in to. It resolves nowhere (RFC 6761), so that a connection that does
+    /// not go through the lab's door leads nowhere either, and not to a machine of the outside that has the address.
+    pub fn login_name(&self, host: &str) -> String {
+        format!("{host}.{}.lab.invalid", self.0)
+    }
 }
 
 impl fmt::Display for LabName {

@@ -31,9 +31,9 @@ impl LabBreaker {
         let places = Places::new(state::base_dir(), &LabName::new(&name)?);
         let (lab, keeper) = Lab::alive(&places)?;
         for host in &site.hosts {
-            let there = lab.hosts.iter().any(|known| {
-                known.name == host.name && known.address.to_string() == host.target.address
-            });
+            let login = lab.name.login_name(&host.name);
+            let there = host.target.address == login
+                && lab.hosts.iter().any(|known| known.name == host.name);
             if !there {
                 return Err(Diagnostic::with_code(
                     exit::REFUSED,

@@ -5,6 +5,7 @@ use crate::base::{Result, exit};
 use crate::cli::Global;
 use crate::lab::doctor;
 use crate::lab::keeper::Keeper;
+use crate::lab::orphans;
 use crate::lab::spec::Kind;
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::report;
@@ -60,8 +61,18 @@ pub(super) fn list(global: &Global, places: &Places) -> Result<u8> {
         }
         labs.push(serde_json::json!({"name": name, "up": site.is_some(), "folder": places.root, "provider": lab.provider, "with_python": lab.with_python, "image": lab.image, "hosts": hosts}));
     }
+    let mut lost = Vec::new();
+    for orphan in orphans::find() {
+        let _ = writeln!(
+            text,
+            "process {}: up, but its folder {} is gone: `hactl lab gc` ends it",
+            orphan.keeper.pid,
+            orphan.folder.display()
+        );
+        lost.push(serde_json::json!({"folder": orphan.folder, "process": orphan.keeper.pid}));
+    }
     report::out(&if global.json {
-        format!("{}\n", serde_json::json!({"labs": labs}))
+        format!("{}\n", serde_json::json!({"labs": labs, "orphans": lost}))
     } else {
         text
     });

@@ -22,6 +22,10 @@ pub const VALIDATE: Param = Param::new("validate", Kind::Str);
 /// Prints what `$t` is, for [`finish`].
 pub const REPORT: &str = "stat -c 'hactl-stat:%u:%g:%a:%s:%h:%U:%G:%F' -- \"$t\"\n";
 
+/// Somebody who is not root cannot give a file away: it is then the writer's, with the old group if that can be.
+const KEEP_OWNER: &str = "if [ \"$(id -u)\" = 0 ]; then chown --reference=\"$t\" -- \"$n\"\n\
+else chown --reference=\"$t\" -- \"$n\" 2>/dev/null || chgrp --reference=\"$t\" -- \"$n\" 2>/dev/null || :; fi\n";
+
 /// The wished owner, group and mode.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
@@ -42,6 +46,8 @@ pub struct Attributes {
     pub group: Option<String>,
     /// Mode, all twelve bits.
     pub mode: Option<u32>,
+    /// What both the old and the new mode allow, when that is less than the old one: it holds while the owner changes.
+    pub narrow: Option<u32>,
     before: String,
     after: String,
 }
@@ -92,6 +98,10 @@ impl Wish {
             if wished != seen.mode || found.owner.is_some() || found.group.is_some() {
                 found.mode = Some(wished);
             }
+            let changes_owner =
+                seen.kind == FileKind::File && (found.owner.is_some() || found.group.is_some());
+            found.narrow =
+                Some(seen.mode & wished).filter(|both| changes_owner && *both != seen.mode);
         }
         found
     }
@@ -136,6 +146,9 @@ impl Attributes {
     /// The commands that set them on the path in the shell variable `t`; `link` sets the link itself.
     pub fn commands(&self, variable: &str, link: bool) -> String {
         let mut script = String::new();
+        if let Some(mode) = self.narrow {
+            let _ = writeln!(script, "chmod -- {mode:05o} \"${variable}\"");
+        }
         if let Some(ownership) = self.ownership() {
             let option = if link { "-h " } else { "" };
             let _ = writeln!(
@@ -148,6 +161,48 @@ impl Attributes {
             // Five digits: with fewer, chmod would keep the setgid bit of a directory.
             let _ = writeln!(script, "chmod -- {mode:05o} \"${variable}\"");
         }
+        script
+    }
+
+    /// The commands that give the new file `$n`, which only its writer can open yet, its owner and then its mode. With `keep`,
+    /// what is not set here is as the file `$t` has it, if there is one; else `new_mode` is a new file's mode.
+    pub fn give(&self, keep: bool, new_mode: u32) -> String {
+        let mut script = String::new();
+        let wished = self
+            .ownership()
+            .map(|both| format!("chown -- {} \"$n\"\n", sh(&both)))
+            .unwrap_or_default();
+        if keep {
+            script.push_str("k=; if [ -f \"$t\" ] && [ ! -L \"$t\" ]; then k=1; fi\n");
+            // One call for both: the old owner must not get hold of content that is for the new one only.
+            let kept = match (&self.owner, &self.group) {
+                (Some(_), Some(_)) => wished.clone(),
+                (Some(owner), None) => {
+                    format!(
+                        "chown -- {}:\"$(stat -c %g -- \"$t\")\" \"$n\"\n",
+                        sh(owner)
+                    )
+                }
+                (None, Some(group)) => format!(
+                    "u=$(id -u); [ \"$u\" != 0 ] || u=$(stat -c %u -- \"$t\"); chown -- \"$u\":{} \"$n\"\n",
+                    sh(group)
+                ),
+                (None, None) => KEEP_OWNER.to_owned(),
+            };
+            let new = if wished.is_empty() { ":\n" } else { &wished };
+            let _ = writeln!(script, "if [ -n \"$k\" ]; then {kept}else {new}fi");
+        } else {
+            script.push_str(&wished);
+        }
+        // Five digits: with fewer, chmod would keep the setgid bit of a directory.
+        let _ = match self.mode {
+            Some(mode) => writeln!(script, "chmod -- {mode:05o} \"$n\""),
+            None if keep => writeln!(
+                script,
+                "if [ -n \"$k\" ]; then cp --attributes-only --preserve=mode -- \"$t\" \"$n\"; else chmod -- {new_mode:05o} \"$n\"; fi"
+            ),
+            None => writeln!(script, "chmod -- {new_mode:05o} \"$n\""),
+        };
         script
     }
 

@@ -219,8 +219,10 @@ pub fn remote_diff(args: &Args, dest: &str, seen: &[Seen]) -> Result<Decision> {
         return Ok(Decision::Same(outcome));
     }
     let (from, target) = (sh(src.trim_end_matches('/')), sh(&to));
+    // Without `--remove-destination` a file that is there, and open to more users, takes in the content first.
     let mut script = format!(
-        "{PRELUDE}umask 022\nmkdir -p -- {target}\ncp -RPT --preserve=mode -- {from}/ {target}\n"
+        "{PRELUDE}umask 022\nmkdir -p -- {target}\n\
+         cp -RPT --remove-destination --preserve=mode -- {from}/ {target}\n"
     );
     if let Some(ownership) = (Wish {
         mode: None,

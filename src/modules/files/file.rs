@@ -309,8 +309,15 @@ impl Task<'_> {
         }
         let mut outcome = outcome;
         foresee(&mut outcome, self.wish, None, false);
-        let mut body = "(umask 022; : >\"$t\")\n".to_owned();
-        body.push_str(&self.wish.for_new(false).commands("t", false));
+        let attributes = self.wish.for_new(false);
+        // Whoever opens it while it is open to all reads what is written to it later.
+        let umask = if attributes.mode.is_some() {
+            "077"
+        } else {
+            "022"
+        };
+        let mut body = format!("(umask {umask}; : >\"$t\")\n");
+        body.push_str(&attributes.commands("t", false));
         body.push_str(&times_commands(self.args, "now", None)?);
         body.push_str(REPORT);
         let diffs = vec![self.state_diff("absent", "file")];

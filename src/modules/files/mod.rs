@@ -3,8 +3,10 @@
 //! They write through `write` only, so that a file is never half there, and edit only what they have seen.
 
 mod assemble;
-mod attributes;
+pub(super) mod attributes;
 mod blockinfile;
+#[cfg(test)]
+mod closed;
 mod copy;
 mod copy_tree;
 #[cfg(test)]
@@ -17,7 +19,7 @@ mod get_url;
 mod ini_file;
 mod lineinfile;
 mod links;
-mod mode;
+pub(super) mod mode;
 mod replace;
 #[cfg(test)]
 mod safety;
@@ -27,7 +29,7 @@ mod stat;
 mod testing;
 mod tree;
 mod unarchive;
-mod write;
+pub(super) mod write;
 
 use super::Module;
 

@@ -40,6 +40,7 @@ pub fn attributes(
         );
     }
     let (mut owners, mut modes) = (BTreeMap::<_, Vec<u8>>::new(), BTreeMap::<_, Vec<u8>>::new());
+    let mut narrowed = BTreeMap::<u32, Vec<u8>>::new();
     let (mut before, mut after) = (String::new(), String::new());
     for entry in reply
         .stdout
@@ -59,6 +60,11 @@ pub fn attributes(
             let paths = owners
                 .entry((ownership, seen.kind == FileKind::Link))
                 .or_default();
+            paths.extend_from_slice(name);
+            paths.push(0);
+        }
+        if let Some(mode) = found.narrow {
+            let paths = narrowed.entry(mode).or_default();
             paths.extend_from_slice(name);
             paths.push(0);
         }
@@ -83,6 +89,15 @@ pub fn attributes(
             after.push('\n');
         }
     }
+    let set_modes = |change: &mut Change, modes: BTreeMap<u32, Vec<u8>>| {
+        change
+            .requests
+            .extend(modes.into_iter().map(|(mode, paths)| {
+                args.request(format!("xargs -0 chmod -- {mode:05o}"))
+                    .stdin(paths)
+            }));
+    };
+    set_modes(change, narrowed);
     for ((ownership, link), paths) in owners {
         let option = if link { "-h " } else { "" };
         change.requests.push(
@@ -90,12 +105,7 @@ pub fn attributes(
                 .stdin(paths),
         );
     }
-    for (mode, paths) in modes {
-        change.requests.push(
-            args.request(format!("xargs -0 chmod -- {mode:05o}"))
-                .stdin(paths),
-        );
-    }
+    set_modes(change, modes);
     if !after.is_empty() {
         change.diffs.push(Diff {
             subject: path.to_owned(),

@@ -128,9 +128,13 @@ impl Module for Unarchive {
                 Decision::Change(change)
             });
         }
-        let mut body = prepare(args, &dest)?.0 + EXTRACT;
+        let mut body = prepare(args, &dest)?.0;
         let attributes = Wish { mode: None, ..wish }.for_new(false);
-        if let Some(ownership) = attributes.ownership() {
+        let ownership = attributes.ownership();
+        let staged = ownership.is_some() || args.has("mode");
+        body.push_str(if staged { STAGE } else { "" });
+        body.push_str(EXTRACT);
+        if let Some(ownership) = ownership {
             let _ = writeln!(
                 body,
                 "names | (cd \"$d\"; xargs -0 -r chown -h -- {})",
@@ -152,6 +156,7 @@ impl Module for Unarchive {
                 sh(each)
             );
         }
+        body.push_str(if staged { UNSTAGE } else { "" });
         change.requests.push(request(args, &body)?);
         change.diffs.push(Diff {
             subject: dest,
@@ -180,14 +185,14 @@ fn request(args: &Args, body: &str) -> Result<Request> {
 /// and what they read.
 fn prepare(args: &Args, dest: &str) -> Result<(String, Vec<u8>)> {
     let src = args.str_or("src", "");
-    let mut script = format!("d={}\n", sh(dest));
+    let mut script = format!("d={}\nfetched=\n", sh(dest));
     let mut stdin = Vec::new();
     if !is_remote(args) {
-        script.push_str("a=$(mktemp); trap 'rm -f -- \"$a\"' EXIT\ncat >\"$a\"\n");
+        script.push_str("a=$(mktemp); trap 'rm -f -- \"$a\"' EXIT; fetched=$a\ncat >\"$a\"\n");
         stdin = args.content.clone().unwrap_or_default();
     } else if src.contains("://") {
         let fetched = download(args, src)?;
-        script.push_str("a=$(mktemp); trap 'rm -f -- \"$a\"' EXIT\nn=$a\n");
+        script.push_str("a=$(mktemp); trap 'rm -f -- \"$a\"' EXIT; fetched=$a\nn=$a\n");
         script.push_str(&fetched.script);
         stdin = fetched.stdin;
     } else {
@@ -257,6 +262,14 @@ echo '==names'; list; echo '==attributes'\n\
 names | (cd \"$d\" && xargs -0 -r sh -c 'find \"$@\" -maxdepth 0 -printf \"%y %m %U %G %u %g %p\\0\" 2>/dev/null' find) || :\n";
 
 const EXTRACT: &str = "if [ -n \"$zip\" ]; then unzip_ -o -q; else tar_ --extract; fi\n";
+
+// Where owner or mode are wished, nobody may open a file while it has those of the archive: it is unpacked in a directory of
+// the task's user alone, and goes to its place from there with the final ones (tar sets them before others can open it).
+const STAGE: &str = "place=$d; d=$(mktemp -d -- \"$place/.hactl.XXXXXXXX\")\n\
+trap 'rm -rf -- \"$d\" ${fetched:+\"$fetched\"}' EXIT; trap 'exit 143' HUP INT TERM\n";
+
+const UNSTAGE: &str = "names | (cd \"$d\"; tar --no-recursion --null --verbatim-files-from -T - -cf .hactl.tar)\n\
+tar -C \"$place\" -xpf \"$d/.hactl.tar\"\n";
 
 /// What the comparison told.
 struct Report {

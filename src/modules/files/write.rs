@@ -1,7 +1,11 @@
 //! Writing one file so that it is either as it was or wholly new: beside the target, checked, validated,
 //! on the disk, then renamed. Content travels on standard input and is never part of the script.
+//!
+//! The new file is closed to everybody but its writer (0600) until it has its content and its owner; its mode is set
+//! once, to the final one: a mode that is wider for an instant is enough for another user to open it and read on.
 
 use super::attributes::{Attributes, REPORT};
+use super::mode::fresh;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Args, Diff, Request, SeenFile};
@@ -47,6 +51,8 @@ pub struct Write<'a> {
     pub attributes: Attributes,
     /// Keep the old file's owner and mode (else those of a new file).
     pub keep: bool,
+    /// Mode of a file that is new and for which none is wished.
+    pub new_mode: u32,
     /// Command that must accept the new content; `%s` is its path.
     pub validate: Option<&'a str>,
     /// Keep a copy of the old file.
@@ -61,14 +67,26 @@ impl<'a> Write<'a> {
     /// With the defaults of most modules, and `validate` and `backup` as the task says.
     pub fn new(args: &'a Args, path: &'a str, content: Vec<u8>) -> Self {
         Self {
-            path,
             source: Source::Bytes(content),
+            validate: args.str("validate"),
+            backup: args.bool_or("backup", false),
+            ..Self::whole(path, String::new(), fresh(false), Expect::Anything)
+        }
+    }
+
+    /// A whole file for a module of another family, whose parameters `validate` and `backup` mean something else or nothing.
+    /// `new_mode` is the mode of a file that is not there yet.
+    pub fn whole(path: &'a str, content: String, new_mode: u32, expect: Expect) -> Self {
+        Self {
+            path,
+            source: Source::Bytes(content.into_bytes()),
             follow: true,
             attributes: Attributes::default(),
             keep: true,
-            validate: args.str("validate"),
-            backup: args.bool_or("backup", false),
-            expect: Expect::Anything,
+            new_mode,
+            validate: None,
+            backup: false,
+            expect,
             parents: false,
         }
     }
@@ -126,12 +144,7 @@ impl<'a> Write<'a> {
                 stdin
             }
         };
-        if self.keep {
-            script.push_str(KEEP);
-        } else {
-            script.push_str("chmod 0644 \"$n\"\n");
-        }
-        script.push_str(&self.attributes.commands("n", false));
+        script.push_str(&self.attributes.give(self.keep, self.new_mode));
         if let Some(validate) = self.validate {
             let command = validator(validate)?;
             let _ = writeln!(
@@ -154,7 +167,9 @@ impl<'a> Write<'a> {
         if self.backup {
             script.push_str(BACK_UP);
         }
-        script.push_str("mv -fT -- \"$n\" \"$t\"\ntrap - EXIT\n");
+        script.push_str(
+            "mv -fT -- \"$n\" \"$t\" || fail \"$t: the new content could not take its place; it is as it was\" 'a file that is a mount of its own cannot be replaced: unmount it'\ntrap - EXIT\n",
+        );
         script.push_str(REPORT);
         Ok(args.request(script).stdin(stdin))
     }
@@ -167,9 +182,6 @@ moved() { fail \"$t: somebody changed it between the look and the write; it is a
 
 const CHECKS: &str = "[ -d \"$d\" ] || fail \"$t: the directory $d does not exist\" \"create it first: file: path=$d state=directory\"\n\
 [ ! -d \"$t\" ] || [ -L \"$t\" ] || fail \"$t: is a directory\"\n";
-
-const KEEP: &str = "if [ -f \"$t\" ] && [ ! -L \"$t\" ]; then cp --attributes-only --preserve=mode,ownership -- \"$t\" \"$n\"\n\
-else chmod 0644 \"$n\"; fi\n";
 
 /// Copies the old file aside under Ansible's kind of name.
 pub const BACK_UP: &str = "if [ -e \"$t\" ]; then b=\"$t.$$.$(date +%Y-%m-%d@%H:%M:%S)~\"; cp -p -- \"$t\" \"$b\"; printf 'hactl-backup:%s\\n' \"$b\"; fi\n";

@@ -3,7 +3,7 @@
 //! Jobs are found by the same marker line that Ansible writes, so that both may manage one table. Other lines stay.
 
 use super::support::{
-    Simple, change, content, diff, done, ended_lines, failed, outcome, reply, whole_file,
+    Simple, as_seen, change, content, diff, done, ended_lines, failed, outcome, reply, whole_file,
     write_file,
 };
 use crate::base::{Diagnostic, Result, quote};
@@ -238,7 +238,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         Some(path) if after.trim().is_empty() => {
             args.request(format!("rm -f -- {}", quote::sh(&path)))
         }
-        Some(path) => write_file(args, &path, &after, "0644"),
+        Some(path) => write_file(args, &path, &after, "0644", as_seen(seen, 0))?,
         None => args
             .request(format!("crontab{} -", table_of(args)))
             .stdin(after),

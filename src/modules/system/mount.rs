@@ -3,7 +3,7 @@
 //! Never unmounts or remounts what is as wished, and never touches other lines of fstab.
 
 use super::support::{
-    Simple, content, diff, done, ended_lines, good_reply, outcome, whole_file, write_file,
+    Simple, as_seen, content, diff, done, ended_lines, good_reply, outcome, whole_file, write_file,
 };
 use crate::base::{Diagnostic, Result, quote};
 use crate::modules::{Args, Change, Decision, Kind, Param, Probe, Request, Seen, Spec};
@@ -191,9 +191,10 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
                 .requests
                 .push(args.request(format!("cp -p -- {file} {file}.\"$(date +%Y%m%d%H%M%S)\"")));
         }
+        let expect = as_seen(seen, 0);
         change
             .requests
-            .push(write_file(args, fstab(args), &after, "0644"));
+            .push(write_file(args, fstab(args), &after, "0644", expect)?);
         change
             .requests
             .push(args.request("[ ! -d /run/systemd/system ] || systemctl daemon-reload"));

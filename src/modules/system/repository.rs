@@ -4,10 +4,11 @@
 
 use super::apt::{self, fetch_to};
 use super::support::{
-    Simple, content, diff, done, ended_lines, outcome, reply, whole_file, write_file,
+    Simple, as_seen, content, diff, done, ended_lines, outcome, reply, whole_file, write_file,
 };
 use crate::base::value::Value;
 use crate::base::{Diagnostic, Result, quote};
+use crate::modules::files::write::Expect;
 use crate::modules::{Args, Change, Decision, Kind, Param, Probe, Request, Seen, Spec};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -46,9 +47,13 @@ pub(super) static APT_REPOSITORY: Simple = Simple {
             ))
             .help("a source looks like `deb http://mirror.example/debian bookworm main`"));
         }
-        Ok(vec![Probe::Run(Request::sh(format!(
-            "grep -asH '' /etc/apt/sources.list {LISTS}/*.list || true"
-        )))])
+        let lists = format!("/etc/apt/sources.list {LISTS}/*.list");
+        Ok(vec![
+            Probe::Run(Request::sh(format!("grep -asH '' {lists} || true"))),
+            Probe::Run(Request::sh(format!(
+                "sha256sum {lists} 2>/dev/null || true"
+            ))),
+        ])
     },
     diff: repository,
     finish: done,
@@ -108,6 +113,7 @@ fn suggested(args: &Args, source: &str) -> String {
 
 fn repository(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let text = reply(seen, 0)?.out().into_owned();
+    let digests = reply(seen, 1)?.out().into_owned();
     let present = args.str_or("state", "present") == "present";
     let (_, wanted) = source(args.str_or("repo", "")).unwrap_or_default();
     let mut files: Vec<(&str, Vec<String>)> = Vec::new();
@@ -162,9 +168,17 @@ fn repository(args: &Args, seen: &[Seen]) -> Result<Decision> {
             if before.is_empty() {
                 added.push(path.to_owned());
             }
+            let digest = digests
+                .lines()
+                .filter_map(|line| line.split_once("  "))
+                .find(|(_, of)| *of == path);
+            let expect = digest.map_or(Expect::Nothing, |(digest, _)| {
+                Expect::Digest(digest.to_owned())
+            });
+            let mode = args.str_or("mode", "0644");
             change
                 .requests
-                .push(write_file(args, path, &after, args.str_or("mode", "0644")));
+                .push(write_file(args, path, &after, mode, expect)?);
         }
     }
     change.outcome = outcome(json!({
@@ -336,12 +350,20 @@ fn deb822(args: &Args, seen: &[Seen]) -> Result<Decision> {
     match url.filter(|_| fetched.is_none()) {
         Some(url) => {
             let base = format!("{KEYRINGS}/{}", slug(args));
+            let same = match as_seen(seen, 0) {
+                Expect::Digest(digest) => {
+                    format!("[ \"$(sha256sum <{path} | cut -d' ' -f1)\" = {digest} ]")
+                }
+                _ => format!("[ ! -e {path} ]"),
+            };
             let script = format!(
-                "t=$(mktemp -d) || exit\ntrap 'rm -rf \"$t\"' EXIT\ncat >\"$t/sources\"\nf=\"$t/key\"\n{}\n\
+                "umask 077\nt=$(mktemp -d) && n=$(mktemp {path}.XXXXXXXX) || exit\ntrap 'rm -rf \"$t\" \"$n\"' EXIT\ncat >\"$t/sources\"\nf=\"$t/key\"\n{}\n\
                  [ -d {KEYRINGS} ] || install -d -m 0755 {KEYRINGS} || exit\n\
                  if grep -aq 'BEGIN PGP PUBLIC KEY BLOCK' \"$f\"; then k={base}.asc; else k={base}.gpg; fi\n\
                  chmod 0644 \"$f\" && sync -- \"$f\" && mv -f -- \"$f\" \"$k\" || exit\n\
-                 sed \"s|{KEY_PLACE}|$k|\" \"$t/sources\" >{path}.hactl && chmod {mode} {path}.hactl && mv -f -- {path}.hactl {path}",
+                 sed \"s|{KEY_PLACE}|$k|\" \"$t/sources\" >\"$n\" && chmod {mode} \"$n\" && sync -- \"$n\" || exit\n\
+                 {same} || {{ echo 'somebody changed {path} between the look and the write: run again' >&2; exit 1; }}\n\
+                 mv -fT -- \"$n\" {path}",
                 fetch_to(url)
             );
             change.diffs.push(diff(
@@ -359,7 +381,10 @@ fn deb822(args: &Args, seen: &[Seen]) -> Result<Decision> {
                 before.unwrap_or_default(),
                 text.as_str(),
             ));
-            change.requests.push(write_file(args, &path, &text, mode));
+            let expect = as_seen(seen, 0);
+            change
+                .requests
+                .push(write_file(args, &path, &text, mode, expect)?);
         }
     }
     Ok(if change.requests.is_empty() {
@@ -411,7 +436,7 @@ mod tests {
                 json!({"repo": repo, "state": state, "update_cache": false}),
             );
             let decision = APT_REPOSITORY
-                .diff(&args, &[Seen::Reply(said(&lists))])
+                .diff(&args, &[Seen::Reply(said(&lists)), Seen::Reply(said(""))])
                 .expect("decides");
             match wanted {
                 None => drop(same(decision)),

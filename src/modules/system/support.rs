@@ -4,6 +4,8 @@
 
 use crate::base::value::{Map, Value, unknown};
 use crate::base::{Diagnostic, Result, exit, quote};
+use crate::modules::files::mode::{Mode, fresh};
+use crate::modules::files::write::{self, Expect, Write};
 use crate::modules::{
     Args, Change, Content, Decision, Diff, FileProbe, Module, Outcome, Probe, Reply, Request, Seen,
     Spec,
@@ -188,17 +190,31 @@ fn delta(milliseconds: u64) -> String {
     )
 }
 
-/// Writes a whole file on the host: beside its target, synced, renamed; an existing file keeps owner and mode. A file that cannot
-/// be replaced because it is mounted (`/etc/hostname` in a container) is written in place.
-pub(super) fn write_file(args: &Args, path: &str, content: &str, mode: &str) -> Request {
-    let path = quote::sh(path);
-    args.request(format!(
-        "p=$(readlink -f -- {path}) || p={path}\numask 077\nt=$(mktemp \"${{p%/*}}/.hactl.XXXXXX\") || exit\n\
-         trap 'rm -f \"$t\"' EXIT\ncat >\"$t\" || exit\n\
-         if [ -e \"$p\" ]; then chown --reference=\"$p\" -- \"$t\" && chmod --reference=\"$p\" -- \"$t\" || exit; else chmod {mode} -- \"$t\" || exit; fi\n\
-         sync -- \"$t\"\nmv -f -- \"$t\" \"$p\" 2>/dev/null || cat \"$t\" >\"$p\"\n"
-    ))
-    .stdin(content)
+/// Writes a whole file on the host as the file modules do: beside its target, synced, renamed, and only if the target is
+/// still as `seen[index]`, which the new content was made of. A file that is there keeps its owner and mode; a new one gets
+/// `new_mode`.
+///
+/// # Errors
+/// When `new_mode` is not a mode.
+pub(super) fn write_file(
+    args: &Args,
+    path: &str,
+    content: &str,
+    new_mode: &str,
+    expect: Expect,
+) -> Result<Request> {
+    let mode = Mode::parse(new_mode)?.apply(fresh(false), false);
+    Write::whole(path, content.to_owned(), mode, expect).request(args)
+}
+
+/// What a file must still be when it is replaced: as a `File` probe saw it.
+pub(super) fn as_seen(seen: &[Seen], index: usize) -> Expect {
+    match seen.get(index) {
+        Some(Seen::File(Some(file))) => {
+            Expect::Digest(write::digest(file.content.as_deref().unwrap_or_default()))
+        }
+        _ => Expect::Nothing,
+    }
 }
 
 /// What a path is probed for when its whole content is needed.

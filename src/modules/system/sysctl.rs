@@ -1,6 +1,8 @@
 //! Kernel settings: `sysctl`.
 
-use super::support::{Simple, content, diff, done, outcome, reply, whole_file, write_file};
+use super::support::{
+    Simple, as_seen, content, diff, done, outcome, reply, whole_file, write_file,
+};
 use crate::base::{Diagnostic, Result, quote};
 use crate::modules::{Args, Change, Decision, Kind, Param, Probe, Request, Seen, Spec};
 use serde_json::json;
@@ -161,9 +163,10 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
             .map(|stored| format!("{name}={stored}"))
             .unwrap_or_default();
         change.diffs.push(diff(file(args), before_line, after_line));
+        let expect = as_seen(seen, 0);
         change
             .requests
-            .push(write_file(args, file(args), &after, "0644"));
+            .push(write_file(args, file(args), &after, "0644", expect)?);
         if args.bool_or("reload", true) {
             let path = quote::sh(file(args));
             // Without the package procps there is no sysctl; the kernel's files do the same.

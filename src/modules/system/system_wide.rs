@@ -1,7 +1,7 @@
 //! Settings of the whole system that are seldom touched: `locale_gen`, `alternatives`, `known_hosts`.
 
 use super::support::{
-    Simple, change, content, diff, done, ended_lines, failed, good_reply, outcome, reply,
+    Simple, as_seen, change, content, diff, done, ended_lines, failed, good_reply, outcome, reply,
     whole_file, write_file,
 };
 use crate::base::{Diagnostic, Result, quote};
@@ -90,7 +90,7 @@ fn locale_gen(args: &Args, seen: &[Seen]) -> Result<Decision> {
             }
         })
         .collect();
-    let mut request = write_file(args, "/etc/locale.gen", &after, "0644");
+    let mut request = write_file(args, "/etc/locale.gen", &after, "0644", as_seen(seen, 1))?;
     // Generated ones are kept by locale-gen unless it is told to begin anew.
     let purge = if present { "" } else { " --purge" };
     request

@@ -5,6 +5,7 @@
 use super::support::{Simple, done, failed, outcome};
 use crate::base::value::{Map, Value, to_text, unknown};
 use crate::base::{Diagnostic, Result, quote};
+use crate::modules::files::attributes::Wish;
 use crate::modules::{
     Args, Change, Content, Decision, FileProbe, Kind, Outcome, Param, Probe, Reply, Seen, Spec,
 };
@@ -337,22 +338,21 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(" ");
+    let own = Wish::of(args)?.for_new(false);
     let keep = args.str("dest").map_or_else(String::new, |dest| {
-        let own = args.str("mode").map_or_else(String::new, |mode| format!("chmod {} -- \"$f\" || exit\n", quote::sh(mode)));
-        let who = match (args.str("owner"), args.str("group")) {
-            (None, None) => String::new(),
-            (owner, group) => {
-                let both = format!("{}{}", owner.unwrap_or(""), group.map_or_else(String::new, |group| format!(":{group}")));
-                format!("chown {} -- \"$f\" || exit\n", quote::sh(&both))
-            }
-        };
         let url = args.str_or("url", "").split(['?', '#']).next().unwrap_or_default();
         let name = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
         let name = name.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("index.html");
         format!(
-            "case ' {wanted} ' in *\" $code \"*)\nf={}\n[ ! -d \"$f\" ] || f=\"$f\"/{}\nif cmp -s \"$d/b\" \"$f\"; then saved=same; else cp -- \"$d/b\" \"$f\" || exit; saved=yes; fi\n{own}{who};; esac\n",
+            "case ' {wanted} ' in *\" $code \"*)\nf={}\n[ ! -d \"$f\" ] || f=\"$f\"/{}\n\
+             if cmp -s \"$d/b\" \"$f\"; then saved=same; (set -e; t=$f\n{})\n\
+             else saved=yes; (set -e; t=$(readlink -f -- \"$f\"); n=$(mktemp -- \"${{t%/*}}/.hactl.XXXXXXXX\"); trap 'rm -f -- \"$n\"' EXIT\n\
+             cat \"$d/b\" >\"$n\"\n{}sync -- \"$n\"; mv -fT -- \"$n\" \"$t\"); fi\n\
+             [ $? = 0 ] || exit;; esac\n",
             quote::sh(dest),
-            quote::sh(name)
+            quote::sh(name),
+            own.commands("t", false),
+            own.give(true, 0o600)
         )
     });
     let script = format!(

@@ -119,7 +119,10 @@ impl Field {
             let address = vip.split('/').next().unwrap_or_default().to_owned();
             (balancer, address)
         } else if let ([_], Some(balancer)) = (site.members("haproxy"), first("haproxy")) {
-            (balancer, balancer.target.address.clone())
+            (
+                balancer,
+                balancer.text("cluster_address", &balancer.target.address),
+            )
         } else {
             return missing("load balancers in the group keepalived, or one in the group haproxy");
         };

@@ -83,7 +83,7 @@ static TESTED: Check = Check::warn(
 static CERTIFICATE: Check = Check::warn(
     "backup.certificate",
     "the certificates are valid for 30 days at least",
-    "remove host.crt in /etc/pgbackrest/tls on that host, then: hactl deploy",
+    "hactl deploy (it makes new ones, lets everybody trust them, and changes over)",
 );
 
 const INFO: &str = "backup.info";

@@ -192,7 +192,8 @@ fn vip(look: &Look<'_>) {
     for (vip, holder) in &vips {
         let bare = vip.split('/').next().unwrap_or(vip);
         for host in look.site.hosts() {
-            if look.text(&host, "ansible_host").as_deref() == Some(bare) {
+            let is_own = |variable| look.text(&host, variable).as_deref() == Some(bare);
+            if is_own("cluster_address") || is_own("ansible_host") {
                 let message = format!("the virtual address {bare} is the own address of `{host}`");
                 look.report(
                     Error,

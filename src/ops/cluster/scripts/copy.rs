@@ -49,7 +49,7 @@ rm -f \"$data.rewinding\"
     pub fn reclone(&self, primary: &Self, kept: &str) -> String {
         format!(
             "{}n=\"$data.cloning\"; k={}
-exec 8>/run/lock/postgresql-{}.lock; flock -w 600 8
+exec 8>/run/hactl-postgresql-{}.lock; flock -w 600 8
 [ ! -e \"$k\" ] || [ -e \"$data\" ] || {{ [ ! -e \"$n.done\" ] || mv -T \"$n\" \"$data\"; }}
 if [ ! -e \"$k\" ]; then
 rm -rf \"$n\" \"$n.done\"
