@@ -27,6 +27,14 @@ pub const CASES: &[Case] = &[
         run: frozen_balancer,
     },
     Case {
+        name: "status_when_applications_do_not_reach_the_primary",
+        run: cut_off,
+    },
+    Case {
+        name: "status_of_a_member_that_others_block",
+        run: blocked,
+    },
+    Case {
         name: "status_in_the_middle_of_a_switchover",
         run: half_way,
     },
@@ -253,6 +261,70 @@ fn frozen_balancer(bench: &Bench) {
     );
     bench.lab(&["thaw", &holder]);
     healthy(bench);
+}
+
+/// Every host answers and every database is as it should be, but nobody can write.
+fn cut_off(bench: &Bench) {
+    bench.deployed();
+    let (primary, _) = sound(bench);
+    healthy(bench);
+    bench.lab(&["cut", "app1", primary]);
+    let (run, one) = document(bench);
+    run.ends(6);
+    assert_eq!(one["state"], "degraded", "{}", run.told());
+    bench.lab(&["cut", "app2", primary]);
+    let (run, both) = document(bench);
+    run.ends(6);
+    assert_eq!(both["state"], "down", "{}", run.told());
+    let screen = bench.hactl(&["status"]);
+    screen.ends(6);
+    assert!(
+        verdict(&screen).starts_with("down: no application server can write"),
+        "{}",
+        screen.told()
+    );
+    bench.lab(&["heal"]);
+    healthy(bench);
+    // By its own word, once it has found the primary.
+    eventually("the applications say that they can write", 30, || {
+        let (_, body) = bench.get("192.168.104.21", 5000, "/api/health");
+        body.contains("\"writable\":true")
+    });
+}
+
+/// A block that outlived its reason: its host was away when the others took theirs back.
+fn blocked(bench: &Bench) {
+    bench.deployed();
+    let (primary, replica) = sound(bench);
+    for (host, subject) in [("app1", primary), ("app2", replica)] {
+        let address = bench.on(subject, "hostname -I | cut -d ' ' -f 1");
+        bench.on(
+            host,
+            &format!(
+                "mkdir -p /var/lib/hactl/blocked; echo {address} >/var/lib/hactl/blocked/{subject}; ip route replace unreachable {address}"
+            ),
+        );
+    }
+    bench.hactl(&["status"]).ends(6).says(&[
+        &format!("app1 blocks all traffic to {primary}"),
+        &format!("app2 blocks all traffic to {replica}"),
+        &format!("hactl rejoin {primary} takes the blocks away"),
+    ]);
+    bench
+        .hactl(&["verify", "--only", "common.cut-off"])
+        .ends(6)
+        .says(&["common.cut-off"]);
+    for subject in [primary, replica] {
+        bench.hactl(&["rejoin", subject]).ends(0);
+    }
+    for host in ["app1", "app2"] {
+        bench.on(
+            host,
+            "! ip route | grep unreachable; ! ls /var/lib/hactl/blocked/* 2>/dev/null",
+        );
+    }
+    healthy(bench);
+    assert_eq!(sound(bench), (primary, replica));
 }
 
 fn half_way(bench: &Bench) {

@@ -84,6 +84,7 @@ static CHECKS: &[&Check] = &[
     &operations::OPERATION,
     &operations::FENCED,
     &operations::BLOCKED,
+    &operations::CUT_OFF,
     &operations::MAINTENANCE,
     &operations::HANDLERS,
 ];

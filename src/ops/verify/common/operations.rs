@@ -34,6 +34,11 @@ pub static BLOCKED: Check = Check::warn(
     "no host blocks another one",
     "hactl rejoin the blocked host once it can be reached again",
 );
+pub static CUT_OFF: Check = Check::fail(
+    "common.cut-off",
+    "no host that is up is blocked by another one",
+    "hactl rejoin HOST takes the blocks away",
+);
 pub static MAINTENANCE: Check = Check::warn(
     "common.maintenance",
     "no host is in maintenance",
@@ -231,6 +236,11 @@ fn blocked(seen: &Seen, hosts: &[String], findings: &mut Findings) {
             others.push(host.as_str());
         }
     }
+    for host in hosts {
+        if !blocks.contains_key(host) && seen.reply(host, KEY).is_ok() {
+            findings.add(&CUT_OFF, host, Verdict::Good("by nobody".to_owned()));
+        }
+    }
     for (whom, by) in blocks {
         let story = by.first().map_or("", |(_, story)| story);
         let mut observed = format!(
@@ -246,9 +256,16 @@ fn blocked(seen: &Seen, hosts: &[String], findings: &mut Findings) {
             observed.push_str("; not by ");
             observed.push_str(&list(open));
         }
-        let verdict = Verdict::bad("traffic with every other host", observed)
-            .advise(format!("hactl rejoin {whom}, once it can be reached again"));
-        findings.add(&BLOCKED, whom, verdict);
+        let bad = Verdict::bad("traffic with every other host", observed);
+        // Fenced, it is to be kept out until it is rejoined; up and not fenced, it is to be reached by all.
+        let up = seen.reply(&whom, KEY).is_ok() && fenced(seen, &whom).is_none();
+        if up {
+            let advice = format!("hactl rejoin {whom} takes the blocks away");
+            findings.add(&CUT_OFF, whom, bad.advise(advice));
+        } else {
+            let advice = format!("hactl rejoin {whom}, once it can be reached again");
+            findings.add(&BLOCKED, whom, bad.advise(advice));
+        }
     }
 }
 

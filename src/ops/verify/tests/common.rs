@@ -140,7 +140,19 @@ pub(super) const CASES: &[Case] = &[
                 r#"{"operator":"ann","since":"2026-11-21T15:00:00Z"}"#,
             )
         },
-        &["warn common.blocked db1"],
+        &["fail common.cut-off db1"],
+    ),
+    (
+        "a host that blocks a fenced one",
+        |s| {
+            s.mark("app1", "blocked/db1", "192.0.2.31");
+            s.mark("db1", "fenced", "failover since 2026-11-21T15:00:00Z");
+        },
+        &[
+            "warn common.fenced db1",
+            "warn common.blocked db1",
+            "fail postgresql.fence db1",
+        ],
     ),
     (
         "maintenance",

@@ -155,6 +155,6 @@ pub(super) const CASES: &[Case] = &[
                 "1 bash: connect: No route to host",
             );
         },
-        &["warn common.blocked db2"],
+        &["fail common.cut-off db2"],
     ),
 ];
