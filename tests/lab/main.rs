@@ -17,6 +17,7 @@ mod command;
 mod deploy;
 mod drill;
 mod faults;
+mod files;
 mod flagship;
 mod grow;
 mod guard;

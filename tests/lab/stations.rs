@@ -4,8 +4,8 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, cloud, cluster, deploy, drill, faults, flagship, grow, guard, history, kill,
-    maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
+    ansible, backup, cloud, cluster, deploy, drill, faults, files, flagship, grow, guard, history,
+    kill, maintenance, operators, reach, refusals, secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -47,6 +47,7 @@ pub fn all() -> Vec<Station> {
                 faults::CASES,
                 verify::CASES,
                 backup::CASES,
+                files::CASES,
                 status::CASES,
                 operators::CASES,
                 kill::CASES,
