@@ -114,22 +114,6 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     })
 }
 
-/// Waits for Ctrl-C, SIGTERM or a terminal that is gone: each ends a drill the same way. False when nobody can say so.
-async fn asked_to_end() -> bool {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut hangup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return tokio::signal::ctrl_c().await.is_ok();
-    };
-    tokio::select! {
-        ended = tokio::signal::ctrl_c() => ended.is_ok(),
-        _ = term.recv() => true,
-        _ = hangup.recv() => true,
-    }
-}
-
 /// Runs the drills until one leaves a service that is not whole.
 async fn all(
     drills: &[&'static Drill],

@@ -161,31 +161,16 @@ pub async fn execute(
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     let header = operation::header(&args.common, "rejoin", cluster, &keepers, details);
-    let id = header.id.clone();
     let kept = assessment.kept.clone();
     let conditions = assessment.conditions;
-    let outcome = operation::carry_out(
-        global,
-        site,
-        crew,
-        Planned {
-            header,
-            conditions,
-            steps,
-            arbiters: vec![host.clone(), assessment.primary.host.clone()],
-        },
-    )
-    .await;
-    if let Err(errors) = &outcome {
-        // It is begun again by its own name: everything follows from the evidence.
-        let message = errors.first().map(ToString::to_string).unwrap_or_default();
-        let cluster = Cluster::look(site, crew).await;
-        if let Some(mut record) = cluster.unfinished().filter(|record| record.header.id == id) {
-            record.header.epoch = cluster.next_epoch();
-            close(crew, record, &keepers, "failed", &message)
-                .await
-                .map_err(one)?;
-        }
+    let planned = Planned {
+        header,
+        conditions,
+        steps,
+        arbiters: vec![host.clone(), assessment.primary.host.clone()],
+    };
+    let outcome = begun_again_by_name(global, site, crew, &keepers, planned).await;
+    if outcome.is_err() {
         return outcome.map_err(|errors| {
             errors
                 .into_iter()
@@ -232,17 +217,38 @@ async fn lift(
     let details = [("host", host), ("primary", host)]
         .map(|(key, value)| (key.to_owned(), value.clone()))
         .into();
-    let header = operation::header(&args.common, "rejoin", &keepers, details);
-    let id = header.id.clone();
+    let cluster = Cluster::look(site, crew).await;
+    let header = operation::header(&args.common, "rejoin", &cluster, &keepers, details);
     let planned = Planned {
         header,
         conditions,
         steps,
+        arbiters: vec![host.clone()],
     };
-    let outcome = operation::carry_out(global, crew, planned).await;
+    begun_again_by_name(global, site, crew, &keepers, planned).await
+}
+
+/// Carries a rejoin out. One that failed is closed: it is begun again by its own name, and everything follows from the
+/// evidence.
+async fn begun_again_by_name(
+    global: &Global,
+    site: &Site,
+    crew: &mut Crew,
+    keepers: &[String],
+    planned: Planned,
+) -> Outcome {
+    let id = planned.header.id.clone();
+    let outcome = operation::carry_out(global, site, crew, planned).await;
     if let Err(errors) = &outcome {
         let message = errors.first().map(ToString::to_string).unwrap_or_default();
-        close(crew, &keepers, &id, "failed", &message).await;
+        let cluster = Cluster::look(site, crew).await;
+        let unfinished = cluster.unfinished();
+        if let Some(mut record) = unfinished.filter(|record| record.header.id == id) {
+            record.header.epoch = cluster.next_epoch();
+            close(crew, record, keepers, "failed", &message)
+                .await
+                .map_err(|error| vec![error])?;
+        }
     }
     outcome
 }

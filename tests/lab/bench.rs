@@ -141,6 +141,11 @@ impl Bench {
         bench
     }
 
+    /// The name that a host is logged in to by: one that resolves nowhere.
+    pub fn login(&self, host: &str) -> String {
+        format!("{host}.{}.lab.invalid", self.lab)
+    }
+
     /// The folder of the project.
     pub fn project(&self) -> PathBuf {
         self.room.join("project")

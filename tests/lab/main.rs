@@ -20,6 +20,7 @@ mod deploy;
 mod drill;
 mod faults;
 mod fencing;
+mod files;
 mod flagship;
 mod grow;
 mod guard;

@@ -32,6 +32,14 @@ pub const CASES: &[Case] = &[
         name: "reach_sudo_password",
         run: sudo_password,
     },
+    Case {
+        name: "reach_banner_without_newline",
+        run: banner,
+    },
+    Case {
+        name: "reach_only_through_the_lab",
+        run: only_through_the_lab,
+    },
 ];
 
 /// A play that leaves a mark on every host.
@@ -112,7 +120,10 @@ fn wrong_key(bench: &Bench) {
     scratch.host("app1", &json!({"ansible_ssh_common_args": options}));
     let run = scratch.hactl(&["deploy"]);
     run.ends(5).block(
-        "error: app1: root@192.168.104.21 refused the login",
+        &format!(
+            "error: app1: root@{} refused the login",
+            bench.login("app1")
+        ),
         &[
             "Permission denied",
             "= help: check `ansible_user`",
@@ -130,7 +141,10 @@ fn unknown_host_key(bench: &Bench) {
     scratch.host("lb2", &json!({"ansible_ssh_common_args": options}));
     let run = scratch.hactl(&["deploy"]);
     run.ends(5).block(
-        "error: lb2: the host key of root@192.168.104.12 is not known",
+        &format!(
+            "error: lb2: the host key of root@{} is not known",
+            bench.login("lb2")
+        ),
         &["= help: compare it", "--accept-new-host-keys"],
     );
     others_went_on(bench, &run, "lb2");
@@ -155,13 +169,16 @@ fn changed_host_key(bench: &Bench) {
     let known = scratch.dir().join("known_hosts");
     scratch
         .file("site.yml", MARK)
-        .file("known_hosts", &format!("192.168.104.31 {public}"));
+        .file("known_hosts", &format!("{} {public}", bench.login("db1")));
     let options = instead(bench, "known_hosts", &known);
     scratch.host("db1", &json!({"ansible_ssh_common_args": options}));
     for arguments in [&["deploy"][..], &["deploy", "--accept-new-host-keys"]] {
         let run = scratch.hactl(arguments);
         run.ends(5).block(
-            "error: db1: the host key of root@192.168.104.31 is not the one in known_hosts",
+            &format!(
+                "error: db1: the host key of root@{} is not the one in known_hosts",
+                bench.login("db1")
+            ),
             &["= help: find out why before anything else", "ssh-keygen -R"],
         );
         others_went_on(bench, &run, "db1");
@@ -187,9 +204,10 @@ fn host_down(bench: &Bench) {
             document["hosts"][host]
         );
     }
+    let login = bench.login("app1");
     people.ends(5).block(
-        "error: app1: cannot connect to root@192.168.104.21",
-        &["= help: is it up? try: ssh root@192.168.104.21 true"],
+        &format!("error: app1: cannot connect to root@{login}"),
+        &[&format!("= help: is it up? try: ssh root@{login} true")],
     );
     bench.hactl(&["deploy"]).ends(0);
     bench.whole();
@@ -257,4 +275,35 @@ fn sudo_password(bench: &Bench) {
         .hides(&[password]);
     assert_eq!(bench.on("lb1", "stat -c %U /run/mark"), "root");
     assert_eq!(marked(bench), HOSTS);
+}
+
+/// What a login says before its shell is there does not count, whatever it is.
+fn banner(bench: &Bench) {
+    let mut scratch = Scratch::new(bench, "banner");
+    scratch.file("site.yml", MARK);
+    scratch.host("app1", &json!({"ansible_user": "ops"}));
+    bench.on(
+        "app1",
+        "cd ~ops && cp .bashrc .bashrc.kept && { printf 'printf \"\\n\\nWelcome to app1: \"\\n'; cat .bashrc.kept; } >.bashrc",
+    );
+    let run = scratch.hactl(&["deploy"]);
+    bench.on("app1", "cd ~ops && mv .bashrc.kept .bashrc");
+    run.ends(0);
+    assert_eq!(marked(bench), HOSTS);
+}
+
+/// The names of the lab's inventory lead nowhere but through its door.
+fn only_through_the_lab(bench: &Bench) {
+    for host in HOSTS {
+        let login = bench.login(host);
+        let shown = run(crate::bench::program()
+            .arg("-i")
+            .arg(bench.fragment())
+            .args(["inventory", "host", host]));
+        shown.ends(0);
+        assert_eq!(shown.json()["ansible_host"], login.as_str());
+        assert!(shown.json()["cluster_address"].is_string());
+        // RFC 6761: no resolver may have an answer for it.
+        assert!(login.ends_with(".invalid"), "{login}");
+    }
 }

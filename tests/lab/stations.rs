@@ -4,9 +4,9 @@
 
 use crate::Case;
 use crate::{
-    ansible, backup, chaos, cloud, cluster, declared, deploy, drill, faults, fencing, flagship,
-    grow, guard, handover, history, kill, maintenance, operators, reach, refusals, returning,
-    secrets, status, verify, vip, vm,
+    ansible, backup, chaos, cloud, cluster, declared, deploy, drill, faults, fencing, files,
+    flagship, grow, guard, handover, history, kill, maintenance, operators, reach, refusals,
+    returning, secrets, status, verify, vip, vm,
 };
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -48,6 +48,7 @@ pub fn all() -> Vec<Station> {
                 faults::CASES,
                 verify::CASES,
                 backup::CASES,
+                files::CASES,
                 status::CASES,
                 operators::CASES,
                 kill::CASES,

@@ -84,7 +84,7 @@ impl Disk {
 
     /// It will be full soon: less than a twentieth is free, and less than 5 GiB.
     pub fn is_low(&self) -> bool {
-        let floor = (self.size / 20).min(5 << 30).max(4 * SEGMENT);
+        let floor = (self.size / 20).clamp(4 * SEGMENT, 5 << 30);
         self.size > 0 && (self.free < floor || self.inodes_free < self.inodes / 20)
     }
 }

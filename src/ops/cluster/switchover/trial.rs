@@ -203,17 +203,18 @@ mod tests {
         }
     }
 
+    type Case = (
+        Result<String, String>,
+        Vec<(String, Result<PeerView, String>)>,
+        &'static [(&'static str, &'static str)],
+    );
+
     #[test]
     fn what_was_tried_in_vain_refuses_and_says_why() {
         let open = || ("app1".to_owned(), Ok(PeerView::Silent));
         let closed = || PeerView::Closed("connection refused".to_owned());
         let cut = || PeerView::Unreachable("no route to host".to_owned());
         let waits = "it waits for pid 7".to_owned();
-        type Case = (
-            Result<String, String>,
-            Vec<(String, Result<PeerView, String>)>,
-            &'static [(&'static str, &'static str)],
-        );
         let cases: Vec<Case> = vec![
             (Ok("0/9".to_owned()), vec![open()], &[]),
             (Ok("0/9".to_owned()), vec![], &[]),

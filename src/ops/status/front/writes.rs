@@ -78,11 +78,10 @@ impl Scene<'_> {
     /// How a write of this application server fares: by what its host sees of the primary's port, and by its own word.
     fn way(&self, host: &str, primary: &str) -> Option<Result<(), String>> {
         let seen = self.host(host)?;
-        match seen.databases.get(primary) {
-            Some(PeerView::Closed(why) | PeerView::Unreachable(why)) => {
-                return Some(Err(format!("the primary {primary} is not reached: {why}")));
-            }
-            _ => {}
+        if let Some(PeerView::Closed(why) | PeerView::Unreachable(why)) =
+            seen.databases.get(primary)
+        {
+            return Some(Err(format!("the primary {primary} is not reached: {why}")));
         }
         let health = seen.health.as_ref()?.as_ref().ok()?;
         Some(if health.writable? {
