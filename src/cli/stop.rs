@@ -1,4 +1,4 @@
-//! The wish to end: Ctrl-C and SIGTERM mean the same to every command, so that what was begun is taken back, healed or
+//! The wish to end: Ctrl-C, SIGTERM and a terminal that is gone mean the same to every command, so that what was begun is taken back, healed or
 //! deleted however it was asked. A second signal changes nothing: what takes back must not be cut off.
 
 use crate::base::{Diagnostic, Result, exit};
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Both signals, heard from the moment on in which this is made; must be made inside a runtime.
+/// These signals, heard from the moment on in which this is made; must be made inside a runtime.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -25,14 +26,16 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            hangup: signal(SignalKind::hangup()).map_err(failed)?,
         })
     }
 
-    /// Waits for the next of either.
+    /// Waits for the next of them.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }

@@ -69,6 +69,7 @@ pub fn all() -> Vec<Station> {
                 maintenance::CASES,
                 history::CASES,
                 cluster::CASES,
+                handover::CASES,
                 fencing::CASES,
                 declared::CASES,
                 refusals::CASES,
