@@ -123,7 +123,7 @@ fn whoever_was_overtaken_makes_no_step_however_late_he_comes() {
     assert_eq!(ended.end, Some(end));
     assert_eq!(
         on(&host, &begin(&begun(2))),
-        (OVERTAKEN, format!("2 {}", first.id))
+        (OVERTAKEN, format!("2 {} ended", first.id))
     );
     assert_eq!(on(&host, &begin(&begun(3))).0, 0);
 }
