@@ -9,9 +9,9 @@ use super::scripts::{AT_STOP, Server};
 /// The note under which the position of the marker stands.
 pub const MARKER: &str = "marker_at";
 
-/// SQL that says in one line what keeps the standby from having replayed up to `$LSN`. Literals of queries are left out: they
+/// SQL, an expression, that says in one line what keeps the standby from having replayed up to `$LSN`. Literals of queries are left out: they
 /// are data, and the line may go into a journal.
-const WHY: &str = r"(SELECT format('replayed up to %s of %s: ', coalesce(replayed::text, 'nothing'), '$LSN') || CASE
+pub(super) const WHY: &str = r"(SELECT format('replayed up to %s of %s: ', coalesce(replayed::text, 'nothing'), '$LSN') || CASE
  WHEN pg_is_wal_replay_paused() THEN 'replay is paused'
  WHEN received > '$LSN' THEN coalesce((SELECT format('it waits%s for pid %s (user %s, database %s, %s, transaction since %s s, query since %s s): %s',
    (SELECT ' (' || max(wait_event) || ')' FROM pg_stat_activity WHERE backend_type = 'startup'), pid, usename, datname, state,

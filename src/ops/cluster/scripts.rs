@@ -5,6 +5,7 @@ mod copy;
 
 use super::node::Place;
 use super::operation::NOT_DONE;
+use super::replay::WHY;
 use super::settings::NAMES;
 use crate::base::quote::sh;
 use crate::ops::hosts::Host;
@@ -54,13 +55,14 @@ impl Server {
     }
 
     /// What every script begins with: variables, `ask` for SQL, `await` for a condition in SQL with a limit in seconds (`waits`
-    /// is its SQL alone). One psql each, and no session of PAM around it: writes wait for some of them.
+    /// is its SQL alone; it holds no snapshot while it waits, which on a standby would hold up the replay that is waited for).
+    /// One psql each, and no session of PAM around it: writes wait for some of them.
     fn prelude(&self) -> String {
         format!(
             "set -eu; export LC_ALL=C; cd /; unit={}; data={}; conf=/etc/postgresql/{}/{}; bin=/usr/lib/postgresql/{}/bin
 ask() {{ PGOPTIONS='-c synchronous_commit=local' setpriv --reuid=postgres --regid=postgres --init-groups psql -XAtqw -v ON_ERROR_STOP=1 -p {} -d postgres; }}
 control() {{ \"$bin/pg_controldata\" -D \"$data\" | sed -n \"s/^$1: *//p\"; }}
-waits() {{ echo \"SET statement_timeout = 0; DO \\$\\$ BEGIN FOR i IN 1..$1*50 LOOP EXIT WHEN $2; PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); END LOOP; END \\$\\$;\"; }}
+waits() {{ echo \"SET statement_timeout = 0; DO \\$\\$ BEGIN FOR i IN 1..$1*50 LOOP EXIT WHEN $2; COMMIT; PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); COMMIT; END LOOP; END \\$\\$;\"; }}
 await() {{ [ \"$(echo \"$(waits \"$1\" \"$2\") SELECT $2\" | ask)\" = t ]; }}
 ",
             sh(&self.unit),
@@ -240,7 +242,10 @@ SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_current_wal_lsn()::text END
 END
 )
 if [ \"$at\" = claimed ]; then echo 'a former primary is starting and asks this server who leads: nobody was promoted' >&2; exit {NOT_DONE}; fi
-[ -n \"$at\" ] || {{ echo \"it is still in recovery: it has replayed up to $(echo 'SELECT pg_last_wal_replay_lsn()' | ask)\" >&2; exit 1; }}
+[ -n \"$at\" ] || {{ LSN=$(echo 'SELECT coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())' | ask); echo \"it is still in recovery: $(ask <<END
+SELECT {WHY}
+END
+)\" >&2; exit 1; }}
 echo \"note promoted_at $at\"
 ",
             self.prelude()
@@ -283,7 +288,9 @@ grep -qxF \"$f\" {INTENTS} 2>/dev/null || printf '%s\\n' \"$f\" >>{INTENTS}; syn
     /// Looks once more, from this host, whether a server that was seen to be gone is still gone.
     pub fn is_still_gone(&self, old: &Self, patience: u32) -> String {
         format!(
-            "{}if timeout {} bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' {} {} 2>/dev/null; then echo {} >&2; exit 1; fi\n",
+            "{}if timeout {} bash -c 'exec 3<>\"/dev/tcp/$0/$1\"' {} {} 2>/dev/null; then echo {} >&2; exit 1; fi
+[ \"$(echo \"SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming' AND clock_timestamp() - last_msg_receipt_time < interval '1 second'\" | ask)\" = 0 ] || {{ echo {} >&2; exit 1; }}
+",
             self.prelude(),
             0.3 * f64::from(patience),
             sh(&old.address),
@@ -291,7 +298,8 @@ grep -qxF \"$f\" {INTENTS} 2>/dev/null || printf '%s\\n' \"$f\" >>{INTENTS}; syn
             sh(&format!(
                 "the server of {} takes connections again: it is not dead",
                 old.host
-            ))
+            )),
+            sh(&format!("the log of {} arrives again: it is not dead", old.host))
         )
     }
 
