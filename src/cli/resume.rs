@@ -297,20 +297,20 @@ fn judge(situation: &Situation, args: &Args) -> Result<(), Diagnostic> {
     if fits {
         return Ok(());
     }
-    let mut error = refuse(situation.reason()).help(format!("the way on: {}", situation.command()));
+    let mut help = format!("the way on: {}", situation.command());
     if matches!(way, Way::Reach(_) | Way::Start(_)) && situation.phase == Phase::Before {
-        error = error.help(format!(
-            "if {} is certainly off for good: hactl resume --undo --unfenced-ok",
+        help.push_str(&format!(
+            "; if {} is certainly off for good: hactl resume --undo --unfenced-ok",
             situation.new.0
         ));
     }
     if way == Way::Undo && situation.new.1 == State::Replica {
-        error = error.help(format!(
-            "then hactl switchover --to {} moves the primary without loss",
+        help.push_str(&format!(
+            ", then hactl switchover --to {} moves the primary without loss",
             situation.new.0
         ));
     }
-    Err(error)
+    Err(refuse(situation.reason()).help(help))
 }
 
 fn left(steps: Vec<Step>, record: &Record) -> Vec<Step> {

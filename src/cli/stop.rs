@@ -3,6 +3,7 @@
 
 use crate::base::{Diagnostic, Result, exit};
 use crate::report;
+use nix::sys::signal::{SigSet, Signal as Sig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,6 +21,14 @@ impl Signals {
     /// # Errors
     /// When the system gives no handler.
     pub fn listen() -> Result<Self> {
+        // Whoever started this program may have had them blocked, and a blocked signal is inherited.
+        let mut wanted = SigSet::empty();
+        for signal in [Sig::SIGINT, Sig::SIGTERM, Sig::SIGHUP] {
+            wanted.add(signal);
+        }
+        wanted.thread_unblock().map_err(|error| {
+            Diagnostic::with_code(exit::FAILED, format!("cannot listen for signals: {error}"))
+        })?;
         let failed = |error: std::io::Error| {
             Diagnostic::with_code(exit::FAILED, format!("cannot listen for signals: {error}"))
         };

@@ -137,6 +137,11 @@ fn killed(bench: &Bench) {
     for host in [primary, standby] {
         bench.on(host, "test ! -e /var/lib/hactl/drill");
     }
+    // What the killed one has written is nobody's to delete but the operator's.
+    bench.on(
+        primary,
+        "runuser -u postgres -- psql -Xqd welcome_app -c \"DELETE FROM content WHERE quote LIKE 'drill %'\"",
+    );
     assert_eq!(sound(bench), (primary, standby));
 }
 

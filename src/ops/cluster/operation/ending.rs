@@ -62,9 +62,13 @@ impl Ending {
             Self::Done => Ok(()),
             Self::Undone(mut error) => {
                 error.code = exit::FAILED;
-                Err(vec![error.note(
-                    "everything was taken back: the service is as it was before",
-                )])
+                let error =
+                    error.note("everything was taken back: the service is as it was before");
+                Err(vec![if error.help.is_some() {
+                    error
+                } else {
+                    error.help("hactl status shows how things are now; when the cause is fixed, run this command again")
+                }])
             }
             Self::Incomplete(mut errors) => {
                 for error in &mut errors {

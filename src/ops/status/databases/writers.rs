@@ -2,7 +2,7 @@
 //!
 //! A host that could not be asked is never called dead while somebody sees it alive.
 
-use crate::ops::cluster::node::PeerView;
+use crate::ops::cluster::node::{Node, PeerView};
 use crate::ops::cluster::view::Member;
 use crate::ops::cluster::{death, failover};
 use crate::ops::status::board::{Finding, Severity};
@@ -87,10 +87,27 @@ impl Scene<'_> {
                 findings.push(Finding::new(
                     Severity::SplitBrain,
                     format!("{} take writes", names.join(" and ")),
-                    "decide whose data stays; stop the other one now (hactl ssh HOST, systemctl stop postgresql), then hactl rejoin it",
+                    self.replaced().unwrap_or_else(|| "decide whose data stays; stop the other one now (hactl ssh HOST, systemctl stop postgresql), then hactl rejoin it".to_owned()),
                 ));
             }
         }
+    }
+
+    /// What to do about a primary that takes writes although the last operation replaced it: it came back behind its back.
+    fn replaced(&self) -> Option<String> {
+        let last = self
+            .cluster
+            .history()
+            .into_iter()
+            .filter(|record| matches!(&*record.header.kind, "failover" | "switchover"))
+            .filter(|record| record.end.as_ref().is_some_and(|end| end.result == "done"))
+            .max_by_key(|record| (record.header.epoch, record.header.started))?;
+        let host = |key: &str| last.header.details.get(key).cloned();
+        let (old, new) = (host("old")?, host("new")?);
+        let writes = |host: &str| self.cluster.node(host).is_some_and(Node::is_primary);
+        (writes(&old) && writes(&new)).then(|| {
+            format!("hactl rejoin {old} stops it and takes it back ({new} was promoted over it by the last {}); what only {old} has is kept", last.header.kind)
+        })
     }
 
     /// Nobody says that it takes writes, and nobody is seen to.
