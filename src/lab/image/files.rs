@@ -152,6 +152,10 @@ const VM: Own = Own {
             include_str!("../../../lab/image/vm/ssh.conf"),
         ),
         (
+            "etc/systemd/system.conf.d/lab.conf",
+            include_str!("../../../lab/image/vm/manager.conf"),
+        ),
+        (
             "etc/modules-load.d/lab.conf",
             include_str!("../../../lab/image/vm/modules.conf"),
         ),

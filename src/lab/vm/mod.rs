@@ -211,7 +211,7 @@ impl Provider for Machines {
     fn patience(&self) -> Duration {
         // Many emulated machines that boot at once share the processors; what was built here starts only what it must.
         let given = self.lab.hosts.iter().any(|host| host.image.is_some());
-        Duration::from_secs(if given { 900 } else { 300 })
+        Duration::from_secs(if given { 900 } else { 600 })
     }
 
     fn await_ready(&self, host: &HostSpec, end: Instant) -> Result<Option<String>> {
