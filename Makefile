@@ -41,7 +41,7 @@ test-unit: deps-vm ## seconds, once built
 
 test-lab: deps-vm ## the real thing: hosts, deploy, breakage; containers, then virtual machines
 	$(CARGO) build --locked
-	$(LAB_TESTS) --skip machines_long_ --skip chaos_long_
+	$(LAB_TESTS) --skip _long_
 
 test-vm: deps-vm ## all that is tried on virtual machines, and nothing else
 	$(CARGO) build --locked

@@ -16,7 +16,7 @@ pub const CASES: &[Case] = &[
         run: ansible_finds_nothing_after_hactl,
     },
     Case {
-        name: "hactl_finds_nothing_after_ansible",
+        name: "ansible_long_leaves_nothing_for_hactl",
         run: hactl_finds_nothing_after_ansible,
     },
     Case {

@@ -10,8 +10,12 @@ pub const CASES: &[Case] = &[
         run: there_and_back,
     },
     Case {
-        name: "switchover_killed_after_each_step",
-        run: killed_switchover,
+        name: "switchover_killed_after_some_steps",
+        run: |bench| killed_switchover(bench, &["stop", "promote", "check"]),
+    },
+    Case {
+        name: "switchover_long_killed_after_each_step",
+        run: |bench| killed_switchover(bench, SWITCHOVER),
     },
     Case {
         name: "switchover_is_taken_back",
@@ -26,8 +30,19 @@ pub const CASES: &[Case] = &[
         run: synchronous,
     },
     Case {
-        name: "failover_killed_after_each_step",
-        run: killed_failover,
+        name: "failover_killed_after_some_steps",
+        run: |bench| killed_failover(bench, &["fence", "promote"], &["block-app1"]),
+    },
+    Case {
+        name: "failover_long_killed_after_each_step",
+        run: |bench| {
+            let inside = ["fence", "slots", "promote", "checkpoint"];
+            killed_failover(
+                bench,
+                &inside,
+                &["block-app1", "block-lb2", "look-again", "promote"],
+            );
+        },
     },
     Case {
         name: "rejoin_keeps_what_only_the_old_primary_has",
@@ -137,22 +152,25 @@ fn there_and_back(bench: &Bench) {
     bench.whole();
 }
 
-fn killed_switchover(bench: &Bench) {
+/// The steps of a switchover.
+const SWITCHOVER: &[&str] = &[
+    "slots",
+    "prepare",
+    "replay",
+    "stop",
+    "demote",
+    "last-byte",
+    "promote",
+    "follow",
+    "checkpoint",
+    "tidy",
+    "check",
+    "wait",
+];
+
+fn killed_switchover(bench: &Bench, steps: &[&str]) {
     crate::backup::first_backup(bench);
-    for step in [
-        "slots",
-        "prepare",
-        "replay",
-        "stop",
-        "demote",
-        "last-byte",
-        "promote",
-        "follow",
-        "checkpoint",
-        "tidy",
-        "check",
-        "wait",
-    ] {
+    for step in steps.iter().copied() {
         let (old, new) = sound(bench);
         dies_after(bench, step, &["switchover"]);
         // Whoever comes meanwhile is told.
@@ -352,7 +370,8 @@ pub fn kill_server(bench: &Bench, host: &str) {
     });
 }
 
-fn killed_failover(bench: &Bench) {
+/// Killed after these steps: of a failover whose old primary's host lets in, and of one whose host has no power.
+fn killed_failover(bench: &Bench, inside: &[&str], blocked: &[&str]) {
     crate::backup::first_backup(bench);
     let consents = [
         "failover",
@@ -361,7 +380,7 @@ fn killed_failover(bench: &Bench) {
         "--allow-data-loss",
         "--again",
     ];
-    for step in ["fence", "slots", "promote", "checkpoint"] {
+    for step in inside.iter().copied() {
         let (old, new) = sound(bench);
         kill_server(bench, old);
         dies_after(bench, step, &consents);
@@ -378,7 +397,7 @@ fn killed_failover(bench: &Bench) {
         bench.hactl(&["rejoin", old, "--discard-diverged"]).ends(0);
         assert_eq!(sound(bench), (new, old), "after {step}");
     }
-    for step in ["block-app1", "block-lb2", "promote"] {
+    for step in blocked.iter().copied() {
         let (old, new) = sound(bench);
         bench.lab(&["kill", old]);
         dies_after(bench, step, &consents);

@@ -23,7 +23,7 @@ pub const CASES: &[Case] = &[
         run: one_with_its_page,
     },
     Case {
-        name: "drill_all",
+        name: "drill_long_all",
         run: all,
     },
 ];
