@@ -142,12 +142,16 @@ await() {{ [ \"$(echo \"$(waits \"$1\" \"$2\") SELECT $2\" | ask)\" = t ]; }}
     }
 
     /// Stops the server in order within so many seconds, and notes where its log ends. Without the proof of a clean stop it
-    /// fails, and names the processes that it waited for.
+    /// fails, and names the processes that it waited for. Writes do not wait for an archive that does not answer: once the
+    /// shutdown is in the control file and every sender has ended, the archiver gets a second more (`verify` tells of a file
+    /// of the log that is in no archive).
     pub fn stop_clean(&self, seconds: &str) -> String {
         format!(
-            "{}timeout {} systemctl stop \"$unit\" || {{ {CHILDREN}
+            "{}{IMPATIENT}impatient </dev/null >/dev/null 2>&1 & w=$!
+timeout {} systemctl stop \"$unit\" || {{ kill $w; {CHILDREN}
 for c in $children; do tr '\\0' ' ' <\"/proc/$c/cmdline\"; echo; done 2>/dev/null | sed 's/^/still at work: /' >&2
 echo 'it did not stop in time' >&2; exit 1; }}
+kill $w 2>/dev/null || true
 state=$(control 'Database cluster state')
 case $state in 'shut down'|'shut down in recovery') ;; *) echo \"the control file says '$state', not 'shut down'\" >&2; exit 1 ;; esac
 echo \"note stopped_at $(control 'Latest checkpoint location')\"
@@ -421,6 +425,18 @@ const CLAIMS: &str =
 
 /// The processes of a server, in `$children`; its first one in `$p`.
 const CHILDREN: &str = "p=$(head -n 1 \"$data/postmaster.pid\" 2>/dev/null) || p=; children=$(cat \"/proc/${p:-0}/task/${p:-0}/children\" 2>/dev/null) || children=";
+
+/// While a stop is under way and nothing but the archiver is left of it: ends the archive command, with which the archiver gives
+/// up and ends in order.
+const IMPATIENT: &str = r#"impatient() {
+n=0; while sleep 0.25; do
+p=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || continue
+arch= others=
+for c in $(cat "/proc/$p/task/$p/children" 2>/dev/null); do case $(tr '\0' ' ' <"/proc/$c/cmdline") in *archiver*) arch=$c ;; ?*) others=yes ;; esac; done 2>/dev/null
+if [ -n "$arch" ] && [ -z "$others" ] && [ "$(control 'Database cluster state')" = 'shut down' ]; then n=$((n + 1)); else n=0; fi
+[ "$n" -lt 4 ] || kill $(cat "/proc/$arch/task/$arch/children") 2>/dev/null || :
+done; }
+"#;
 
 /// Ends a stop that hangs: first the senders that wait for a standby, so that it can still end in order; then all of it, which
 /// loses nothing but takes a recovery.
