@@ -429,12 +429,12 @@ const CHILDREN: &str = "p=$(head -n 1 \"$data/postmaster.pid\" 2>/dev/null) || p
 /// While a stop is under way and nothing but the archiver is left of it: ends the archive command, with which the archiver gives
 /// up and ends in order.
 const IMPATIENT: &str = r#"impatient() {
-n=0; while sleep 0.25; do
+sleep 1; n=0; while sleep 0.25; do
 p=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || continue
 arch= others=
 for c in $(cat "/proc/$p/task/$p/children" 2>/dev/null); do case $(tr '\0' ' ' <"/proc/$c/cmdline") in *archiver*) arch=$c ;; ?*) others=yes ;; esac; done 2>/dev/null
 if [ -n "$arch" ] && [ -z "$others" ] && [ "$(control 'Database cluster state')" = 'shut down' ]; then n=$((n + 1)); else n=0; fi
-[ "$n" -lt 4 ] || kill $(cat "/proc/$arch/task/$arch/children") 2>/dev/null || :
+[ "$n" -lt 3 ] || kill $(cat "/proc/$arch/task/$arch/children") 2>/dev/null || :
 done; }
 "#;
 
