@@ -170,7 +170,7 @@ fn ssh_config(lab: &Lab, options: &[(&str, String)]) -> String {
 }
 
 /// How many times longer an emulated processor may take.
-const EMULATED_PATIENCE: u32 = 4;
+const EMULATED_PATIENCE: u32 = 8;
 
 fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) -> Value {
     let arguments: Vec<String> = options

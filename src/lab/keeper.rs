@@ -1,6 +1,6 @@
-//! The keeper: the first process of a lab's process namespace. It holds the lab's namespaces, reaps what dies in them
-//! and does nothing else. When it is killed the kernel kills every process of the lab with it, and the mounts and the
-//! network go with the last of them.
+//! The keeper: the first process of a lab's process namespace. It holds the lab's namespaces, reaps what dies in them,
+//! tells the hosts the time, and does nothing else. When it is killed the kernel kills every process of the lab with it, and
+//! the mounts and the network go with the last of them.
 
 use super::spec::{HostSpec, PREFIX, gateways};
 use super::{failed, run, while_doing};
@@ -187,7 +187,8 @@ pub fn start_inside(arguments: &[String]) -> Result<()> {
         .map_err(while_doing("cannot report"))
 }
 
-/// `hactl lab __init`: the first process of the lab. Fits the mounts, the cgroups and the network, then only reaps.
+/// `hactl lab __init`: the first process of the lab. Fits the mounts, the cgroups and the network, then only reaps and tells
+/// the time.
 pub fn be_first(arguments: &[String]) -> Result<()> {
     let [cgroup, addresses @ ..] = arguments else {
         return Err(failed("no cgroup given"));
@@ -200,6 +201,7 @@ pub fn be_first(arguments: &[String]) -> Result<()> {
     fit_mounts()?;
     join_cgroup(cgroup)?;
     make_bridge(addresses)?;
+    super::clock::serve()?;
 
     let mut out = std::io::stdout();
     writeln!(out, "ready")

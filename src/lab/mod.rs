@@ -7,6 +7,7 @@
 
 pub mod access;
 mod cgroup;
+mod clock;
 pub mod doctor;
 pub mod gc;
 pub mod image;

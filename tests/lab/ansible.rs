@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     Case {
-        name: "ansible_finds_nothing_after_hactl",
+        name: "ansible_long_finds_nothing_after_hactl",
         run: ansible_finds_nothing_after_hactl,
     },
     Case {

@@ -23,7 +23,7 @@ pub const CASES: &[Case] = &[
         run: backup_after_a_promotion,
     },
     Case {
-        name: "backup_repository_down",
+        name: "backup_long_repository_down",
         run: backup_repository_down,
     },
 ];

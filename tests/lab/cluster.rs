@@ -31,7 +31,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "failover_killed_after_some_steps",
-        run: |bench| killed_failover(bench, &["fence", "promote"], &["block-app1"]),
+        run: |bench| killed_failover(bench, &["promote"], &["block-app1"]),
     },
     Case {
         name: "failover_long_killed_after_each_step",

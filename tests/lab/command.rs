@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -115,6 +116,16 @@ impl Running {
             stderr: text(&mut self.stderr),
             seconds: self.started.elapsed().as_secs_f64(),
         }
+    }
+
+    /// What it has written to stdout so far.
+    pub fn stdout_so_far(&self) -> String {
+        let size = self.stdout.metadata().map_or(0, |meta| meta.len());
+        let mut bytes = vec![0; usize::try_from(size).expect("it fits into memory")];
+        // The place in the file is its writer's, so it is read without one.
+        let read = self.stdout.read_at(&mut bytes, 0).expect("read");
+        bytes.truncate(read);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Its process id.

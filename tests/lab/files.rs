@@ -222,6 +222,16 @@ fn keys_are_renewed(bench: &Bench) {
     bench.deployed();
     let serial = "openssl x509 -in /etc/pgbackrest/tls/host.crt -noout -serial";
     let hosts = ["app2", "db1", "db2"];
+    // One that ends soon is named.
+    bench.on(
+        "db2",
+        "cd /etc/pgbackrest/tls && cp -p host.crt kept.crt && openssl x509 -in kept.crt -signkey host.key -days 5 -out host.crt",
+    );
+    bench.hactl(&["status"]).says(&[
+        "the backup certificate of db2 ends soon",
+        "hactl deploy renews it",
+    ]);
+    bench.on("db2", "cd /etc/pgbackrest/tls && mv kept.crt host.crt");
     let before: Vec<String> = hosts.iter().map(|host| bench.on(host, serial)).collect();
     bench
         .hactl(&[

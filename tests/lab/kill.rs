@@ -139,7 +139,7 @@ fn state(bench: &Bench, host: &str) -> (String, BTreeMap<String, String>) {
 }
 
 fn at_random_instants(bench: &Bench) {
-    let rounds = number("HACTL_KILL_ROUNDS").unwrap_or(20);
+    let rounds = number("HACTL_KILL_ROUNDS").unwrap_or(12);
     let seed = number("HACTL_KILL_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     eprintln!("lab: HACTL_KILL_SEED={seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);

@@ -20,7 +20,7 @@ pub const CASES: &[Case] = &[
         run: refuses_a_data_directory_that_was_set_back,
     },
     Case {
-        name: "guard_of_a_frozen_host_that_thaws",
+        name: "guard_long_of_a_frozen_host_that_thaws",
         run: of_a_frozen_host_that_thaws,
     },
     Case {

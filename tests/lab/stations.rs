@@ -56,6 +56,8 @@ pub fn all() -> Vec<Station> {
                 maintenance::CASES,
                 grow::CASES,
                 ansible::CASES,
+                declared::CASES,
+                refusals::CASES,
             ]
             .concat(),
         },
@@ -71,8 +73,6 @@ pub fn all() -> Vec<Station> {
                 cluster::CASES,
                 handover::CASES,
                 fencing::CASES,
-                declared::CASES,
-                refusals::CASES,
                 drill::CASES,
             ]
             .concat(),

@@ -28,10 +28,13 @@ pub(super) fn write(
     );
     let authorized = read("authorized_keys")?;
     let hosts = hosts_file(&host.name);
+    // chrony looks for its sources there; the lab's router is one.
+    let source = format!("server {} iburst\n", gateway(host.address, &lab.hosts));
     let tree = tempfile::tempdir_in(&folder).map_err(while_doing("cannot make a folder"))?;
     for (path, mode, text) in [
         ("etc/hostname", 0o644, format!("{}\n", host.name).as_str()),
         ("etc/hosts", 0o644, &hosts),
+        ("etc/chrony/sources.d/lab.sources", 0o644, &source),
         (
             "etc/netplan/01-netcfg.yaml",
             0o600,

@@ -4,6 +4,7 @@
 //! What was not seen is unknown, and never shown as fine.
 
 pub mod board;
+mod certificates;
 pub mod databases;
 mod front;
 mod lines;
@@ -160,6 +161,7 @@ impl Scene<'_> {
         let balancers = self.balancers(&mut findings);
         let applications = self.applications(primary.as_deref(), &mut findings);
         self.file_server(&mut findings);
+        self.certificates(&mut findings);
         let unfinished = self.unfinished(&mut findings);
         self.broken_by_drills(&mut findings);
         self.overridden(&mut findings);

@@ -4,7 +4,7 @@
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Reply, Request};
-use crate::ops::backup::{self, Info};
+use crate::ops::backup::{self, Info, Repository};
 use crate::ops::cluster::look as database;
 use crate::ops::cluster::node::{Node, PeerView};
 use crate::ops::hosts::{Host, Site};
@@ -30,6 +30,8 @@ pub const VARIABLES: &[&str] = &[
 pub const COMPONENTS: [&str; 4] = ["postgresql", "keepalived", "haproxy", "welcome_app"];
 /// The unit of the file server.
 pub const FILE_SERVER: &str = "nfs-server.service";
+/// A deploy renews a certificate that ends within so many days.
+const CERTIFICATE_DAYS: u32 = 30;
 /// Where the application says how it is.
 const HEALTH: &str = "/api/health";
 
@@ -60,6 +62,8 @@ pub struct HostSeen {
     pub health: Option<Result<Health, String>>,
     /// The backups, when it keeps them and could say so.
     pub backups: Option<Info>,
+    /// Its certificate for the backups, when it ends soon or has ended.
+    pub certificate: Option<Ending>,
     /// What it gets at the virtual address: the status line, or why none.
     pub entrance: Option<Result<u16, String>>,
     /// The hardware address at which it reaches the virtual address.
@@ -68,6 +72,14 @@ pub struct HostSeen {
     pub balancers: BTreeMap<String, Result<u16, String>>,
     /// How it sees the port of each database, when it is none itself.
     pub databases: BTreeMap<String, PeerView>,
+}
+
+/// A certificate that ends soon, or has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// When, as OpenSSL says it.
+    pub at: String,
+    pub ended: bool,
 }
 
 /// What an application says of itself.
@@ -168,6 +180,17 @@ s blocks; ls "$d/blocked" 2>/dev/null
     }
     if is(site, "keepalived", &host.name) {
         script.push_str("s flag; cat /etc/keepalived/maintenance 2>/dev/null\n");
+    }
+    if let Some(repository) = Repository::of(site)
+        && (is(site, "postgresql", &host.name) || repository.host == host.name)
+    {
+        // Nothing is said of one that lasts, or that is not there: that is for `verify`.
+        let _ = writeln!(
+            script,
+            "s certificate; f={}; c=$(openssl x509 -in \"$f\" -noout -enddate -checkend {} 2>/dev/null) || {{ echo \"$c\"; openssl x509 -in \"$f\" -noout -checkend 0 >/dev/null 2>&1 || echo ended; }}",
+            sh(&format!("{}/host.crt", repository.tls)),
+            CERTIFICATE_DAYS * 86_400
+        );
     }
     script.push_str(&outside(site, &host.name));
     script + ":"
@@ -339,6 +362,15 @@ fn read_census(text: &str, seen: &mut HostSeen) {
                         _ => seen.entrance = Some(read_call(code, said)),
                     }
                 }
+            }
+            "certificate" => {
+                seen.certificate = body
+                    .lines()
+                    .find_map(|line| line.strip_prefix("notAfter="))
+                    .map(|at| Ending {
+                        at: at.to_owned(),
+                        ended: body.ends_with("\nended"),
+                    });
             }
             "neighbour" => seen.neighbour = parse::neighbour(body),
             _ => {}

@@ -3,6 +3,7 @@
 mod cases;
 
 use super::board::{Amount, Board, Severity, State};
+use super::seen::Ending;
 use super::{Lines, Scene, look, scenes};
 use crate::base::exit;
 use crate::connection::Target;
@@ -219,4 +220,33 @@ async fn a_look_is_one_round_trip_a_host() {
         }
         assert_eq!(board.state, State::Down, "{}", said(&board));
     }
+}
+
+#[test]
+fn a_certificate_is_named_before_it_ends_and_worse_after() {
+    let site = scenes::site();
+    let mut scene = scenes::healthy(&site);
+    let ending = |ended| {
+        Some(Ending {
+            at: "Jan  1 00:00:00 2027 GMT".to_owned(),
+            ended,
+        })
+    };
+    scene.change("db1", |seen| seen.certificate = ending(false));
+    scene.change("db2", |seen| seen.certificate = ending(false));
+    let board = scene.board();
+    assert_eq!(
+        (&*board.findings[0].what, board.findings[0].severity),
+        (
+            "the backup certificate of db1, db2 ends soon (Jan  1 00:00:00 2027 GMT)",
+            Severity::Note
+        )
+    );
+    scene.change("db2", |seen| seen.certificate = ending(true));
+    let board = scene.board();
+    assert_eq!(
+        board.findings[0].what,
+        "the backup certificate of db2 has ended (Jan  1 00:00:00 2027 GMT); log is neither archived nor backed up"
+    );
+    assert_eq!(board.findings[0].severity, Severity::Degraded);
 }
