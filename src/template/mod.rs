@@ -34,7 +34,7 @@ mod tests;
 pub use header::FileOptions;
 pub use syntax::{check, check_condition, check_file};
 
-use crate::base::value::{Value, has_unknown, to_bool, unknown};
+use crate::base::value::{Value, has_unknown, unknown};
 use crate::base::{Diagnostic, Result};
 use crate::source::{Node, SourceFile, Span, Yaml};
 use session::Session;
@@ -152,7 +152,7 @@ pub fn text(template: &str, span: &Span, ctx: &Context) -> Result<Value> {
 
 /// Evaluates a condition: a bare expression, a boolean, or a list of them that must all hold.
 ///
-/// The result is a boolean or unknown. Results of other kinds count as Python counts them.
+/// The result is a boolean or unknown; anything else is an error, as in ansible-core 2.19: text like `false` would hold.
 pub fn condition(node: &Node, ctx: &Context) -> Result<Value> {
     let session = Session::new(ctx);
     let Some(items) = node.items() else {
@@ -194,10 +194,17 @@ impl Session {
     fn condition(self: &std::rc::Rc<Self>, node: &Node) -> Result<Option<bool>> {
         let result = match &node.yaml {
             Yaml::Null => return Ok(Some(true)),
+            Yaml::Int(_) | Yaml::Float(_) | Yaml::Sequence(_) | Yaml::Mapping(_) => {
+                return Err(Diagnostic::new("a condition is an expression or a boolean")
+                    .at(&node.span)
+                    .help("write the expression as text, like `when: x > 0`"));
+            }
             Yaml::String(text) => {
                 let text = text.trim();
                 if text.is_empty() {
-                    return Ok(Some(true));
+                    return Err(Diagnostic::new("the condition is empty")
+                        .at(&node.span)
+                        .help("leave it out, or say `true`"));
                 }
                 // The braces are not wanted here, but old roles have them.
                 let bare = text
@@ -206,7 +213,7 @@ impl Session {
                 match bare.filter(|rest| !rest.contains("}}")) {
                     Some(inner) => self.indirect(inner, &node.span)?,
                     None if text.starts_with("{%") && text.ends_with("%}") => {
-                        worded(self.scalar(text, &node.span))
+                        self.scalar(text, &node.span)
                     }
                     None => self.expression(text, &node.span)?,
                 }
@@ -221,32 +228,51 @@ impl Session {
         {
             return Ok(None);
         }
-        result
-            .truthy()
-            .map(Some)
-            .map_err(|error| error.at(&node.span))
+        let result = match &result {
+            Val::Lazy(lazy) => lazy.settle(),
+            _ => result,
+        };
+        match &result {
+            Val::Bool(flag) => Ok(Some(*flag)),
+            Val::Undefined(missing) => Err(missing.error.clone().at(&node.span)),
+            other if other.is_unknown() => Ok(None),
+            other => Err(no_boolean(other).at(&node.span)),
+        }
     }
 
-    /// `when: "{{ name }}"`: the variable may itself hold an expression, if a person wrote it.
+    /// `when: "{{ name }}"`: text that a person wrote is an expression, `false` among them; text that came from a host is not.
     fn indirect(self: &std::rc::Rc<Self>, inner: &str, span: &Span) -> Result<Val> {
         let name = inner.trim();
         let result = self.expression(name, span)?;
         let Val::Str(text) = &result else {
             return Ok(result);
         };
-        if to_bool(&Value::String(text.to_string())).is_none()
-            && matches!(self.ctx.variables.lookup(name), Some(Variable::Template(_)))
-        {
+        if matches!(self.ctx.variables.lookup(name), Some(Variable::Template(_))) {
             return self.expression(text, span);
         }
-        Ok(worded(result))
+        Ok(result)
     }
 }
 
-/// `"false"` and the like, as the result of a template in a condition.
-fn worded(result: Val) -> Val {
-    match &result {
-        Val::Str(text) => to_bool(&Value::String(text.to_string())).map_or(result, Val::Bool),
-        _ => result,
-    }
+/// What a condition gives that is neither true nor false, and how it is written instead.
+fn no_boolean(found: &Val) -> Diagnostic {
+    let (what, instead) = match found {
+        Val::Str(text) => (
+            format!("the text `{}`", text.chars().take(40).collect::<String>()),
+            "`NAME | bool` for a word like `false`, `NAME | length > 0` for any text, or compare it",
+        ),
+        Val::Int(number) => (format!("the number {number}"), "`NAME != 0`, `NAME > 0`"),
+        Val::Float(number) => (format!("the number {number}"), "`NAME != 0`, `NAME > 0`"),
+        Val::None => ("none".to_owned(), "`NAME is not none`"),
+        Val::List(_) | Val::Tuple(_) | Val::Dict(_) => (
+            format!("a {}", found.kind()),
+            "`NAME | length > 0` when it shall not be empty",
+        ),
+        other => (
+            format!("a value of the kind {}", other.kind()),
+            "`NAME is defined`",
+        ),
+    };
+    Diagnostic::new(format!("the condition gives {what}, and not true or false"))
+        .help(format!("write {instead}"))
 }

@@ -145,3 +145,81 @@ fn endless_recursion_is_an_error_and_not_a_crash() {
         "{error}"
     );
 }
+
+/// What ansible-core 2.19 does with each was looked at: `Some` is whether the task runs, `None` that it fails.
+#[test]
+fn a_condition_is_true_or_false_and_nothing_else() {
+    let ctx = context(variables(&[&yaml(
+        "{s: 'false', t: 'yes', l: [1], e: [], n: 0, i: 3, d: {a: 1}, x: 'n == 0', nun: null, u: '{{ s }}', b: '{{ i == 3 }}', q: text}",
+    )]));
+    for (text, expected) in [
+        ("s", None),
+        ("'{{ s }}'", Some(false)),
+        ("t", None),
+        ("'{{ t }}'", None),
+        ("l", None),
+        ("e", None),
+        ("n", None),
+        ("i", None),
+        ("d", None),
+        ("x", None),
+        ("'{{ x }}'", Some(true)),
+        ("nun", None),
+        ("''", None),
+        ("1", None),
+        ("0", None),
+        ("1.5", None),
+        ("true", Some(true)),
+        ("'true'", Some(true)),
+        ("u", None),
+        ("b", Some(true)),
+        ("'{{ b }}'", Some(true)),
+        ("l and true", Some(true)),
+        ("true and l", None),
+        ("not l", Some(false)),
+        ("l or false", None),
+        ("'{{ q }}'", None),
+        ("[true, s]", None),
+        ("['']", None),
+        ("[[true]]", None),
+        ("[]", Some(true)),
+        ("'{{ l }}'", None),
+        ("q | regex_search('te')", None),
+        ("\"{{ 'False' }}\"", None),
+        ("'{% if n == 0 %}true{% endif %}'", None),
+    ] {
+        let found = condition(&yaml(text), &ctx);
+        assert_eq!(
+            found.as_ref().ok().and_then(Value::as_bool),
+            expected,
+            "{text}: {found:?}"
+        );
+    }
+    for (text, message, help) in [
+        (
+            "s",
+            "the condition gives the text `false`, and not true or false",
+            "| bool",
+        ),
+        (
+            "l",
+            "the condition gives a list, and not true or false",
+            "| length > 0",
+        ),
+        (
+            "i",
+            "the condition gives the number 3, and not true or false",
+            "!= 0",
+        ),
+        (
+            "nun",
+            "the condition gives none, and not true or false",
+            "is not none",
+        ),
+        ("''", "the condition is empty", "leave it out"),
+    ] {
+        let error = condition(&yaml(text), &ctx).expect_err(text);
+        assert_eq!(error.message, message);
+        assert!(error.help.unwrap_or_default().contains(help), "{text}");
+    }
+}

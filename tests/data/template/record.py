@@ -30,7 +30,7 @@ for case in data["cases"]:
     entry = {"form": form, "source": source}
     try:
         if form == "condition":
-            entry["value"] = bool(templar._engine._normalize_and_evaluate_conditional(source))
+            entry["value"] = templar._engine.evaluate_conditional(source)
         elif form == "file":
             value = templar._engine.extend().template(
                 trust_as_template(str(source)),
