@@ -5,7 +5,7 @@ CARGO ?= cargo
 HACTL := target/release/hactl
 # Virtual machines are of the machine's own architecture. Where that is a PC their tests build a cloud image, with a boot loader.
 QEMU := $(if $(filter aarch64 arm64,$(shell uname -m)),qemu-system-arm,qemu-system-x86 grub-pc-bin grub-common fdisk) \
-	qemu-utils e2fsprogs
+	qemu-utils e2fsprogs flex bison bc make gcc xz-utils kmod
 LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -169,9 +169,6 @@ fn ssh_config(lab: &Lab, options: &[(&str, String)]) -> String {
     text
 }
 
-/// How many times longer an emulated processor may take.
-const EMULATED_PATIENCE: u32 = 8;
-
 fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) -> Value {
     let arguments: Vec<String> = options
         .iter()
@@ -204,8 +201,12 @@ fn inventory(lab: &Lab, options: &[(&str, String)], password: Option<String>) ->
         "ansible_ssh_common_args": arguments.join(" "),
         "hactl_lab": lab.name.as_str(),
     });
-    if lab.provider == Kind::Vm && vm::is_emulated(&lab.image) {
-        vars["hactl_patience"] = json!(EMULATED_PATIENCE);
+    let patience = match lab.provider {
+        Kind::Vm => vm::slowness(&lab.image),
+        Kind::Container => 1,
+    };
+    if patience > 1 {
+        vars["hactl_patience"] = json!(patience);
     }
     if lab.with_python {
         vars["ansible_python_interpreter"] = json!("/usr/bin/python3");

@@ -168,7 +168,12 @@ fn build(
         let recipe = Recipe::new(lab.provider, suite, lab.with_python)?;
         let image = image::ensure(&recipe, keeper, &cache_dir(), &places.root, say)?;
         if lab.provider == Kind::Vm {
-            vm::announce(&image::machine(&cache_dir(), &image), say)?;
+            vm::prepare(
+                keeper,
+                &image::machine(&cache_dir(), &image),
+                &places.root,
+                say,
+            )?;
         }
     }
     Ok(())

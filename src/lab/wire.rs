@@ -85,6 +85,23 @@ pub fn plug_in_tap(keeper: &Keeper, host: &HostSpec) -> Result<()> {
     .map_err(|error| error.on(&host.name))
 }
 
+/// Plugs in the lab's own way into a host, beside its network: a tap on no bridge, with the
+/// address that it gives itself.
+pub fn plug_in_lane(keeper: &Keeper, host: &HostSpec, port: &str) -> Result<()> {
+    let _ = keeper
+        .enter(Network::Lab, "ip")
+        .args(["link", "delete", port])
+        .stderr(Stdio::null())
+        .status();
+    let batch = format!("tuntap add dev {port} mode tap\nlink set {port} up");
+    run(keeper
+        .enter(Network::Lab, "ip")
+        .args(["-batch", "-"])
+        .stdin(text_as_stdin(&batch)?))
+    .map(drop)
+    .map_err(|error| error.on(&host.name))
+}
+
 /// Unplugs a host at once: what a power cut does to the link before anything else.
 pub fn unplug(keeper: &Keeper, host: &HostSpec) {
     let mut ip = keeper.enter(Network::Lab, "ip");

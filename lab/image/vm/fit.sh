@@ -18,7 +18,7 @@ chroot "$root" apt-get install --yes --quiet=2 --no-install-recommends chrony nf
         }
         if (index(sections, " " section " ")) print name
     }' "$root/srv/apt/Packages")
-chroot "$root" systemctl enable systemd-networkd.service lab-lane.service
+chroot "$root" systemctl enable systemd-networkd.service lab-lane.service lab-nat.service
 for unit in getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyAMA0.service kmod-static-nodes.service \
     dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount sys-kernel-config.mount \
     proc-sys-fs-binfmt_misc.automount systemd-binfmt.service systemd-pstore.service \

@@ -156,8 +156,28 @@ const VM: Own = Own {
             include_str!("../../../lab/image/vm/manager.conf"),
         ),
         (
-            "etc/modules-load.d/lab.conf",
-            include_str!("../../../lab/image/vm/modules.conf"),
+            "etc/udev/rules.d/70-lab-user-mode.rules",
+            include_str!("../../../lab/image/vm/user-mode.rules"),
+        ),
+        (
+            "etc/systemd/network/70-lab-user-mode-lan.link",
+            include_str!("../../../lab/image/vm/user-mode-lan.link"),
+        ),
+        (
+            "etc/systemd/network/70-lab-user-mode-lane.link",
+            include_str!("../../../lab/image/vm/user-mode-lane.link"),
+        ),
+        (
+            "etc/systemd/system/lab-nat.service",
+            include_str!("../../../lab/image/vm/nat.service"),
+        ),
+        (
+            "usr/local/lib/hactl-lab/nat-up",
+            include_str!("../../../lab/image/vm/nat-up.sh"),
+        ),
+        (
+            "usr/local/lib/hactl-lab/nat.conf",
+            include_str!("../../../lab/image/vm/nat.conf"),
         ),
         (
             "etc/systemd/system/systemd-udev-trigger.service.d/lab.conf",

@@ -10,6 +10,7 @@ mod disk;
 pub(in crate::lab) mod files;
 pub mod given;
 mod sources;
+pub mod user_mode;
 
 use super::keeper::Keeper;
 use super::podman::Podman;
@@ -236,7 +237,7 @@ pub fn remove(cache: &Path, kind: Kind, image: &str, keeper: &Keeper) -> Result<
 /// Removes all images. The caller sees to it that no lab uses them.
 pub fn prune(cache: &Path) -> Result<()> {
     let _lock = lock_file(&cache.join("lock"))?;
-    for dir in ["images", "store", "podman", "machines"] {
+    for dir in ["images", "store", "podman", "machines", "kernels"] {
         let path = cache.join(dir);
         if path.exists() {
             fs::remove_dir_all(&path).map_err(while_doing("cannot remove the images"))?;

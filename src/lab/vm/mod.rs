@@ -1,23 +1,26 @@
-//! The provider of virtual machines: every host is a QEMU in the lab's namespaces, with a kernel, disks and adapters of
-//! its own. Its disk is a copy-on-write layer over the image, one that was built here or a cloud image that was given.
+//! The provider of virtual machines: every host is a QEMU or a user-mode Linux in the lab's namespaces, with a kernel, disks
+//! and adapters of its own. Its disk is a copy-on-write layer over the image, one that was built here or a cloud image that
+//! was given.
 //!
-//! QEMU runs nowhere but inside the lab's namespaces: it has no network but the lab's, and ends with the keeper.
+//! Neither runs anywhere but inside the lab's namespaces: it has no network but the lab's, and ends with the keeper.
 
 mod accelerator;
 mod cloud;
 mod monitor;
 pub mod qemu;
 mod seed;
+mod uml;
 
 use super::cgroup::Cgroup;
 use super::image::given::Given;
-use super::image::{self, Recipe};
+use super::image::{self, Recipe, user_mode};
 use super::keeper::{Keeper, Network};
 use super::provider::{HostState, Provider};
 use super::spec::{HostSpec, Kind};
 use super::state::{Lab, Places, cache_dir, make_dir};
 use super::{failed, program, run, while_doing, wire};
 use crate::base::{Diagnostic, Result, quote};
+use accelerator::Runner;
 use fs_err as fs;
 use qemu::{Machine, Start};
 use std::path::{Path, PathBuf};
@@ -77,6 +80,12 @@ impl Machines {
         let image = image::machine(&cache_dir(), &name);
         std::os::unix::fs::symlink(&image, new.path().join("image"))
             .map_err(while_doing("cannot make the machine's folder"))?;
+        if Self::runner(host, &image)? == Runner::UserMode {
+            self.create_for_user_mode(host, new.path())?;
+            let kept = new.keep();
+            return fs::rename(&kept, &folder)
+                .map_err(while_doing("cannot make the machine's folder"));
+        }
         let disk = |name: &str| {
             let mut command = program("qemu-img");
             command.args(["create", "-q", "-f", "qcow2"]);
@@ -103,11 +112,50 @@ impl Machines {
         fs::rename(&kept, &folder).map_err(while_doing("cannot make the machine's folder"))
     }
 
+    /// What is to run a host that is made now.
+    fn runner(host: &HostSpec, image: &Path) -> Result<Runner> {
+        if host.image.is_some() || host.hardware.cpus > 1 {
+            return accelerator::board_of(&cache_dir(), image).map(Runner::Qemu);
+        }
+        accelerator::choose(&cache_dir(), image, &|_| {})
+    }
+
+    /// Whether it was made for user mode; it stays what it is.
+    fn is_user_mode(&self, host: &HostSpec) -> bool {
+        self.folder(host).join(uml::SEED).exists()
+    }
+
+    /// The files of a host in user mode. The first disk makes itself: it holds what differs from the image's.
+    fn create_for_user_mode(&self, host: &HostSpec, new: &Path) -> Result<()> {
+        let kernel = user_mode::built(&cache_dir())
+            .ok_or_else(|| failed("the kernel for hosts in user mode is gone"))?;
+        let seed = new.join(uml::SEED);
+        make_dir(&seed)?;
+        fs::copy(kernel.join(user_mode::MODULES), seed.join("modules"))
+            .map_err(while_doing("cannot copy the kernel's modules"))?;
+        // It has the modules of this one, whatever is built later.
+        std::os::unix::fs::symlink(kernel, new.join(uml::KERNEL))
+            .map_err(while_doing("cannot make the machine's folder"))?;
+        for (name, file) in seed::write(&self.lab, host, &self.places)? {
+            fs::copy(file, seed.join(name))
+                .map_err(while_doing("cannot write what the host is told"))?;
+        }
+        for (index, size) in host.hardware.disks.iter().enumerate() {
+            fs::File::create(new.join(format!("disk{index}.raw")))
+                .and_then(|file| file.set_len(*size))
+                .map_err(while_doing("cannot make a disk"))?;
+        }
+        Ok(())
+    }
+
     fn boot(&self, host: &HostSpec) -> Result<()> {
         let folder = self.folder(host);
         let image =
             fs::read_link(folder.join("image")).map_err(while_doing("the machine has no image"))?;
-        let accelerator = accelerator::choose(&cache_dir(), &image, &|_| {})?;
+        if self.is_user_mode(host) {
+            return self.boot_in_user_mode(host, &folder, &image);
+        }
+        let accelerator = accelerator::board_of(&cache_dir(), &image)?;
         let _ = fs::remove_file(folder.join("monitor"));
         let console = self.places.console(&host.name);
         let machine = Machine {
@@ -134,6 +182,33 @@ impl Machines {
             .arg(WAY.to_string())
             .arg(name)
             .args(machine.arguments());
+        run(&mut command)?;
+        self.cgroup(host).give_way(WAY);
+        Ok(())
+    }
+
+    fn boot_in_user_mode(&self, host: &HostSpec, folder: &Path, image: &Path) -> Result<()> {
+        wire::plug_in_tap(&self.keeper, host)?;
+        wire::plug_in_lane(&self.keeper, host, &uml::lane_port(host))?;
+        make_dir(&self.cgroup(host).folder)?;
+        make_dir(&folder.join("run"))?;
+        // What was left by a kernel that was killed would be taken for one that runs.
+        let _ = fs::remove_dir_all(folder.join("run/host"));
+        // The guest's memory is a file in a file system that goes with the lab. Without a fixed address space the gap that the
+        // machine leaves before the heap is different each time, and some guests hang in the fault of an address in it.
+        let mut command = self.keeper.enter(Network::Lab, "sh");
+        command
+            .arg("-c")
+            .arg(
+                "echo 0 >\"$1/cgroup.procs\" && console=$2 && shift 2 && \
+                 TMPDIR=/dev/shm setsid setarch -R nice -n \"$@\" </dev/null >>\"$console\" 2>&1 &",
+            )
+            .arg("sh")
+            .arg(self.cgroup_path(host))
+            .arg(self.places.console(&host.name))
+            .arg(WAY.to_string())
+            .arg(folder.join(uml::KERNEL).join(user_mode::KERNEL))
+            .args(uml::arguments(host, &image.join("disk.raw"), folder));
         run(&mut command)?;
         self.cgroup(host).give_way(WAY);
         Ok(())
@@ -169,8 +244,13 @@ impl Machines {
 
     /// What ssh needs for the way in past the host's network.
     fn lane(&self, host: &HostSpec, tty: bool, patience: u8) -> Command {
-        let (address, port) = qemu::lane(host);
         let mut command = self.keeper.enter(Network::Lab, "ssh");
+        let (address, port) = if self.is_user_mode(host) {
+            (uml::lane_address(host), 22)
+        } else {
+            let (address, port) = qemu::lane(host);
+            (address.to_string(), port)
+        };
         command
             .args(["-F", "none", "-q"])
             .args(["-o", "BatchMode=yes"])
@@ -195,16 +275,25 @@ impl Machines {
     }
 }
 
-/// How the machines of this image will be run, said once.
-pub fn announce(image: &Path, say: &dyn Fn(&str)) -> Result<()> {
-    accelerator::choose(&cache_dir(), image, say).map(drop)
+/// Sees to what runs the machines of this image, and says it once. `work` is a folder that goes with the lab.
+pub fn prepare(keeper: &Keeper, image: &Path, work: &Path, say: &dyn Fn(&str)) -> Result<()> {
+    let cache = cache_dir();
+    if accelerator::board_of(&cache, image)? == qemu::Accelerator::Tcg
+        && let Err(why) = user_mode::ensure(keeper, &cache, work, say)?
+    {
+        say(&why);
+    }
+    accelerator::choose(&cache, image, say).map(drop)
 }
 
-/// Whether the machines of this image run on emulated processors here.
-pub fn is_emulated(image: &str) -> bool {
+/// How many times longer than others the machines of this image may take to answer here.
+pub fn slowness(image: &str) -> u32 {
     let image = image::machine(&cache_dir(), image);
-    accelerator::choose(&cache_dir(), &image, &|_| {})
-        .is_ok_and(|found| found == qemu::Accelerator::Tcg)
+    match accelerator::choose(&cache_dir(), &image, &|_| {}) {
+        Ok(Runner::Qemu(qemu::Accelerator::Tcg)) => 8,
+        Ok(Runner::UserMode) => 3,
+        _ => 1,
+    }
 }
 
 impl Provider for Machines {
@@ -285,8 +374,16 @@ impl Provider for Machines {
             return Ok(());
         }
         self.powered(host)?;
-        monitor::command(&self.folder(host).join("monitor"), "system_powerdown")
+        if self.is_user_mode(host) {
+            // It has no button for its power.
+            run(self
+                .lane(host, false, 20)
+                .args(["--", "systemctl", "poweroff", "--no-block"]))
             .map_err(|error| error.on(&host.name))?;
+        } else {
+            monitor::command(&self.folder(host).join("monitor"), "system_powerdown")
+                .map_err(|error| error.on(&host.name))?;
+        }
         if self
             .cgroup(host)
             .wait(HostState::Dead, Duration::from_secs(180))

@@ -29,6 +29,12 @@ const LANE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 15);
 /// All five gave the counter up while they booted and kept the timer of the board.
 const EMULATED_CLOCK: &str = " tsc=unstable";
 
+/// What lies below is written by nobody, and a guest in user mode that reads it too looks like a writer to QEMU.
+const SHARED: &str = ",backing.file.locking=off";
+
+/// Loaded at once, so that only what follows from them is left for udev.
+const MODULES: &str = "virtio_net,virtio_rng,button,evdev,qemu_fw_cfg";
+
 /// How the processor is provided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
@@ -121,10 +127,10 @@ impl Machine<'_> {
             words.add(["-global", "PIIX4_PM.acpi-root-pci-hotplug=off"]);
         }
         // A boot loader is looked for on the disk of the lowest slot.
-        words.disk("root", &self.folder.join("root.qcow2"), SLOT_DISK);
+        words.disk("root", &self.folder.join("root.qcow2"), SHARED, SLOT_DISK);
         for (slot, index) in (SLOT_MORE_DISKS..).zip(0..hardware.disks.len()) {
             let file = self.folder.join(format!("disk{index}.qcow2"));
-            words.disk(&format!("disk{index}"), &file, slot);
+            words.disk(&format!("disk{index}"), &file, "", slot);
         }
         // Closed inside: a guest reaches neither the machine nor another guest past the lab's bridge.
         words.adapter(
@@ -178,7 +184,7 @@ impl Machine<'_> {
                 };
                 words.add([
                     "-append",
-                    &format!("root=/dev/vda rw console={console} loglevel=4 panic=5 mitigations=off systemd.show_status=0{clock}"),
+                    &format!("root=/dev/vda rw console={console} loglevel=4 panic=5 mitigations=off systemd.show_status=0 modules_load={MODULES}{clock}"),
                 ]);
                 for (name, file) in seed {
                     words.add([
@@ -203,7 +209,11 @@ impl Machine<'_> {
                     SLOT_SEED,
                 );
                 let packages = comma(&path(packages));
-                words.read_only("packages", &format!("file={packages}"), SLOT_PACKAGES);
+                words.read_only(
+                    "packages",
+                    &format!("file.locking=off,file={packages}"),
+                    SLOT_PACKAGES,
+                );
             }
         }
     }
@@ -225,11 +235,11 @@ impl Words {
     }
 
     /// What the guest has flushed is in the file, also when QEMU is killed at the next instant.
-    fn disk(&mut self, id: &str, file: &Path, slot: u8) {
+    fn disk(&mut self, id: &str, file: &Path, more: &str, slot: u8) {
         let file = comma(&path(file));
         self.add([
             "-drive",
-            &format!("if=none,id={id},format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap,file={file}"),
+            &format!("if=none,id={id},format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap{more},file={file}"),
         ]);
         self.device(id, slot);
     }
@@ -309,7 +319,7 @@ mod tests {
             "-machine pc,",
             "-accel tcg,thread=multi,tb-size=256 -cpu Nehalem",
             "-smp 2 -m 1024",
-            "id=root,format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap,file=/l/a,,b/root.qcow2",
+            "id=root,format=qcow2,cache=writeback,discard=unmap,detect-zeroes=unmap,backing.file.locking=off,file=/l/a,,b/root.qcow2",
             "drive=disk1,serial=disk1,addr=0xa",
             "ifname=hc0a8680b,",
             "netdev=lan,mac=02:ac:c0:a8:68:0b,addr=0x8,",
@@ -317,7 +327,7 @@ mod tests {
             "netdev=lane,mac=02:ae:c0:a8:68:0b,addr=0x1e,",
             "hostfwd=tcp:127.168.104.11:20192-10.0.3.15:22",
             "console=ttyS0",
-            "systemd.show_status=0 tsc=unstable",
+            "systemd.show_status=0 modules_load=virtio_net,virtio_rng,button,evdev,qemu_fw_cfg tsc=unstable",
             "-fw_cfg name=opt/hactl/name,file=/l/name",
         ] {
             assert!(text.contains(part), "`{part}` is not in {text}");
@@ -354,7 +364,7 @@ mod tests {
             "drive=disk7,serial=disk7,addr=0x10",
             "id=seed,format=raw,read-only=on,file.driver=vvfat,file.dir=/l/a,,b/seed,file.label=cidata",
             "drive=seed,serial=seed,addr=0x12",
-            "id=packages,format=raw,read-only=on,file=/c/i/disk.raw",
+            "id=packages,format=raw,read-only=on,file.locking=off,file=/c/i/disk.raw",
             "drive=packages,serial=packages,addr=0x13",
         ] {
             assert!(text.contains(part), "`{part}` is not in {text}");
