@@ -5,7 +5,39 @@
 
 use super::Scene;
 use super::board::{Finding, Severity};
-use super::seen::Ending;
+use crate::base::quote::sh;
+use crate::ops::backup::Repository;
+
+/// A deploy renews a certificate that ends within so many days.
+const DAYS: u32 = 30;
+
+/// A certificate that ends soon, or has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// When, as OpenSSL says it.
+    pub at: String,
+    pub ended: bool,
+}
+
+/// A line of shell that says nothing of a certificate that lasts.
+pub(super) fn ask(repository: &Repository) -> String {
+    format!(
+        "f={}; c=$(openssl x509 -in \"$f\" -noout -enddate -checkend {} 2>/dev/null) || {{ echo \"$c\"; openssl x509 -in \"$f\" -noout -checkend 0 >/dev/null 2>&1 || echo ended; }}",
+        sh(&format!("{}/host.crt", repository.tls)),
+        DAYS * 86_400
+    )
+}
+
+/// What that line has said.
+pub(super) fn read(said: &str) -> Option<Ending> {
+    let at = said
+        .lines()
+        .find_map(|line| line.strip_prefix("notAfter="))?;
+    Some(Ending {
+        at: at.to_owned(),
+        ended: said.ends_with("\nended"),
+    })
+}
 
 impl Scene<'_> {
     /// Names the hosts whose certificates end soon or have ended.

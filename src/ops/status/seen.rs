@@ -1,6 +1,7 @@
 //! What one look at a host gives besides its database: the questions, and how the answers are read. Changes nothing, waits for
 //! nobody longer than a few seconds.
 
+use super::certificates::{self, Ending};
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Reply, Request};
@@ -30,8 +31,6 @@ pub const VARIABLES: &[&str] = &[
 pub const COMPONENTS: [&str; 4] = ["postgresql", "keepalived", "haproxy", "welcome_app"];
 /// The unit of the file server.
 pub const FILE_SERVER: &str = "nfs-server.service";
-/// A deploy renews a certificate that ends within so many days.
-const CERTIFICATE_DAYS: u32 = 30;
 /// Where the application says how it is.
 const HEALTH: &str = "/api/health";
 
@@ -72,14 +71,6 @@ pub struct HostSeen {
     pub balancers: BTreeMap<String, Result<u16, String>>,
     /// How it sees the port of each database, when it is none itself.
     pub databases: BTreeMap<String, PeerView>,
-}
-
-/// A certificate that ends soon, or has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// When, as OpenSSL says it.
-    pub at: String,
-    pub ended: bool,
 }
 
 /// What an application says of itself.
@@ -184,13 +175,7 @@ s blocks; ls "$d/blocked" 2>/dev/null
     if let Some(repository) = Repository::of(site)
         && (is(site, "postgresql", &host.name) || repository.host == host.name)
     {
-        // Nothing is said of one that lasts, or that is not there: that is for `verify`.
-        let _ = writeln!(
-            script,
-            "s certificate; f={}; c=$(openssl x509 -in \"$f\" -noout -enddate -checkend {} 2>/dev/null) || {{ echo \"$c\"; openssl x509 -in \"$f\" -noout -checkend 0 >/dev/null 2>&1 || echo ended; }}",
-            sh(&format!("{}/host.crt", repository.tls)),
-            CERTIFICATE_DAYS * 86_400
-        );
+        let _ = writeln!(script, "s certificate; {}", certificates::ask(&repository));
     }
     script.push_str(&outside(site, &host.name));
     script + ":"
@@ -363,15 +348,7 @@ fn read_census(text: &str, seen: &mut HostSeen) {
                     }
                 }
             }
-            "certificate" => {
-                seen.certificate = body
-                    .lines()
-                    .find_map(|line| line.strip_prefix("notAfter="))
-                    .map(|at| Ending {
-                        at: at.to_owned(),
-                        ended: body.ends_with("\nended"),
-                    });
-            }
+            "certificate" => seen.certificate = certificates::read(body),
             "neighbour" => seen.neighbour = parse::neighbour(body),
             _ => {}
         }

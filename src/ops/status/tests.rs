@@ -3,7 +3,7 @@
 mod cases;
 
 use super::board::{Amount, Board, Severity, State};
-use super::seen::Ending;
+use super::certificates::Ending;
 use super::{Lines, Scene, look, scenes};
 use crate::base::exit;
 use crate::connection::Target;
