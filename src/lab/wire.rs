@@ -69,31 +69,23 @@ fn batches(host: &HostSpec, hosts: &[HostSpec], pid: i64) -> (String, String) {
 
 /// Plugs in a virtual machine: a tap on the bridge, under the name that a container's cable would have.
 pub fn plug_in_tap(keeper: &Keeper, host: &HostSpec) -> Result<()> {
-    let port = host.port();
-    // What a dead machine left may be in any state.
-    let _ = keeper
-        .enter(Network::Lab, "ip")
-        .args(["link", "delete", &port])
-        .stderr(Stdio::null())
-        .status();
-    let batch = format!("tuntap add dev {port} mode tap\nlink set {port} master {BRIDGE} up");
-    run(keeper
-        .enter(Network::Lab, "ip")
-        .args(["-batch", "-"])
-        .stdin(text_as_stdin(&batch)?))
-    .map(drop)
-    .map_err(|error| error.on(&host.name))
+    tap(keeper, host, &host.port(), &format!("master {BRIDGE} up"))
 }
 
-/// Plugs in the lab's own way into a host, beside its network: a tap on no bridge, with the
-/// address that it gives itself.
+/// Plugs in the lab's own way into a host, beside its network: a tap on no bridge, with the address that it gives itself.
 pub fn plug_in_lane(keeper: &Keeper, host: &HostSpec, port: &str) -> Result<()> {
+    tap(keeper, host, port, "up")
+}
+
+/// A new tap of a host, with what is set on it.
+fn tap(keeper: &Keeper, host: &HostSpec, port: &str, set: &str) -> Result<()> {
+    // What a dead machine left may be in any state.
     let _ = keeper
         .enter(Network::Lab, "ip")
         .args(["link", "delete", port])
         .stderr(Stdio::null())
         .status();
-    let batch = format!("tuntap add dev {port} mode tap\nlink set {port} up");
+    let batch = format!("tuntap add dev {port} mode tap\nlink set {port} {set}");
     run(keeper
         .enter(Network::Lab, "ip")
         .args(["-batch", "-"])

@@ -272,11 +272,11 @@ fn cut_off(bench: &Bench) {
     healthy(bench);
     bench.lab(&["cut", "app1", primary]);
     eventually("status says that one cannot write", 30, || {
-        let (_, one) = document(bench);
-        one["state"] == "degraded"
+        let (run, one) = document(bench);
+        run.code == 6 && one["state"] == "degraded"
     });
     bench.lab(&["cut", "app2", primary]);
-    // What was on its way when the cable was cut may still be answered.
+    // Seen once: the second application still reached the primary right after its cable was cut. Why is not known.
     eventually("status says that nobody can write", 30, || {
         let (run, both) = document(bench);
         run.ends(6);

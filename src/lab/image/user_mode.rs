@@ -78,7 +78,7 @@ pub fn ensure(
     if let Some(known) = known(&folder) {
         return Ok(known);
     }
-    say("building a kernel for hosts in user mode (once; five to fifteen minutes)");
+    say("building a kernel for hosts in user mode (once; ten to twenty minutes)");
     let above = folder.parent().unwrap_or(cache);
     make_dir(above)?;
     let work = tempfile::Builder::new()

@@ -6,7 +6,6 @@
 
 use crate::lab::program;
 use crate::lab::spec::HostSpec;
-use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 use std::path::Path;
 use std::process::Command;
@@ -67,9 +66,11 @@ pub(super) fn arguments(host: &HostSpec, disk: &Path, folder: &Path) -> Vec<Stri
         "umid=host".to_owned(),
     ];
     for index in 0..host.hardware.disks.len() {
-        let mut word = format!("ubd{}=", index + 1);
-        let _ = write!(word, "{}", file(&format!("disk{index}.raw")));
-        words.push(word);
+        words.push(format!(
+            "ubd{}={}",
+            index + 1,
+            file(&format!("disk{index}.raw"))
+        ));
     }
     words
 }
