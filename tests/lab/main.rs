@@ -45,6 +45,7 @@ use nix::sys::signal::{SigSet, Signal};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Something to show on the lab. It fails by panicking.
@@ -151,11 +152,18 @@ fn main() -> ExitCode {
     }
     guard_against_signals();
     // A failed expectation says enough; where the harness was meanwhile is no news.
-    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&reasons);
+    std::panic::set_hook(Box::new(move |panic| {
+        eprintln!("{panic}");
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(panic.to_string());
+    }));
     let started = Instant::now();
     let watched = cases.iter().any(|case| case.name == secrets::WATCHES);
     let Ok(bench) = catch_unwind(|| Bench::new(stack, provider, watched)) else {
-        eprintln!("lab: FAILED: there is no lab, so nothing was tested");
+        let reasons = reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        stations::again("the lab: nothing was tested", &reasons);
         bench::take_down_quietly();
         return ExitCode::FAILURE;
     };
@@ -167,6 +175,9 @@ fn main() -> ExitCode {
     let mut failed = Vec::new();
     for case in &cases {
         let begun = Instant::now();
+        let take = || std::mem::take(&mut *reasons.lock().unwrap_or_else(PoisonError::into_inner));
+        // What panicked in a case that passed was caught on purpose.
+        drop(take());
         let fine = catch_unwind(AssertUnwindSafe(|| (case.run)(&bench))).is_ok();
         let word = if fine { "ok" } else { "FAILED" };
         eprintln!(
@@ -175,7 +186,7 @@ fn main() -> ExitCode {
             begun.elapsed().as_secs_f64()
         );
         if !fine {
-            failed.push(case.name);
+            failed.push((case.name, take()));
             // What it left behind must not fail the others.
             if catch_unwind(AssertUnwindSafe(|| bench.repair())).is_err() {
                 eprintln!("lab: the hosts could not be repaired after {}", case.name);
@@ -184,7 +195,12 @@ fn main() -> ExitCode {
     }
     drop(bench);
     let what = format!("{} of {} cases", cases.len() - failed.len(), cases.len());
-    stations::ended(&what, started, &failed)
+    let names: Vec<_> = failed.iter().map(|(name, _)| *name).collect();
+    let code = stations::ended(&what, started, &names);
+    for (name, reasons) in &failed {
+        stations::again(name, reasons);
+    }
+    code
 }
 
 /// Takes the lab down when the test is interrupted, too.

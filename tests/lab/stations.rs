@@ -128,7 +128,7 @@ pub fn side_by_side(stations: &[Station]) -> ExitCode {
             None => lanes.push(vec![station]),
         }
     }
-    let failed: Vec<&str> = std::thread::scope(|scope| {
+    let failed: Vec<(&str, Vec<String>)> = std::thread::scope(|scope| {
         let threads: Vec<_> = lanes
             .iter()
             .map(|lane| scope.spawn(|| one_by_one(lane, &running)))
@@ -138,7 +138,15 @@ pub fn side_by_side(stations: &[Station]) -> ExitCode {
             .flat_map(|lane| lane.join().expect("a lane ends"))
             .collect()
     });
-    ended("all stations", started, &failed)
+    let names: Vec<_> = failed.iter().map(|(name, _)| *name).collect();
+    let code = ended("all stations", started, &names);
+    for (name, line) in failed
+        .iter()
+        .flat_map(|(name, it)| it.iter().map(move |line| (name, line)))
+    {
+        eprintln!("{name}: {line}");
+    }
+    code
 }
 
 /// Says how it ended, and makes an exit code of it.
@@ -154,6 +162,20 @@ pub fn ended(what: &str, started: Instant, failed: &[&str]) -> ExitCode {
         );
         ExitCode::FAILURE
     }
+}
+
+/// What the lines of a station begin with that say once more why a case failed.
+const AGAIN: &str = "lab: FAILED ";
+
+/// Says once more, in a line at the end, why a case failed: whoever has only the end of a long log has this.
+pub fn again(case: &str, reasons: &[String]) {
+    let words = reasons.iter().flat_map(|reason| reason.split_whitespace());
+    let text = words.collect::<Vec<_>>().join(" ");
+    let end = text
+        .char_indices()
+        .nth(900)
+        .map_or(text.len(), |(at, _)| at);
+    eprintln!("{AGAIN}{case}: {}", text.get(..end).unwrap_or_default());
 }
 
 /// The stations that are under way.
@@ -183,29 +205,25 @@ fn end_on_signals(running: Arc<Mutex<Running>>) {
     });
 }
 
-/// Runs stations one after the other; gives those that failed.
-fn one_by_one(stations: &[&Station], running: &Mutex<Running>) -> Vec<&'static str> {
+/// Runs stations one after the other; gives those that failed, and what they said of it at their end.
+fn one_by_one(stations: &[&Station], running: &Mutex<Running>) -> Vec<(&'static str, Vec<String>)> {
     let lock = || running.lock().unwrap_or_else(PoisonError::into_inner);
-    let fine = |station: &&&Station| {
+    let failure = |station: &&Station| {
         let (child, pid) = {
             let mut running = lock();
             if running.over {
-                return false;
+                return Some((station.name, Vec::new()));
             }
             let child = start(station);
             let pid = Pid::from_raw(i32::try_from(child.id()).expect("process ids are small"));
             running.processes.push(pid);
             (child, pid)
         };
-        let fine = pass_on(station.name, child);
+        let failure = pass_on(station.name, child);
         lock().processes.retain(|known| *known != pid);
-        fine
+        failure.map(|said| (station.name, said))
     };
-    stations
-        .iter()
-        .filter(|station| !fine(station))
-        .map(|station| station.name)
-        .collect()
+    stations.iter().filter_map(failure).collect()
 }
 
 fn start(station: &Station) -> Child {
@@ -219,12 +237,18 @@ fn start(station: &Station) -> Child {
         .expect("this program can be started")
 }
 
-/// Passes on what a station says; whether all its cases were fine.
-fn pass_on(name: &str, mut child: Child) -> bool {
+/// Passes on what a station says. If not all its cases were fine, gives what it said of those once more.
+fn pass_on(name: &str, mut child: Child) -> Option<Vec<String>> {
+    let mut again = Vec::new();
     if let Some(talk) = child.stderr.take() {
         for line in BufReader::new(talk).split(b'\n').map_while(Result::ok) {
-            eprintln!("{name}: {}", String::from_utf8_lossy(&line));
+            let line = String::from_utf8_lossy(&line);
+            eprintln!("{name}: {line}");
+            if line.starts_with(AGAIN) {
+                again.push(line.into_owned());
+            }
         }
     }
-    child.wait().is_ok_and(|status| status.success())
+    let fine = child.wait().is_ok_and(|status| status.success());
+    (!fine).then_some(again)
 }
