@@ -1,11 +1,11 @@
 //! The engine's own actions: what a task does without asking its host.
 
 use super::settings::Settings;
-use crate::base::value::{Map, OMIT, UNKNOWN, Value, has_unknown, to_text, unknown};
+use crate::base::value::{Map, OMIT, UNKNOWN, Value, has_unknown, to_bool, to_text, unknown};
 use crate::base::{Diagnostic, Result, exit};
-use crate::play::Task;
+use crate::play::{Task, is_identifier, is_template};
 use crate::source::{Node, Yaml};
-use crate::template::{self, Context};
+use crate::template::{self, Context, Variable};
 
 /// An action, prepared.
 #[derive(Debug, Clone)]
@@ -16,9 +16,19 @@ pub enum Local {
         result: Map<String, Value>,
     },
     /// Sets variables.
-    SetFact(Map<String, Value>),
+    SetFact {
+        /// Names and values.
+        facts: Map<String, Value>,
+        /// `cacheable`: they are facts too.
+        cacheable: bool,
+    },
     /// Adds variables from files: raw, still templates.
-    IncludeVars(Vec<(String, Node)>),
+    IncludeVars {
+        /// Names and values.
+        variables: Vec<(String, Node)>,
+        /// Where they stand.
+        files: Vec<String>,
+    },
     /// An assertion held.
     Held { message: Option<String> },
     /// `fail`, or an assertion that did not hold.
@@ -27,13 +37,16 @@ pub enum Local {
         result: Map<String, Value>,
     },
     /// `pause`.
-    Pause { seconds: f64 },
+    Pause {
+        /// How long.
+        seconds: f64,
+        /// What is told while it lasts.
+        prompt: Option<String>,
+    },
     /// `meta`.
     Meta(String),
     /// `wait_for_connection`.
     WaitForConnection(super::reconnect::Patience),
-    /// `group_by`, `add_host`: nothing that this engine keeps.
-    Group { name: String },
 }
 
 const NAMES: &[&str] = &[
@@ -45,7 +58,7 @@ const NAMES: &[&str] = &[
     "pause",
     "meta",
     "wait_for_connection",
-    "group_by",
+    "validate_argument_spec",
 ];
 
 /// Whether the engine does this itself.
@@ -53,7 +66,7 @@ pub fn is_local(module: &str) -> bool {
     NAMES.contains(&module)
 }
 
-fn rendered(task: &Task, name: &str, context: &Context) -> Result<Option<Value>> {
+pub(super) fn rendered(task: &Task, name: &str, context: &Context) -> Result<Option<Value>> {
     task.arg(name)
         .map(|node| template::value(node, context).map_err(|error| error.at(&node.span)))
         .transpose()
@@ -69,29 +82,33 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
         "debug" => return debug(task, context),
         "set_fact" => {
             let mut facts = Map::new();
-            for (name, node) in &task.action.args {
-                if name != "cacheable" {
-                    let value =
-                        template::value(node, context).map_err(|error| error.at(&node.span))?;
-                    facts.insert(
-                        name.clone(),
-                        if has_unknown(&value) {
-                            unknown()
-                        } else {
-                            value
-                        },
-                    );
-                }
-            }
             if let Some(node) = &task.action.template
                 && let Value::Object(map) = template::value(node, context)?
             {
                 facts.extend(map);
             }
-            Local::SetFact(facts)
+            let mut cacheable = false;
+            for (name, node) in &task.action.args {
+                let value = template::value(node, context).map_err(|error| error.at(&node.span))?;
+                if name == "cacheable" {
+                    cacheable = to_bool(&value).unwrap_or(false);
+                    continue;
+                }
+                let known = if has_unknown(&value) {
+                    unknown()
+                } else {
+                    value
+                };
+                let Some(name) = fact_name(name, node, context)? else {
+                    return Ok(None);
+                };
+                facts.insert(name, known);
+            }
+            Local::SetFact { facts, cacheable }
         }
-        "include_vars" => return include_vars(task, context, settings),
+        "include_vars" => return super::include_vars::prepare(task, context, settings),
         "assert" => return assert(task, context),
+        "validate_argument_spec" => return validate(task, context),
         "fail" => {
             let message = rendered(task, "msg", context)?.map_or_else(
                 || "Failed as requested from task".to_owned(),
@@ -116,7 +133,8 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
                 return Err(Diagnostic::new("`pause` without `seconds` or `minutes` would wait for a key, which an unattended run has not")
                     .at(&task.span));
             }
-            Local::Pause { seconds }
+            let prompt = rendered(task, "prompt", context)?.map(|text| to_text(&text));
+            Local::Pause { seconds, prompt }
         }
         "wait_for_connection" => {
             let of = |name: &str, default: f64| -> Result<f64> {
@@ -146,11 +164,6 @@ pub fn prepare(task: &Task, context: &Context, settings: &Settings) -> Result<Op
             };
             Local::Meta(what.trim().to_owned())
         }
-        "group_by" => Local::Group {
-            name: rendered(task, "key", context)?
-                .map(|key| to_text(&key))
-                .unwrap_or_default(),
-        },
         other => {
             return Err(Diagnostic::new(format!("there is no action `{other}`")).at(&task.span));
         }
@@ -229,55 +242,70 @@ fn assert(task: &Task, context: &Context) -> Result<Option<Local>> {
     }))
 }
 
-fn include_vars(task: &Task, context: &Context, settings: &Settings) -> Result<Option<Local>> {
-    let single = match (&task.action.free_form, task.arg("file")) {
-        (Some(node), _) | (None, Some(node)) => {
-            Some((template::value(node, context)?, node.span.clone()))
-        }
-        (None, None) => None,
+fn validate(task: &Task, context: &Context) -> Result<Option<Local>> {
+    let mapping = |name: &str| -> Result<Map<String, Value>> {
+        Ok(match rendered(task, name, context)? {
+            Some(Value::Object(map)) => map,
+            _ => Map::new(),
+        })
     };
-    let mut variables = Vec::new();
-    if let Some((value, span)) = single {
-        if has_unknown(&value) {
-            return Ok(None);
+    let spec = mapping("argument_spec")?;
+    let mut given = Map::new();
+    for name in spec.keys() {
+        if context.variables.lookup(name).is_some() {
+            let value = template::text(&format!("{{{{ {name} }}}}"), &task.span, context)?;
+            given.insert(name.clone(), value);
         }
-        let name = to_text(&value);
-        variables.extend(
-            settings
-                .vars_file(task, &name)
-                .map_err(|error| error.at(&span))?,
-        );
-    } else if let Some(directory) = rendered(task, "dir", context)? {
-        if has_unknown(&directory) {
-            return Ok(None);
-        }
-        variables.extend(settings.vars_dir(task, &to_text(&directory))?);
-    } else {
-        return Err(Diagnostic::new("`include_vars` needs a file or `dir`").at(&task.span));
     }
-    if let Some(name) = rendered(task, "name", context)? {
-        let span = task.span.clone();
-        let entries = variables
-            .into_iter()
-            .map(|(key, node): (String, Node)| {
-                (
-                    Node {
-                        yaml: Yaml::String(key),
-                        span: node.span.clone(),
-                    },
-                    node,
-                )
-            })
-            .collect();
-        variables = vec![(
-            to_text(&name),
-            Node {
-                yaml: Yaml::Mapping(entries),
-                span,
-            },
-        )];
+    given.extend(mapping("provided_arguments")?);
+    let faults = super::argument_spec::faults(&spec, given);
+    let mut result = Map::new();
+    result.insert(
+        "validate_args_context".to_owned(),
+        Value::Object(mapping("validate_args_context")?),
+    );
+    if faults.is_empty() {
+        return Ok(Some(Local::Held { message: None }));
     }
-    Ok(Some(Local::IncludeVars(variables)))
+    result.insert("argument_errors".to_owned(), Value::from(faults.clone()));
+    let message = format!("Validation of arguments failed:\n{}", faults.join("\n"));
+    Ok(Some(Local::Failed { message, result }))
+}
+
+/// The name of a variable that is set; it may be a template. `None`: not known yet.
+fn fact_name(name: &str, node: &Node, context: &Context) -> Result<Option<String>> {
+    if !is_template(name) {
+        return Ok(Some(name.to_owned()));
+    }
+    let value = template::text(name, &node.span, context)?;
+    if has_unknown(&value) {
+        return Ok(None);
+    }
+    let rendered = to_text(&value);
+    if !is_identifier(&rendered) {
+        return Err(Diagnostic::new(format!(
+            "`{name}` renders to `{rendered}`, which cannot be the name of a variable"
+        ))
+        .at(&node.span)
+        .help("letters, digits and underscores, not beginning with a digit"));
+    }
+    Ok(Some(rendered))
+}
+
+/// Whether a `debug` with `verbosity` stays silent in this run.
+///
+/// # Errors
+/// When it is no number.
+pub fn is_quiet(task: &Task, context: &Context) -> Result<bool> {
+    if task.action.module != "debug" {
+        return Ok(false);
+    }
+    let wanted = super::unit::number(task.arg("verbosity"), 0.0, context)?;
+    let given = match context.variables.lookup("ansible_verbosity") {
+        Some(Variable::Data(value)) => value.as_f64().unwrap_or(0.0),
+        _ => 0.0,
+    };
+    Ok(wanted > given)
 }
 
 /// The error of a `fail` or of an assertion.

@@ -12,6 +12,7 @@ use crate::base::Result;
 use crate::play::{Include, Task};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Runner {
     /// A walk that begins with nothing of its own.
@@ -63,14 +64,7 @@ impl Runner {
             },
             Err(error) => Work::Fail(error.at(&include.span)),
         };
-        let unit = Unit {
-            task,
-            scope,
-            label: None,
-            item: None,
-            keywords: unit::Rendered::default(),
-            work,
-        };
+        let unit = Unit::blank(&task, scope, work);
         if self.local(play, &unit, None) == Flow::Failed {
             return self.unwind(cursor).map(Some);
         }
@@ -108,6 +102,12 @@ impl Runner {
             };
         }
         let items = self.walker(play, &shared, &host).items(task, &scope);
+        let looped = task.keywords.loop_.as_ref().map(|looped| &looped.control);
+        let pause = looped.and_then(|control| control.pause.as_ref());
+        let pause = unit::number(pause, 0.0, &context)?;
+        // Held until the task is done here.
+        let _turn = self.turn(play, task, &context).await?;
+        self.state.facts_set.clear();
         let mut flow = Flow::Go;
         let mut end = None;
         let rescuable = Self::rescued(&cursor);
@@ -118,23 +118,33 @@ impl Runner {
         };
         for index in 0..count {
             let (unit, last) = match &items {
-                Items::Single => (
-                    unit::prepare(task, scope.clone(), None, &shared.settings),
-                    None,
-                ),
+                Items::Single => {
+                    let make =
+                        |_: &Self| unit::prepare(task, scope.clone(), None, &shared.settings);
+                    (self.answered(make).await?, None)
+                }
                 Items::Whole(unit) => ((**unit).clone(), None),
-                Items::Many(items) => (
-                    self.walker(play, &shared, &host)
-                        .item(task, &scope, items, index),
-                    Some(index + 1 == count),
-                ),
+                Items::Many(items) => {
+                    let make = |runner: &Self| {
+                        runner
+                            .walker(play, &shared, &host)
+                            .item(task, &scope, items, index)
+                    };
+                    (self.answered(make).await?, Some(index + 1 == count))
+                }
             };
+            if index > 0 && pause > 0.0 && !shared.settings.check {
+                tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+            }
             self.state.rescuable = rescuable;
             if let Work::Local(Local::Meta(what)) = &unit.work {
                 // Nothing to tell: it is no work on the host.
                 end = Some(what.clone());
             } else {
                 flow = self.one(play, unit, last).await?;
+            }
+            if std::mem::take(&mut self.state.broke_off) {
+                break;
             }
         }
         if let Some(key) = once {

@@ -30,26 +30,19 @@ impl Runner {
         unit: Unit,
         last: Option<bool>,
     ) -> Result<Flow> {
-        if let Work::Local(Local::Pause { seconds }) = &unit.work
-            && !self.shared.settings.check
-        {
-            tokio::time::sleep(Duration::from_secs_f64(*seconds)).await;
-        }
-        if let Work::Local(Local::WaitForConnection(patience)) = &unit.work {
-            let outcome = self.wait_for_connection(*patience).await;
-            let settled = self.settled(&unit, outcome, false);
-            return Ok(self.commit(play, &unit, settled, Vec::new(), last, 0));
-        }
-        let Work::Remote(_) = &unit.work else {
-            return Ok(self.local(play, &unit, last));
-        };
-        self.connected().await?;
-        let link = match self.link_for(&unit).await {
-            Ok(link) => link,
-            Err(error) => {
-                let settled = self.settled(&unit, Err(error), false);
-                return Ok(self.commit(play, &unit, settled, Vec::new(), last, 0));
+        let link = match &unit.work {
+            Work::Local(_) => None,
+            Work::Remote(_) => {
+                self.connected().await?;
+                match self.link_for(&unit).await {
+                    Ok(link) => Some(link),
+                    Err(error) => {
+                        let settled = self.settled(&unit, Err(error), false);
+                        return Ok(self.commit(play, &unit, settled, Vec::new(), last, 0));
+                    }
+                }
             }
+            _ => return Ok(self.local(play, &unit, last)),
         };
         self.tell(Event::Working {
             host: self.host.name.clone(),
@@ -75,7 +68,10 @@ impl Runner {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let (mut settled, diffs, milliseconds) = self.attempt(play, &unit, &link).await?;
+            let (mut settled, diffs, milliseconds) = match &link {
+                Some(link) => self.attempt(play, &unit, link).await?,
+                None => (self.attempt_here(play, &unit).await, Vec::new(), 0),
+            };
             if retrying && let Value::Object(map) = &mut settled.result {
                 map.insert("attempts".to_owned(), Value::from(attempts));
             }
@@ -140,6 +136,37 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// One try of an action of the engine's own.
+    async fn attempt_here(&mut self, play: &PlayRun, unit: &Unit) -> Settled {
+        let Work::Local(local) = &unit.work else {
+            return self.unknown(unit, "its work");
+        };
+        let settled = match local {
+            Local::WaitForConnection(patience) => {
+                let outcome = self.wait_for_connection(*patience).await;
+                self.settled(unit, outcome, false)
+            }
+            Local::Pause { seconds, prompt } if !self.shared.settings.check => {
+                if let Some(text) = prompt {
+                    self.tell(Event::Note {
+                        host: Some(self.host.name.clone()),
+                        text: text.clone(),
+                    });
+                }
+                let limit = unit.keywords.limit;
+                let most = limit.map_or(f64::INFINITY, super::keywords::Limit::as_f64);
+                tokio::time::sleep(Duration::from_secs_f64(seconds.min(most))).await;
+                match limit.filter(|_| *seconds > most) {
+                    Some(limit) => self.settled(unit, Err(limit.error()), false),
+                    None => self.act(unit, local),
+                }
+            }
+            _ => self.act(unit, local),
+        };
+        self.owe_late(play, unit, &settled);
+        settled
     }
 
     /// Looks, decides and applies, one after the other.
@@ -232,7 +259,7 @@ impl Runner {
                     .take_while(|reply| reply.code >= 0)
                     .collect();
                 let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
-                let outcome = remote.module.finish(&remote.args, &due.change, &ran);
+                let outcome = self.outcome(unit, remote, &due.change, &ran);
                 let settled = self.settled(unit, outcome, true);
                 self.cross_out(play, unit, &settled);
                 Ok((settled, due.change.diffs, milliseconds))
@@ -241,7 +268,7 @@ impl Runner {
     }
 
     /// The connection that a unit runs over: its own host's, or that of `delegate_to`.
-    async fn link_for(&self, unit: &Unit) -> Result<Arc<Mutex<Link>>> {
+    pub(super) async fn link_for(&self, unit: &Unit) -> Result<Arc<Mutex<Link>>> {
         let Some(name) = &unit.keywords.delegate_to else {
             return Ok(Arc::clone(&self.link));
         };

@@ -41,9 +41,7 @@ impl Runner {
         if remote.reads
             && let (Some(change), Some(Seen::Reply(reply))) = (&remote.certain, seen.first())
         {
-            let outcome = remote
-                .module
-                .finish(&remote.args, change, std::slice::from_ref(reply));
+            let outcome = self.outcome(unit, remote, change, std::slice::from_ref(reply));
             return Decided::Settled(self.settled(unit, outcome, false), Vec::new());
         }
         let decision = match &remote.certain {
@@ -58,8 +56,28 @@ impl Runner {
                 let settled = self.settled(unit, Ok(change.outcome), true);
                 Decided::Settled(settled, change.diffs)
             }
-            Ok(Decision::Change(change)) => Decided::Due(change),
+            Ok(Decision::Change(mut change)) => {
+                if let Some(limit) = unit.keywords.limit {
+                    limit.set(&mut change.requests);
+                }
+                Decided::Due(change)
+            }
             Err(error) => Decided::Settled(self.settled(unit, Err(error), false), Vec::new()),
+        }
+    }
+
+    /// What a change came to: a failure when the task's time was over first.
+    pub(super) fn outcome(
+        &self,
+        unit: &Unit,
+        remote: &Remote,
+        change: &Change,
+        replies: &[Reply],
+    ) -> Result<Map<String, Value>> {
+        let limit = unit.keywords.limit;
+        match limit.and_then(|limit| limit.exceeded(&change.requests, replies)) {
+            Some(error) => Err(error.on(&self.host.name)),
+            None => remote.module.finish(&remote.args, change, replies),
         }
     }
 
@@ -137,7 +155,7 @@ impl Runner {
             .cloned()
             .collect();
         let milliseconds = ran.iter().map(|reply| reply.milliseconds).sum();
-        let outcome = remote.module.finish(&remote.args, &due.change, &ran);
+        let outcome = self.outcome(&due.unit, remote, &due.change, &ran);
         let settled = self.settled(&due.unit, outcome, true);
         self.cross_out(play, &due.unit, &settled);
         self.commit(
@@ -160,10 +178,13 @@ impl Runner {
         last: Option<bool>,
         milliseconds: u64,
     ) -> Flow {
+        let last = self.ends_loop(unit, &settled, last);
         if let Some(facts) = settled
             .result
             .get("ansible_facts")
             .and_then(Value::as_object)
+            // `set_fact` has kept its own: they are variables, not facts.
+            .filter(|_| unit.task.action.module != "set_fact")
         {
             let known: Vec<(String, Value)> = facts
                 .iter()
@@ -174,7 +195,7 @@ impl Runner {
                     )
                 })
                 .collect();
-            self.host.data_mut().facts.extend(known);
+            self.owner_of_facts(unit).data_mut().facts.extend(known);
         }
         if settled.changed {
             self.notify(unit);

@@ -1,6 +1,7 @@
 //! Local contents that modules need: rendered templates, files to copy, scripts to run. Read here, so that modules stay pure.
 
 use super::settings::Settings;
+use super::template_facts;
 use crate::base::{Diagnostic, Result};
 use crate::modules::Args;
 use crate::play::Task;
@@ -48,12 +49,23 @@ pub fn supply(
                 comment_start_string: args.str("comment_start_string").map(str::to_owned),
                 comment_end_string: args.str("comment_end_string").map(str::to_owned),
             };
-            let rendered = template::file(&file, context, &options)?;
+            let context =
+                template_facts::context(context, &name, &path, args.str("dest"), settings);
+            let rendered = template::file(&file, &context, &options)?;
             if rendered.unknown && !may_be_unknown {
                 return Ok(Some(format!("what `{name}` renders to")));
             }
-            args.content =
-                (!rendered.unknown || settings.render).then(|| rendered.text.into_bytes());
+            let encoding = args.str_or("output_encoding", "utf-8");
+            let bytes = template_facts::encode(&rendered.text, encoding).ok_or_else(|| {
+                at_src(
+                    Diagnostic::new(format!(
+                        "`{name}` renders to characters that `{encoding}` does not have"
+                    ))
+                    .help("leave `output_encoding` out: it is UTF-8 then"),
+                    task,
+                )
+            })?;
+            args.content = (!rendered.unknown || settings.render).then_some(bytes);
         }
         ("copy" | "unarchive" | "script" | "assemble", Some(name))
             if !remote && !name.contains("://") =>

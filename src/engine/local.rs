@@ -7,18 +7,20 @@ use super::event::{Event, Status};
 use super::run::PlayRun;
 use super::runner::{Flow, Runner};
 use super::settle::{Settled, settle};
+use super::state::HostState;
 use super::unit::{Unit, Work};
 use super::window::skipped;
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, exit};
+use std::sync::Arc;
 
 impl Runner {
     /// Units that ask nothing of the host.
     pub(super) fn local(&mut self, play: &PlayRun, unit: &Unit, last: Option<bool>) -> Flow {
         let settled = match &unit.work {
-            Work::Skip { condition } => Settled {
+            Work::Skip { .. } | Work::Idle { .. } => Settled {
                 status: Status::Skipped,
-                result: skipped(unit, condition),
+                result: skipped(unit),
                 changed: false,
                 error: None,
             },
@@ -45,29 +47,39 @@ impl Runner {
                 });
                 self.settled(unit, Ok(Map::new()), false)
             }
-            Work::Remote(_) => return Flow::Go,
+            Work::Remote(_) | Work::Ask(_) => return Flow::Go,
         };
         self.owe_late(play, unit, &settled);
         self.commit(play, unit, settled, Vec::new(), last, 0)
     }
 
-    fn act(&mut self, unit: &Unit, local: &Local) -> Settled {
+    /// Does what an action of the engine does, once.
+    pub(super) fn act(&mut self, unit: &Unit, local: &Local) -> Settled {
         let mut outcome = Map::new();
         let mut error = None;
         match local {
             Local::Debug { result, .. } => outcome.extend(result.clone()),
-            Local::SetFact(facts) => {
-                let mut data = self.host.data_mut();
+            Local::SetFact { facts, cacheable } => {
+                let owner = self.owner_of_facts(unit);
+                let mut data = owner.data_mut();
                 for (name, value) in facts {
                     data.set.insert(name.clone(), value.clone());
+                    if *cacheable {
+                        data.facts.insert(name.clone(), value.clone());
+                    }
                 }
-                outcome.insert("ansible_facts".to_owned(), Value::Object(Map::new()));
+                drop(data);
+                self.state.facts_set.extend(facts.clone());
+                outcome.insert("ansible_facts".to_owned(), Value::Object(facts.clone()));
             }
-            Local::IncludeVars(variables) => self
-                .host
-                .data_mut()
-                .included
-                .extend(variables.iter().cloned()),
+            Local::IncludeVars { variables, files } => {
+                let owner = self.owner_of_facts(unit);
+                owner.data_mut().included.extend(variables.iter().cloned());
+                outcome.insert(
+                    "ansible_included_var_files".to_owned(),
+                    Value::from(files.clone()),
+                );
+            }
             Local::Failed { message, result } => {
                 outcome.extend(result.clone());
                 error = Some(action::failure(message));
@@ -75,9 +87,17 @@ impl Runner {
             Local::Held { .. }
             | Local::Pause { .. }
             | Local::Meta(_)
-            | Local::WaitForConnection(_)
-            | Local::Group { .. } => {}
+            | Local::WaitForConnection(_) => {}
         }
         settle(unit, outcome, false, error, &self.shared.settings)
+    }
+
+    /// Whose facts those are that a task finds or sets: with `delegate_facts`, of the host that it is delegated to.
+    pub(super) fn owner_of_facts(&self, unit: &Unit) -> Arc<HostState> {
+        let other = unit.keywords.delegate_to.as_ref();
+        other
+            .filter(|_| unit.keywords.delegate_facts)
+            .and_then(|name| self.shared.globals.host(name))
+            .unwrap_or_else(|| Arc::clone(&self.host))
     }
 }

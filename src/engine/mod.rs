@@ -4,6 +4,8 @@
 
 pub mod action;
 mod alone;
+mod argument_spec;
+mod arguments;
 mod attempt;
 mod commit;
 mod content;
@@ -11,6 +13,8 @@ pub mod cursor;
 pub mod event;
 mod fetch;
 pub mod greet;
+mod include_vars;
+mod keywords;
 mod link;
 mod local;
 pub mod lock;
@@ -25,7 +29,9 @@ mod scope;
 mod settings;
 mod settle;
 mod state;
+mod template_facts;
 mod unit;
+mod users;
 mod visit;
 mod window;
 

@@ -93,16 +93,12 @@ impl Runner {
             .and_then(|name| data.set.get(name).cloned())
             .unwrap_or(Value::Null);
         // Facts that it set hold for all hosts of the batch.
-        let mut facts = HashMap::new();
-        if task.action.module == "set_fact" {
-            let named = |(name, _): &(String, _)| {
-                data.set
-                    .get(name)
-                    .cloned()
-                    .map(|value| (name.clone(), value))
-            };
-            facts.extend(task.action.args.iter().filter_map(named));
-        }
+        let facts: HashMap<String, Value> = self
+            .state
+            .facts_set
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         drop(data);
         self.shared.globals.coordinator.post(|board| {
             board.once.insert(

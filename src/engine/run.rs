@@ -121,6 +121,7 @@ impl Plan {
             .and_then(|pattern| errors.take(inventory.select(pattern)));
         let globals = |coordinator: Arc<Coordinator>| Globals {
             hosts: hosts.clone(),
+            localhost: Arc::new(HostState::new("localhost", HashMap::new(), Vec::new())),
             groups: groups.clone(),
             extra: start.extra.clone(),
             magic: start.magic.clone(),
@@ -193,7 +194,9 @@ impl Plan {
         let mut targets = HashMap::new();
         if !settings.offline {
             for (name, state) in &globals.hosts {
-                if let Some(target) = errors.take(target(&globals, state, &settings)) {
+                let user = errors.take(super::users::wished(&plays, name, &settings));
+                if let Some(mut target) = errors.take(target(&globals, state, &settings)) {
+                    target.user = target.user.or(user.flatten());
                     targets.insert(name.clone(), target);
                 }
             }
@@ -255,10 +258,7 @@ impl Plan {
         let mut runners = tokio::task::JoinSet::new();
         let everybody = Arc::new(self.participants.clone());
         for name in &self.participants {
-            let Some(host) = self.shared.globals.hosts.get(name).cloned().or_else(|| {
-                (name == "localhost")
-                    .then(|| Arc::new(HostState::new(name, HashMap::new(), Vec::new())))
-            }) else {
+            let Some(host) = self.shared.globals.host(name) else {
                 continue;
             };
             let runner = Runner::new(Arc::clone(&self.shared), host, Arc::clone(&everybody));

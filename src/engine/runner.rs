@@ -66,6 +66,10 @@ pub(super) struct PlayState {
     /// Handlers owed from an earlier run: each is due once a task that notifies it is passed, as if that had changed
     /// something; the others at the play's end.
     pub owed: Vec<String>,
+    /// `break_when` ended the loop that is running.
+    pub broke_off: bool,
+    /// What `set_fact` has set in the task that stands alone.
+    pub facts_set: crate::base::value::Map<String, crate::base::value::Value>,
     /// How often each `run_once` task was passed.
     pub once: HashMap<String, usize>,
 }

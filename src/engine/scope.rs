@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub struct Globals {
     /// All hosts.
     pub hosts: Hosts,
+    /// This machine, for what is set there and read from `hostvars`, when the inventory does not hold it.
+    pub localhost: Arc<HostState>,
     /// Groups and their hosts, `all` and `ungrouped` included.
     pub groups: BTreeMap<String, Vec<String>>,
     /// `--extra-vars`, the highest layer.
@@ -23,6 +25,14 @@ pub struct Globals {
     pub magic: HashMap<String, Value>,
     /// The state of the plays.
     pub coordinator: Arc<Coordinator>,
+}
+
+impl Globals {
+    /// A host by name; this machine is one that no inventory needs to hold.
+    pub fn host(&self, name: &str) -> Option<Arc<HostState>> {
+        let own = (name == "localhost").then_some(&self.localhost);
+        self.hosts.get(name).or(own).cloned()
+    }
 }
 
 /// What is the same for one play.
@@ -308,8 +318,8 @@ struct HostVariables {
 
 impl Variables for HostVariables {
     fn lookup(&self, name: &str) -> Option<Variable> {
-        let host = self.globals.hosts.get(name)?;
-        let mut scope = Scope::of_host(&self.globals, host);
+        let host = self.globals.host(name)?;
+        let mut scope = Scope::of_host(&self.globals, &host);
         if host.name == self.own.host.name {
             scope.ahead = Arc::clone(&self.own.ahead);
             scope.pending = Arc::clone(&self.own.pending);

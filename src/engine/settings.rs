@@ -140,41 +140,26 @@ impl TemplateFiles for Search {
 }
 
 impl Settings {
-    /// The variables of a file that a task names.
+    /// The path and the variables of a file that a task names.
     ///
     /// # Errors
     /// When it is missing or is no mapping.
-    pub fn vars_file(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
+    pub fn vars_file(&self, task: &Task, name: &str) -> Result<(String, Vec<(String, Node)>)> {
         let path = self.loader.find_vars(task, name)?;
-        let file = self
-            .loader
-            .files()
-            .read(Path::new(&path))
-            .ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
-        self.parse_vars(&file)
+        let variables = self.vars_at(&path)?;
+        Ok((path, variables))
     }
 
-    /// The variables of all YAML and JSON files of a folder, in the order of their names.
+    /// The variables of a file.
     ///
     /// # Errors
     /// As [`Settings::vars_file`].
-    pub fn vars_dir(&self, task: &Task, name: &str) -> Result<Vec<(String, Node)>> {
-        let path = self.loader.find_vars(task, name)?;
-        let mut variables = Vec::new();
-        for entry in self
+    pub fn vars_at(&self, path: &str) -> Result<Vec<(String, Node)>> {
+        let file = self
             .loader
             .files()
-            .list(Path::new(&path))
-            .unwrap_or_default()
-        {
-            let known = entry
-                .extension()
-                .and_then(|ending| ending.to_str())
-                .is_some_and(|ending| matches!(ending, "yml" | "yaml" | "json"));
-            if known && let Some(file) = self.loader.files().read(&entry) {
-                variables.extend(self.parse_vars(&file?)?);
-            }
-        }
-        Ok(variables)
+            .read(Path::new(path))
+            .ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
+        self.parse_vars(&file)
     }
 }

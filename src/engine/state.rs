@@ -5,7 +5,7 @@ use crate::base::value::{Map, Value};
 use crate::source::Node;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// What a run learns about a host.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub struct HostData {
     pub set: HashMap<String, Value>,
     /// `include_vars`: raw, still templates.
     pub included: HashMap<String, Node>,
+    /// What `~`, `~name` and `$NAME` stand for: by the host that a task is delegated to, the user, and the word.
+    pub expansions: HashMap<(String, String, String), String>,
 }
 
 /// A host of the inventory.
@@ -97,6 +99,8 @@ pub struct Board {
     pub refused: HashSet<String>,
     /// `run_once` by play and task.
     pub once: HashMap<(usize, String), Once>,
+    /// Who may run a task with `throttle`, by play and task.
+    pub turns: HashMap<String, Arc<Semaphore>>,
 }
 
 /// The board, and the bell that rings when it changes.

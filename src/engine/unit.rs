@@ -3,8 +3,11 @@
 //! Pure but for reading the project's own files: nothing here touches the host or the board.
 
 use super::action::{self, Local};
+use super::arguments;
+use super::keywords::Limit;
 use super::scope::Scope;
 use super::settings::Settings;
+use super::state::HostState;
 use crate::base::value::{Map, OMIT, UNKNOWN, Value, has_unknown, to_bool, to_text};
 use crate::base::{Diagnostic, Result, mask};
 use crate::modules::{self, Args, Change, Decision, Module, Probe};
@@ -43,6 +46,10 @@ pub struct Rendered {
     pub ignore_errors: bool,
     /// Run on that host instead.
     pub delegate_to: Option<String>,
+    /// The facts that it finds or sets are that host's.
+    pub delegate_facts: bool,
+    /// What it does on a host is ended after so long.
+    pub limit: Option<Limit>,
 }
 
 /// What a unit comes to.
@@ -50,12 +57,16 @@ pub struct Rendered {
 pub enum Work {
     /// `when` does not hold.
     Skip { condition: String },
+    /// The action itself says that there is nothing to do.
+    Idle { why: &'static str },
     /// Depends on what is not known before something is applied.
     Unknown { why: String },
     /// Nothing on the host: an action of the engine itself.
     Local(Local),
     /// Look, decide, perhaps change.
     Remote(Remote),
+    /// Homes and variables of the host must be known first: paths name them.
+    Ask(arguments::Asked),
     /// A file as it will be (`Settings::render`): path, content, mode.
     File {
         path: String,
@@ -79,6 +90,20 @@ pub struct Remote {
     pub certain: Option<Change>,
     /// A command that only reads (`changed_when: false` and `check_mode: false`): it is run as a probe.
     pub reads: bool,
+}
+
+impl Unit {
+    /// A task as one unit whose work is known without its keywords.
+    pub fn blank(task: &Arc<Task>, scope: Scope, work: Work) -> Self {
+        Self {
+            task: Arc::clone(task),
+            scope,
+            label: None,
+            item: None,
+            keywords: Rendered::default(),
+            work,
+        }
+    }
 }
 
 /// Whether a keyword is the literal `false`.
@@ -161,15 +186,12 @@ pub fn prepare(
     item: Option<(String, Value)>,
     settings: &Settings,
 ) -> Unit {
+    let nothing = Work::Skip {
+        condition: String::new(),
+    };
     let mut unit = Unit {
-        task: Arc::clone(task),
-        scope,
-        label: None,
         item,
-        keywords: Rendered::default(),
-        work: Work::Skip {
-            condition: String::new(),
-        },
+        ..Unit::blank(task, scope, nothing)
     };
     let context = settings.context(&unit.scope, task);
     let result = (|| -> Result<Work> {
@@ -186,7 +208,7 @@ pub fn prepare(
                 });
             }
         }
-        unit.keywords = rendered(task, &context, settings)?;
+        unit.keywords = rendered(task, &unit.scope.host, &context, settings)?;
         work(task, &unit, &context, settings)
     })();
     unit.work = result.unwrap_or_else(|error| Work::Fail(error.at(&task.span)));
@@ -217,21 +239,36 @@ fn label(unit: &Unit, context: &Context) -> Result<Option<String>> {
     ))
 }
 
-fn rendered(task: &Task, context: &Context, settings: &Settings) -> Result<Rendered> {
+fn rendered(
+    task: &Task,
+    host: &HostState,
+    context: &Context,
+    settings: &Settings,
+) -> Result<Rendered> {
     let keywords = &task.keywords;
+    let delegate_to = match text(keywords.delegate_to.as_ref(), context)? {
+        None if super::keywords::is_moved(keywords, host) => Some("localhost".to_owned()),
+        given => given,
+    };
     Ok(Rendered {
         check: flag(keywords.check_mode.as_ref(), settings.check, context)?,
         diff: flag(keywords.diff.as_ref(), settings.diff, context)?,
         no_log: flag(keywords.no_log.as_ref(), false, context)?,
         ignore_errors: flag(keywords.ignore_errors.as_ref(), false, context)?,
-        delegate_to: text(keywords.delegate_to.as_ref(), context)?,
+        delegate_to,
+        delegate_facts: flag(keywords.delegate_facts.as_ref(), false, context)?,
+        limit: Limit::of(keywords, context)?,
     })
 }
 
 fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -> Result<Work> {
     let name = task.action.module;
     if action::is_local(name) {
+        let quiet = action::is_quiet(task, context)?;
         return action::prepare(task, context, settings).map(|local| match local {
+            _ if quiet => Work::Idle {
+                why: "Verbosity threshold not met.",
+            },
             Some(local) => Work::Local(local),
             None => Work::Unknown {
                 why: "its parameters".to_owned(),
@@ -251,7 +288,7 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
     for (key, node) in &task.action.args {
         let value = template::value(node, context).map_err(|error| error.at(&node.span))?;
         if value != OMIT {
-            raw.insert(key.clone(), without_omit(value));
+            raw.insert(key.clone(), arguments::without_omit(value));
         }
     }
     if let Some(node) = &task.action.free_form {
@@ -322,11 +359,15 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
             why: format!("parameter `{key}`"),
         });
     }
+    let user = become_user(task, arguments::is_here(unit), context, settings)?;
     let mut args = Args::check(spec, raw)?;
+    if let Some(asked) = arguments::places(&mut args, unit, user.as_deref(), settings) {
+        return Ok(Work::Ask(asked));
+    }
     args.check = unit.keywords.check;
     args.diff = unit.keywords.diff;
-    args.user = become_user(task, context, settings)?;
-    args.environment = environment(task, context)?;
+    args.user = user;
+    args.environment = arguments::environment(task, context)?;
     let doubtful = args
         .environment
         .iter()
@@ -352,7 +393,12 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
     };
     if remote.probes.is_empty() && !spec.read_only {
         match module.diff(&remote.args, &[])? {
-            Decision::Change(change) => remote.certain = Some(change),
+            Decision::Change(mut change) => {
+                if let Some(limit) = unit.keywords.limit {
+                    limit.set(&mut change.requests);
+                }
+                remote.certain = Some(change);
+            }
             Decision::Same(_) => {}
         }
     }
@@ -372,25 +418,13 @@ fn writes_file(task: &Task) -> bool {
     matches!(task.action.module, "template" | "copy")
 }
 
-fn without_omit(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(_, value)| *value != OMIT)
-            .map(|(key, value)| (key, without_omit(value)))
-            .collect::<Map<_, _>>()
-            .into(),
-        Value::Array(items) => items
-            .into_iter()
-            .filter(|value| *value != OMIT)
-            .map(without_omit)
-            .collect(),
-        other => other,
-    }
-}
-
-/// The user that the task's commands run as; none for root.
-fn become_user(task: &Task, context: &Context, settings: &Settings) -> Result<Option<String>> {
+/// The user that the task's commands run as; none for the one that the host (or this machine) was entered as.
+fn become_user(
+    task: &Task,
+    here: bool,
+    context: &Context,
+    settings: &Settings,
+) -> Result<Option<String>> {
     let variable = |name: &str| {
         context
             .variables
@@ -405,45 +439,31 @@ fn become_user(task: &Task, context: &Context, settings: &Settings) -> Result<Op
             .unwrap_or(false),
     };
     let login = || {
+        let keyword = || text(task.keywords.remote_user.as_ref(), context).ok()?;
         variable("ansible_user")
             .map(|user| to_text(&user))
+            .or_else(keyword)
             .filter(|user| user != "root")
     };
     if !enabled {
-        return Ok(if settings.offline { None } else { login() });
+        // On this machine nobody logs in.
+        return Ok(if settings.offline || here {
+            None
+        } else {
+            login()
+        });
+    }
+    if let Some(method) = text(task.keywords.become_.method.as_ref(), context)?
+        && method != "sudo"
+    {
+        return Err(Diagnostic::new(format!(
+            "`become_method` can only be `sudo`, not `{method}`"
+        ))
+        .at(&task.span));
     }
     let user = match text(task.keywords.become_.user.as_ref(), context)? {
         Some(user) => Some(user),
         None => variable("ansible_become_user").map(|user| to_text(&user)),
     };
     Ok(user.filter(|user| user != "root" && !user.is_empty()))
-}
-
-fn environment(task: &Task, context: &Context) -> Result<Vec<(String, String)>> {
-    let mut merged: Map<String, Value> = Map::new();
-    for node in &task.keywords.environment {
-        match template::value(node, context)? {
-            Value::Object(map) => merged.extend(map),
-            Value::Array(list) => {
-                for entry in list {
-                    if let Value::Object(map) = entry {
-                        merged.extend(map);
-                    }
-                }
-            }
-            Value::Null => {}
-            other => {
-                return Err(Diagnostic::new(format!(
-                    "`environment` takes a mapping, not `{}`",
-                    to_text(&other)
-                ))
-                .at(&node.span));
-            }
-        }
-    }
-    Ok(merged
-        .into_iter()
-        .filter(|(_, value)| *value != OMIT)
-        .map(|(name, value)| (name, to_text(&value)))
-        .collect())
 }

@@ -14,16 +14,18 @@ pub use reach::Reach;
 
 use super::action::Local;
 use super::cursor::{Cursor, Step};
+use super::keywords::stand_alone;
 use super::run::PlayRun;
 use super::scope::Scope;
 use super::settings::Settings;
 use super::state::HostState;
 use super::unit::{self, Unit, Work};
-use crate::base::value::has_unknown;
+use crate::base::Result;
+use crate::base::value::{Value, has_unknown, to_text};
 use crate::modules::Probe;
-use crate::play::Task;
+use crate::play::{Keywords, Task, is_template};
 use crate::source::Node;
-use crate::template::Variable;
+use crate::template::{self, Variable};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -152,11 +154,42 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether the tags of a task leave it in. Some of them are templates (of the play's variables, mostly).
+    ///
+    /// # Errors
+    /// Templates that fail.
+    fn selects(&self, keywords: &Keywords, cursor: &Cursor, task: &Task) -> Result<bool> {
+        if !keywords.tags.iter().any(|tag| is_template(tag)) {
+            return Ok(self.settings.selects(&keywords.tags));
+        }
+        let scope = self.scope(cursor, &keywords.vars, task.role.as_ref());
+        let context = self.settings.context(&scope, task);
+        let mut tags = Vec::new();
+        for tag in &keywords.tags {
+            match template::text(tag, &task.span, &context)? {
+                Value::Array(several) => tags.extend(several.iter().map(to_text)),
+                one => tags.push(to_text(&one)),
+            }
+        }
+        Ok(self.settings.selects(&tags))
+    }
+
     fn task(&mut self, task: &Arc<Task>, cursor: &mut Cursor, window: &mut Window) -> Next {
         let keywords = &task.keywords;
-        if !self.settings.selects(&keywords.tags) {
-            cursor.advance();
-            return Next::Go;
+        match self.selects(keywords, cursor, task) {
+            Ok(true) => {}
+            Ok(false) => {
+                cursor.advance();
+                return Next::Go;
+            }
+            Err(error) => {
+                let scope = self.scope(cursor, &keywords.vars, task.role.as_ref());
+                let unit = Unit::blank(task, scope, Work::Fail(error.at(&task.span)));
+                let before = cursor.clone();
+                let mut after = cursor.clone();
+                after.advance();
+                return self.take(unit, before, &after, None, window);
+            }
         }
         let module = task.action.module;
         let literal = task
@@ -171,10 +204,7 @@ impl Walk<'_> {
         let alone = module == "meta"
             || module == "pause"
             || module == "wait_for_connection"
-            || keywords.run_once.is_some()
-            || keywords.delegate_to.is_some()
-            || !keywords.until.is_empty()
-            || keywords.retries.is_some();
+            || stand_alone(keywords, self.host);
         if alone {
             return Next::Stop;
         }
@@ -255,19 +285,20 @@ impl Walk<'_> {
         match &unit.work {
             // With something still to come it may be known, or good, when it is its turn.
             Work::Unknown { .. } | Work::Fail(_) if guessing => return Next::Stop,
-            Work::Skip { condition } => match register {
+            Work::Skip { .. } | Work::Idle { .. } => match register {
                 Some(name) if last.is_none() => {
                     self.pending.remove(&name);
-                    self.overlay
-                        .insert(name, Variable::Data(skipped(&unit, condition)));
+                    self.overlay.insert(name, Variable::Data(skipped(&unit)));
                 }
                 register => self.await_register(register),
             },
             Work::Unknown { .. } => self.await_register(register),
+            // Asked when it is the task's turn, and known from then on.
+            Work::Ask(_) => return Next::Stop,
             Work::Fail(_) => next = Next::Stop,
             Work::File { .. } => self.await_register(register),
             Work::Local(local) => match local {
-                Local::SetFact(facts) => {
+                Local::SetFact { facts, .. } => {
                     if guessing && facts.values().any(has_unknown) {
                         return Next::Stop;
                     }
@@ -277,7 +308,7 @@ impl Walk<'_> {
                     }
                     self.await_register(register);
                 }
-                Local::IncludeVars(variables) => {
+                Local::IncludeVars { variables, .. } => {
                     for (name, node) in variables {
                         self.overlay
                             .insert(name.clone(), Variable::Template(node.clone()));

@@ -18,6 +18,8 @@ pub struct Spec {
     pub read_only: bool,
     /// One line for `hactl modules` and the documentation.
     pub summary: &'static str,
+    /// Known, and not done: what to do instead. A task that names it is an error at load.
+    pub refused: Option<&'static str>,
 }
 
 impl Spec {
@@ -29,6 +31,7 @@ impl Spec {
         one_of: &[],
         read_only: false,
         summary: "",
+        refused: None,
     };
 
     /// The parameter of that name or alias.
@@ -54,6 +57,21 @@ pub struct Param {
     pub choices: &'static [&'static str],
     /// Its value is registered for masking and never shown.
     pub secret: bool,
+    /// Why it changes nothing on the hosts that there are; everything else must be read somewhere.
+    pub idle: Option<&'static str>,
+    /// What it cannot be, and what to do instead.
+    pub limit: Limit,
+}
+
+/// What a parameter that Ansible has cannot be here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Nothing: all its values are had.
+    None,
+    /// Anything but this.
+    Only(bool, &'static str),
+    /// Given at all.
+    Refused(&'static str),
 }
 
 impl Param {
@@ -66,7 +84,30 @@ impl Param {
             required: false,
             choices: &[],
             secret: false,
+            idle: None,
+            limit: Limit::None,
         }
+    }
+
+    /// Of no effect on Debian and Ubuntu, for this reason.
+    #[must_use]
+    pub const fn idle(mut self, why: &'static str) -> Self {
+        self.idle = Some(why);
+        self
+    }
+
+    /// Only this can be had; the text says what to do for the other.
+    #[must_use]
+    pub const fn only(mut self, value: bool, instead: &'static str) -> Self {
+        self.limit = Limit::Only(value, instead);
+        self
+    }
+
+    /// Cannot be had; the text says what to do instead.
+    #[must_use]
+    pub const fn refused(mut self, instead: &'static str) -> Self {
+        self.limit = Limit::Refused(instead);
+        self
     }
 
     /// Must be given.
@@ -245,6 +286,11 @@ impl Args {
         }
     }
 
+    /// Another value in place of one that was given.
+    pub fn set(&mut self, name: &str, value: Value) {
+        self.values.insert(name.to_owned(), value);
+    }
+
     /// All values.
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
@@ -371,6 +417,19 @@ pub fn convert(param: &Param, value: Value) -> Result<Value> {
             other => return Err(wrong(other, "a file mode such as \"0644\"")),
         },
     };
+    let instead = match param.limit {
+        Limit::Only(only, instead) if value != Value::Bool(only) => Some(instead),
+        Limit::Refused(instead) => Some(instead),
+        _ => None,
+    };
+    if let Some(instead) = instead {
+        let name = param.name;
+        let message = match param.limit {
+            Limit::Refused(_) => format!("hactl does not take the parameter `{name}`"),
+            _ => format!("hactl does not take `{name}: {}`", to_text(&value)),
+        };
+        return Err(Diagnostic::new(message).help(instead));
+    }
     if !param.choices.is_empty() {
         let given: Vec<String> = match &value {
             Value::Array(items) => items.iter().map(to_text).collect(),

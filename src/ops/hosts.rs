@@ -109,6 +109,7 @@ impl Project<'_> {
             hosts: states,
             groups: groups.clone(),
             extra: self.extra.clone(),
+            localhost: Arc::new(HostState::new("localhost", HashMap::new(), Vec::new())),
             magic: HashMap::new(),
             coordinator: Arc::new(Coordinator::new(Vec::new(), silent)),
         });

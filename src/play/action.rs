@@ -111,6 +111,14 @@ impl Loading<'_> {
             }
             return None;
         };
+        if let Some(instead) = spec.refused {
+            self.errors.push(
+                Diagnostic::new(format!("hactl does not do `{}`", spec.names[0]))
+                    .at(&key.span)
+                    .help(instead),
+            );
+            return None;
+        }
         let mut parsed = self.written(spec, value)?;
         if let Some(args) = args {
             parsed.add(args, &mut self.errors);
@@ -202,11 +210,7 @@ impl Loading<'_> {
         };
         let mut error = Diagnostic::new(message).at(&key.span);
         let short = name.rsplit('.').next().unwrap_or(name);
-        error = if name == "action" {
-            error.help("write the module itself as the key")
-        } else if name == "local_action" {
-            error.help("write the module itself as the key, with `delegate_to: localhost`")
-        } else if spec.is_some_and(|spec| spec.param(name).is_some()) {
+        error = if spec.is_some_and(|spec| spec.param(name).is_some()) {
             error.help(format!(
                 "`{name}` is a parameter of `{module}`: indent it below the module"
             ))

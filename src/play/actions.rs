@@ -24,7 +24,7 @@ const ASSERT: Spec = Spec {
         Param::new("that", Kind::Any).required(),
         Param::new("fail_msg", Kind::Any).aliases(&["msg"]),
         Param::new("success_msg", Kind::Any),
-        Param::new("quiet", Kind::Bool),
+        Param::new("quiet", Kind::Bool).idle("an assertion that holds is not shown in any case"),
     ],
     read_only: true,
     summary: "fail unless all conditions hold",
@@ -64,6 +64,7 @@ const INCLUDE_VARS: Spec = Spec {
     one_of: &[(&["file", "dir", "_raw_params"], true)],
     read_only: true,
     summary: "read variables from a file or folder during the run",
+    ..Spec::EMPTY
 };
 
 const META: Spec = Spec {
@@ -92,7 +93,7 @@ const PAUSE: Spec = Spec {
         Param::new("seconds", Kind::Float),
         Param::new("minutes", Kind::Float),
         Param::new("prompt", Kind::Str),
-        Param::new("echo", Kind::Bool),
+        Param::new("echo", Kind::Bool).idle("nobody types during a run"),
     ],
     one_of: &[(&["seconds", "minutes"], false)],
     read_only: true,
@@ -123,6 +124,9 @@ const ADD_HOST: Spec = Spec {
     ],
     read_only: true,
     summary: "add a host to the inventory of this run",
+    refused: Some(
+        "a run has the hosts of its inventory: write the host into it (a file of an inventory folder may be made by another program)",
+    ),
     ..Spec::EMPTY
 };
 
@@ -134,6 +138,21 @@ const GROUP_BY: Spec = Spec {
     ],
     read_only: true,
     summary: "put hosts into groups by a value",
+    refused: Some(
+        "a host is in the groups that the inventory says: put it there, or use `when` with the value itself",
+    ),
+    ..Spec::EMPTY
+};
+
+const VALIDATE_ARGUMENT_SPEC: Spec = Spec {
+    names: &["validate_argument_spec"],
+    params: &[
+        Param::new("argument_spec", Kind::Dict).required(),
+        Param::new("provided_arguments", Kind::Dict),
+        Param::new("validate_args_context", Kind::Dict),
+    ],
+    read_only: true,
+    summary: "fail unless variables are of the types and values that a role asks for",
     ..Spec::EMPTY
 };
 
@@ -147,6 +166,7 @@ const INCLUDE_TASKS: Spec = Spec {
     one_of: &[(&["file", "_raw_params"], true)],
     read_only: true,
     summary: "run the tasks of a file, chosen during the run",
+    ..Spec::EMPTY
 };
 
 const IMPORT_TASKS: Spec = Spec {
@@ -156,21 +176,32 @@ const IMPORT_TASKS: Spec = Spec {
     ..INCLUDE_TASKS
 };
 
-const ROLE_PARAMS: &[Param] = &[
-    Param::new("name", Kind::Str).required().aliases(&["role"]),
-    Param::new("tasks_from", Kind::Path),
-    Param::new("vars_from", Kind::Path),
-    Param::new("defaults_from", Kind::Path),
-    Param::new("handlers_from", Kind::Path),
-    Param::new("allow_duplicates", Kind::Bool),
-    Param::new("public", Kind::Bool),
-    Param::new("rolespec_validate", Kind::Bool),
-    Param::new("apply", Kind::Dict),
-];
+/// What both ways to run a role from tasks take.
+macro_rules! with_role {
+    ($($own:expr),* $(,)?) => {
+        &[
+            Param::new("name", Kind::Str).required().aliases(&["role"]),
+            Param::new("tasks_from", Kind::Path),
+            Param::new("vars_from", Kind::Path),
+            Param::new("defaults_from", Kind::Path),
+            Param::new("handlers_from", Kind::Path),
+            Param::new("rolespec_validate", Kind::Bool),
+            Param::new("allow_duplicates", Kind::Bool)
+                .only(true, "guard the task with `when`"),
+            $($own,)*
+        ]
+    };
+}
 
 const INCLUDE_ROLE: Spec = Spec {
     names: &["include_role"],
-    params: ROLE_PARAMS,
+    params: with_role!(
+        Param::new("public", Kind::Bool).only(
+            false,
+            "take the role in with `import_role`, or its variables with `include_vars`",
+        ),
+        Param::new("apply", Kind::Dict),
+    ),
     read_only: true,
     summary: "run a role, chosen during the run",
     ..Spec::EMPTY
@@ -178,8 +209,13 @@ const INCLUDE_ROLE: Spec = Spec {
 
 const IMPORT_ROLE: Spec = Spec {
     names: &["import_role"],
+    params: with_role!(Param::new("public", Kind::Bool).only(
+        true,
+        "use `include_role`, whose variables only the role itself sees",
+    ),),
+    read_only: true,
     summary: "take in a role at load",
-    ..INCLUDE_ROLE
+    ..Spec::EMPTY
 };
 
 static TABLE: &[Spec] = &[
@@ -193,6 +229,7 @@ static TABLE: &[Spec] = &[
     WAIT_FOR_CONNECTION,
     ADD_HOST,
     GROUP_BY,
+    VALIDATE_ARGUMENT_SPEC,
     INCLUDE_TASKS,
     IMPORT_TASKS,
     INCLUDE_ROLE,

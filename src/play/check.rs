@@ -4,6 +4,7 @@ use super::loader::Loading;
 use super::search::Seeker;
 use super::types::{Include, Included, Keywords, Task};
 use super::values::is_dynamic;
+use crate::base::Diagnostic;
 use crate::base::value::to_bool;
 use crate::source::{Node, Yaml};
 use crate::template::{self, FileOptions};
@@ -95,6 +96,17 @@ impl Loading<'_> {
                 .and_then(|node| to_bool(&super::action::literal(node)))
         };
         let unsure = |name: &str| task.arg(name).is_some_and(is_dynamic);
+        if task.action.module == "uri"
+            && task.arg("src").is_some()
+            && says("remote_src") != Some(true)
+            && !unsure("remote_src")
+        {
+            self.errors.push(
+                Diagnostic::new("`src` of `uri` is a file of this machine unless `remote_src: true` says otherwise")
+                    .at(&task.action.span)
+                    .help("set `remote_src: true` for a file of the host, or send `body: \"{{ lookup('file', …) }}\"`"),
+            );
+        }
         let seeker = Seeker {
             span: &task.action.span,
             ..Seeker::from(task)

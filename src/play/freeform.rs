@@ -2,7 +2,6 @@
 //!
 //! Only splits text; what the parameters mean is not known here.
 
-use super::values::is_identifier;
 use crate::source::{Node, Yaml};
 
 /// The parameters of `command`, `shell`, `script`, `raw` that may stand among their free text.
@@ -33,7 +32,7 @@ pub fn split(text: &str, node: &Node, free_form: bool) -> Split {
         let word = &text[from..to];
         match word.split_once('=') {
             Some((name, value))
-                if is_identifier(name) && (!free_form || AMONG_FREE_TEXT.contains(&name)) =>
+                if is_name(name) && (!free_form || AMONG_FREE_TEXT.contains(&name)) =>
             {
                 let yaml = Yaml::String(unquoted(value));
                 args.push((
@@ -58,6 +57,13 @@ pub fn split(text: &str, node: &Node, free_form: bool) -> Split {
         span: node.span.clone(),
     });
     Split { args, rest }
+}
+
+/// Whether it can be the name of a parameter: some aliases have hyphens (`daemon-reload`).
+fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 /// The byte ranges of the words: parted by white space outside of quotes and templates.
@@ -133,7 +139,7 @@ mod tests {
 
     #[test]
     fn text_is_split_as_ansible_splits_it() {
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             (
                 "src=a dest=/b",
                 false,
@@ -165,6 +171,12 @@ mod tests {
                 Some("echo 'a b'"),
             ),
             ("a=b\nc", true, &[], Some("a=b\nc")),
+            (
+                "daemon-reload=true",
+                false,
+                &[("daemon-reload", "true")],
+                None,
+            ),
             ("flush_handlers", false, &[], Some("flush_handlers")),
             (
                 "url=http://h/?a=b",

@@ -56,6 +56,17 @@ impl Loading<'_> {
             return Vec::new();
         };
         let mut keywords = read.keywords;
+        if let Some(pause) = keywords
+            .loop_
+            .as_ref()
+            .and_then(|it| it.control.pause.as_ref())
+        {
+            self.errors.push(
+                Diagnostic::new("the loop of an include takes no `pause`")
+                    .at(&pause.span)
+                    .help("put a task with `ansible.builtin.pause` into what is included"),
+            );
+        }
         if let Some((_, listen)) = others
             .iter()
             .find(|(key, _)| key.as_str() == Some("listen"))
@@ -70,6 +81,7 @@ impl Loading<'_> {
                 .map(|include| Item::Include(Box::new(include)))
                 .collect();
         }
+        self.one_user(&keywords, scope);
         let inner = scope.inside(&keywords);
         if kind == "import_tasks" {
             let Some(file) = self.literal(&parsed, &["_raw_params", "file"], kind, node) else {
@@ -98,6 +110,9 @@ impl Loading<'_> {
             vars: from("vars_from"),
             defaults: from("defaults_from"),
             handlers: from("handlers_from"),
+            unjudged: parsed
+                .get("rolespec_validate")
+                .is_some_and(|node| to_bool(&super::action::literal(node)) == Some(false)),
         };
         self.role(&from, Vec::new(), &inner, &node.span)
             .map(|(_, items)| items)
@@ -123,6 +138,14 @@ impl Loading<'_> {
             }
             None => Keywords::default(),
         };
+        for name in ["public", "allow_duplicates", "rolespec_validate"] {
+            if let Some(node) = parsed.get(name).filter(|node| is_dynamic(node)) {
+                self.errors.push(
+                    Diagnostic::new(format!("`{name}` takes yes or no, not a template"))
+                        .at(&node.span),
+                );
+            }
+        }
         let flag = |name: &str, default: bool| match parsed.get(name).map(|node| &node.yaml) {
             Some(Yaml::Bool(flag)) => *flag,
             Some(Yaml::String(text)) => to_bool(&text.as_str().into()).unwrap_or(default),
@@ -142,8 +165,7 @@ impl Loading<'_> {
                 vars_from: parsed.get("vars_from").cloned(),
                 defaults_from: parsed.get("defaults_from").cloned(),
                 handlers_from: parsed.get("handlers_from").cloned(),
-                public: flag("public", false),
-                allow_duplicates: flag("allow_duplicates", true),
+                unjudged: !flag("rolespec_validate", true),
             }
         };
         let include = Include {
@@ -185,7 +207,7 @@ impl Loading<'_> {
                 vars_from,
                 defaults_from,
                 handlers_from,
-                ..
+                unjudged,
             } => {
                 let from = [
                     Some(name),
@@ -206,6 +228,7 @@ impl Loading<'_> {
                     vars: text(vars_from),
                     defaults: text(defaults_from),
                     handlers: text(handlers_from),
+                    unjudged: *unjudged,
                 };
                 if !self.open.contains(&super::roles::mark(&from)) {
                     ahead.included_role(include, &from);

@@ -124,6 +124,12 @@ pub fn of(owner: Owner) -> impl Iterator<Item = &'static str> {
         .map(|(name, _)| *name)
 }
 
+/// All keywords, whoever takes them.
+#[cfg(test)]
+pub fn all() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(name, _)| *name)
+}
+
 /// Reads the keywords of a mapping.
 pub fn read<'a>(entries: &'a [(Node, Node)], owner: Owner, errors: &mut Diagnostics) -> Read<'a> {
     let mut read = Read {
@@ -182,23 +188,12 @@ pub fn read<'a>(entries: &'a [(Node, Node)], owner: Owner, errors: &mut Diagnost
             _ => set(&mut read.keywords, name, key, value, errors),
         }
     }
+    // Without a loop it has no meaning, as in Ansible; its mistakes are told all the same.
     if let Some(control) = control {
-        match &mut read.keywords.loop_ {
-            Some(loop_) => loop_.control = loops::control(control, errors),
-            None => errors.push(Diagnostic::new("`loop_control` without a loop").at(&control.span)),
+        let control = loops::control(control, errors);
+        if let Some(loop_) = &mut read.keywords.loop_ {
+            loop_.control = control;
         }
-    }
-    if read.keywords.connection.as_deref() == Some("local") && read.keywords.delegate_to.is_none() {
-        let at = entries
-            .iter()
-            .find(|(key, _)| key.as_str() == Some("connection"))
-            .map(|(key, _)| key);
-        let error = Diagnostic::new("`connection: local` is not taken: hactl works on hosts")
-            .help("run single tasks here with `delegate_to: localhost`");
-        errors.push(match at {
-            Some(key) => error.at(&key.span),
-            None => error,
-        });
     }
     read
 }

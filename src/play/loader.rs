@@ -29,6 +29,8 @@ pub struct RoleFrom {
     pub defaults: Option<String>,
     /// `handlers_from`.
     pub handlers: Option<String>,
+    /// `rolespec_validate: false`: its parameters are not judged.
+    pub unjudged: bool,
 }
 
 /// One loading: what has been found so far.

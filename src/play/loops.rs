@@ -5,9 +5,16 @@ use super::values::{boolean, conditions, identifier, is_template, number, with_n
 use crate::base::{Diagnostic, Diagnostics};
 use crate::source::{Node, Yaml};
 
-/// The kind of `with_NAME`.
+/// The kind of `with_NAME`; the name may be the lookup's full one (`with_ansible.builtin.items`).
 pub fn kind(name: &str) -> Option<LoopKind> {
-    Some(match name {
+    let outside = ["flattened", "cartesian"];
+    let short = match name.rsplit_once('.') {
+        None => name,
+        Some(("ansible.builtin" | "ansible.legacy", short)) if !outside.contains(&short) => short,
+        Some(("community.general", short)) if outside.contains(&short) => short,
+        Some(_) => return None,
+    };
+    Some(match short {
         "items" => LoopKind::Items,
         "list" => LoopKind::Loop,
         "dict" => LoopKind::Dict,
@@ -81,7 +88,9 @@ pub fn control(value: &Node, errors: &mut Diagnostics) -> LoopControl {
             Some("label") => control.label = Some(value.clone()),
             Some("pause") => control.pause = number(value, "pause", errors),
             Some("extended") => control.extended = boolean(value, "extended", errors),
-            Some("extended_allitems") => {}
+            Some("extended_allitems") => {
+                control.extended_allitems = boolean(value, "extended_allitems", errors);
+            }
             Some("break_when") => control.break_when = conditions(value, "break_when", errors),
             other => {
                 let name = other.unwrap_or("?");

@@ -4,6 +4,7 @@
 
 mod action;
 pub mod actions;
+mod argument_specs;
 mod check;
 mod freeform;
 mod includes;
@@ -16,14 +17,17 @@ mod plays;
 mod roles;
 mod search;
 pub mod select;
+mod spelling;
 mod tasks;
 pub mod types;
 mod values;
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod unread;
 
-pub use keywords::is_keyword;
+pub use keywords::{is_keyword, layered};
 pub use loader::{Loader, RoleFrom};
 pub use search::Seeker;
 pub use select::selected;
@@ -31,3 +35,4 @@ pub use types::{
     Action, Become, Block, Handler, Include, Included, IncludedRole, Item, Keywords, Loop,
     LoopControl, LoopKind, Play, Playbook, Role, Task, notified,
 };
+pub use values::{is_identifier, is_template};

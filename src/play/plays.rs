@@ -10,7 +10,7 @@ use crate::base::value::to_bool;
 use crate::base::{Diagnostic, Diagnostics};
 use crate::source::{Node, Span, Yaml};
 
-const OWN: [&str; 22] = [
+const OWN: [&str; 21] = [
     "hosts",
     "gather_facts",
     "gather_subset",
@@ -30,7 +30,6 @@ const OWN: [&str; 22] = [
     "strategy",
     "import_playbook",
     "ansible.builtin.import_playbook",
-    "validate_argspec",
     "user",
     "accelerate",
 ];
@@ -142,6 +141,7 @@ impl Loading<'_> {
         };
         self.check_hosts(hosts);
         let mut own = read.keywords;
+        self.old_user(node, &mut own);
         self.note_notified(&own);
         let own_vars = std::mem::take(&mut own.vars);
         // What an import gives by `vars` is seen by the whole play, as its own.
@@ -213,6 +213,19 @@ impl Loading<'_> {
         })
     }
 
+    /// `user`, the older name of `remote_user`.
+    fn old_user(&mut self, node: &Node, own: &mut Keywords) {
+        let Some(user) = node.get("user") else { return };
+        if own.remote_user.is_some() {
+            self.errors.push(
+                Diagnostic::new("`user` and `remote_user` are two names of one keyword")
+                    .at(&user.span)
+                    .help("keep `remote_user`"),
+            );
+        }
+        own.remote_user = scalar(user, "user", &mut self.errors);
+    }
+
     fn sections(&mut self, node: &Node, scope: &Scope) -> Vec<Item> {
         let mut items = Vec::new();
         let section = |this: &mut Self, name: &str| {
@@ -240,9 +253,14 @@ impl Loading<'_> {
                 "give the value with `--extra-vars`, or keep it in the vault",
             ),
             (
-                "user",
-                "`user` is the old name of `remote_user`",
-                "set `ansible_user` in the inventory",
+                "fact_path",
+                "hactl reads no facts of the host's own making",
+                "remove `fact_path`; `slurp` and `from_json` read a file of the host",
+            ),
+            (
+                "gather_timeout",
+                "hactl takes no `gather_timeout`: facts come with the first answer of a host",
+                "remove it",
             ),
             (
                 "accelerate",

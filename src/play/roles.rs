@@ -98,6 +98,7 @@ impl Loading<'_> {
             );
             return None;
         }
+        self.one_user(&keywords, scope);
         let scope = Scope {
             inherited: keywords.within(&scope.inherited),
             ..scope.clone()
@@ -215,6 +216,11 @@ impl Loading<'_> {
             handlers: false,
             ..scope.clone()
         };
+        let judge = if from.unjudged {
+            None
+        } else {
+            self.argument_specs(&role, from, &inner)
+        };
         let tasks = self.role_tasks(dir, from, &inner, span);
         let handlers = Scope {
             dir: paths::join(dir, "handlers"),
@@ -233,6 +239,7 @@ impl Loading<'_> {
             (None, Some(file)) => self.missing_in_role(dir, "handlers", file, span),
             (None, None) => {}
         }
+        items.extend(judge);
         items.extend(tasks);
         items.push(Item::RoleEnd(Arc::clone(&role)));
         (role, items)
@@ -278,7 +285,7 @@ impl Loading<'_> {
     }
 
     /// `tasks/main.yml` and its kin.
-    fn role_yaml(&self, dir: &str, kind: &str, name: &str) -> Option<String> {
+    pub(super) fn role_yaml(&self, dir: &str, kind: &str, name: &str) -> Option<String> {
         ["", ".yml", ".yaml"]
             .iter()
             .map(|ending| format!("{dir}/{kind}/{name}{ending}"))

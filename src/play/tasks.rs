@@ -82,6 +82,20 @@ impl Loading<'_> {
     }
 
     fn task(&mut self, node: &Node, scope: &Scope) -> Vec<Item> {
+        match super::spelling::current(node.entries()) {
+            Ok(None) => {}
+            Ok(Some(entries)) => {
+                let node = Node {
+                    yaml: Yaml::Mapping(entries),
+                    span: node.span.clone(),
+                };
+                return self.task(&node, scope);
+            }
+            Err(error) => {
+                self.errors.push(error);
+                return Vec::new();
+            }
+        }
         let Yaml::Mapping(entries) = &node.yaml else {
             if !matches!(node.yaml, Yaml::Null) {
                 self.errors.push(
@@ -146,6 +160,7 @@ impl Loading<'_> {
                 .push(Diagnostic::new("`rescue` and `always` need a `block`").at(&node.span));
         }
         self.note_notified(&read.keywords);
+        self.one_user(&read.keywords, scope);
         let inner = scope.inside(&read.keywords);
         let mut section = |name: &str| {
             node.get(name)
@@ -173,6 +188,7 @@ impl Loading<'_> {
     ) -> Option<Item> {
         let read = keywords::read(entries, owner, &mut self.errors);
         self.note_notified(&read.keywords);
+        self.one_user(&read.keywords, scope);
         let keywords = read.keywords.within(&scope.inherited);
         let action = self.action(&read.rest, read.args, node, &keywords.module_defaults)?;
         let task = Task {
@@ -186,6 +202,19 @@ impl Loading<'_> {
         };
         self.check_task(&task);
         Some(Item::Task(Box::new(task)))
+    }
+
+    /// A host is entered as one user: a part of a play cannot wish for another one.
+    pub(super) fn one_user(&mut self, own: &Keywords, scope: &Scope) {
+        let Some(user) = &own.remote_user else { return };
+        let outer = scope.inherited.remote_user.as_ref();
+        if outer.is_none_or(|outer| outer.yaml != user.yaml) {
+            self.errors.push(
+                Diagnostic::new("`remote_user` stands on a part of a play, and a host is entered as one user in a run")
+                    .at(&user.span)
+                    .help("write it on the play, or `ansible_user` in the inventory; for one task: `become_user`"),
+            );
+        }
     }
 
     /// Looks for a file of tasks beside the including file, in the role, beside the playbook.

@@ -174,7 +174,7 @@ pub struct Keywords {
     pub async_: Option<Node>,
     /// `remote_user:` of a play.
     pub remote_user: Option<Node>,
-    /// `connection:` (`local` only together with `delegate_to`, or `hosts: localhost`).
+    /// `connection:`, `ssh` or `local`: what is `local` runs on this machine, once for each host.
     pub connection: Option<String>,
     /// `module_defaults:`; already merged into the tasks.
     pub module_defaults: Vec<(String, Node)>,
@@ -235,6 +235,8 @@ pub struct LoopControl {
     pub pause: Option<Node>,
     /// `extended:`.
     pub extended: Option<Node>,
+    /// `extended_allitems:`.
+    pub extended_allitems: Option<Node>,
     /// `break_when:`.
     pub break_when: Vec<Node>,
 }
@@ -304,10 +306,8 @@ pub enum Included {
         defaults_from: Option<Node>,
         /// `handlers_from:`.
         handlers_from: Option<Node>,
-        /// `public:`: its variables are seen by the tasks that follow.
-        public: bool,
-        /// `allow_duplicates:`.
-        allow_duplicates: bool,
+        /// `rolespec_validate: false`.
+        unjudged: bool,
     },
 }
 

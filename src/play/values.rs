@@ -149,25 +149,25 @@ pub fn strings(value: &Node, name: &str, errors: &mut Diagnostics) -> Vec<String
         .collect()
 }
 
-/// See the name; reports what does not fit.
+/// See the name; reports what does not fit. A template is one tag, rendered when its task is chosen or not.
 pub fn tags(value: &Node, errors: &mut Diagnostics) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
+    let mut add = |tag: &str| {
+        if !tag.is_empty() && !tags.iter().any(|known| known == tag) {
+            tags.push(tag.to_owned());
+        }
+    };
     for text in strings(value, "tags", errors) {
-        if is_template(&text) {
-            errors.push(
-                Diagnostic::new("`tags` takes plain names, not templates")
-                    .at(&value.span)
-                    .help(
-                        "tags choose tasks before any variable is known; use `when` for conditions",
-                    ),
-            );
-            continue;
-        }
-        for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-            if !tags.iter().any(|known| known == tag) {
-                tags.push(tag.to_owned());
-            }
-        }
+        let mut depth = 0_usize;
+        let parts = text.split(|c| {
+            depth = match c {
+                '{' => depth + 1,
+                '}' => depth.saturating_sub(1),
+                _ => depth,
+            };
+            c == ',' && depth == 0
+        });
+        parts.for_each(|part| add(part.trim()));
     }
     tags
 }

@@ -63,6 +63,7 @@ impl<'a> Offline<'a> {
             hosts,
             groups,
             extra: opened.extra.clone(),
+            localhost: Arc::new(HostState::new("localhost", HashMap::new(), Vec::new())),
             magic: HashMap::new(),
             coordinator: Arc::new(Coordinator::new(Vec::new(), events)),
         };

@@ -17,7 +17,7 @@ impl Walk<'_> {
     /// Steps into an include, when it is known what it brings.
     pub(super) fn include(&mut self, include: &Arc<Include>, cursor: &mut Cursor) -> Next {
         let keywords = &include.keywords;
-        if !self.settings.selects(&keywords.tags) {
+        if let Ok(false) = self.selects(keywords, cursor, &include_as_task(include)) {
             cursor.advance();
             return Next::Go;
         }
@@ -40,6 +40,7 @@ impl Walk<'_> {
         let mut cursor = cursor.clone();
         cursor.advance();
         let probe_task = include_as_task(include);
+        self.selects(&include.keywords, &cursor, &probe_task)?;
         let context = self.settings.context(&scope, &probe_task);
         let mut scopes = vec![(scope.clone(), Vec::new())];
         if let Some(looped) = &include.keywords.loop_ {
@@ -51,10 +52,11 @@ impl Walk<'_> {
                 .loop_var
                 .clone()
                 .unwrap_or_else(|| "item".to_owned());
+            let all = items.clone();
             scopes = items
                 .into_iter()
                 .enumerate()
-                .map(|(index, item)| {
+                .map(|(index, item)| -> Result<_> {
                     let mut vars = vec![(variable.clone(), Node::from_value(&item, &include.span))];
                     let mut scope = scope.with(&variable, item);
                     if let Some(name) = &looped.control.index_var {
@@ -62,9 +64,24 @@ impl Walk<'_> {
                         vars.push((name.clone(), Node::from_value(&index, &include.span)));
                         scope = scope.with(name, index);
                     }
-                    (scope, vars)
+                    let context = self.settings.context(&scope, &probe_task);
+                    let told = super::loops::extended(&looped.control, &all, index, &context)?;
+                    if let Some(told) = told {
+                        let name = "ansible_loop".to_owned();
+                        vars.push((name, Node::from_value(&told, &include.span)));
+                        scope = scope.with("ansible_loop", told);
+                    }
+                    Ok((scope, vars))
                 })
-                .collect();
+                .collect::<Result<_>>()?;
+            for (at, (scope, _)) in scopes.iter().enumerate() {
+                let context = self.settings.context(scope, &probe_task);
+                let ends = &looped.control.break_when;
+                if !ends.is_empty() && conditions(ends, &context)? == Verdict::Holds {
+                    scopes.truncate(at + 1);
+                    break;
+                }
+            }
         }
         // Pushed last to first, so that the first runs first.
         for (scope, item_vars) in scopes.into_iter().rev() {
@@ -97,7 +114,7 @@ impl Walk<'_> {
                     vars_from,
                     defaults_from,
                     handlers_from,
-                    ..
+                    unjudged,
                 } => {
                     let Some(name) = render(name)? else {
                         return Ok(None);
@@ -108,6 +125,7 @@ impl Walk<'_> {
                         vars: optional(vars_from)?,
                         defaults: optional(defaults_from)?,
                         handlers: optional(handlers_from)?,
+                        unjudged: *unjudged,
                     };
                     let included = self
                         .settings

@@ -3,11 +3,13 @@
 //! An item that is not known yet is never guessed: the loop is one unit then, which says why.
 
 use super::Walk;
+use crate::base::Result;
 use crate::base::value::{Map, Value};
 use crate::engine::looping;
 use crate::engine::scope::Scope;
 use crate::engine::unit::{self, Unit, Verdict, Work, conditions};
-use crate::play::Task;
+use crate::play::{LoopControl, Task};
+use crate::template::Context;
 use std::sync::Arc;
 
 /// The units of a task.
@@ -20,23 +22,13 @@ pub enum Items {
     Many(Arc<Vec<Value>>),
 }
 
-/// The "condition" of a task whose loop has no items.
-const NO_ITEMS: &str = "the loop is empty";
-
 impl Walk<'_> {
     /// The units of a task's loop.
     pub fn items(&self, task: &Arc<Task>, scope: &Scope) -> Items {
         let Some(looped) = &task.keywords.loop_ else {
             return Items::Single;
         };
-        let blank = |work: Work| Unit {
-            task: Arc::clone(task),
-            scope: scope.clone(),
-            label: None,
-            item: None,
-            keywords: unit::Rendered::default(),
-            work,
-        };
+        let blank = |work: Work| Unit::blank(task, scope.clone(), work);
         let context = self.settings.context(scope, task);
         let items = match looping::items(looped, task, &context, self.settings) {
             Ok(Some(items)) => items,
@@ -54,8 +46,8 @@ impl Walk<'_> {
             }
         };
         if items.is_empty() {
-            return Items::Whole(Box::new(blank(Work::Skip {
-                condition: NO_ITEMS.to_owned(),
+            return Items::Whole(Box::new(blank(Work::Idle {
+                why: "No items in the list",
             })));
         }
         Items::Many(Arc::new(items))
@@ -69,36 +61,51 @@ impl Walk<'_> {
             .as_ref()
             .map(|looped| looped.control.clone())
             .unwrap_or_default();
-        let variable = control.loop_var.unwrap_or_else(|| "item".to_owned());
+        let variable = control
+            .loop_var
+            .clone()
+            .unwrap_or_else(|| "item".to_owned());
         let item = items.get(index).cloned().unwrap_or(Value::Null);
         let mut scope = scope.with(&variable, item.clone());
         if let Some(name) = &control.index_var {
             scope = scope.with(name, Value::from(index));
         }
-        if control.extended.is_some() {
-            scope = scope.with("ansible_loop", extended(items, index, items.len()));
+        let context = self.settings.context(&scope, task);
+        match extended(&control, items, index, &context) {
+            Ok(Some(loop_)) => scope = scope.with("ansible_loop", loop_),
+            Ok(None) => {}
+            Err(error) => {
+                return Unit {
+                    item: Some((variable, item)),
+                    ..Unit::blank(task, scope, Work::Fail(error.at(&task.span)))
+                };
+            }
         }
         unit::prepare(task, scope, Some((variable, item)), self.settings)
     }
 }
 
 /// What a skipped task (or item) registers.
-pub fn skipped(unit: &Unit, condition: &str) -> Value {
+pub fn skipped(unit: &Unit) -> Value {
     let mut map = Map::new();
     map.insert("changed".to_owned(), Value::Bool(false));
     map.insert("failed".to_owned(), Value::Bool(false));
     map.insert("skipped".to_owned(), Value::Bool(true));
-    if condition == NO_ITEMS {
-        map.insert(
-            "skipped_reason".to_owned(),
-            Value::from("No items in the list"),
-        );
-    } else {
-        map.insert(
-            "skip_reason".to_owned(),
-            Value::from("Conditional result was False"),
-        );
-        map.insert("false_condition".to_owned(), Value::from(condition));
+    match &unit.work {
+        Work::Idle { why } => {
+            map.insert("skipped_reason".to_owned(), Value::from(*why));
+        }
+        Work::Skip { condition } => {
+            map.insert(
+                "skip_reason".to_owned(),
+                Value::from("Conditional result was False"),
+            );
+            map.insert(
+                "false_condition".to_owned(),
+                Value::from(condition.as_str()),
+            );
+        }
+        _ => {}
     }
     if let Some((name, item)) = &unit.item {
         map.insert("ansible_loop_var".to_owned(), Value::from(name.as_str()));
@@ -109,10 +116,32 @@ pub fn skipped(unit: &Unit, condition: &str) -> Value {
     Value::Object(map)
 }
 
-fn extended(items: &[Value], index: usize, count: usize) -> Value {
-    serde_json::json!({
-        "allitems": items, "index": index + 1, "index0": index, "first": index == 0, "last": index + 1 == count,
+/// `ansible_loop`, where `loop_control` asks for it. The first item has no one before it, and the last none after.
+pub fn extended(
+    control: &LoopControl,
+    items: &[Value],
+    index: usize,
+    context: &Context,
+) -> Result<Option<Value>> {
+    if !unit::flag(control.extended.as_ref(), false, context)? {
+        return Ok(None);
+    }
+    let count = items.len();
+    let mut told = serde_json::json!({
+        "index": index + 1, "index0": index, "first": index == 0, "last": index + 1 == count,
         "length": count, "revindex": count - index, "revindex0": count - index - 1,
-        "previtem": index.checked_sub(1).and_then(|index| items.get(index)), "nextitem": items.get(index + 1),
-    })
+    });
+    if unit::flag(control.extended_allitems.as_ref(), true, context)? {
+        told["allitems"] = Value::from(items.to_vec());
+    }
+    let beside = [
+        ("previtem", index.checked_sub(1)),
+        ("nextitem", Some(index + 1)),
+    ];
+    for (name, at) in beside {
+        if let Some(item) = at.and_then(|at| items.get(at)) {
+            told[name] = item.clone();
+        }
+    }
+    Ok(Some(told))
 }

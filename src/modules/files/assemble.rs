@@ -1,7 +1,8 @@
 //! `assemble` and `tempfile`: a file put together from the fragments of a directory; a new temporary path.
 
 use super::attributes::{
-    self, BACKUP, GROUP, MODE, OWNER, REPORT, VALIDATE, Wish, describe, foresee,
+    self, ATTRIBUTES, BACKUP, GROUP, MODE, OWNER, REPORT, SELEVEL, SEROLE, SETYPE, SEUSER,
+    UNSAFE_WRITES, VALIDATE, Wish, describe, foresee,
 };
 use super::file::{kind_name, look, seen_file};
 use super::write::{self, PRELUDE, Write};
@@ -30,6 +31,12 @@ static ASSEMBLE: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     summary: "a file put together from fragments",
     ..Spec::EMPTY

@@ -19,6 +19,21 @@ pub const BACKUP: Param = Param::new("backup", Kind::Bool);
 /// `validate`.
 pub const VALIDATE: Param = Param::new("validate", Kind::Str);
 
+const LABELS: &str = "Debian and Ubuntu come without SELinux: there is nothing to label";
+/// `setype`.
+pub const SETYPE: Param = Param::new("setype", Kind::Str).idle(LABELS);
+/// `seuser`.
+pub const SEUSER: Param = Param::new("seuser", Kind::Str).idle(LABELS);
+/// `serole`.
+pub const SEROLE: Param = Param::new("serole", Kind::Str).idle(LABELS);
+/// `selevel`.
+pub const SELEVEL: Param = Param::new("selevel", Kind::Str).idle(LABELS);
+/// `unsafe_writes`.
+pub const UNSAFE_WRITES: Param = Param::new("unsafe_writes", Kind::Bool)
+    .idle("it allows a half-written file where a whole one cannot be renamed into place; files are whole here");
+/// `attributes`, see `flags`.
+pub const ATTRIBUTES: Param = Param::new("attributes", Kind::Str).aliases(&["attr"]);
+
 /// Prints what `$t` is, for [`finish`].
 pub const REPORT: &str = "stat -c 'hactl-stat:%u:%g:%a:%s:%h:%U:%G:%F' -- \"$t\"\n";
 

@@ -1,6 +1,9 @@
 //! `blockinfile`: a block of lines between two marker lines.
 
-use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, VALIDATE};
+use super::attributes::{
+    self, ATTRIBUTES, BACKUP, GROUP, MODE, OWNER, SELEVEL, SEROLE, SETYPE, SEUSER, UNSAFE_WRITES,
+    VALIDATE,
+};
 use super::edit::{self, Coding, Edited};
 use crate::base::python_regex::{self, Flags};
 use crate::base::{Diagnostic, Result};
@@ -29,6 +32,12 @@ static SPEC: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     one_of: &[(&["insertbefore", "insertafter"], false)],
     summary: "a marked block of lines of a text file",

@@ -2,8 +2,8 @@
 //! what arrives here is the content (or the tree of a directory).
 
 use super::attributes::{
-    self, BACKUP, GROUP, MODE, OWNER, REPORT, VALIDATE, Wish, basename, describe, foresee, join,
-    trimmed,
+    self, ATTRIBUTES, BACKUP, GROUP, MODE, OWNER, REPORT, SELEVEL, SEROLE, SETYPE, SEUSER,
+    UNSAFE_WRITES, VALIDATE, Wish, basename, describe, foresee, join, trimmed,
 };
 use super::copy_tree;
 use super::file::{kind_name, look, make_directories, seen_file};
@@ -27,7 +27,10 @@ static COPY: Spec = Spec {
         Param::new("remote_src", Kind::Bool),
         Param::new("force", Kind::Bool),
         Param::new("follow", Kind::Bool),
-        Param::new("local_follow", Kind::Bool),
+        Param::new("local_follow", Kind::Bool).only(
+            true,
+            "links on this side are followed; make links with `file: state=link`",
+        ),
         Param::new("decrypt", Kind::Bool),
         Param::new("directory_mode", Kind::Mode),
         BACKUP,
@@ -35,6 +38,12 @@ static COPY: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     one_of: &[(&["src", "content"], true)],
     summary: "a file with given content, or a copy of a local file or directory",
@@ -57,12 +66,29 @@ static TEMPLATE: Spec = Spec {
         Param::new("trim_blocks", Kind::Bool),
         Param::new("lstrip_blocks", Kind::Bool),
         Param::new("newline_sequence", Kind::Str),
-        Param::new("output_encoding", Kind::Str),
+        Param::new("output_encoding", Kind::Str).choices(&[
+            "utf-8",
+            "UTF-8",
+            "utf8",
+            "UTF8",
+            "ascii",
+            "us-ascii",
+            "latin-1",
+            "latin1",
+            "iso-8859-1",
+            "ISO-8859-1",
+        ]),
         BACKUP,
         VALIDATE,
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     summary: "a file rendered from a template",
     ..Spec::EMPTY

@@ -1,6 +1,9 @@
 //! `file`: files, directories, links and their attributes; removal.
 
-use super::attributes::{self, Attributes, GROUP, MODE, OWNER, REPORT, Wish, describe, foresee};
+use super::attributes::{
+    self, ATTRIBUTES, Attributes, GROUP, MODE, OWNER, REPORT, SELEVEL, SEROLE, SETYPE, SEUSER,
+    UNSAFE_WRITES, Wish, describe, foresee,
+};
 use super::tree;
 use super::write::PRELUDE;
 use crate::base::quote::sh;
@@ -34,6 +37,12 @@ static SPEC: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     summary: "files, directories, links and their owner and mode",
     ..Spec::EMPTY

@@ -1,6 +1,9 @@
 //! `get_url`: a file downloaded by the host itself.
 
-use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, REPORT, Wish, describe, foresee, join};
+use super::attributes::{
+    self, ATTRIBUTES, BACKUP, GROUP, MODE, OWNER, REPORT, SELEVEL, SEROLE, SETYPE, SEUSER,
+    UNSAFE_WRITES, Wish, describe, foresee, join,
+};
 use super::download::{self, VALIDATE_CERTS, download};
 use super::file::{look, seen_file};
 use super::stat::ALGORITHMS;
@@ -34,6 +37,12 @@ static SPEC: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     summary: "a file downloaded by the host",
     ..Spec::EMPTY

@@ -1,6 +1,8 @@
 //! `ini_file`: options in the sections of an INI file, edited without touching its other lines.
 
-use super::attributes::{self, BACKUP, GROUP, MODE, OWNER};
+use super::attributes::{
+    self, ATTRIBUTES, BACKUP, GROUP, MODE, OWNER, SELEVEL, SEROLE, SETYPE, SEUSER, UNSAFE_WRITES,
+};
 use super::edit::{self, Coding, Edited};
 use crate::base::{Diagnostic, Result};
 use crate::modules::{
@@ -22,11 +24,20 @@ static SPEC: Spec = Spec {
         Param::new("allow_no_value", Kind::Bool),
         Param::new("modify_inactive_option", Kind::Bool),
         Param::new("create", Kind::Bool),
-        Param::new("follow", Kind::Bool),
+        Param::new("follow", Kind::Bool).only(
+            true,
+            "a link stays one: the file that it leads to is edited",
+        ),
         BACKUP,
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     one_of: &[(&["value", "values"], false)],
     summary: "options in the sections of an INI file",

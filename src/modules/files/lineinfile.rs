@@ -1,6 +1,9 @@
 //! `lineinfile`: one line that is there, or is not.
 
-use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, VALIDATE};
+use super::attributes::{
+    self, ATTRIBUTES, BACKUP, GROUP, MODE, OWNER, SELEVEL, SEROLE, SETYPE, SEUSER, UNSAFE_WRITES,
+    VALIDATE,
+};
 use super::edit::{self, Coding, Edited};
 use crate::base::python_regex::{self, Flags};
 use crate::base::{Diagnostic, Result};
@@ -29,6 +32,12 @@ static SPEC: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     one_of: &[
         (&["insertbefore", "insertafter"], false),

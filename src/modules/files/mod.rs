@@ -15,6 +15,7 @@ mod download;
 mod edit;
 mod file;
 mod find;
+mod flags;
 mod get_url;
 mod ini_file;
 mod lineinfile;
@@ -32,22 +33,23 @@ mod unarchive;
 pub(super) mod write;
 
 use super::Module;
+use flags::Flagged;
 
 /// The table of this family.
 pub static TABLE: &[&'static dyn Module] = &[
-    &file::File,
-    &copy::COPY_MODULE,
-    &copy::TEMPLATE_MODULE,
-    &lineinfile::LineInFile,
-    &blockinfile::BlockInFile,
-    &replace::Replace,
+    &Flagged(&file::File),
+    &Flagged(&copy::COPY_MODULE),
+    &Flagged(&copy::TEMPLATE_MODULE),
+    &Flagged(&lineinfile::LineInFile),
+    &Flagged(&blockinfile::BlockInFile),
+    &Flagged(&replace::Replace),
     &stat::Stat,
     &slurp::Slurp,
     &slurp::Fetch,
     &find::Find,
-    &ini_file::IniFile,
-    &get_url::GetUrl,
-    &unarchive::Unarchive,
-    &assemble::Assemble,
+    &Flagged(&ini_file::IniFile),
+    &Flagged(&get_url::GetUrl),
+    &Flagged(&unarchive::Unarchive),
+    &Flagged(&assemble::Assemble),
     &assemble::TempFile,
 ];

@@ -1,6 +1,9 @@
 //! `replace`: every match of a regular expression in a file, or in a part of it.
 
-use super::attributes::{self, BACKUP, GROUP, MODE, OWNER, VALIDATE};
+use super::attributes::{
+    self, ATTRIBUTES, BACKUP, GROUP, MODE, OWNER, SELEVEL, SEROLE, SETYPE, SEUSER, UNSAFE_WRITES,
+    VALIDATE,
+};
 use super::edit::{self, Coding, Edited};
 use crate::base::python_regex::{self, Flags};
 use crate::base::{Diagnostic, Result};
@@ -23,6 +26,12 @@ static SPEC: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     summary: "every match of a regular expression in a file",
     ..Spec::EMPTY

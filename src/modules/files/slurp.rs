@@ -24,7 +24,8 @@ static FETCH: Spec = Spec {
         Param::new("dest", Kind::Str).required(),
         Param::new("flat", Kind::Bool),
         Param::new("fail_on_missing", Kind::Bool),
-        Param::new("validate_checksum", Kind::Bool),
+        Param::new("validate_checksum", Kind::Bool)
+            .idle("an answer that was cut short is an error in any case"),
     ],
     read_only: true,
     summary: "a copy of a file of the host on this side",

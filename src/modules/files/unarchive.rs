@@ -1,6 +1,8 @@
 //! `unarchive`: the content of an archive below a directory; from this side, from the host or from an address.
 
-use super::attributes::{self, GROUP, MODE, OWNER, Wish};
+use super::attributes::{
+    self, ATTRIBUTES, GROUP, MODE, OWNER, SELEVEL, SEROLE, SETYPE, SEUSER, UNSAFE_WRITES, Wish,
+};
 use super::download::{VALIDATE_CERTS, download};
 use super::file::{look, seen_file};
 use super::tree;
@@ -31,6 +33,12 @@ static SPEC: Spec = Spec {
         MODE,
         OWNER,
         GROUP,
+        SETYPE,
+        SEUSER,
+        SEROLE,
+        SELEVEL,
+        ATTRIBUTES,
+        UNSAFE_WRITES,
     ],
     one_of: &[
         (&["include", "exclude"], false),

@@ -20,8 +20,12 @@ pub(super) static AUTHORIZED_KEY: Simple = Simple {
             Param::new("path", Kind::Path),
             Param::new("manage_dir", Kind::Bool),
             Param::new("comment", Kind::Str),
-            Param::new("follow", Kind::Bool),
-            Param::new("validate_certs", Kind::Bool),
+            Param::new("follow", Kind::Bool).only(
+                true,
+                "a link stays one: the file that it leads to is written",
+            ),
+            Param::new("validate_certs", Kind::Bool)
+                .idle("keys are not fetched from addresses: `key` takes keys"),
         ],
         summary: "lets public keys log in as a user",
         ..Spec::EMPTY

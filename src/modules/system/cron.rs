@@ -7,7 +7,9 @@ use super::support::{
     write_file,
 };
 use crate::base::{Diagnostic, Result, quote};
-use crate::modules::{Args, Decision, Kind, Outcome, Param, Probe, Request, Seen, Spec};
+use crate::modules::{
+    Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec,
+};
 use serde_json::json;
 
 pub(super) static CRON: Simple = Simple {
@@ -38,7 +40,7 @@ pub(super) static CRON: Simple = Simple {
     },
     probe,
     diff: decide,
-    finish: done,
+    finish,
 };
 
 /// The file of the job, when it is not in a user's own table.
@@ -234,6 +236,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         )
     });
     let diffs = vec![diff(subject, text.as_str(), after.as_str())];
+    let saved = backup(args, file.as_deref(), &text);
     let request = match file {
         Some(path) if after.trim().is_empty() => {
             args.request(format!("rm -f -- {}", quote::sh(&path)))
@@ -243,7 +246,29 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
             .request(format!("crontab{} -", table_of(args)))
             .stdin(after),
     };
-    Ok(change(diffs, request, shown))
+    let mut decision = change(diffs, request, shown);
+    if let Decision::Change(change) = &mut decision {
+        change.requests.splice(0..0, saved);
+    }
+    Ok(decision)
+}
+
+/// Keeps the table as it was, in a file whose name the outcome tells.
+fn backup(args: &Args, file: Option<&str>, before: &str) -> Option<Request> {
+    if !args.bool_or("backup", false) || before.is_empty() && file.is_some() {
+        return None;
+    }
+    let script =
+        "umask 077; f=$(mktemp /tmp/crontabXXXXXX) && cat >\"$f\" && printf '%s\\n' \"$f\"";
+    Some(args.request(script).stdin(before))
+}
+
+fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
+    let mut outcome = done(args, change, replies)?;
+    if let (true, Some(first)) = (change.requests.len() > 1, replies.first()) {
+        outcome.insert("backup_file".into(), first.out().trim().into());
+    }
+    Ok(outcome)
 }
 
 #[cfg(test)]
@@ -251,6 +276,21 @@ mod tests {
     use super::super::support::testing::{args, changed, said, same, whole};
     use super::*;
     use crate::modules::Module;
+
+    #[test]
+    fn a_table_is_kept_before_it_is_written() {
+        let raw = json!({"name": "b", "job": "/x", "backup": true});
+        let args = args(&CRON, raw);
+        let decision = CRON
+            .diff(&args, &[Seen::Reply(said("z\n"))])
+            .expect("decides");
+        let change = changed(decision);
+        assert_eq!(change.requests.len(), 2);
+        assert_eq!(change.requests[0].stdin, b"z\n");
+        let replies = [said("/tmp/crontabX\n"), said("")];
+        let outcome = CRON.finish(&args, &change, &replies).expect("done");
+        assert_eq!(outcome["backup_file"], "/tmp/crontabX");
+    }
 
     #[test]
     fn tables_are_edited_by_marker() {

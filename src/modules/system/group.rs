@@ -16,7 +16,10 @@ pub(super) static GROUP: Simple = Simple {
             Param::new("system", Kind::Bool),
             Param::new("non_unique", Kind::Bool),
             Param::new("force", Kind::Bool),
-            Param::new("local", Kind::Bool),
+            Param::new("local", Kind::Bool).only(
+                false,
+                "accounts are looked up by `getent` and made in the host's own files; leave `local` out",
+            ),
         ],
         summary: "adds and removes groups",
         ..Spec::EMPTY

@@ -11,7 +11,9 @@ pub(super) static HOSTNAME: Simple = Simple {
         names: &["hostname", "ansible.builtin.hostname"],
         params: &[
             Param::new("name", Kind::Str).required(),
-            Param::new("use", Kind::Str),
+            Param::new("use", Kind::Str)
+                .choices(&["debian", "systemd"])
+                .idle("both set the same name in the same file"),
         ],
         summary: "sets the host's name",
         ..Spec::EMPTY
@@ -80,7 +82,9 @@ pub(super) static TIMEZONE: Simple = Simple {
         names: &["timezone", "community.general.timezone"],
         params: &[
             Param::new("name", Kind::Str).required(),
-            Param::new("hwclock", Kind::Str).aliases(&["rtc"]),
+            Param::new("hwclock", Kind::Str).aliases(&["rtc"]).refused(
+                "`timedatectl set-local-rtc` as a `command` sets what the hardware clock keeps",
+            ),
         ],
         summary: "sets the time zone",
         ..Spec::EMPTY

@@ -59,6 +59,22 @@ fn escaped(text: &str) -> String {
         .replace('\n', "\\012")
 }
 
+/// What stands for options that are not to be shown.
+const HIDDEN: &str = "(hidden)";
+
+/// Whether the options hold a secret.
+fn hides(args: &Args) -> bool {
+    args.bool_or("opts_no_log", false)
+}
+
+fn opts_shown(args: &Args) -> &str {
+    if hides(args) && args.has("opts") {
+        HIDDEN
+    } else {
+        args.str_or("opts", "defaults")
+    }
+}
+
 fn fstab(args: &Args) -> &str {
     args.str_or("fstab", "/etc/fstab")
 }
@@ -182,9 +198,15 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     if let Some(after) = stored {
         let before: Vec<&str> = text.lines().filter(|line| about(args, line)).collect();
         let after_line = if keeps { line(args) } else { String::new() };
-        change
-            .diffs
-            .push(diff(fstab(args), before.join("\n"), after_line));
+        let shown = |line: String| match args.str("opts").filter(|_| hides(args)) {
+            Some(opts) => line.replace(opts, HIDDEN),
+            None => line,
+        };
+        change.diffs.push(diff(
+            fstab(args),
+            shown(before.join("\n")),
+            shown(after_line),
+        ));
         if args.bool_or("backup", false) {
             let file = quote::sh(fstab(args));
             change
@@ -260,7 +282,7 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         }
     }
     change.outcome = outcome(json!({
-        "name": path, "src": args.str("src"), "fstype": args.str("fstype"), "opts": args.str_or("opts", "defaults"),
+        "name": path, "src": args.str("src"), "fstype": args.str("fstype"), "opts": opts_shown(args),
         "dump": args.str_or("dump", "0"), "passno": args.str_or("passno", "0"), "fstab": fstab(args),
         "boot": if args.bool_or("boot", true) { "yes" } else { "no" },
     }));

@@ -27,9 +27,11 @@ pub(super) static APT_REPOSITORY: Simple = Simple {
             Param::new("update_cache", Kind::Bool).aliases(&["update-cache"]),
             Param::new("update_cache_retries", Kind::Int),
             Param::new("update_cache_retry_max_delay", Kind::Int),
-            Param::new("validate_certs", Kind::Bool),
-            Param::new("codename", Kind::Str),
-            Param::new("install_python_apt", Kind::Bool),
+            Param::new("validate_certs", Kind::Bool)
+                .idle("it is for the keys of short ppa names, which are refused"),
+            Param::new("codename", Kind::Str).idle("it is for short ppa names, which are refused"),
+            Param::new("install_python_apt", Kind::Bool)
+                .idle("nothing here needs Python on the host"),
         ],
         summary: "adds and removes a source of packages, in one line",
         ..Spec::EMPTY
@@ -220,7 +222,8 @@ pub(super) static DEB822_REPOSITORY: Simple = Simple {
             Param::new("trusted", Kind::Bool),
             Param::new("types", Kind::List).choices(&["deb", "deb-src"]),
             Param::new("uris", Kind::List),
-            Param::new("install_python_debian", Kind::Bool),
+            Param::new("install_python_debian", Kind::Bool)
+                .idle("nothing here needs Python on the host"),
         ],
         summary: "adds and removes a source of packages, in deb822 form",
         ..Spec::EMPTY

@@ -16,6 +16,29 @@ const STATES: &[&str] = &["started", "stopped", "restarted", "reloaded"];
 /// Stands before the exit code of `systemctl` in the output of a failed step.
 const FAILED_MARK: &str = "hactl: failed step: ";
 
+/// What `systemd` takes; `service` passes all of it on.
+macro_rules! with_systemd {
+    ($($own:expr),* $(,)?) => {
+        &[
+            $($own,)*
+            Param::new("name", Kind::Str).aliases(&["service", "unit"]),
+            Param::new("state", Kind::Str).choices(STATES),
+            Param::new("enabled", Kind::Bool),
+            Param::new("masked", Kind::Bool),
+            Param::new("force", Kind::Bool),
+            Param::new("daemon_reload", Kind::Bool).aliases(&["daemon-reload"]),
+            Param::new("daemon_reexec", Kind::Bool).aliases(&["daemon-reexec"]),
+            Param::new("scope", Kind::Str)
+                .choices(&["system"])
+                .idle("it is the system's manager that is asked"),
+            Param::new("no_block", Kind::Bool),
+        ]
+    };
+}
+
+/// Why options of other init systems change nothing.
+const OTHER_INIT: &str = "systemd does not use it";
+
 pub(super) static SYSTEMD: Simple = Simple {
     spec: &Spec {
         names: &[
@@ -25,17 +48,7 @@ pub(super) static SYSTEMD: Simple = Simple {
             "ansible.builtin.systemd_service",
             "ansible.legacy.systemd",
         ],
-        params: &[
-            Param::new("name", Kind::Str).aliases(&["service", "unit"]),
-            Param::new("state", Kind::Str).choices(STATES),
-            Param::new("enabled", Kind::Bool),
-            Param::new("masked", Kind::Bool),
-            Param::new("force", Kind::Bool),
-            Param::new("daemon_reload", Kind::Bool).aliases(&["daemon-reload"]),
-            Param::new("daemon_reexec", Kind::Bool).aliases(&["daemon-reexec"]),
-            Param::new("scope", Kind::Str).choices(&["system"]),
-            Param::new("no_block", Kind::Bool),
-        ],
+        params: with_systemd!(),
         summary: "starts, stops, enables and masks systemd units",
         ..Spec::EMPTY
     },
@@ -51,16 +64,17 @@ pub(super) static SERVICE: Simple = Simple {
             "ansible.builtin.service",
             "ansible.legacy.service",
         ],
-        params: &[
-            Param::new("name", Kind::Str).required(),
-            Param::new("state", Kind::Str).choices(STATES),
-            Param::new("enabled", Kind::Bool),
+        params: with_systemd!(
             Param::new("sleep", Kind::Int),
-            Param::new("pattern", Kind::Str),
-            Param::new("runlevel", Kind::Str),
-            Param::new("arguments", Kind::Str).aliases(&["args"]),
-            Param::new("use", Kind::Str),
-        ],
+            Param::new("pattern", Kind::Str).idle(OTHER_INIT),
+            Param::new("runlevel", Kind::Str).idle(OTHER_INIT),
+            Param::new("arguments", Kind::Str)
+                .aliases(&["args"])
+                .idle(OTHER_INIT),
+            Param::new("use", Kind::Str)
+                .choices(&["auto", "service", "systemd"])
+                .idle("all hosts have systemd"),
+        ),
         summary: "starts, stops and enables services",
         ..Spec::EMPTY
     },

@@ -2,6 +2,8 @@
 //!
 //! Made with the host's curl. Addresses, headers, passwords and bodies go to it on standard input, never in its command line.
 
+mod multipart;
+
 use super::support::{Simple, done, failed, outcome};
 use crate::base::value::{Map, Value, to_text, unknown};
 use crate::base::{Diagnostic, Result, quote};
@@ -52,7 +54,9 @@ pub(super) static URI: Simple = Simple {
             Param::new("force", Kind::Bool),
             Param::new("decompress", Kind::Bool),
             Param::new("use_netrc", Kind::Bool),
-            Param::new("unredirected_headers", Kind::List),
+            Param::new("unredirected_headers", Kind::List).refused(
+                "set `follow_redirects: none` and ask for the new address in a task of its own",
+            ),
             Param::new("mode", Kind::Mode),
             Param::new("owner", Kind::Str),
             Param::new("group", Kind::Str),
@@ -76,6 +80,12 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
             "`{}` is not a web address",
             quote::for_terminal(url)
         )));
+    }
+    if args.has("src") && !args.bool_or("remote_src", false) {
+        return Err(
+            Diagnostic::new("`src` is a file of this machine unless `remote_src: true` says otherwise")
+                .help("set `remote_src: true` for a file of the host, or send `body: \"{{ lookup('file', …) }}\"`"),
+        );
     }
     if args.has("body") && args.has("src") {
         return Err(Diagnostic::new("`uri` takes at most one of `body`, `src`"));
@@ -221,7 +231,7 @@ fn config(args: &Args) -> Result<String> {
         option(&mut config, "data-raw", &body);
     } else if let Some(Value::Object(fields)) = args.get("body") {
         for (name, value) in fields {
-            multipart(&mut config, name, value)?;
+            multipart::part(&mut config, name, value)?;
         }
     } else if let Some(content) = &args.content {
         option(&mut config, "data-raw", &String::from_utf8_lossy(content));
@@ -262,6 +272,12 @@ fn config(args: &Args) -> Result<String> {
     if !args.bool_or("use_proxy", true) {
         option(&mut config, "noproxy", "*");
     }
+    if args.bool_or("force", false) {
+        option(&mut config, "header", "cache-control: no-cache");
+    }
+    if args.bool_or("use_netrc", true) && !args.has("url_username") {
+        config.push_str("netrc-optional\n");
+    }
     if args.bool_or("decompress", true) {
         config.push_str("compressed\n");
     }
@@ -276,39 +292,6 @@ fn config(args: &Args) -> Result<String> {
         args.int("timeout").unwrap_or(30).max(1)
     );
     Ok(config)
-}
-
-fn multipart(config: &mut String, name: &str, value: &Value) -> Result<()> {
-    match value {
-        Value::Object(part) => {
-            let text = |key: &str| part.get(key).and_then(Value::as_str);
-            let kind = text("mime_type").map_or_else(String::new, |kind| format!(";type={kind}"));
-            let quoted =
-                |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-            match (text("content"), text("filename")) {
-                (Some(content), Some(file)) => {
-                    option(
-                        config,
-                        "form",
-                        &format!("{name}={};filename={}{kind}", quoted(content), quoted(file)),
-                    );
-                }
-                (Some(content), None) => {
-                    option(config, "form", &format!("{name}={}{kind}", quoted(content)));
-                }
-                (None, Some(file)) => {
-                    option(config, "form", &format!("{name}=@{}{kind}", quoted(file)));
-                }
-                (None, None) => {
-                    return Err(Diagnostic::new(format!(
-                        "the part `{name}` needs `content` or `filename`"
-                    )));
-                }
-            }
-        }
-        value => option(config, "form-string", &format!("{name}={}", to_text(value))),
-    }
-    Ok(())
 }
 
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {

@@ -35,7 +35,10 @@ pub(super) static USER: Simple = Simple {
             Param::new("expires", Kind::Float),
             Param::new("remove", Kind::Bool),
             Param::new("force", Kind::Bool),
-            Param::new("local", Kind::Bool),
+            Param::new("local", Kind::Bool).only(
+                false,
+                "accounts are looked up by `getent` and made in the host's own files; leave `local` out",
+            ),
             Param::new("umask", Kind::Str),
         ],
         summary: "adds, changes and removes users",

@@ -8,6 +8,7 @@ use crate::modules::{
     Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec,
 };
 use serde_json::json;
+use std::net::IpAddr;
 
 pub(super) static WAIT_FOR: Simple = Simple {
     spec: &Spec {
@@ -24,7 +25,14 @@ pub(super) static WAIT_FOR: Simple = Simple {
             Param::new("delay", Kind::Int),
             Param::new("sleep", Kind::Int),
             Param::new("msg", Kind::Str),
-            Param::new("active_connection_states", Kind::List),
+            Param::new("active_connection_states", Kind::List).choices(&[
+                "ESTABLISHED",
+                "FIN_WAIT1",
+                "FIN_WAIT2",
+                "SYN_RECV",
+                "SYN_SENT",
+                "TIME_WAIT",
+            ]),
             Param::new("exclude_hosts", Kind::List),
         ],
         one_of: &[(&["port", "path"], false)],
@@ -79,8 +87,9 @@ fn condition(args: &Args) -> Result<Option<String>> {
         ("stopped" | "absent", _) => format!("! {open}"),
         ("drained", _) => {
             // Connections to or from the port in any state that counts, as the kernel's tables show them.
+            let (states, others) = (active(args), excluded(args)?);
             format!(
-                "! awk -v p=\"$(printf ':%04X' {port})\" 'index($2, p) == length($2) - 4 && $4 ~ /^(01|02|03|04|06)$/ {{ f = 1 }} END {{ exit !f }}' /proc/net/tcp /proc/net/tcp6 2>/dev/null"
+                "! awk -v p=\"$(printf ':%04X' {port})\" -v x='{others}' 'index($2, p) == length($2) - 4 && $4 ~ /^({states})$/ {{ split($3, a, \":\"); if (!index(x, \" \" a[1] \" \")) f = 1 }} END {{ exit !f }}' /proc/net/tcp /proc/net/tcp6 2>/dev/null"
             )
         }
         (_, None) => open,
@@ -90,7 +99,55 @@ fn condition(args: &Args) -> Result<Option<String>> {
     }))
 }
 
+/// The kernel's numbers of the states in which a connection counts.
+fn active(args: &Args) -> String {
+    let number = |state: &str| match state {
+        "ESTABLISHED" => "01",
+        "SYN_SENT" => "02",
+        "SYN_RECV" => "03",
+        "FIN_WAIT1" => "04",
+        "FIN_WAIT2" => "05",
+        _ => "06",
+    };
+    let wished = args.list("active_connection_states");
+    if wished.is_empty() {
+        return "01|02|03|04|06".to_owned();
+    }
+    let numbers: Vec<&str> = wished.iter().map(|state| number(state)).collect();
+    numbers.join("|")
+}
+
+/// The addresses whose connections do not count, as the kernel's tables write them, a space around each.
+fn excluded(args: &Args) -> Result<String> {
+    let word = |bytes: [u8; 4]| format!("{:08X}", u32::from_le_bytes(bytes));
+    let mut text = " ".to_owned();
+    for host in args.list("exclude_hosts") {
+        let address: IpAddr = host.parse().map_err(|_| {
+            Diagnostic::new(format!("`exclude_hosts` takes addresses, not `{host}`"))
+        })?;
+        let six = match address {
+            IpAddr::V4(four) => {
+                text = format!("{text}{} ", word(four.octets()));
+                four.to_ipv6_mapped()
+            }
+            IpAddr::V6(six) => six,
+        };
+        let words: String = six
+            .octets()
+            .chunks_exact(4)
+            .map(|part| word([part[0], part[1], part[2], part[3]]))
+            .collect();
+        text = format!("{text}{words} ");
+    }
+    Ok(text)
+}
+
 fn probe(args: &Args) -> Result<Vec<Probe>> {
+    if args.has("exclude_hosts") && state(args) != "drained" {
+        return Err(Diagnostic::new(
+            "`exclude_hosts` goes with `state: drained` only",
+        ));
+    }
     let condition = condition(args)?;
     if args.int("delay").unwrap_or(0) > 0 {
         return Ok(Vec::new());
@@ -226,6 +283,30 @@ mod tests {
                 "{raw} {outcome:?}"
             );
         }
+    }
+
+    #[test]
+    fn connections_that_do_not_count_are_passed_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("address").port();
+        let _client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("a client");
+        let drained = |more: Value| {
+            let mut raw = json!({"port": port, "state": "drained", "timeout": 0});
+            raw.as_object_mut()
+                .expect("a mapping")
+                .extend(more.as_object().expect("a mapping").clone());
+            !ask(raw).1.contains_key("failed")
+        };
+        assert!(!drained(json!({})));
+        assert!(!drained(
+            json!({"exclude_hosts": ["192.0.2.1", "2001:db8::1"]})
+        ));
+        assert!(drained(json!({"exclude_hosts": ["127.0.0.1"]})));
+        assert!(drained(
+            json!({"active_connection_states": ["SYN_SENT", "TIME_WAIT"]})
+        ));
+        let raw = json!({"port": port, "exclude_hosts": ["127.0.0.1"]});
+        assert!(probe(&args(&WAIT_FOR, raw)).is_err(), "only with drained");
     }
 
     #[test]

@@ -22,18 +22,12 @@ use wish::Wish;
 pub(super) use deb::fetch_to;
 pub(super) use script::update;
 
-pub(super) static APT: Simple = Simple {
-    spec: &Spec {
-        names: &["apt", "ansible.builtin.apt", "ansible.legacy.apt"],
-        params: &[
+/// What `apt` takes; `package` passes all of it on.
+macro_rules! with_apt {
+    ($($own:expr),* $(,)?) => {
+        &[
+            $($own,)*
             Param::new("name", Kind::List).aliases(&["package", "pkg"]),
-            Param::new("state", Kind::Str).choices(&[
-                "absent",
-                "build-dep",
-                "fixed",
-                "latest",
-                "present",
-            ]),
             Param::new("update_cache", Kind::Bool).aliases(&["update-cache"]),
             Param::new("update_cache_retries", Kind::Int),
             Param::new("update_cache_retry_max_delay", Kind::Int),
@@ -45,7 +39,7 @@ pub(super) static APT: Simple = Simple {
             Param::new("autoclean", Kind::Bool),
             Param::new("clean", Kind::Bool),
             Param::new("force", Kind::Bool),
-            Param::new("force_apt_get", Kind::Bool),
+            Param::new("force_apt_get", Kind::Bool).idle("apt-get is what is run"),
             Param::new("allow_unauthenticated", Kind::Bool).aliases(&["allow-unauthenticated"]),
             Param::new("allow_downgrade", Kind::Bool).aliases(&[
                 "allow-downgrade",
@@ -53,7 +47,8 @@ pub(super) static APT: Simple = Simple {
                 "allow-downgrades",
             ]),
             Param::new("allow_change_held_packages", Kind::Bool),
-            Param::new("auto_install_module_deps", Kind::Bool),
+            Param::new("auto_install_module_deps", Kind::Bool)
+                .idle("nothing here needs Python on the host"),
             Param::new("fail_on_autoremove", Kind::Bool),
             Param::new("dpkg_options", Kind::Str),
             Param::new("deb", Kind::Path),
@@ -62,7 +57,20 @@ pub(super) static APT: Simple = Simple {
             Param::new("policy_rc_d", Kind::Int),
             Param::new("only_upgrade", Kind::Bool),
             Param::new("lock_timeout", Kind::Int),
-        ],
+        ]
+    };
+}
+
+pub(super) static APT: Simple = Simple {
+    spec: &Spec {
+        names: &["apt", "ansible.builtin.apt", "ansible.legacy.apt"],
+        params: with_apt!(Param::new("state", Kind::Str).choices(&[
+            "absent",
+            "build-dep",
+            "fixed",
+            "latest",
+            "present",
+        ]),),
         summary: "installs, upgrades and removes Debian packages",
         ..Spec::EMPTY
     },
@@ -74,19 +82,20 @@ pub(super) static APT: Simple = Simple {
 pub(super) static PACKAGE: Simple = Simple {
     spec: &Spec {
         names: &["package", "ansible.builtin.package"],
-        params: &[
-            Param::new("name", Kind::List).required(),
-            Param::new("state", Kind::Str).required().choices(&[
+        params: with_apt!(
+            Param::new("state", Kind::Str).choices(&[
                 "absent",
+                "build-dep",
+                "fixed",
                 "latest",
                 "present",
                 "installed",
                 "removed",
             ]),
-            Param::new("use", Kind::Str).choices(&["auto", "apt"]),
-            Param::new("update_cache", Kind::Bool),
-            Param::new("lock_timeout", Kind::Int),
-        ],
+            Param::new("use", Kind::Str)
+                .choices(&["apt", "auto"])
+                .idle("apt is the manager of all hosts"),
+        ),
         summary: "installs and removes packages with the host's package manager (apt)",
         ..Spec::EMPTY
     },

@@ -17,17 +17,27 @@ pub(in crate::modules::system) static SETUP: Simple = Simple {
             "ansible.builtin.gather_facts",
         ],
         params: &[
-            Param::new("gather_subset", Kind::List),
+            Param::new("gather_subset", Kind::List)
+                .idle("all facts come with one answer, also those that are not asked for"),
             Param::new("gather_timeout", Kind::Int),
             Param::new("filter", Kind::List),
-            Param::new("fact_path", Kind::Path),
-            Param::new("parallel", Kind::Bool),
+            Param::new("fact_path", Kind::Path).refused(
+                "facts of the host's own making are not read; use `slurp` and `from_json`",
+            ),
+            Param::new("parallel", Kind::Bool).idle("there is one source of facts"),
         ],
         read_only: true,
         summary: "gathers the facts of a host",
         ..Spec::EMPTY
     },
-    probe: |_| Ok(vec![Probe::Run(facts_probe())]),
+    probe: |args| {
+        let mut request = facts_probe();
+        request.timeout_seconds = args
+            .int("gather_timeout")
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0);
+        Ok(vec![Probe::Run(request)])
+    },
     diff: setup,
     finish: done,
 };
@@ -74,8 +84,12 @@ pub(in crate::modules::system) static PACKAGE_FACTS: Simple = Simple {
     spec: &Spec {
         names: &["package_facts", "ansible.builtin.package_facts"],
         params: &[
-            Param::new("manager", Kind::List),
-            Param::new("strategy", Kind::Str),
+            Param::new("manager", Kind::List)
+                .choices(&["apt", "auto"])
+                .idle("apt is the manager of all hosts"),
+            Param::new("strategy", Kind::Str)
+                .choices(&["all", "first"])
+                .idle("apt is the only manager, the first and all of them"),
         ],
         read_only: true,
         summary: "lists the installed packages as facts",

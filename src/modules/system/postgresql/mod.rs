@@ -29,9 +29,11 @@ macro_rules! params {
             crate::modules::Param::new("login_port", crate::modules::Kind::Int).aliases(&["port"]),
             crate::modules::Param::new("ssl_mode", crate::modules::Kind::Str),
             crate::modules::Param::new("ca_cert", crate::modules::Kind::Str).aliases(&["ssl_rootcert"]),
-            crate::modules::Param::new("connect_params", crate::modules::Kind::Dict),
+            crate::modules::Param::new("connect_params", crate::modules::Kind::Dict)
+                .refused("set `PG...` variables with `environment`"),
             crate::modules::Param::new("session_role", crate::modules::Kind::Str),
-            crate::modules::Param::new("trust_input", crate::modules::Kind::Bool),
+            crate::modules::Param::new("trust_input", crate::modules::Kind::Bool)
+                .idle("every name and value is quoted, so that none has to be trusted"),
             $($own),*
         ]
     };

@@ -31,7 +31,8 @@ pub(in crate::modules::system) static PRIVS: Simple = Simple {
             Param::new("roles", Kind::Str).required().aliases(&["role"]),
             Param::new("target_roles", Kind::Str),
             Param::new("grant_option", Kind::Bool).aliases(&["admin_option"]),
-            Param::new("fail_on_role", Kind::Bool),
+            Param::new("fail_on_role", Kind::Bool)
+                .only(true, "a role that does not exist is an error"),
         ],
         summary: "grants and revokes rights in PostgreSQL",
         ..Spec::EMPTY

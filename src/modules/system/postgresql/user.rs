@@ -15,7 +15,8 @@ pub(in crate::modules::system) static USER: Simple = Simple {
             Param::new("password", Kind::Str).secret(),
             Param::new("state", Kind::Str).choices(&["absent", "present"]),
             Param::new("role_attr_flags", Kind::Str),
-            Param::new("encrypted", Kind::Bool),
+            Param::new("encrypted", Kind::Bool)
+                .only(true, "PostgreSQL keeps no password in the clear"),
             Param::new("expires", Kind::Str),
             Param::new("conn_limit", Kind::Int),
             Param::new("comment", Kind::Str),
