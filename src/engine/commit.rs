@@ -49,6 +49,10 @@ impl Runner {
             None => remote.module.diff(&remote.args, seen),
         };
         match decision {
+            Ok(Decision::Same(outcome)) if unit.keywords.detached && !unit.keywords.check => {
+                let started = self.detach_nothing(outcome);
+                Decided::Settled(self.settled(unit, Ok(started), false), Vec::new())
+            }
             Ok(Decision::Same(outcome)) => {
                 Decided::Settled(self.settled(unit, Ok(outcome), false), Vec::new())
             }
@@ -59,6 +63,9 @@ impl Runner {
             Ok(Decision::Change(mut change)) => {
                 if let Some(limit) = unit.keywords.limit {
                     limit.set(&mut change.requests);
+                }
+                if unit.keywords.detached {
+                    change = self.detach(remote, change);
                 }
                 Decided::Due(change)
             }
@@ -74,6 +81,11 @@ impl Runner {
         change: &Change,
         replies: &[Reply],
     ) -> Result<Map<String, Value>> {
+        if unit.keywords.detached {
+            // Only its start is over.
+            crate::modules::all_succeeded(replies)?;
+            return Ok(change.outcome.clone());
+        }
         let limit = unit.keywords.limit;
         match limit.and_then(|limit| limit.exceeded(&change.requests, replies)) {
             Some(error) => Err(error.on(&self.host.name)),
@@ -98,6 +110,9 @@ impl Runner {
                     &self.host.name,
                     &self.shared.settings.project,
                 )?;
+            }
+            if unit.task.action.module == "async_status" {
+                outcome = self.job(outcome);
             }
             Ok(outcome)
         });

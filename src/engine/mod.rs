@@ -14,6 +14,7 @@ pub mod event;
 mod fetch;
 pub mod greet;
 mod include_vars;
+mod jobs;
 mod keywords;
 mod link;
 mod local;

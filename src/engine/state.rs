@@ -16,6 +16,8 @@ pub struct HostData {
     pub set: HashMap<String, Value>,
     /// `include_vars`: raw, still templates.
     pub included: HashMap<String, Node>,
+    /// What was started with `poll: 0`, by its name.
+    pub jobs: HashMap<String, super::jobs::Job>,
     /// What `~`, `~name` and `$NAME` stand for: by the host that a task is delegated to, the user, and the word.
     pub expansions: HashMap<(String, String, String), String>,
 }

@@ -50,6 +50,8 @@ pub struct Rendered {
     pub delegate_facts: bool,
     /// What it does on a host is ended after so long.
     pub limit: Option<Limit>,
+    /// Nobody waits for it: `async` with `poll: 0`.
+    pub detached: bool,
 }
 
 /// What a unit comes to.
@@ -258,6 +260,8 @@ fn rendered(
         delegate_to,
         delegate_facts: flag(keywords.delegate_facts.as_ref(), false, context)?,
         limit: Limit::of(keywords, context)?,
+        detached: number(keywords.async_.as_ref(), 0.0, context)? > 0.0
+            && number(keywords.poll.as_ref(), 1.0, context)? == 0.0,
     })
 }
 
@@ -409,6 +413,7 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
         .as_ref()
         .is_some_and(|change| change.requests.len() == 1)
         && says_unchanged
+        && !unit.keywords.detached
         && is_false(task.keywords.check_mode.as_ref())
         && task.keywords.until.is_empty();
     Ok(Work::Remote(remote))

@@ -12,9 +12,9 @@ mod system;
 pub use args::{Args, Kind, Limit, Param, Spec, convert, nearest, nearest_of, unknown_parameter};
 pub use probe::{
     Content, DISK_FULL, DISK_FULL_HELP, FileKind, FileProbe, Package, Probe, Reply, Request, Seen,
-    SeenFile, Step,
+    SeenFile, Step, all_succeeded,
 };
-pub use system::{facts_probe, parse_facts};
+pub use system::{JOBS, facts_probe, parse_facts, replies};
 
 use crate::base::Result;
 use crate::base::value::{Map, Value};

@@ -9,7 +9,7 @@ use super::values::{
     texts, variables,
 };
 use crate::base::{Diagnostic, Diagnostics};
-use crate::source::{Node, Yaml};
+use crate::source::Node;
 
 /// Who carries the keywords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,12 +229,7 @@ fn set(keywords: &mut Keywords, name: &str, key: &Node, value: &Node, errors: &m
         "throttle" => keywords.throttle = number(value, name, errors),
         "timeout" => keywords.timeout = number(value, name, errors),
         "async" => keywords.async_ = number(value, name, errors),
-        "poll" if matches!(value.yaml, Yaml::Int(0)) || value.as_str() == Some("0") => {
-            errors.push(refuse(
-                "`poll: 0` is not taken: a task that nobody waits for has no known outcome",
-                "start a long-running program as a systemd unit (`systemd-run`), or leave `poll` out",
-            ));
-        }
+        "poll" => keywords.poll = number(value, name, errors),
         "delegate_to" => keywords.delegate_to = scalar(value, name, errors),
         "delegate_facts" => keywords.delegate_facts = boolean(value, name, errors),
         "run_once" => keywords.run_once = boolean(value, name, errors),

@@ -170,8 +170,10 @@ pub struct Keywords {
     pub throttle: Option<Node>,
     /// `timeout:` in seconds.
     pub timeout: Option<Node>,
-    /// `async:` in seconds; with the `poll` that must not be 0, this is a time limit.
+    /// `async:`: the most seconds that it may take.
     pub async_: Option<Node>,
+    /// `poll:`; with 0 nobody waits for a task with `async`.
+    pub poll: Option<Node>,
     /// `remote_user:` of a play.
     pub remote_user: Option<Node>,
     /// `connection:`, `ssh` or `local`: what is `local` runs on this machine, once for each host.

@@ -132,10 +132,6 @@ const IDLE: &[(&str, &str)] = &[
         "collections",
         "modules are found by their short names anyway",
     ),
-    (
-        "poll",
-        "a task is waited for over its connection; how often Ansible asks changes nothing",
-    ),
 ];
 
 /// Where a keyword is kept, when not under its own name.

@@ -1,6 +1,7 @@
 //! Modules about everything that is not a file: commands, packages, services, users, databases, facts…
 
 mod apt;
+mod async_status;
 mod authorized_key;
 mod command;
 mod cron;
@@ -22,6 +23,7 @@ mod wait_for;
 
 use super::Module;
 
+pub use async_status::{JOBS, replies};
 pub use facts::{facts_probe, parse_facts};
 
 /// The table of this family.
@@ -30,6 +32,7 @@ pub static TABLE: &[&'static dyn Module] = &[
     &command::SHELL,
     &command::RAW,
     &command::SCRIPT,
+    &async_status::ASYNC_STATUS,
     &service::SYSTEMD,
     &service::SERVICE,
     &apt::APT,
