@@ -172,6 +172,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     if !ending.unreachable.is_empty() {
         return Ok(exit::UNREACHABLE);
     }
+    // A play that did not come to its end is no success, also when the failure itself was rescued.
+    if !ending.stopped.is_empty() {
+        return Ok(exit::FAILED);
+    }
     Ok(
         if args.check && args.detailed_exitcode && summary.pending() {
             exit::PENDING

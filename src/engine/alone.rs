@@ -4,6 +4,8 @@
 
 use super::action::Local;
 use super::cursor::Cursor;
+use super::judge::Judged;
+use super::place::Place;
 use super::run::PlayRun;
 use super::runner::{Flow, Runner};
 use super::unit::{self, Unit, Work};
@@ -30,6 +32,13 @@ impl Runner {
             pending: HashSet::new(),
             overlay: HashMap::new(),
             found_handlers: Vec::new(),
+            key: self.state.pace.as_ref().map(|pace| (pace.key, pace.number)),
+            certain: self
+                .state
+                .pace
+                .as_ref()
+                .and_then(|pace| pace.certain.clone()),
+            reads: Arc::default(),
             longest: if shared.settings.one_by_one {
                 1
             } else {
@@ -90,15 +99,21 @@ impl Runner {
         let context = shared.settings.context(&scope, task);
         let mut next = cursor.clone();
         next.advance();
-        let once = unit::flag(task.keywords.run_once.as_ref(), false, &context).unwrap_or(false);
-        let once = once.then(|| self.once_key(play, task));
+        let place = cursor.place();
+        let in_step = self.state.pace.is_some();
+        let once = unit::flag(task.keywords.run_once.as_ref(), false, &context).unwrap_or(false)
+            || in_step && is_for_all(task);
+        let once = once.then(|| self.once_key(play, task, &place));
         if let Some(key) = &once
-            && let Some(flow) = self.somebody_else(key, task).await
+            && let Some(flow) = self.somebody_else(key, task, &place).await
         {
-            return if flow == Flow::Failed {
-                self.unwind(cursor).map(Some)
-            } else {
-                Ok(Some(next))
+            return match flow {
+                Flow::Failed if in_step => match self.struck(play, cursor, &place, true) {
+                    Judged::On(next, _) => Ok(Some(next)),
+                    Judged::Over => Ok(None),
+                },
+                Flow::Failed => self.unwind(cursor).map(Some),
+                Flow::Go => Ok(Some(next)),
             };
         }
         let items = self.walker(play, &shared, &host).items(task, &scope);
@@ -147,22 +162,23 @@ impl Runner {
                 break;
             }
         }
+        if end.as_deref() == Some("end_play") {
+            self.end_play(play, &place);
+        } else if end.as_deref() == Some("end_batch") {
+            self.end_batch(&place);
+        }
         if let Some(key) = once {
-            self.post_once(key, task, flow);
+            self.post_once(key, task, &place, flow);
         }
         if flow == Flow::Failed {
             return self.unwind(cursor).map(Some);
         }
         match end.as_deref() {
-            Some("end_play") => {
-                let index = play.layers.index;
-                self.shared
-                    .globals
-                    .coordinator
-                    .post(|board| board.plays[index].ended = true);
+            Some("end_play" | "end_batch") => return Ok(None),
+            Some("end_host") => {
+                self.leave(play, &place);
                 return Ok(None);
             }
-            Some("end_host" | "end_batch") => return Ok(None),
             Some("end_role") => next.end_role(),
             Some("reset_connection") => self.reset_connection().await,
             Some("clear_facts") => self.host.data_mut().facts.clear(),
@@ -173,5 +189,47 @@ impl Runner {
             _ => {}
         }
         Ok(Some(next))
+    }
+
+    /// The play ends here for all hosts.
+    fn end_play(&self, play: &PlayRun, place: &Place) {
+        let index = play.layers.index;
+        self.shared.globals.coordinator.post(|board| {
+            board.plays[index].ended = true;
+        });
+        self.end_batch(place);
+    }
+
+    /// The play ends here for the hosts that keep step.
+    fn end_batch(&self, place: &Place) {
+        if let Some(pace) = &self.state.pace {
+            self.shared
+                .globals
+                .coordinator
+                .post(|board| board.orders.entry(pace.key).or_default().halt(place));
+        }
+    }
+
+    /// The host is out of the play, without a failure.
+    fn leave(&self, play: &PlayRun, place: &Place) {
+        let place = self.state.pace.as_ref().map(|_| place.clone());
+        let name = &self.host.name;
+        self.shared.globals.coordinator.post(|board| {
+            let play = &mut board.plays[play.layers.index];
+            play.removed.push((name.clone(), play.batch(name), place));
+        });
+    }
+}
+
+/// Tasks that the first host of a batch does for all where the hosts keep step.
+fn is_for_all(task: &Task) -> bool {
+    let meta = task
+        .action
+        .free_form
+        .as_ref()
+        .and_then(|node| node.as_str());
+    match task.action.module {
+        "meta" => matches!(meta.map(str::trim), Some("end_play" | "end_batch")),
+        module => module == "pause",
     }
 }

@@ -254,6 +254,9 @@ impl Runner {
                     .exchange(&applies, &[])
                     .await
                     .map_err(lost)?;
+                if let Some(pace) = &mut self.state.pace {
+                    pace.applied = true;
+                }
                 let ran: Vec<_> = replies
                     .into_iter()
                     .take_while(|reply| reply.code >= 0)

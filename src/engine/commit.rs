@@ -4,6 +4,8 @@
 
 use super::action::Local;
 use super::event::{Event, Status, TaskEnd};
+use super::order::Key;
+use super::place::Place;
 use super::run::PlayRun;
 use super::runner::{Due, Flow, Runner};
 use super::settle::{Settled, loop_result, settle};
@@ -210,7 +212,8 @@ impl Runner {
                     )
                 })
                 .collect();
-            self.owner_of_facts(unit).data_mut().facts.extend(known);
+            let put = put(unit);
+            self.owner_of_facts(unit).data_mut().put_facts(known, put);
         }
         if settled.changed {
             self.notify(unit);
@@ -243,10 +246,8 @@ impl Runner {
                     self.fail(unit, &settled.result, error);
                 }
                 if let Some(name) = register {
-                    self.host
-                        .data_mut()
-                        .set
-                        .insert(name.clone(), settled.result);
+                    let put = put(unit);
+                    self.host.data_mut().put(name, settled.result, put);
                 }
                 if failed {
                     return Flow::Failed;
@@ -264,7 +265,7 @@ impl Runner {
                         self.fail(unit, &result, error.clone());
                     }
                     if let Some(name) = register {
-                        self.host.data_mut().set.insert(name.clone(), result);
+                        self.host.data_mut().put(name, result, put(unit));
                     }
                     if error.is_some() {
                         return Flow::Failed;
@@ -295,24 +296,27 @@ impl Runner {
 
     fn fail(&mut self, unit: &Unit, result: &Value, error: Option<Diagnostic>) {
         let mut data = self.host.data_mut();
-        data.set
-            .insert("ansible_failed_result".to_owned(), result.clone());
+        data.put("ansible_failed_result", result.clone(), put(unit));
         let name = unit.task.name.as_deref().unwrap_or(unit.task.action.module);
         let task = serde_json::json!({"name": name, "action": unit.task.action.module});
-        data.set.insert("ansible_failed_task".to_owned(), task);
+        data.put("ansible_failed_task", task, put(unit));
         drop(data);
         self.state.failure = error;
         let context = self
             .shared
             .settings
             .context(&unit.scope.settled(), &unit.task);
-        let fatal = super::unit::flag(
-            unit.task.keywords.any_errors_fatal.as_ref(),
-            false,
-            &context,
-        )
-        .unwrap_or(false);
-        if fatal && let Some(play) = unit.scope.play.as_ref() {
+        let keywords = &unit.task.keywords;
+        let is = |node| super::unit::flag(node, false, &context).unwrap_or(false);
+        let fatal = is(keywords.any_errors_fatal.as_ref());
+        if let Some(reader) = &unit.scope.reader {
+            if fatal || is(keywords.run_once.as_ref()) {
+                self.is_fatal(&reader.place);
+            }
+        } else if fatal
+            && !self.state.rescuable
+            && let Some(play) = unit.scope.play.as_ref()
+        {
             let index = play.index;
             self.shared
                 .globals
@@ -389,9 +393,10 @@ impl Runner {
         crate::template::text(&title, &unit.task.span, &context)
             .map_or(title, |value| crate::base::value::to_text(&value))
     }
+}
 
-    /// A variable set for the rest of the run.
-    pub(super) fn register(&self, name: &str, value: Value) {
-        self.host.data_mut().set.insert(name.to_owned(), value);
-    }
+/// Where in a `linear` play a unit's host learns what the unit comes to.
+pub(super) fn put(unit: &Unit) -> Option<(Key, Place)> {
+    let reader = unit.scope.reader.as_ref()?;
+    Some((reader.key, reader.place.clone()))
 }

@@ -3,6 +3,7 @@
 //! A cursor is cheap to clone, so that the runner can walk ahead of what is done and throw that walk away. It never
 //! evaluates anything.
 
+use super::place::Place;
 use crate::base::value::Value;
 use crate::play::{Block, Include, Item, Role, Task};
 use crate::source::Node;
@@ -89,6 +90,8 @@ struct Frame {
     index: usize,
     kind: Kind,
     vars: Arc<Vec<(String, Node)>>,
+    /// The place of what it was entered by.
+    below: Place,
 }
 
 /// What became of a failure.
@@ -115,9 +118,46 @@ pub struct Cursor {
 impl Cursor {
     /// At the first step.
     pub fn new(steps: Steps) -> Self {
+        Self::below(steps, Place::default())
+    }
+
+    /// At the first step of a list that stands below a place.
+    pub fn below(steps: Steps, place: Place) -> Self {
         let mut cursor = Self::default();
-        cursor.push(steps, Arc::default());
+        cursor.push(steps, Arc::default(), place);
         cursor
+    }
+
+    /// At one step of a list, which is the last one to be taken.
+    pub fn only(steps: &Steps, index: usize) -> Self {
+        let mut cursor = Self::new(steps.iter().take(index + 1).cloned().collect());
+        if let Some(frame) = cursor.frames.last_mut() {
+            frame.index = index;
+        }
+        cursor
+    }
+
+    /// Where the step stands that was looked at.
+    pub fn place(&self) -> Place {
+        let Some(frame) = self.frames.last() else {
+            return Place::end();
+        };
+        let rest = frame.steps.get(frame.index..).unwrap_or_default();
+        // Handlers have the place of their definition, whichever of them were notified.
+        if matches!(frame.steps.last(), Some(Step::HandlersDone)) {
+            let handler = rest.iter().find_map(|step| match step {
+                Step::HandlerDone(index) => Some(*index),
+                _ => None,
+            });
+            return handler.map_or_else(
+                || frame.below.at(u32::MAX as usize),
+                |handler| frame.below.at(handler),
+            );
+        }
+        match &frame.kind {
+            Kind::Plain => frame.below.at(frame.index),
+            Kind::Block { phase, .. } => frame.below.at(*phase as usize).at(frame.index),
+        }
     }
 
     /// The step that is due, leaving finished lists behind; `None` at the end.
@@ -153,13 +193,14 @@ impl Cursor {
         }
     }
 
-    /// Steps to take before going on here, with variables that hold for them.
-    pub fn push(&mut self, steps: Steps, vars: Arc<Vec<(String, Node)>>) {
+    /// Steps to take before going on here, with variables that hold for them; they stand below that place.
+    pub fn push(&mut self, steps: Steps, vars: Arc<Vec<(String, Node)>>, below: Place) {
         self.frames.push(Frame {
             steps,
             index: 0,
             kind: Kind::Plain,
             vars,
+            below,
         });
     }
 
@@ -198,6 +239,7 @@ impl Cursor {
 
     /// Enters the block that is due.
     pub fn enter(&mut self, block: &Arc<BlockSteps>) {
+        let below = self.place();
         self.advance();
         let kind = Kind::Block {
             block: Arc::clone(block),
@@ -209,6 +251,7 @@ impl Cursor {
             index: 0,
             kind,
             vars: Arc::default(),
+            below,
         });
     }
 

@@ -3,6 +3,7 @@
 //! They change the run's own variables at most, never the host.
 
 use super::action::{self, Local};
+use super::commit::put;
 use super::event::{Event, Status};
 use super::run::PlayRun;
 use super::runner::{Flow, Runner};
@@ -63,7 +64,7 @@ impl Runner {
                 let owner = self.owner_of_facts(unit);
                 let mut data = owner.data_mut();
                 for (name, value) in facts {
-                    data.set.insert(name.clone(), value.clone());
+                    data.put(name, value.clone(), put(unit));
                     if *cacheable {
                         data.facts.insert(name.clone(), value.clone());
                     }
@@ -74,7 +75,13 @@ impl Runner {
             }
             Local::IncludeVars { variables, files } => {
                 let owner = self.owner_of_facts(unit);
-                owner.data_mut().included.extend(variables.iter().cloned());
+                let mut data = owner.data_mut();
+                for (name, node) in variables {
+                    data.included.insert(name.clone(), node.clone());
+                    let old = data.set.get(name).cloned();
+                    data.note(name, old, put(unit));
+                }
+                drop(data);
                 outcome.insert(
                     "ansible_included_var_files".to_owned(),
                     Value::from(files.clone()),

@@ -1,4 +1,4 @@
-//! Runs plays on hosts: batched, ahead where that is safe, each host at its own pace.
+//! Runs plays on hosts: batched, ahead where that is safe, in step or each host at its own pace.
 //!
 //! The engine decides and acts; it sends events and never prints.
 
@@ -11,10 +11,12 @@ mod commit;
 mod content;
 pub mod cursor;
 pub mod event;
+mod fatal;
 mod fetch;
 pub mod greet;
 mod include_vars;
 mod jobs;
+mod judge;
 mod keywords;
 mod link;
 mod local;
@@ -23,6 +25,9 @@ mod looping;
 mod notify;
 mod offline;
 mod once;
+mod order;
+mod pace;
+mod place;
 mod reconnect;
 mod run;
 mod runner;

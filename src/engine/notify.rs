@@ -169,13 +169,14 @@ impl Runner {
 
     /// Starts the handlers that are notified, in the order of their definition, and steps past the flush.
     pub(super) fn flush(&mut self, cursor: &mut Cursor) {
+        let place = cursor.place();
         cursor.advance();
         let notified: BTreeSet<usize> = std::mem::take(&mut self.state.notified)
             .into_iter()
             .collect();
         if !notified.is_empty() {
             self.state.handling = true;
-            cursor.push(self.handler_steps(&notified), Arc::default());
+            cursor.push(self.handler_steps(&notified), Arc::default(), place);
         }
     }
 

@@ -69,6 +69,8 @@ pub struct Ending {
     pub unreachable: Vec<String>,
     /// Hosts locked by somebody else: nothing was changed anywhere.
     pub refused: Vec<String>,
+    /// Hosts whose play ended before its end because others failed.
+    pub stopped: Vec<String>,
 }
 
 /// What a run starts from.
@@ -208,9 +210,12 @@ impl Plan {
                     ..Target::default()
                 });
         }
+        // Tasks may be delegated to this machine, which no inventory has to name.
+        let here = "localhost".to_owned();
         let links = targets
             .keys()
             .chain(participants.iter())
+            .chain([&here])
             .map(|name| {
                 (
                     name.clone(),
@@ -270,6 +275,7 @@ impl Plan {
                 Ok((host, super::runner::Fate::Failed)) => ending.failed.push(host),
                 Ok((host, super::runner::Fate::Unreachable)) => ending.unreachable.push(host),
                 Ok((host, super::runner::Fate::Refused)) => ending.refused.push(host),
+                Ok((host, super::runner::Fate::Stopped)) => ending.stopped.push(host),
                 Ok((_, super::runner::Fate::Done)) => {}
                 Err(error) => ending.failed.push(format!("(a runner broke: {error})")),
             }
@@ -278,6 +284,7 @@ impl Plan {
         ending.failed.sort();
         ending.unreachable.sort();
         ending.refused.sort();
+        ending.stopped.sort();
         ending
     }
 }

@@ -5,11 +5,13 @@
 use super::cursor::{Cursor, Fate as BlockFate, Step};
 use super::event::Event;
 use super::greet;
+use super::judge::Judged;
 use super::link::{Apply, Link};
+use super::pace::Pace;
 use super::run::{PlayRun, Shared};
 use super::state::HostState;
-use super::unit::{Unit, Work};
-use super::window::{Reach, Walk, What, Window};
+use super::unit::Unit;
+use super::window::{Reach, Walk, Window};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Change, Request};
 use crate::play::Handler;
@@ -28,6 +30,8 @@ pub enum Fate {
     Unreachable,
     /// Another operator holds its lock.
     Refused,
+    /// A failure of other hosts ended its play.
+    Stopped,
 }
 
 /// What runs one host.
@@ -72,6 +76,12 @@ pub(super) struct PlayState {
     pub facts_set: crate::base::value::Map<String, crate::base::value::Value>,
     /// How often each `run_once` task was passed.
     pub once: HashMap<String, usize>,
+    /// What keeps the host in step with the others of its batch.
+    pub pace: Option<Pace>,
+    /// A failure of another host is one of this host too.
+    pub struck: bool,
+    /// The play was stopped before its end.
+    pub halted: bool,
 }
 
 /// A change that is decided and due.
@@ -124,6 +134,7 @@ impl Runner {
         self.state = PlayState {
             handlers: play.handlers.clone(),
             bookkeeping: std::mem::take(&mut self.state.bookkeeping),
+            pace: self.pace(play),
             ..PlayState::default()
         };
         if let Some(owed) = self.owed.remove(&play.play.name) {
@@ -135,17 +146,20 @@ impl Runner {
         }
         let result = self.pass(play, Cursor::new(Arc::clone(&play.steps))).await;
         let force = play.play.force_handlers || self.shared.settings.force_handlers;
-        let failed = result
+        let lost = result
             .as_ref()
-            .is_err_and(|error| error.code != exit::UNREACHABLE);
-        if failed && force && !self.state.notified.is_empty() {
-            self.pass(play, Cursor::new(Arc::from([Step::Flush])))
-                .await?;
+            .is_err_and(|error| error.code == exit::UNREACHABLE);
+        if lost {
+            self.lost_in_step(play);
+        }
+        let cut = result.is_err() && !lost || self.state.struck && self.state.halted;
+        if cut && force && !self.state.notified.is_empty() {
+            self.pass(play, self.next_flush(play)).await?;
         }
         let stopped = self.shared.globals.coordinator.board().plays[play.layers.index]
             .stop
             .is_some();
-        if result.is_ok() && !stopped {
+        if result.is_ok() && !stopped && !self.state.halted {
             self.forget(play);
         }
         result
@@ -158,6 +172,16 @@ impl Runner {
             if due.is_none() && self.stopped(play) {
                 return Ok(());
             }
+            if due.is_none() && self.state.pace.as_ref().is_some_and(|pace| pace.doubtful) {
+                let mut at = cursor.clone();
+                at.peek();
+                match self.turn_at_head(play, &cursor, &at.place()).await {
+                    Some(Judged::Over) => return Ok(()),
+                    Some(Judged::On(next, _)) => cursor = next,
+                    None => {}
+                }
+            }
+            let since = self.changes();
             let start = due
                 .as_ref()
                 .map_or_else(|| cursor.clone(), |due| due.after.clone());
@@ -165,13 +189,30 @@ impl Runner {
             if due.is_none() && window.entries.is_empty() {
                 let mut at = window.end;
                 let Some(step) = at.peek() else {
-                    if self.recall_rest() {
+                    if !self.state.halted && self.recall_rest() {
                         cursor = Cursor::new(Arc::from([Step::Flush]));
                         continue;
                     }
                     return Ok(());
                 };
-                cursor = match self.head(play, step, at).await? {
+                let place = at.place();
+                if let Some(pace) = &self.state.pace
+                    && pace.certain.as_ref() != Some(&place)
+                {
+                    match self.turn_at_head(play, &cursor, &place).await {
+                        Some(Judged::Over) => return Ok(()),
+                        Some(Judged::On(next, _)) => cursor = next,
+                        None => {}
+                    }
+                    continue;
+                }
+                let head = self.head(play, step, at).await?;
+                if let Some(pace) = &mut self.state.pace
+                    && std::mem::take(&mut pace.applied)
+                {
+                    self.made(&place, false);
+                }
+                cursor = match head {
                     Some(next) => next,
                     None => return Ok(()),
                 };
@@ -191,6 +232,13 @@ impl Runner {
                     }),
             );
             let bookkeeping = applies.len() - changes - owing;
+            if self.state.pace.is_some() {
+                let first = window.entries.first().map(|entry| &entry.before);
+                if let Some(place) = due.as_ref().map(|due| &due.before).or(first) {
+                    let place = place.place();
+                    self.stand(&place, &place);
+                }
+            }
             if let Some(due) = &due {
                 self.tell(Event::Working {
                     host: self.host.name.clone(),
@@ -218,10 +266,12 @@ impl Runner {
                     (Err(error), None) => return Err(error),
                     (Err(error), Some(done)) => {
                         self.state.rescuable = Self::rescued(&done.before);
+                        let place = done.before.place();
                         cursor = match self.unreachable(play, &done.unit, done.last, error)? {
                             Flow::Go => done.after,
                             Flow::Failed => self.unwind(done.before)?,
                         };
+                        self.made(&place, done.last == Some(false));
                         continue;
                     }
                 }
@@ -229,30 +279,57 @@ impl Runner {
             if let Some(done) = due.take() {
                 self.state.rescuable = Self::rescued(&done.before);
                 let flow = self.changed(play, &done, &replies[bookkeeping..], owing);
+                let place = done.before.place();
                 if flow == Flow::Failed {
                     cursor = self.unwind(done.before)?;
+                    self.made(&place, false);
                     continue;
                 }
+                self.made(&place, done.last == Some(false));
                 cursor = done.after;
             }
-            let (next, then) = self.judge(play, window, &seen, cursor)?;
-            cursor = next;
-            due = then;
+            let judged = if self.state.pace.is_some() {
+                self.judge_in_step(play, window, &seen, cursor, since)
+                    .await?
+            } else {
+                self.judge(play, window, &seen, cursor)?
+            };
+            match judged {
+                Judged::Over => return Ok(()),
+                Judged::On(next, then) => (cursor, due) = (next, then),
+            }
         }
     }
 
-    fn stopped(&self, play: &PlayRun) -> bool {
+    /// Whether the play has ended for all. Hosts that keep step end it together, at one place.
+    fn stopped(&mut self, play: &PlayRun) -> bool {
         let board = self.shared.globals.coordinator.board();
         let board = &board.plays[play.layers.index];
-        board.stop.is_some() || board.ended
+        let (stopped, ended) = (board.stop.is_some(), board.ended);
+        if self.state.pace.is_some() {
+            return false;
+        }
+        self.state.halted |= stopped;
+        stopped || ended
     }
 
     /// The failed step's failure goes to a block, or ends the host.
     pub(super) fn unwind(&mut self, mut cursor: Cursor) -> Result<Cursor> {
+        let place = cursor.place();
         let fate = cursor.fail();
         self.state.handling = cursor.is_handling();
+        self.fell(&place, fate);
         match fate {
-            BlockFate::Rescued | BlockFate::Always => Ok(cursor),
+            BlockFate::Rescued => {
+                self.state.failure = None;
+                Ok(cursor)
+            }
+            BlockFate::Always => Ok(cursor),
+            // It has not failed itself: others have stopped it.
+            BlockFate::Failed if self.state.struck && self.state.failure.is_none() => {
+                self.state.halted = true;
+                Ok(cursor)
+            }
             BlockFate::Failed => Err(self.state.failure.take().map_or_else(
                 || Diagnostic::with_code(exit::FAILED, "the host failed"),
                 |error| Diagnostic {
@@ -325,68 +402,6 @@ impl Runner {
             });
         }
         (applies, due.change.requests.len())
-    }
-
-    /// Judges what was seen, entry by entry, up to the first change.
-    fn judge(
-        &mut self,
-        play: &PlayRun,
-        window: Window,
-        seen: &[crate::modules::Seen],
-        from: Cursor,
-    ) -> Result<(Cursor, Option<Due>)> {
-        let mut cursor = from;
-        for (behind, entry) in window.entries.into_iter().enumerate() {
-            let (unit, probes, last) = match entry.what {
-                What::Flush if self.state.notified.is_empty() => {
-                    cursor = entry.after;
-                    continue;
-                }
-                What::Flush => return Ok((entry.before, None)),
-                What::HandlerDone(index) => {
-                    cursor = entry.after;
-                    if self.handler_done(play, index, &mut cursor) {
-                        return Ok((cursor, None));
-                    }
-                    continue;
-                }
-                What::HandlersDone => {
-                    self.state.handling = false;
-                    cursor = entry.after;
-                    continue;
-                }
-                What::Unit { unit, probes, last } => (unit, probes, last),
-            };
-            self.state.rescuable = Self::rescued(&entry.before);
-            let flow = match &unit.work {
-                Work::Remote(remote) => match self.decide(remote, &unit, &seen[probes]) {
-                    super::commit::Decided::Settled(settled, diffs) => {
-                        self.owe_late(play, &unit, &settled);
-                        self.commit(play, &unit, settled, diffs, last, 0)
-                    }
-                    super::commit::Decided::Due(change) => {
-                        self.state.reach = Reach::after_change(behind);
-                        return Ok((
-                            entry.before.clone(),
-                            Some(Due {
-                                unit,
-                                change,
-                                last,
-                                after: entry.after,
-                                before: entry.before,
-                            }),
-                        ));
-                    }
-                },
-                _ => self.local(play, &unit, last),
-            };
-            if flow == Flow::Failed {
-                return Ok((self.unwind(entry.before)?, None));
-            }
-            cursor = entry.after;
-        }
-        self.state.reach = self.state.reach.after_none();
-        Ok((cursor, None))
     }
 
     /// A step that cannot be walked past: handlers, re-raised failures, tasks that stand alone. `None`: the play ends here.

@@ -2,6 +2,7 @@
 //!
 //! A scope never renders anything; it finds the raw variable of the highest layer.
 
+use super::order::{FACTS, Past, Reader};
 use super::state::{Coordinator, HostState, Hosts};
 use crate::base::value::{Map, OMIT, UNKNOWN, Value};
 use crate::play::{Play, Role};
@@ -101,6 +102,8 @@ pub struct Scope {
     pub ahead: Arc<HashMap<String, Variable>>,
     /// Registers that tasks ahead of this one will set: not known yet.
     pub pending: Arc<HashSet<String>>,
+    /// Who reads, in a `linear` play: of other hosts it sees what they had found out before its place.
+    pub reader: Option<Arc<Reader>>,
 }
 
 impl Scope {
@@ -116,6 +119,7 @@ impl Scope {
             overlay: Arc::default(),
             ahead: Arc::default(),
             pending: Arc::default(),
+            reader: None,
         }
     }
 
@@ -146,7 +150,14 @@ impl Scope {
         let board = |pick: &dyn Fn(&super::state::PlayBoard) -> Vec<String>| {
             let index = self.play.as_ref()?.index;
             let board = self.globals.coordinator.board();
-            Some(Variable::Data(Value::from(pick(board.plays.get(index)?))))
+            let play = board.plays.get(index)?;
+            let gone = match &self.reader {
+                Some(reader) => reader.removed(&board),
+                None => play.removed.iter().map(|gone| gone.0.clone()).collect(),
+            };
+            let hosts = pick(play).into_iter();
+            let left: Vec<String> = hosts.filter(|host| !gone.contains(host)).collect();
+            Some(Variable::Data(Value::from(left)))
         };
         match name {
             "inventory_hostname" => data(Value::from(self.host.name.as_str())),
@@ -168,20 +179,15 @@ impl Scope {
             }))),
             "vars" => Some(Variable::Scope(Arc::new(self.clone()))),
             "omit" => data(Value::from(OMIT)),
-            "ansible_play_hosts" | "play_hosts" => board(&|play| {
-                play.hosts
-                    .iter()
-                    .filter(|host| !play.failed.contains(*host))
-                    .cloned()
-                    .collect()
-            }),
-            "ansible_play_hosts_all" => board(&|play| play.hosts.clone()),
-            "ansible_play_batch" => board(&|play| {
-                play.batches
-                    .iter()
-                    .find(|batch| batch.contains(&self.host.name))
-                    .cloned()
-                    .unwrap_or_default()
+            "ansible_play_hosts" => board(&|play| play.hosts.clone()),
+            "ansible_play_hosts_all" => {
+                let index = self.play.as_ref()?.index;
+                let board = self.globals.coordinator.board();
+                list(board.plays.get(index)?.hosts.clone())
+            }
+            "ansible_play_batch" | "play_hosts" => board(&|play| {
+                let batch = play.batches.get(play.batch(&self.host.name));
+                batch.cloned().unwrap_or_default()
             }),
             "ansible_play_name" => data(Value::from(self.play.as_ref()?.name.as_str())),
             "ansible_play_role_names" | "ansible_role_names" => {
@@ -201,12 +207,31 @@ impl Scope {
     }
 
     fn fact(&self, name: &str) -> Option<Variable> {
-        let data = self.host.data();
-        if name == "ansible_facts" {
-            return Some(Variable::Data(Value::Object(data.facts.clone())));
-        }
         let short = name.strip_prefix("ansible_")?;
-        data.facts.get(short).cloned().map(Variable::Data)
+        let pick = |facts: &Map<String, Value>| match name {
+            FACTS => Some(Variable::Data(Value::Object(facts.clone()))),
+            _ => facts.get(short).cloned().map(Variable::Data),
+        };
+        match self.past(FACTS) {
+            Past::Now => pick(&self.host.data().facts),
+            Past::Nothing => None,
+            Past::Was(facts) => facts.as_object().and_then(pick),
+        }
+    }
+
+    /// What `set_fact` and `register` left.
+    fn set(&self, name: &str) -> Option<Variable> {
+        match self.past(name) {
+            Past::Now => self.host.data().set.get(name).cloned().map(Variable::Data),
+            Past::Nothing => None,
+            Past::Was(value) => Some(Variable::Data(value)),
+        }
+    }
+
+    /// What something of the host was, for who reads it.
+    fn past(&self, name: &str) -> Past {
+        let past = |reader: &Arc<Reader>| reader.past(&self.globals, &self.host, name);
+        self.reader.as_ref().map_or(Past::Now, past)
     }
 
     /// What holds when nobody set it.
@@ -254,7 +279,7 @@ impl Variables for Scope {
             .rev()
             .find_map(|vars| in_list(vars, name))
             .or_else(|| in_list(&role?.params, name))
-            .or_else(|| self.host.data().set.get(name).cloned().map(Variable::Data))
+            .or_else(|| self.set(name))
             .or_else(|| in_map(&self.host.data().included, name))
             .or_else(|| in_list(&self.task, name))
             .or_else(|| in_list(&role?.vars, name))
@@ -320,6 +345,7 @@ impl Variables for HostVariables {
     fn lookup(&self, name: &str) -> Option<Variable> {
         let host = self.globals.host(name)?;
         let mut scope = Scope::of_host(&self.globals, &host);
+        scope.reader.clone_from(&self.own.reader);
         if host.name == self.own.host.name {
             scope.ahead = Arc::clone(&self.own.ahead);
             scope.pending = Arc::clone(&self.own.pending);

@@ -1,6 +1,8 @@
 //! What is known of every host during a run, and what the hosts wait for from each other.
 
 use super::event::Event;
+use super::order::{Key, Order, Put};
+use super::place::Place;
 use crate::base::value::{Map, Value};
 use crate::source::Node;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,6 +22,8 @@ pub struct HostData {
     pub jobs: HashMap<String, super::jobs::Job>,
     /// What `~`, `~name` and `$NAME` stand for: by the host that a task is delegated to, the user, and the word.
     pub expansions: HashMap<(String, String, String), String>,
+    /// What was learned in `linear` plays, in order.
+    pub puts: Vec<Put>,
 }
 
 /// A host of the inventory.
@@ -73,6 +77,24 @@ pub struct PlayBoard {
     pub stop: Option<String>,
     /// `meta: end_play`: over for everybody, without a failure.
     pub ended: bool,
+    /// Hosts that `ansible_play_hosts` no longer names: their batch, and the place from which on.
+    pub removed: Vec<(String, usize, Option<Place>)>,
+}
+
+impl PlayBoard {
+    /// The batch of `serial` that a host is in.
+    pub fn batch(&self, host: &str) -> usize {
+        let holds = |batch: &Vec<String>| batch.iter().any(|name| name == host);
+        self.batches.iter().position(holds).unwrap_or(0)
+    }
+
+    /// A host is out of the play.
+    pub fn remove(&mut self, host: &str) {
+        if !self.removed.iter().any(|(gone, _, _)| gone == host) {
+            let batch = self.batch(host);
+            self.removed.push((host.to_owned(), batch, None));
+        }
+    }
 }
 
 /// The result of a `run_once` task.
@@ -103,6 +125,17 @@ pub struct Board {
     pub once: HashMap<(usize, String), Once>,
     /// Who may run a task with `throttle`, by play and task.
     pub turns: HashMap<String, Arc<Semaphore>>,
+    /// Where the hosts of `linear` plays stand.
+    pub orders: HashMap<Key, Order>,
+    /// Hosts that a failure of another host has taken out of the run.
+    pub stopped: HashSet<String>,
+}
+
+impl Board {
+    /// Whether a host still has something to do in a play.
+    pub fn is_active(&self, play: usize, host: &str) -> bool {
+        !self.lost.contains(host) && !self.plays[play].done.contains(host)
+    }
 }
 
 /// The board, and the bell that rings when it changes.
@@ -140,8 +173,13 @@ impl Coordinator {
     /// Changes the board and rings the bell.
     pub fn post<T>(&self, change: impl FnOnce(&mut Board) -> T) -> T {
         let value = change(&mut self.board());
-        self.bell.send_modify(|count| *count += 1);
+        self.ring();
         value
+    }
+
+    /// Rings the bell: the board was changed.
+    pub fn ring(&self) {
+        self.bell.send_modify(|count| *count += 1);
     }
 
     /// Waits until the board gives something.

@@ -1,7 +1,7 @@
 //! The engine's promises: lookahead gives exactly what one task after the other gives, and what that is agrees with
 //! Ansible.
 
-use super::testing::{Memory, Rig, Told, Wish, random};
+use super::testing::{Memory, Rig, Told, Wish, between, random};
 use crate::base::value::Value;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -91,10 +91,69 @@ proptest! {
         let rig = Rig::new();
         let ahead = passes(&rig, &files, &tags, false);
         let plain = passes(&rig, &files, &tags, true);
-        for (pass, (ahead, plain)) in ahead.iter().zip(&plain).enumerate() {
-            prop_assert!(ahead == plain, "pass {pass}:\n{}", difference(ahead, plain));
+        for (pass, (ahead, plain)) in ahead.into_iter().zip(plain).enumerate() {
+            let (ahead, plain) = (ahead.outcome(), plain.outcome());
+            prop_assert!(ahead == plain, "pass {pass}:\n{}", difference(&ahead, &plain));
         }
     }
+}
+
+proptest! {
+    // Three hosts, and three processes for each task.
+    #![proptest_config(ProptestConfig { cases: configuration().cases.div_ceil(4), ..configuration() })]
+
+    #[test]
+    fn hosts_that_keep_step_look_ahead_without_being_seen(files in between::playbook()) {
+        let rig = Rig::new();
+        let passes = |one_by_one: bool| -> Vec<Told> {
+            rig.reset_for(&between::HOSTS);
+            let pass = |check: bool| {
+                let wish = Wish {
+                    files: files.clone(),
+                    hosts: between::HOSTS.map(str::to_owned).to_vec(),
+                    one_by_one,
+                    check,
+                    ..Wish::default()
+                };
+                rig.run(&wish).unwrap_or_else(|errors| panic!("the playbook loads: {errors:#?}"))
+            };
+            [true, false, false].map(pass).to_vec()
+        };
+        let serial = String::from_utf8_lossy(&files.0[Path::new("site.yml")]).contains("\"serial\"");
+        let (ahead, plain) = (passes(false), passes(true));
+        for (pass, (ahead, plain)) in ahead.into_iter().zip(plain).enumerate() {
+            for told in [&ahead, &plain] {
+                // With `serial` each batch has its own turn.
+                if let Some(task) = out_of_step(told).filter(|_| !serial) {
+                    prop_assert!(false, "pass {pass}: {task} was done again after another task\n{:#?}", told.sequence);
+                }
+            }
+            let (ahead, plain) = (ahead.outcome(), plain.outcome());
+            prop_assert!(ahead == plain, "pass {pass}:\n{}", difference(&ahead, &plain));
+        }
+    }
+}
+
+/// A task that did something on a host after another host had already done something in a later one.
+fn out_of_step(told: &Told) -> Option<&str> {
+    let works = |line: &str| {
+        let did = ["changed", "failed", "rescued"];
+        did.iter().any(|status| line.contains(&format!(": {status}")))
+            // Handlers and included tasks may have several turns.
+            && line.starts_with("task")
+            && !line.contains("(handler)")
+    };
+    let mut runs: Vec<&str> = Vec::new();
+    for (_, line) in told.sequence.iter().filter(|(_, line)| works(line)) {
+        let name = line.split([':', ' ']).next().unwrap_or_default();
+        if runs.last() != Some(&name) {
+            if runs.contains(&name) {
+                return Some(name);
+            }
+            runs.push(name);
+        }
+    }
+    None
 }
 
 /// A case of `tests/data/engine`: what is told of each host, which is what Ansible tells.
@@ -110,6 +169,12 @@ struct Case {
     owed: String,
     /// What no event may hold.
     hides: Option<String>,
+    /// Hosts that failed, and those that others stopped.
+    failed: Option<Vec<String>>,
+    #[serde(default)]
+    stopped: Vec<String>,
+    /// How often which task did something, in the order over all hosts: `3 Stop`.
+    in_step: Option<Vec<String>>,
     #[serde(default)]
     expected: BTreeMap<String, Vec<String>>,
 }
@@ -155,21 +220,44 @@ fn plays_run_as_in_ansible() {
                 .unwrap_or_else(|errors| panic!("{}: {errors:#?}", path.display()));
             let owed: String = told.owed.values().cloned().collect();
             let shown = serde_yaml::to_string(&told.events).expect("YAML");
+            let ended = (&told.ending[0], &told.ending[3]);
+            let order = steps(&told);
             if told.events != case.expected
                 || owed != case.owed
+                || case
+                    .failed
+                    .as_ref()
+                    .is_some_and(|failed| ended != (failed, &case.stopped))
+                || case.in_step.as_ref().is_some_and(|steps| *steps != order)
                 || case
                     .hides
                     .as_ref()
                     .is_some_and(|hidden| shown.contains(hidden))
             {
                 let _ = wrong.write_fmt(format_args!(
-                    "--- {} (one by one: {one_by_one}, owed: {owed:?})\n{shown}\n",
+                    "--- {} (one by one: {one_by_one}, owed: {owed:?}, failed and stopped: {ended:?}, order: {order:?})\n{shown}\n",
                     path.display()
                 ));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The tasks that did something, in the order over all hosts, with the number of times.
+fn steps(told: &Told) -> Vec<String> {
+    let did = |line: &&str| line.contains(": changed") || line.contains(": failed");
+    let lines = told.sequence.iter().map(|(_, line)| line.as_str());
+    let mut steps: Vec<(&str, usize)> = Vec::new();
+    for line in lines.filter(did) {
+        let name = line.split(':').next().unwrap_or_default();
+        match steps.last_mut() {
+            Some((last, count)) if *last == name => *count += 1,
+            _ => steps.push((name, 1)),
+        }
+    }
+    let shown = |(name, count)| format!("{count} {name}");
+    steps.into_iter().map(shown).collect()
 }
 
 #[test]
@@ -248,5 +336,42 @@ fn handlers_of_a_failed_run_run_in_the_next() {
             "{second:#?}"
         );
         assert!(handlers(&run(false, false)).is_empty());
+    }
+}
+
+#[test]
+fn hosts_that_keep_step_and_change_nothing_cost_no_round_trip_more() {
+    let task = |number: usize| match number % 4 {
+        0 => {
+            serde_json::json!({"name": "Writes", "copy": {"dest": format!("{{{{ dir }}}}/{{{{ inventory_hostname }}}}-{number}"), "content": "{{ groups['all'] | map('extract', hostvars) | map(attribute='ansible_facts.os_family') | join(' ') }}"}})
+        }
+        1 => {
+            serde_json::json!({"name": "Looks", "stat": {"path": "{{ dir }}/f0"}, "register": "seen"})
+        }
+        2 => {
+            serde_json::json!({"name": "Other's", "copy": {"dest": format!("{{{{ dir }}}}/{{{{ inventory_hostname }}}}-{number}"), "content": "{{ hostvars[groups['all'][0]].dir }} {{ ansible_play_hosts | length }}"}, "notify": "Handler"})
+        }
+        _ => {
+            serde_json::json!({"name": "Makes", "file": {"path": format!("{{{{ dir }}}}/made-{{{{ inventory_hostname }}}}-{number}"), "state": "directory"}, "when": "inventory_hostname != 'c'"})
+        }
+    };
+    let tasks: Vec<Value> = (0..40).map(task).collect();
+    let handlers = serde_json::json!([{"name": "Handler", "command": "true"}]);
+    for strategy in ["linear", "free"] {
+        let play = serde_json::json!([{"name": "Play", "hosts": "all", "gather_facts": false, "strategy": strategy, "tasks": tasks, "handlers": handlers}]);
+        let mut wish = Wish {
+            hosts: ["a", "b", "c", "d", "e", "f"].map(str::to_owned).to_vec(),
+            ..Wish::default()
+        };
+        let text = play.to_string().into_bytes();
+        wish.files.0.insert("site.yml".into(), text);
+        let rig = Rig::new();
+        rig.reset();
+        rig.run(&wish).expect("it loads");
+        let second = rig.run(&wish).expect("it loads");
+        // The greeting, and one look at everything.
+        let trips: Vec<u64> = second.trips.values().copied().collect();
+        assert_eq!(trips, [2; 6], "{strategy}");
+        assert!(steps(&second).is_empty(), "{second:#?}");
     }
 }

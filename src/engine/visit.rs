@@ -62,6 +62,7 @@ impl Runner {
                 play.done.insert(name.clone());
                 if fate != Fate::Done {
                     play.failed.insert(name.clone());
+                    play.remove(&name);
                 }
             }
             if fate != Fate::Done {
@@ -161,14 +162,7 @@ impl Runner {
             let (takes_part, batch) = {
                 let board = coordinator.board();
                 let board = &board.plays[index];
-                (
-                    board.hosts.contains(name),
-                    board
-                        .batches
-                        .iter()
-                        .position(|batch| batch.contains(name))
-                        .unwrap_or(0),
-                )
+                (board.hosts.contains(name), board.batch(name))
             };
             if !takes_part {
                 coordinator.post(|board| board.plays[index].done.insert(name.clone()));
@@ -191,6 +185,7 @@ impl Runner {
                         !batch.is_empty() && batch.iter().all(|host| board.lost.contains(host))
                     });
                     let stop = mine.stop.is_some()
+                        || board.stopped.contains(name)
                         || whole_batch_failed
                         || play
                             .after
@@ -200,7 +195,7 @@ impl Runner {
                 })
                 .await;
             if stopped {
-                return Fate::Done;
+                return Fate::Stopped;
             }
             self.tell(Event::PlayBegin {
                 host: self.host.name.clone(),
@@ -208,6 +203,7 @@ impl Runner {
             });
             let (began, before) = (Instant::now(), self.link.lock().await.statistics());
             let result = self.play(play).await;
+            let struck = self.state.struck;
             let statistics = self.link.lock().await.statistics().since(before);
             self.tell(Event::PlayEnd {
                 host: self.host.name.clone(),
@@ -218,8 +214,9 @@ impl Runner {
             coordinator.post(|board| {
                 let board = &mut board.plays[index];
                 board.done.insert(self.host.name.clone());
-                if result.is_err() {
+                if result.is_err() || struck {
                     board.failed.insert(self.host.name.clone());
+                    board.remove(&self.host.name);
                     let size = board.batches[batch].len().max(1);
                     let failed = board.batches[batch]
                         .iter()
@@ -228,10 +225,9 @@ impl Runner {
                     // Counts of hosts are small.
                     #[expect(clippy::cast_precision_loss, reason = "a handful of hosts")]
                     let percent = failed as f64 * 100.0 / size as f64;
-                    if play
-                        .max_fail_percentage
-                        .is_some_and(|limit| percent > limit)
-                    {
+                    let in_step = self.state.pace.is_some();
+                    let limit = play.max_fail_percentage.filter(|_| !in_step);
+                    if limit.is_some_and(|limit| percent > limit) {
                         board.stop = Some("max_fail_percentage".to_owned());
                     } else if failed == size {
                         board.stop = Some("every host of the batch failed".to_owned());
@@ -251,6 +247,9 @@ impl Runner {
                 } else {
                     Fate::Failed
                 };
+            }
+            if struck || self.state.halted {
+                return Fate::Stopped;
             }
         }
         for (play, handlers) in std::mem::take(&mut self.owed) {

@@ -15,6 +15,8 @@ pub use reach::Reach;
 use super::action::Local;
 use super::cursor::{Cursor, Step};
 use super::keywords::stand_alone;
+use super::order::{Key, Reader, Reads, count};
+use super::place::Place;
 use super::run::PlayRun;
 use super::scope::Scope;
 use super::settings::Settings;
@@ -28,7 +30,7 @@ use crate::source::Node;
 use crate::template::{self, Variable};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Something that was looked at ahead.
 pub struct Entry {
@@ -38,6 +40,8 @@ pub struct Entry {
     pub after: Cursor,
     /// What it is.
     pub what: What,
+    /// How much had been read of other hosts when it was made.
+    pub reads: usize,
 }
 
 /// What was looked at.
@@ -68,6 +72,8 @@ pub struct Window {
     pub probes: Vec<Probe>,
     /// Where the walk ended.
     pub end: Cursor,
+    /// What was read of other hosts.
+    pub reads: Arc<Mutex<Reads>>,
 }
 
 /// Walks ahead.
@@ -88,6 +94,12 @@ pub struct Walk<'a> {
     pub found_handlers: Vec<crate::play::Handler>,
     /// So many entries are enough.
     pub longest: usize,
+    /// In a `linear` play: the batch that keeps step, and the host's number in it.
+    pub key: Option<(Key, usize)>,
+    /// The place that all others of the batch have come to: what is read of them there is what it will be.
+    pub certain: Option<Place>,
+    /// What was read of other hosts.
+    pub reads: Arc<Mutex<Reads>>,
 }
 
 enum Next {
@@ -112,9 +124,9 @@ impl Walk<'_> {
                 }
                 Step::Reraise => Next::Stop,
                 Step::HandlerDone(index) => {
-                    pass(&mut cursor, &mut window, What::HandlerDone(index))
+                    self.pass(&mut cursor, &mut window, What::HandlerDone(index))
                 }
-                Step::HandlersDone => pass(&mut cursor, &mut window, What::HandlersDone),
+                Step::HandlersDone => self.pass(&mut cursor, &mut window, What::HandlersDone),
                 Step::Flush => self.flush(&mut cursor, &mut window),
                 Step::Include(include) => self.include(&include, &mut cursor),
                 Step::Task(task) => self.task(&task, &mut cursor, &mut window),
@@ -124,14 +136,20 @@ impl Walk<'_> {
             }
         }
         window.end = cursor;
+        window.reads = Arc::clone(&self.reads);
         window
+    }
+
+    /// Whether a step that cannot be thrown away may only be taken when the others have come to it.
+    fn is_early(&self, cursor: &Cursor) -> bool {
+        self.key.is_some() && self.certain.as_ref() != Some(&cursor.place())
     }
 
     fn flush(&mut self, cursor: &mut Cursor, window: &mut Window) -> Next {
         if self.notified {
             return Next::Stop;
         }
-        pass(cursor, window, What::Flush)
+        self.pass(cursor, window, What::Flush)
     }
 
     /// What a step at the cursor sees.
@@ -151,6 +169,14 @@ impl Walk<'_> {
             overlay: Arc::default(),
             ahead: Arc::new(self.overlay.clone()),
             pending: Arc::new(self.pending.clone()),
+            reader: self.key.map(|(key, _)| {
+                Arc::new(Reader {
+                    host: self.host.name.clone(),
+                    key,
+                    place: cursor.place(),
+                    reads: Arc::clone(&self.reads),
+                })
+            }),
         }
     }
 
@@ -318,6 +344,8 @@ impl Walk<'_> {
                 Local::Failed { .. } => next = Next::Stop,
                 _ => self.await_register(register),
             },
+            // A command may wait for what another host does before it.
+            Work::Remote(remote) if remote.reads && self.is_early(&before) => return Next::Stop,
             Work::Remote(remote) => {
                 if remote.reads {
                     let request = remote
@@ -349,6 +377,7 @@ impl Walk<'_> {
                 probes,
                 last,
             },
+            reads: count(&self.reads),
         });
         next
     }
@@ -359,16 +388,17 @@ impl Walk<'_> {
             self.pending.insert(name);
         }
     }
-}
 
-/// Past a step that is nothing but a mark.
-fn pass(cursor: &mut Cursor, window: &mut Window, what: What) -> Next {
-    let before = cursor.clone();
-    cursor.advance();
-    window.entries.push(Entry {
-        before,
-        after: cursor.clone(),
-        what,
-    });
-    Next::Go
+    /// Past a step that is nothing but a mark.
+    fn pass(&self, cursor: &mut Cursor, window: &mut Window, what: What) -> Next {
+        let before = cursor.clone();
+        cursor.advance();
+        window.entries.push(Entry {
+            before,
+            after: cursor.clone(),
+            what,
+            reads: count(&self.reads),
+        });
+        Next::Go
+    }
 }

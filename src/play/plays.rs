@@ -206,6 +206,15 @@ impl Loading<'_> {
             max_fail_percentage: node
                 .get("max_fail_percentage")
                 .and_then(|node| scalar(node, "max_fail_percentage", &mut self.errors)),
+            in_step: !node
+                .get("strategy")
+                .and_then(Node::as_str)
+                .is_some_and(|name| {
+                    matches!(
+                        name.trim_start_matches("ansible.builtin."),
+                        "free" | "host_pinned"
+                    )
+                }),
             order: node.get("order").and_then(|node| self.order(node)),
             force_handlers: flag("force_handlers", &mut self.errors).unwrap_or(false),
             after,

@@ -110,7 +110,7 @@ impl Loading<'_> {
             || node.get("rescue").is_some()
             || node.get("always").is_some()
         {
-            return self.block(node, entries, scope).into_iter().collect();
+            return self.block(node, entries, scope);
         }
         if node.get("hosts").is_some() {
             self.errors.push(
@@ -134,15 +134,7 @@ impl Loading<'_> {
         }
     }
 
-    fn block(&mut self, node: &Node, entries: &[(Node, Node)], scope: &Scope) -> Option<Item> {
-        if scope.handlers {
-            self.errors.push(
-                Diagnostic::new("a handler cannot be a block")
-                    .at(&node.span)
-                    .help("notify several handlers with `listen`"),
-            );
-            return None;
-        }
+    fn block(&mut self, node: &Node, entries: &[(Node, Node)], scope: &Scope) -> Vec<Item> {
         let read = keywords::read(entries, Owner::Block, &mut self.errors);
         for (key, _) in &read.rest {
             let name = key.as_str().unwrap_or("?");
@@ -167,8 +159,13 @@ impl Loading<'_> {
                 .map(|node| self.tasks(node, &inner))
                 .unwrap_or_default()
         };
-        let (tasks, rescue, always) = (section("block"), section("rescue"), section("always"));
-        Some(Item::Block(Box::new(Block {
+        let tasks = section("block");
+        if scope.handlers {
+            self.only_handlers(node);
+            return tasks;
+        }
+        let (rescue, always) = (section("rescue"), section("always"));
+        vec![Item::Block(Box::new(Block {
             name: read.name,
             span: node.span.clone(),
             tasks,
@@ -176,7 +173,24 @@ impl Loading<'_> {
             always,
             keywords: inner.inherited,
             role: scope.role.clone(),
-        })))
+        }))]
+    }
+
+    /// A block among handlers only gives its keywords to them: each is notified by its own name.
+    fn only_handlers(&mut self, node: &Node) {
+        for name in ["rescue", "always"] {
+            if let Some(found) = node.get(name) {
+                let error = Diagnostic::new(format!("`{name}` has no effect among handlers"));
+                self.errors.push(error.at(&found.span).help(
+                    "Ansible never runs it: put the tasks into a file, and a block there, and include that as the handler",
+                ));
+            }
+        }
+        let items = node.get("block").and_then(Node::items).unwrap_or_default();
+        for inner in items.iter().filter(|inner| inner.get("block").is_some()) {
+            let error = Diagnostic::new("a block among handlers holds no other block");
+            self.errors.push(error.at(&inner.span));
+        }
     }
 
     fn plain(

@@ -46,6 +46,8 @@ pub struct Play {
     pub serial: Option<Node>,
     /// `max_fail_percentage:`.
     pub max_fail_percentage: Option<Node>,
+    /// Whether its hosts keep step: `strategy: linear`, the default. With `free` and `host_pinned` each goes at its own pace.
+    pub in_step: bool,
     /// `order:` (inventory, reverse_inventory, sorted, reverse_sorted, shuffle).
     pub order: Option<String>,
     /// `force_handlers:`.

@@ -52,7 +52,7 @@ pub fn run(summary: &Summary, ending: &Ending) -> Value {
         .collect();
     let document = json!({
         "schema": "hactl.run/1", "check": summary.options.check, "seconds": summary.seconds, "hosts": hosts, "tasks": tasks,
-        "plays": plays, "failed": ending.failed, "unreachable": ending.unreachable, "refused": ending.refused,
+        "plays": plays, "failed": ending.failed, "unreachable": ending.unreachable, "refused": ending.refused, "stopped": ending.stopped,
     });
     readable(&mask_value(&document))
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside of the rig's own temporary folder is touched: not even the lock of a real run on this machine.
 
+pub mod between;
 pub mod random;
 
 use super::{Event, Operator, Plan, Settings, Start, Status};
@@ -83,14 +84,27 @@ pub struct Wish {
 pub struct Told {
     /// By host: one line for each task or item, in order.
     pub events: BTreeMap<String, Vec<String>>,
+    /// Over all hosts: which host, and its line.
+    pub sequence: Vec<(String, String)>,
     /// By host: what `register` and `set_fact` left.
     pub set: BTreeMap<String, BTreeMap<String, Value>>,
-    /// Hosts that failed, could not be reached, were refused.
-    pub ending: [Vec<String>; 3],
+    /// By host: round trips.
+    pub trips: BTreeMap<String, u64>,
+    /// Hosts that failed, could not be reached, were refused, were stopped by others.
+    pub ending: [Vec<String>; 4],
     /// Handlers still owed.
     pub owed: BTreeMap<String, String>,
     /// What is below `{{ dir }}`.
     pub tree: BTreeMap<String, String>,
+}
+
+impl Told {
+    /// What is the same however often hosts were asked, and however their turns fell within each task.
+    pub fn outcome(mut self) -> Self {
+        self.sequence.clear();
+        self.trips.clear();
+        self
+    }
 }
 
 /// A folder that plays run in: `{{ dir }}` is `work` inside it.
@@ -136,9 +150,17 @@ impl Rig {
         let dir = self.dir();
         fs_err::create_dir_all(dir.join("d0")).expect("made");
         fs_err::create_dir_all(self.folder.path().join("state")).expect("made");
-        fs_err::write(dir.join("f0"), "alpha\nbeta\n").expect("written");
-        fs_err::write(dir.join("d0/f1"), "one\n").expect("written");
-        fs_err::os::unix::fs::symlink("f0", dir.join("l0")).expect("linked");
+        furnish(&dir);
+    }
+
+    /// The same for several hosts, each with a folder of its own.
+    pub fn reset_for(&self, hosts: &[&str]) {
+        self.reset();
+        for host in hosts {
+            let dir = self.dir().join(host);
+            fs_err::create_dir_all(dir.join("d0")).expect("made");
+            furnish(&dir);
+        }
     }
 
     /// Runs it; the errors of loading when it cannot be run at all.
@@ -201,9 +223,19 @@ impl Rig {
                 .expect("the run ends")
         });
         let mut events: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut sequence = Vec::new();
+        let mut trips = BTreeMap::new();
         while let Ok(event) = receiver.try_recv() {
+            if let Event::HostEnd {
+                host, statistics, ..
+            } = &event
+            {
+                trips.insert(host.clone(), statistics.round_trips);
+            }
             if let Some((host, line)) = line(event) {
-                events.entry(host).or_default().push(self.plain(&line));
+                let line = self.plain(&line);
+                sequence.push((host.clone(), line.clone()));
+                events.entry(host).or_default().push(line);
             }
         }
         let mut set = BTreeMap::new();
@@ -239,7 +271,14 @@ impl Rig {
         Ok(Told {
             events,
             set,
-            ending: [ending.failed, ending.unreachable, ending.refused],
+            sequence,
+            trips,
+            ending: [
+                ending.failed,
+                ending.unreachable,
+                ending.refused,
+                ending.stopped,
+            ],
             owed,
             tree,
         })
@@ -274,6 +313,12 @@ impl Rig {
             other => other.clone(),
         }
     }
+}
+
+fn furnish(dir: &Path) {
+    fs_err::write(dir.join("f0"), "alpha\nbeta\n").expect("written");
+    fs_err::write(dir.join("d0/f1"), "one\n").expect("written");
+    fs_err::os::unix::fs::symlink("f0", dir.join("l0")).expect("linked");
 }
 
 /// An event as one line: task, item, status, and what was said.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Files that the playbooks use.
-const TEMPLATES: [(&str, &str); 2] = [
+pub const TEMPLATES: [(&str, &str); 2] = [
     (
         "templates/t0.j2",
         "v0 is {{ v0 }}\n{% for part in acc %}\n- {{ part }}\n{% endfor %}\n",
@@ -105,7 +105,7 @@ fn action() -> impl Strategy<Value = (&'static str, Value)> {
 }
 
 /// A task with keywords.
-fn task(handler: bool) -> impl Strategy<Value = Value> {
+pub fn task(handler: bool) -> impl Strategy<Value = Value> {
     let sometimes = |weight: u32, list: &'static [&'static str]| {
         prop::option::weighted(f64::from(weight) / 100.0, one_of(list))
     };
@@ -254,7 +254,7 @@ fn items() -> impl Strategy<Value = Vec<Value>> {
 }
 
 /// Names all tasks, so that events can be told apart.
-fn name(items: &mut [Value], prefix: &str) {
+pub fn name(items: &mut [Value], prefix: &str) {
     for (index, item) in items.iter_mut().enumerate() {
         let own = format!("{prefix}{index}");
         for part in ["block", "rescue", "always"] {

@@ -7,11 +7,23 @@ use crate::base::value::{Value, has_unknown};
 use crate::base::{Diagnostic, Result};
 use crate::engine::cursor::{Cursor, steps};
 use crate::engine::looping;
+use crate::engine::order::count;
+use crate::engine::place::Place;
 use crate::engine::unit::{Verdict, conditions};
 use crate::play::{Include, Included, Task};
 use crate::source::Node;
 use crate::template;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
+
+/// What an include brings, once or for an item of its loop.
+struct Brought {
+    /// What it is, alike for hosts that get the same.
+    content: String,
+    inside: Place,
+    items: Vec<crate::play::Item>,
+    vars: Vec<(String, Node)>,
+}
 
 impl Walk<'_> {
     /// Steps into an include, when it is known what it brings.
@@ -21,8 +33,14 @@ impl Walk<'_> {
             cursor.advance();
             return Next::Go;
         }
+        let read = count(&self.reads);
+        let resolved = self.resolve(include, cursor);
+        // What depends on other hosts is decided when they have come to the include.
+        if count(&self.reads) > read && self.is_early(cursor) {
+            return Next::Stop;
+        }
         // A failure is told when it is the include's turn.
-        match self.resolve(include, cursor) {
+        match resolved {
             Ok(Some(next)) => {
                 *cursor = next;
                 Next::Go
@@ -38,11 +56,13 @@ impl Walk<'_> {
     pub fn resolve(&mut self, include: &Arc<Include>, cursor: &Cursor) -> Result<Option<Cursor>> {
         let scope = self.scope(cursor, &include.keywords.vars, include.role.as_ref());
         let mut cursor = cursor.clone();
+        let place = cursor.place();
         cursor.advance();
         let probe_task = include_as_task(include);
         self.selects(&include.keywords, &cursor, &probe_task)?;
         let context = self.settings.context(&scope, &probe_task);
         let mut scopes = vec![(scope.clone(), Vec::new())];
+        let mut brought: Vec<Brought> = Vec::new();
         if let Some(looped) = &include.keywords.loop_ {
             let Some(items) = looping::items(looped, &probe_task, &context, self.settings)? else {
                 return Ok(None);
@@ -83,8 +103,7 @@ impl Walk<'_> {
                 }
             }
         }
-        // Pushed last to first, so that the first runs first.
-        for (scope, item_vars) in scopes.into_iter().rev() {
+        for (scope, item_vars) in scopes {
             let context = self.settings.context(&scope, &probe_task);
             match conditions(&include.keywords.when, &context)? {
                 Verdict::Holds => {}
@@ -98,15 +117,14 @@ impl Walk<'_> {
             let optional = |node: &Option<Node>| -> Result<Option<String>> {
                 node.as_ref().map(&render).transpose().map(Option::flatten)
             };
-            let items = match &include.what {
+            let (content, items) = match &include.what {
                 Included::Tasks { file } => {
                     let Some(file) = render(file)? else {
                         return Ok(None);
                     };
-                    self.settings
-                        .loader
-                        .include_tasks(include, &file)
-                        .map_err(first_error)?
+                    let loader = &self.settings.loader;
+                    let items = loader.include_tasks(include, &file).map_err(first_error)?;
+                    (file, items)
                 }
                 Included::Role {
                     name,
@@ -133,17 +151,44 @@ impl Walk<'_> {
                         .include_role(include, &from)
                         .map_err(first_error)?;
                     self.found_handlers.extend(included.handlers);
-                    included.items
+                    (format!("{from:?}"), included.items)
                 }
             };
-            let vars = include
+            // The same file for the same item is the same for all hosts, wherever it stands in their lists.
+            let items_of: Vec<Value> = item_vars
+                .iter()
+                .map(|(_, node)| node.to_value().unwrap_or_default())
+                .collect();
+            let mut number = std::hash::DefaultHasher::new();
+            Value::from(items_of).to_string().hash(&mut number);
+            let content = format!("{content} {:x}", number.finish());
+            let again = brought.iter().filter(|known| known.content == content);
+            let inside = place.inside(&format!("{content} {}", again.count()));
+            let vars: Vec<_> = include
                 .keywords
                 .vars
                 .iter()
                 .cloned()
                 .chain(item_vars)
                 .collect();
-            cursor.push(steps(items), Arc::new(vars));
+            brought.push(Brought {
+                content,
+                inside,
+                items,
+                vars,
+            });
+        }
+        if let Some((key, host)) = self.key {
+            let coordinator = &self.play.globals.coordinator;
+            let mut board = coordinator.board();
+            let ranks = &mut board.orders.entry(key).or_default().ranks;
+            for (number, part) in brought.iter().enumerate() {
+                ranks.enter(&part.inside, host, number);
+            }
+        }
+        // Pushed last to first, so that the first runs first.
+        for part in brought.into_iter().rev() {
+            cursor.push(steps(part.items), Arc::new(part.vars), part.inside);
         }
         Ok(Some(cursor))
     }

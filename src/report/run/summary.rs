@@ -101,6 +101,8 @@ impl Summary {
                 style(format!("out: {why}")).red()
             } else if ending.failed.contains(host) {
                 style("failed".to_owned()).red()
+            } else if ending.stopped.contains(host) {
+                style("stopped: other hosts failed".to_owned()).red()
             } else {
                 style(String::new())
             };
