@@ -115,8 +115,17 @@ impl Project {
         }
     }
 
-    /// The path inside the binary; none for paths that lead out of the project.
-    fn inside(path: &Path) -> Option<String> {
+    /// The path inside the binary; none for paths that lead out of the project. An absolute one (`role_path`,
+    /// `inventory_dir`) may lead into it.
+    fn inside(&self, path: &Path) -> Option<String> {
+        let path = if path.is_absolute() {
+            let root = std::fs::canonicalize(&self.root)
+                .or_else(|_| std::path::absolute(&self.root))
+                .ok()?;
+            path.strip_prefix(root).ok()?.to_owned()
+        } else {
+            path.to_owned()
+        };
         let mut parts: Vec<&str> = Vec::new();
         for part in path.components() {
             match part {
@@ -139,12 +148,14 @@ impl Files for Project {
                 Diagnostic::new(format!("`{}` cannot be read", path.display())).note(error.message)
             }));
         }
-        Embedded::get(&Self::inside(path)?).map(|data| Ok(data.into_owned()))
+        Embedded::get(&self.inside(path)?).map(|data| Ok(data.into_owned()))
     }
 
     fn is_dir(&self, path: &Path) -> bool {
         self.on_disk(path).is_dir()
-            || Self::inside(path).is_some_and(|path| Embedded::is_dir(&path))
+            || self
+                .inside(path)
+                .is_some_and(|path| Embedded::is_dir(&path))
     }
 
     fn list(&self, dir: &Path) -> Option<Vec<PathBuf>> {
@@ -157,7 +168,7 @@ impl Files for Project {
             .filter_map(|path| path.file_name())
             .map(std::ffi::OsStr::to_owned)
             .collect();
-        if let Some(inside) = Self::inside(dir) {
+        if let Some(inside) = self.inside(dir) {
             names.extend(Embedded::below(&inside).into_iter().map(Into::into));
         }
         Some(names.into_iter().map(|name| dir.join(name)).collect())
@@ -165,8 +176,9 @@ impl Files for Project {
 
     fn shown(&self, path: &Path) -> String {
         if !self.on_disk(path).is_file()
-            && let Some(inside) =
-                Self::inside(path).filter(|inside| Embedded::get(inside).is_some())
+            && let Some(inside) = self
+                .inside(path)
+                .filter(|inside| Embedded::get(inside).is_some())
         {
             return format!("embedded:{inside}");
         }
@@ -176,7 +188,9 @@ impl Files for Project {
     fn is_file(&self, path: &Path) -> bool {
         self.on_disk(path).is_file()
             || (!self.on_disk(path).is_dir()
-                && Self::inside(path).is_some_and(|path| Embedded::get(&path).is_some()))
+                && self
+                    .inside(path)
+                    .is_some_and(|path| Embedded::get(&path).is_some()))
     }
 }
 
@@ -201,6 +215,11 @@ mod tests {
             ("site.yml", "- hosts: all\n")
         );
         assert!(project.read(Path::new("/site.yml")).is_none());
+        // `role_path` is absolute, for roles of the binary too.
+        let absolute = fs_err::canonicalize(dir.path()).expect("a folder");
+        let role = absolute.join("roles/common");
+        assert!(project.is_dir(&role) && project.is_file(&role.join("tasks/main.yml")));
+        assert!(!project.is_dir(&absolute.join("roles/none")));
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         return Ok(exit::DONE);
     }
     let path = args.playbook.to_string_lossy();
-    let loader = Loader::new(Arc::new(Project::new(&global.project)));
+    let files = Arc::new(Project::new(&global.project));
+    let passwords = Arc::new(super::vault::passwords(global));
+    let loader = Loader::new(project::clear(files, &passwords));
     let playbook = loader.playbook(&path);
     let opened = project::open(global);
     let mut found: Vec<Finding> = Vec::new();

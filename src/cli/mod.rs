@@ -12,6 +12,7 @@ mod facts;
 mod failover;
 mod fleet;
 mod history;
+mod identity;
 mod init;
 mod inventory;
 mod lab;

@@ -132,6 +132,8 @@ pub fn files(
         tags: Vec::new(),
         skip_tags: Vec::new(),
         force_handlers: false,
+        identity: String::new(),
+        forget_handlers: false,
         one_by_one: false,
         render: true,
         count_processes: false,

@@ -29,6 +29,7 @@ impl Runner {
             notified: !self.state.notified.is_empty(),
             pending: HashSet::new(),
             overlay: HashMap::new(),
+            included: HashMap::new(),
             found_handlers: Vec::new(),
             longest: if shared.settings.one_by_one {
                 1

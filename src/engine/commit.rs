@@ -126,6 +126,8 @@ impl Runner {
                 }),
             ),
         };
+        // A module that gives up has changed nothing as far as it can say, as in Ansible; only commands tell both.
+        let changed = changed && error.is_none();
         settle(unit, outcome, changed, error, &self.shared.settings)
     }
 
@@ -213,7 +215,10 @@ impl Runner {
             self.owner_of_facts(unit).data_mut().facts.extend(known);
         }
         if settled.changed {
-            self.notify(unit);
+            let fresh = self.notify(unit);
+            if last.is_some() {
+                self.state.loop_notified.extend(fresh);
+            }
         }
         let failed = settled.status == Status::Failed;
         if !failed {
@@ -260,6 +265,11 @@ impl Runner {
                 if last {
                     let result = loop_result(std::mem::take(&mut self.state.loop_results));
                     let error = self.state.loop_failed.take();
+                    let fresh = std::mem::take(&mut self.state.loop_notified);
+                    let goes_on = error.is_none() || self.state.rescuable;
+                    if goes_on && result.get("failed") == Some(&Value::Bool(true)) {
+                        self.take_back(play, &fresh);
+                    }
                     if error.is_some() {
                         self.fail(unit, &result, error.clone());
                     }

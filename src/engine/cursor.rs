@@ -110,6 +110,8 @@ pub struct Cursor {
     pub item: usize,
     /// The items of a loop that has begun: rendered once, whatever the items before have set since.
     pub items: Option<Arc<Vec<Value>>>,
+    /// The roles that were included with `public: true`: the tasks after see their variables.
+    pub public: Arc<Vec<Arc<Role>>>,
 }
 
 impl Cursor {

@@ -213,8 +213,16 @@ pub fn prepare(
         unit.keywords = rendered(task, &unit.scope.host, &context, settings)?;
         work(task, &unit, &context, settings)
     })();
-    unit.work = result.unwrap_or_else(|error| Work::Fail(error.at(&task.span)));
+    unit.work = result.unwrap_or_else(|error| {
+        unit.keywords.ignore_errors = ignores_errors(task, &context);
+        Work::Fail(error.at(&task.span))
+    });
     unit
+}
+
+/// Whether a task that cannot even be asked may fail: not when it is just that which cannot be told.
+pub fn ignores_errors(task: &Task, context: &Context) -> bool {
+    flag(task.keywords.ignore_errors.as_ref(), false, context).unwrap_or(false)
 }
 
 fn label(unit: &Unit, context: &Context) -> Result<Option<String>> {

@@ -107,6 +107,7 @@ impl Runner {
         }
         self.host.data_mut().facts = greeting.facts;
         self.owed = greeting.owed;
+        self.sort_owed();
         self.processes = greeting.processes;
         *self.link.lock().await = Link::Live(Box::new(connection));
         self.tell(Event::Connected {

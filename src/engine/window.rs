@@ -84,6 +84,8 @@ pub struct Walk<'a> {
     pub pending: HashSet<String>,
     /// Variables that tasks of the walk set.
     pub overlay: HashMap<String, Variable>,
+    /// Variables that its `include_vars` bring: below those that are set.
+    pub included: HashMap<String, Node>,
     /// Handlers that included roles bring.
     pub found_handlers: Vec<crate::play::Handler>,
     /// So many entries are enough.
@@ -146,19 +148,26 @@ impl Walk<'_> {
             play: Some(Arc::clone(&self.play.layers)),
             host: Arc::clone(self.host),
             role: role.cloned(),
+            dir: None,
             task: Arc::new(task_vars.to_vec()),
             includes: Arc::new(cursor.include_vars()),
             overlay: Arc::default(),
             ahead: Arc::new(self.overlay.clone()),
+            included: Arc::new(self.included.clone()),
+            public: Arc::clone(&cursor.public),
             pending: Arc::new(self.pending.clone()),
         }
     }
 
-    /// Whether the tags of a task leave it in. Some of them are templates (of the play's variables, mostly).
+    /// Whether the tags of a task leave it in. Some of them are templates (of the play's variables, mostly). A handler that
+    /// is notified runs, whatever its tags, as in Ansible.
     ///
     /// # Errors
     /// Templates that fail.
     fn selects(&self, keywords: &Keywords, cursor: &Cursor, task: &Task) -> Result<bool> {
+        if cursor.is_handling() {
+            return Ok(true);
+        }
         if !keywords.tags.iter().any(|tag| is_template(tag)) {
             return Ok(self.settings.selects(&keywords.tags));
         }
@@ -309,10 +318,7 @@ impl Walk<'_> {
                     self.await_register(register);
                 }
                 Local::IncludeVars { variables, .. } => {
-                    for (name, node) in variables {
-                        self.overlay
-                            .insert(name.clone(), Variable::Template(node.clone()));
-                    }
+                    self.included.extend(variables.iter().cloned());
                     self.await_register(register);
                 }
                 Local::Failed { .. } => next = Next::Stop,

@@ -3,9 +3,9 @@
 use super::loader::Loading;
 use super::search::Seeker;
 use super::types::{Include, Included, Keywords, Task};
-use super::values::is_dynamic;
-use crate::base::Diagnostic;
+use super::values::{is_dynamic, is_template};
 use crate::base::value::to_bool;
+use crate::base::{Diagnostic, Result};
 use crate::source::{Node, Yaml};
 use crate::template::{self, FileOptions};
 use std::path::Path;
@@ -127,14 +127,13 @@ impl Loading<'_> {
                     .map(|src| loader.find_file(seeker, &src))
             }
             "script" => {
-                let line = task
-                    .action
-                    .free_form
-                    .as_ref()
-                    .and_then(literal)
-                    .or_else(|| arg("cmd"));
-                let program = line.and_then(|line| shlex::split(&line)?.into_iter().next());
-                program.map(|program| loader.find_file(seeker, &program))
+                let line = task.action.free_form.as_ref().or(task.arg("cmd"));
+                let line = line.and_then(Node::as_str);
+                // Its arguments may be templates.
+                let program = line.and_then(|line| shlex::split(line)?.into_iter().next());
+                program
+                    .filter(|program| !is_template(program))
+                    .map(|program| loader.find_file(seeker, &program))
             }
             "include_vars" => {
                 let name = task
@@ -155,8 +154,25 @@ impl Loading<'_> {
             Some(Ok(path)) if task.action.module == "template" => {
                 self.check_template_file(task, &path);
             }
+            Some(Ok(path)) if says("decrypt") != Some(false) => self.check_opens(task, &path),
             Some(Err(error)) => self.errors.push(error),
             _ => {}
+        }
+    }
+
+    /// An encrypted file that cannot be opened is told before anything is changed.
+    fn check_opens(&mut self, task: &Task, path: &str) {
+        let encrypted = |read: Option<Result<Vec<u8>>>| match read {
+            Some(Ok(bytes)) => std::str::from_utf8(&bytes).is_ok_and(crate::vault::is_vault),
+            _ => false,
+        };
+        let files = &self.loader.files;
+        if encrypted(files.read_raw(Path::new(path)))
+            && let Some(Err(error)) = files.read_bytes(Path::new(path))
+        {
+            let place = task.arg("src").or(task.action.free_form.as_ref());
+            let error = error.at(place.map_or(&task.action.span, |node| &node.span));
+            self.errors.push(error);
         }
     }
 
@@ -193,6 +209,11 @@ impl Loading<'_> {
             comment_end_string: text("comment_end_string"),
         };
         let file = self.loader.files.read(Path::new(path));
+        let at = |error: Diagnostic| match task.arg("src") {
+            Some(node) if error.at.is_none() => error.at(&node.span),
+            _ => error,
+        };
+        let file = file.map(|file| file.map_err(at));
         if let Some(file) = file.and_then(|file| self.errors.take(file)) {
             template::check_file(&file, &options, &mut self.errors);
         }

@@ -211,6 +211,12 @@ impl<'a> Loading<'a> {
         from: &RoleFrom,
     ) -> Option<(Arc<Role>, Vec<Item>)> {
         let scope = Scope::of_include(include);
-        self.role(from, Vec::new(), &scope, &include.span)
+        self.role(
+            from,
+            Vec::new(),
+            &scope,
+            &include.span,
+            super::roles::Asked::ByTask,
+        )
     }
 }

@@ -83,6 +83,7 @@ impl Walk<'_> {
                 }
             }
         }
+        let mut public = Vec::new();
         // Pushed last to first, so that the first runs first.
         for (scope, item_vars) in scopes.into_iter().rev() {
             let context = self.settings.context(&scope, &probe_task);
@@ -114,6 +115,7 @@ impl Walk<'_> {
                     vars_from,
                     defaults_from,
                     handlers_from,
+                    public: shown,
                     unjudged,
                 } => {
                     let Some(name) = render(name)? else {
@@ -133,18 +135,16 @@ impl Walk<'_> {
                         .include_role(include, &from)
                         .map_err(first_error)?;
                     self.found_handlers.extend(included.handlers);
+                    if *shown {
+                        public.push(included.role);
+                    }
                     included.items
                 }
             };
-            let vars = include
-                .keywords
-                .vars
-                .iter()
-                .cloned()
-                .chain(item_vars)
-                .collect();
+            let vars = include.params.iter().cloned().chain(item_vars).collect();
             cursor.push(steps(items), Arc::new(vars));
         }
+        Arc::make_mut(&mut cursor.public).extend(public.into_iter().rev());
         Ok(Some(cursor))
     }
 }
