@@ -4,13 +4,11 @@
 mod site;
 
 use super::{Global, Outcome, project};
-use crate::assets::Project;
 use crate::base::{Diagnostics, exit};
-use crate::play::{Loader, lint};
+use crate::play::lint;
 use crate::report::findings::{self, Finding};
 use crate::template;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -40,9 +38,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         return Ok(exit::DONE);
     }
     let path = args.playbook.to_string_lossy();
-    let loader = Loader::new(Arc::new(Project::new(&global.project)));
+    let loader = project::loader(global, &args.playbook).map_err(|error| vec![error])?;
     let playbook = loader.playbook(&path);
-    let opened = project::open(global);
+    let opened = project::open_for(global, &args.playbook);
     let mut found: Vec<Finding> = Vec::new();
     if let Err(errors) = &playbook {
         found.extend(errors.iter().map(|error| Finding::error("playbook", error)));

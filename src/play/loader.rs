@@ -13,7 +13,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Reads playbooks and roles.
 pub struct Loader {
     pub(super) files: Arc<dyn Files>,
+    pub(super) roles: RolePlaces,
     parsed: Mutex<HashMap<String, Option<Result<Arc<Node>>>>>,
+}
+
+/// Where roles are besides the folder `roles` of the project and of the playbook.
+#[derive(Debug, Clone, Default)]
+pub struct RolePlaces {
+    /// Folders of roles (`roles_path`).
+    pub folders: Vec<String>,
+    /// Roles that hactl has and this project did not ask for: named in the message when one is missing.
+    pub withheld: Vec<String>,
 }
 
 /// The rendered parameters of a dynamic `include_role`.
@@ -58,8 +68,15 @@ impl Loader {
     pub fn new(files: Arc<dyn Files>) -> Self {
         Self {
             files,
+            roles: RolePlaces::default(),
             parsed: Mutex::default(),
         }
+    }
+
+    /// With more places for roles.
+    #[must_use]
+    pub fn with_roles(self, roles: RolePlaces) -> Self {
+        Self { roles, ..self }
     }
 
     /// The tree of files.

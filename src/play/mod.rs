@@ -28,7 +28,7 @@ mod cases;
 mod unread;
 
 pub use keywords::{is_keyword, layered};
-pub use loader::{Loader, RoleFrom};
+pub use loader::{Loader, RoleFrom, RolePlaces};
 pub use search::Seeker;
 pub use select::selected;
 pub use types::{
