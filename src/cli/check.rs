@@ -1,6 +1,7 @@
 //! `hactl check`: every mistake in playbook, roles, templates and inventory at once, and what makes the service
 //! less available than it should be. Connects to nothing.
 
+mod reach;
 mod site;
 
 use super::{Global, Outcome, project};
@@ -67,9 +68,12 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         );
     }
     // Rules look at values; those of a project with mistakes would mislead.
-    if let (Ok(playbook), Ok(opened)) = (&playbook, &opened) {
-        let site = site::Offline::new(playbook, opened);
-        found.extend(lint::run(&site).into_iter().map(Finding::from));
+    if let (Ok(playbook), Ok(opened)) = (playbook, &opened) {
+        let site = site::Offline::new(&playbook, opened);
+        let weak = lint::run(&site);
+        drop(site);
+        found.extend(reach::run(global, opened, playbook));
+        found.extend(weak.into_iter().map(Finding::from));
     }
     let checked: Vec<&str> = ["playbook", "inventory"]
         .into_iter()
@@ -83,7 +87,11 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     } else {
         findings::print(&found);
     }
-    let bad = |finding: &Finding| args.strict || finding.severity == lint::Severity::Error;
+    let bad = |finding: &Finding| match finding.severity {
+        lint::Severity::Error => true,
+        lint::Severity::Warn => args.strict,
+        lint::Severity::Note => false,
+    };
     Ok(if found.iter().any(bad) {
         exit::USAGE
     } else {

@@ -4,10 +4,10 @@
 //! Like Ansible, it never reads one from a folder in which anybody could have put it.
 
 use crate::assets::{Embedded, Served};
+use crate::base::nearest::nearest;
 use crate::base::{Diagnostic, Result};
-use crate::modules::nearest;
 use crate::play::RolePlaces;
-use crate::source::{SourceFile, Span, load};
+use crate::source::{Node, SourceFile, Span, load, parse};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -146,6 +146,7 @@ impl Config {
         if names.len() == 1 && names.contains(ALL) {
             return Ok(Served::All);
         }
+        let names = with_needs(names);
         match names.iter().find(|name| !own.contains(*name)) {
             Some(name) => {
                 let list: Vec<&str> = own.iter().map(String::as_str).collect();
@@ -165,6 +166,46 @@ impl Config {
         RolePlaces {
             folders: self.role_folders(),
             withheld,
+        }
+    }
+}
+
+/// The roles with those of hactl's that they take in.
+fn with_needs(mut names: BTreeSet<String>) -> BTreeSet<String> {
+    let mut open: Vec<String> = names.iter().cloned().collect();
+    while let Some(name) = open.pop() {
+        let folders = ["tasks", "meta", "handlers"].map(|folder| format!("roles/{name}/{folder}/"));
+        let paths = Embedded::paths().into_iter();
+        let mut needed = BTreeSet::new();
+        for path in paths.filter(|path| folders.iter().any(|folder| path.starts_with(folder))) {
+            let text = Embedded::get(&path).unwrap_or_default();
+            let file = SourceFile {
+                text: String::from_utf8_lossy(&text).into_owned(),
+                path,
+            };
+            if let Ok(node) = parse(&Arc::new(file)) {
+                taken_in(&node, &mut needed);
+            }
+        }
+        open.extend(needed.difference(&names).cloned());
+        names.extend(needed);
+    }
+    names
+}
+
+/// The roles that tasks or dependencies name.
+fn taken_in(node: &Node, found: &mut BTreeSet<String>) {
+    for item in node.items().into_iter().flatten() {
+        taken_in(item, found);
+    }
+    for (key, value) in node.entries() {
+        let role = key
+            .as_str()
+            .is_some_and(|key| key.ends_with("include_role") || key.ends_with("import_role"));
+        if role && let Some(name) = value.get("name").and_then(Node::as_str) {
+            found.insert(name.to_owned());
+        } else {
+            taken_in(value, found);
         }
     }
 }
@@ -201,6 +242,11 @@ mod tests {
             (
                 "[hactl]\nembedded_roles: haproxy, keepalived\n",
                 roles(&["haproxy", "keepalived"]),
+            ),
+            // What a role takes in comes with it.
+            (
+                "[hactl]\nembedded_roles = sshd\n",
+                roles(&["firewall", "guarded", "netplan", "sshd"]),
             ),
         ] {
             assert_eq!(config(text).served().expect(text), served, "{text}");

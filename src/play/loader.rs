@@ -59,8 +59,14 @@ pub(super) struct Loading<'a> {
     pub later_handlers: Vec<Handler>,
     /// Literal names that are notified.
     pub notified: Vec<(String, Span)>,
-    /// A role whose name is not known yet is included: any handler may come.
+    /// A role whose name is not known yet is included, or something could not be read: any handler may come.
     pub open_ended: bool,
+    /// Tasks whose modules hactl lacks.
+    pub lacking: Vec<Span>,
+    /// A task wants a local file that is not there, under a condition.
+    pub missing: bool,
+    /// A task that was read may bring files to this machine.
+    pub brings: bool,
 }
 
 impl Loader {
@@ -93,9 +99,16 @@ impl Loader {
         let mut plays: Vec<Play> = Vec::new();
         loading.playbook(path, None, &Keywords::default(), &mut plays);
         super::plays::check_after(&plays, &mut loading.errors);
+        let missing = loading.missing;
+        let mut lacking = std::mem::take(&mut loading.lacking);
+        let place = |span: &Span| (span.file.path.clone(), span.line, span.column);
+        lacking.sort_by_key(place);
+        lacking.dedup_by_key(|span| place(span));
         loading.errors.finish(Playbook {
             path: path.to_owned(),
             plays,
+            lacking,
+            missing,
         })
     }
 
@@ -169,6 +182,9 @@ impl<'a> Loading<'a> {
             later_handlers: Vec::new(),
             notified: Vec::new(),
             open_ended: false,
+            lacking: Vec::new(),
+            missing: false,
+            brings: false,
         }
     }
 
@@ -178,6 +194,8 @@ impl<'a> Loading<'a> {
             .loader
             .yaml(path)
             .unwrap_or_else(|| Err(Diagnostic::new(format!("there is no file `{path}`"))));
+        // What it would have brought, handlers among it, is not missing besides.
+        self.open_ended |= read.is_err();
         self.errors.take(match asked {
             Some(span) => read.map_err(|error| error.at(span)),
             None => read,

@@ -6,6 +6,7 @@ mod action;
 pub mod actions;
 mod argument_specs;
 mod check;
+pub mod elsewhere;
 mod freeform;
 mod includes;
 mod keywords;

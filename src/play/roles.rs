@@ -358,6 +358,7 @@ impl Loading<'_> {
         for place in places {
             error = error.note(format!("looked for {place}"));
         }
+        self.open_ended = true;
         let withheld = self.loader.roles.withheld.iter().any(|own| own == name);
         self.errors.push(if withheld {
             error.help(format!(

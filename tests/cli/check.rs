@@ -81,7 +81,7 @@ fn hactls_own_roles_come_only_when_they_are_named() {
     sandbox.hactl("deploy --list-tasks -i hosts.ini");
     sandbox.file("ansible.cfg", "[hactl]\nembedded_roles = sshd\n");
     let listed = sandbox.hactl("deploy --list-tasks -i hosts.ini");
-    assert!(listed.lines().count() > 4, "{listed}");
+    assert!(listed.contains("sshd : Change it"), "{listed}");
     sandbox.file("ansible.cfg", "[hactl]\nembedded_role = sshd\n");
     sandbox.hactl("check -i hosts.ini");
     sandbox.compare("check_own_roles");
