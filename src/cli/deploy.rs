@@ -73,7 +73,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
-    let opened = project::open(global)?;
+    let opened = project::open_for(global, &args.playbook)?;
     let playbook = opened.loader.playbook(&args.playbook.to_string_lossy())?;
     if args.list_tasks {
         crate::report::out(&super::listing::tasks(

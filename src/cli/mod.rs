@@ -4,6 +4,7 @@
 mod backup;
 mod check;
 mod complete;
+mod config;
 mod deploy;
 mod desk;
 mod diff;

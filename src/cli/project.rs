@@ -1,12 +1,13 @@
 //! The project that a command works on: its files, its inventory, its secrets. Resolved once, then passed on.
 
+use super::config::Config;
 use super::{Global, vault};
 use crate::assets::Project;
 use crate::base::value::Value;
 use crate::base::{Diagnostic, Result};
 use crate::engine::{self, Decrypt, absolute, root};
 use crate::inventory::Inventory;
-use crate::play::Loader;
+use crate::play::{Loader, RolePlaces};
 use crate::source::{self, Files, Node, SourceFile, Yaml};
 use crate::vault::{ClearFiles, Opener, Passwords};
 use std::collections::HashMap;
@@ -34,14 +35,53 @@ pub struct Opened {
 /// # Errors
 /// Everything that is wrong with the inventory and the extra variables.
 pub fn open(global: &Global) -> Result<Opened, Vec<Diagnostic>> {
-    open_in(global, Project::new(&global.project))
+    opened(global, Project::new(&global.project), RolePlaces::default())
 }
 
-/// Opens a project whose files are given (another revision of the same project).
+/// Opens the project for a playbook of it.
 ///
 /// # Errors
-/// As [`open`].
-pub fn open_in(global: &Global, project: Project) -> Result<Opened, Vec<Diagnostic>> {
+/// As [`open`]; what is wrong with its `ansible.cfg`.
+pub fn open_for(global: &Global, playbook: &Path) -> Result<Opened, Vec<Diagnostic>> {
+    open_in(global, &global.project, playbook)
+}
+
+/// The same of another folder (another revision of the same project).
+///
+/// # Errors
+/// As [`open_for`].
+pub fn open_in(global: &Global, folder: &Path, playbook: &Path) -> Result<Opened, Vec<Diagnostic>> {
+    let (project, places) = with_roles(folder, playbook).map_err(|error| vec![error])?;
+    opened(global, project, places)
+}
+
+/// The loader of a playbook's project, whatever its inventory is.
+///
+/// # Errors
+/// What is wrong with its `ansible.cfg`.
+pub fn loader(global: &Global, playbook: &Path) -> Result<Loader> {
+    let (project, places) = with_roles(&global.project, playbook)?;
+    let passwords = Arc::new(vault::passwords(global));
+    Ok(Loader::new(clear(Arc::new(project), &passwords)).with_roles(places))
+}
+
+/// The files that a playbook sees, and where its roles are. An embedded playbook has all that is in the binary; one of
+/// the user's own has what the configuration names.
+fn with_roles(folder: &Path, playbook: &Path) -> Result<(Project, RolePlaces)> {
+    let config = Config::read(folder)?.known()?;
+    let mut project = Project::new(folder);
+    if project.on_disk(playbook).is_file() {
+        project = project.serving(config.served()?);
+    }
+    let places = config.places(project.withheld());
+    Ok((project, places))
+}
+
+fn opened(
+    global: &Global,
+    project: Project,
+    places: RolePlaces,
+) -> Result<Opened, Vec<Diagnostic>> {
     let files = Arc::new(project);
     let sources = super::inventory::sources(global, &files).map_err(|error| vec![error])?;
     let passwords = Arc::new(vault::passwords(global));
@@ -55,7 +95,7 @@ pub fn open_in(global: &Global, project: Project) -> Result<Opened, Vec<Diagnost
     let extra = extra(global, &*clear)?;
     Ok(Opened {
         files,
-        loader: Arc::new(Loader::new(clear)),
+        loader: Arc::new(Loader::new(clear).with_roles(places)),
         inventory,
         sources,
         decrypt,

@@ -6,6 +6,7 @@ use super::action::Local;
 use super::event::{Event, Status, TaskEnd};
 use super::run::PlayRun;
 use super::runner::{Due, Flow, Runner};
+use super::setters;
 use super::settle::{Settled, loop_result, settle};
 use super::unit::{Remote, Unit, Work};
 use crate::base::value::{Map, Value, unknown};
@@ -69,6 +70,12 @@ impl Runner {
                 }
                 Decided::Due(change)
             }
+            // The host is not yet as the tasks before this one leave it.
+            Err(error) if unit.keywords.check && (self.brings || settings.offline) => {
+                let mut settled = self.unknown(unit, "what a task before it brings");
+                settled.error = settled.error.map(|why| why.note(error.message));
+                Decided::Settled(settled, Vec::new())
+            }
             Err(error) => Decided::Settled(self.settled(unit, Err(error), false), Vec::new()),
         }
     }
@@ -90,6 +97,20 @@ impl Runner {
         match limit.and_then(|limit| limit.exceeded(&change.requests, replies)) {
             Some(error) => Err(error.on(&self.host.name)),
             None => remote.module.finish(&remote.args, change, replies),
+        }
+    }
+
+    /// What a task would have set of which it is not known whether it runs, or to what, is not known either.
+    fn leave_unknown(&self, unit: &Unit) {
+        let mut data = self.host.data_mut();
+        if matches!(unit.task.action.module, "service_facts" | "package_facts") {
+            for name in setters::of_task(&unit.task).names {
+                data.facts.insert(name, unknown());
+            }
+            return;
+        }
+        for name in setters::unsettled(&self.shared.settings, &unit.task).names {
+            data.set.insert(name, unknown());
         }
     }
 
@@ -219,6 +240,16 @@ impl Runner {
             if last.is_some() {
                 self.state.loop_notified.extend(fresh);
             }
+        }
+        if settled.status == Status::Unknown {
+            self.leave_unknown(unit);
+        }
+        if unit.keywords.check {
+            let asks = !matches!(
+                unit.work,
+                Work::Local(_) | Work::Skip { .. } | Work::File { .. }
+            );
+            self.brings |= asks && (settled.changed || settled.status == Status::Unknown);
         }
         let failed = settled.status == Status::Failed;
         if !failed {

@@ -42,6 +42,18 @@ pub struct BlockSteps {
     always: Steps,
 }
 
+impl BlockSteps {
+    /// What runs when one of its tasks fails.
+    pub fn rescue(&self) -> &Steps {
+        &self.rescue
+    }
+
+    /// All that it may run.
+    pub fn parts(&self) -> [&Steps; 3] {
+        [&self.tasks, &self.rescue, &self.always]
+    }
+}
+
 /// Turns loaded items into steps.
 pub fn steps(items: Vec<Item>) -> Steps {
     items

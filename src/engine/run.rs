@@ -6,7 +6,8 @@ use super::link::Link;
 use super::runner::Runner;
 use super::scope::{Globals, PlayLayers, Scope, root};
 use super::settings::Settings;
-use super::state::{Coordinator, HostState, Hosts, PlayBoard};
+use super::state::{Coordinator, HostState, Hosts, PlayBoard, with_this_machine};
+use super::survey;
 use super::variables::{host_variables, vars_files};
 use crate::base::value::{Value, to_text};
 use crate::base::{Diagnostic, Diagnostics, Result};
@@ -52,12 +53,14 @@ pub struct Shared {
     pub targets: HashMap<String, Target>,
     /// Limits how many hosts are worked on at once.
     pub forks: Semaphore,
+    /// Whether the plays hold tasks that cannot be done: hactl lacks the module, or a local file is not there.
+    pub lacking: bool,
 }
 
 /// What a run is made of.
 pub struct Plan {
     pub(super) shared: Arc<Shared>,
-    participants: Vec<String>,
+    pub(super) participants: Vec<String>,
 }
 
 /// How a run ended.
@@ -107,6 +110,7 @@ impl Plan {
                 (name, Arc::new(state))
             })
             .collect();
+        let hosts = with_this_machine(hosts, inventory.variables("localhost"));
         let mut groups: BTreeMap<String, Vec<String>> = inventory
             .groups()
             .into_iter()
@@ -243,7 +247,7 @@ impl Plan {
             })
             .collect();
         let forks = Semaphore::new(settings.forks.max(1));
-        errors.finish(Self {
+        let plan = Self {
             shared: Arc::new(Shared {
                 settings,
                 globals,
@@ -251,9 +255,12 @@ impl Plan {
                 links,
                 targets,
                 forks,
+                lacking: start.playbook.missing || !start.playbook.lacking.is_empty(),
             }),
             participants,
-        })
+        };
+        survey::at_load(&plan, &mut errors);
+        errors.finish(plan)
     }
 
     /// The plays and their hosts.

@@ -39,6 +39,8 @@ pub struct Runner {
     pub(super) owed: BTreeMap<String, Vec<String>>,
     pub(super) processes: Option<u64>,
     pub(super) connect_seconds: f64,
+    /// In a plan: a task before would change the host, so that what is not there may come.
+    pub(super) brings: bool,
     pub(super) state: PlayState,
 }
 
@@ -108,6 +110,7 @@ impl Runner {
             owed: BTreeMap::new(),
             processes: None,
             connect_seconds: 0.0,
+            brings: false,
             state: PlayState::default(),
         }
     }

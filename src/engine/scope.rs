@@ -3,6 +3,7 @@
 //! A scope never renders anything; it finds the raw variable of the highest layer.
 
 use super::state::{Coordinator, HostState, Hosts};
+use super::survey::FACTS;
 use crate::base::value::{Map, OMIT, UNKNOWN, Value};
 use crate::play::{Play, Role};
 use crate::source::Node;
@@ -307,7 +308,13 @@ impl Scope {
         if name == "ansible_facts" {
             return Some(Variable::Data(Value::Object(data.facts.clone())));
         }
-        let short = name.strip_prefix("ansible_")?;
+        // These facts have no other name than their own.
+        let bare = matches!(name, "services" | "packages") || name.starts_with("getent_");
+        let short = if bare {
+            name
+        } else {
+            name.strip_prefix("ansible_")?
+        };
         data.facts.get(short).cloned().map(Variable::Data)
     }
 
@@ -320,6 +327,10 @@ impl Scope {
                 let local = self.host.name == "localhost";
                 let kind = if local { "local" } else { "ssh" };
                 Some(Variable::Data(Value::from(kind)))
+            }
+            // Facts that nobody has read yet.
+            _ if name.starts_with("ansible_") && self.pending.contains(FACTS) => {
+                Some(Variable::Data(Value::from(UNKNOWN)))
             }
             _ => None,
         }
@@ -452,6 +463,9 @@ impl Variables for HostVariables {
     }
 
     fn names(&self) -> Vec<String> {
-        self.globals.hosts.keys().cloned().collect()
+        // This machine has variables, but is none of the hosts unless the inventory says so.
+        let all = self.globals.groups.get("all");
+        let named = |name: &&String| all.is_none_or(|all| all.contains(name));
+        self.globals.hosts.keys().filter(named).cloned().collect()
     }
 }

@@ -211,6 +211,8 @@ pub fn prepare(
             }
         }
         unit.keywords = rendered(task, &unit.scope.host, &context, settings)?;
+        // It is not the task that failed, but hactl: nobody asked to go on then.
+        unit.keywords.ignore_errors &= task.action.lacks.is_none();
         work(task, &unit, &context, settings)
     })();
     unit.work = result.unwrap_or_else(|error| {
@@ -275,6 +277,14 @@ fn rendered(
 
 fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -> Result<Work> {
     let name = task.action.module;
+    if let Some(error) = &task.action.lacks {
+        if settings.render {
+            return Ok(Work::Unknown {
+                why: "a module that hactl lacks".to_owned(),
+            });
+        }
+        return Err((**error).clone());
+    }
     if action::is_local(name) {
         let quiet = action::is_quiet(task, context)?;
         return action::prepare(task, context, settings).map(|local| match local {
@@ -392,8 +402,15 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
         });
     }
     let may_be_unknown = unit.keywords.check && unit.scope.pending.is_empty();
-    if let Some(why) = super::content::supply(&mut args, task, context, settings, may_be_unknown)? {
-        return Ok(Work::Unknown { why });
+    match super::content::supply(&mut args, task, context, settings, may_be_unknown) {
+        Ok(None) => {}
+        Ok(Some(why)) => return Ok(Work::Unknown { why }),
+        Err(_) if unit.keywords.check && task.action.later => {
+            return Ok(Work::Unknown {
+                why: "a local file that a task before it may bring".to_owned(),
+            });
+        }
+        Err(error) => return Err(error),
     }
     let probes = module.probe(&args)?;
     let mut remote = Remote {

@@ -17,11 +17,12 @@ use super::cursor::{Cursor, Step};
 use super::keywords::stand_alone;
 use super::run::PlayRun;
 use super::scope::Scope;
+use super::setters;
 use super::settings::Settings;
 use super::state::HostState;
 use super::unit::{self, Unit, Work};
 use crate::base::Result;
-use crate::base::value::{Value, has_unknown, to_text};
+use crate::base::value::{Value, has_unknown, to_text, unknown};
 use crate::modules::Probe;
 use crate::play::{Keywords, Task, is_template};
 use crate::source::Node;
@@ -301,9 +302,14 @@ impl Walk<'_> {
                 }
                 register => self.await_register(register),
             },
-            Work::Unknown { .. } => self.await_register(register),
             // Asked when it is the task's turn, and known from then on.
             Work::Ask(_) => return Next::Stop,
+            Work::Unknown { .. } => {
+                for name in setters::unsettled(self.settings, &unit.task).names {
+                    self.overlay.insert(name, Variable::Data(unknown()));
+                }
+                self.await_register(register);
+            }
             Work::Fail(_) => next = Next::Stop,
             Work::File { .. } => self.await_register(register),
             Work::Local(local) => match local {

@@ -9,10 +9,11 @@ use crate::base::{Diagnostic, Result};
 use crate::source::{Node, Yaml};
 use crate::template::{self, FileOptions};
 use std::path::Path;
+use std::sync::Arc;
 
 impl Loading<'_> {
     /// Checks one task.
-    pub(super) fn check_task(&mut self, task: &Task) {
+    pub(super) fn check_task(&mut self, task: &mut Task) {
         self.check_files(task);
         self.check_keywords(&task.keywords);
         for (name, node) in &task.action.args {
@@ -84,7 +85,8 @@ impl Loading<'_> {
         }
     }
 
-    fn check_files(&mut self, task: &Task) {
+    fn check_files(&mut self, whole: &mut Task) {
+        let task: &Task = whole;
         let literal = |node: &Node| {
             node.as_str()
                 .filter(|_| !is_dynamic(node))
@@ -155,7 +157,7 @@ impl Loading<'_> {
                 self.check_template_file(task, &path);
             }
             Some(Ok(path)) if says("decrypt") != Some(false) => self.check_opens(task, &path),
-            Some(Err(error)) => self.errors.push(error),
+            Some(Err(error)) => self.missing_file(whole, error),
             _ => {}
         }
     }
@@ -173,6 +175,22 @@ impl Loading<'_> {
             let place = task.arg("src").or(task.action.free_form.as_ref());
             let error = error.at(place.map_or(&task.action.span, |node| &node.span));
             self.errors.push(error);
+        }
+    }
+
+    /// A local file that is not there is a mistake where its task certainly runs. Where it may not, a host that gets there
+    /// makes it one; where a task before it may bring the file, it is told when it is its turn.
+    fn missing_file(&mut self, task: &mut Task, error: Diagnostic) {
+        let keywords = &task.keywords;
+        let never = |node: &Node| to_bool(&super::action::literal(node)) == Some(false);
+        if keywords.when.iter().any(never) {
+        } else if self.brings {
+            task.action.later = true;
+        } else if keywords.when.is_empty() && keywords.loop_.is_none() {
+            self.errors.push(error);
+        } else {
+            self.missing = true;
+            task.action.missing = Some(Arc::new(error));
         }
     }
 

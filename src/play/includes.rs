@@ -195,6 +195,7 @@ impl Loading<'_> {
     fn look_ahead(&mut self, include: &Include) {
         let mut ahead = Loading::new(self.loader);
         ahead.open.clone_from(&self.open);
+        ahead.brings = self.brings;
         match &include.what {
             Included::Tasks { file } => {
                 let Some(file) = file.as_str().filter(|file| !is_template(file)) else {
@@ -250,6 +251,9 @@ impl Loading<'_> {
         self.later_handlers.append(&mut ahead.handlers);
         self.later_handlers.append(&mut ahead.later_handlers);
         self.notified.append(&mut ahead.notified);
+        self.lacking.append(&mut ahead.lacking);
+        self.missing |= ahead.missing;
+        self.brings |= ahead.brings;
         self.open_ended |= ahead.open_ended;
     }
 

@@ -357,36 +357,45 @@ impl Loading<'_> {
         found
     }
 
-    /// The folder of a role: beside the playbook, in the project, beside the role that asks.
+    /// The folder of a role, looked for in Ansible's order: beside the playbook, in the project, in the configured
+    /// folders, beside the role that asks, as a path.
     fn find_role(&mut self, name: &str, scope: &Scope, span: &Span) -> Option<String> {
-        let mut places = vec![
-            paths::join(&paths::join(&scope.playbook_dir, "roles"), name),
-            paths::join("roles", name),
+        let mut folders = vec![
+            paths::join(&scope.playbook_dir, "roles"),
+            "roles".to_owned(),
         ];
-        if let Some(role) = &scope.role {
-            places.push(paths::join(&paths::parent(&role.dir), name));
-        }
-        if name.contains('/') {
-            places.push(paths::join(&scope.playbook_dir, name));
+        folders.extend(self.loader.roles.folders.iter().cloned());
+        folders.extend(scope.role.as_ref().map(|role| paths::parent(&role.dir)));
+        let beside = [scope.playbook_dir.clone(), String::new()];
+        let mut places: Vec<String> = Vec::new();
+        for folder in folders.iter().chain(&beside) {
+            let place = paths::join(folder, name);
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
         if let Some(found) = places.iter().find(|place| self.loader.is_dir(place)) {
             return Some(found.clone());
         }
-        let known: Vec<String> = [
-            paths::join(&scope.playbook_dir, "roles"),
-            "roles".to_owned(),
-        ]
-        .iter()
-        .flat_map(|dir| self.loader.files.list(Path::new(dir)).unwrap_or_default())
-        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .collect();
-        places.dedup();
+        let known: Vec<String> = folders
+            .iter()
+            .flat_map(|dir| self.loader.files.list(Path::new(dir)).unwrap_or_default())
+            .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+            .collect();
         let mut error = Diagnostic::new(format!("there is no role `{name}`")).at(span);
         for place in places {
             error = error.note(format!("looked for {place}"));
         }
-        self.errors
-            .push(with_nearest(error, name, known.iter().map(String::as_str)));
+        self.open_ended = true;
+        let withheld = self.loader.roles.withheld.iter().any(|own| own == name);
+        self.errors.push(if withheld {
+            error.help(format!(
+                "hactl's own role `{name}` is for its own playbook; to have it in yours, write \
+                 `embedded_roles = {name}` below `[hactl]` in ansible.cfg"
+            ))
+        } else {
+            with_nearest(error, name, known.iter().map(String::as_str))
+        });
         None
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Only data. Nothing here reads a file or renders a template; what may hold a template is a [`Node`].
 
+use crate::base::Diagnostic;
 use crate::source::Node;
 use crate::source::Span;
 use std::collections::HashSet;
@@ -14,6 +15,10 @@ pub struct Playbook {
     pub path: String,
     /// The plays in order.
     pub plays: Vec<Play>,
+    /// The tasks whose modules hactl lacks, in all that could be read: each once.
+    pub lacking: Vec<Span>,
+    /// Whether some task wants a local file that is not there, under a condition.
+    pub missing: bool,
 }
 
 /// One play: some hosts, and what is done on them.
@@ -104,6 +109,12 @@ pub struct Action {
     pub template: Option<Node>,
     /// Where the module's name stands.
     pub span: Span,
+    /// What is wrong when a host gets here: hactl lacks the module.
+    pub lacks: Option<Arc<Diagnostic>>,
+    /// What is wrong when a host gets here: a local file that is not there, and that no task before may bring.
+    pub missing: Option<Arc<Diagnostic>>,
+    /// Its local file is not there yet; a task before it may bring it.
+    pub later: bool,
 }
 
 /// `become`, `become_user`, `become_method`.
