@@ -279,7 +279,7 @@ fn sudo_failed(target: &Target, what: &str, talk: &str) -> Diagnostic {
     } else {
         (
             format!("no root shell: {what}"),
-            format!("try by hand: ssh {} sudo -n true", target.address),
+            format!("try by hand: hactl ssh {} -- sudo -n true", target.host),
         )
     };
     let error = Diagnostic::with_code(exit::FAILED, message)
@@ -326,7 +326,7 @@ pub(super) fn unreachable_host(target: &Target, said: &str) -> Diagnostic {
     } else {
         (
             format!("cannot connect to {place}{port}"),
-            format!("is it up? try: ssh {place} true"),
+            format!("is it up? try: hactl ssh {} -- true", target.host),
         )
     };
     let error = Diagnostic::with_code(exit::UNREACHABLE, message)

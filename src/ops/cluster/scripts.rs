@@ -141,14 +141,15 @@ await() {{ [ \"$(echo \"$(waits \"$1\" \"$2\") SELECT $2\" | ask)\" = t ]; }}
         format!("{}echo CHECKPOINT | ask\n", self.prelude())
     }
 
-    /// Stops the server in order within so many seconds, and notes where its log ends. Without the proof of a clean stop it
+    /// Stops the server in order within so many seconds, and notes where its log ends; from then on it can only start as a
+    /// standby, whoever starts it. Without the proof of a clean stop it
     /// fails, and names the processes that it waited for. Writes do not wait for an archive that does not answer: once the
     /// shutdown is in the control file and every sender has ended, the archiver gets a second more (`verify` tells of a file
     /// of the log that is in no archive).
     pub fn stop_clean(&self, seconds: &str) -> String {
         format!(
             "{}{IMPATIENT}impatient </dev/null >/dev/null 2>&1 & w=$!
-timeout {} systemctl stop \"$unit\" || {{ kill $w; {CHILDREN}
+{AT_ONCE}timeout {} systemctl stop \"$unit\" || {{ kill $w; {CHILDREN}
 for c in $children; do tr '\\0' ' ' <\"/proc/$c/cmdline\"; echo; done 2>/dev/null | sed 's/^/still at work: /' >&2
 echo 'it did not stop in time' >&2; exit 1; }}
 kill $w 2>/dev/null || true
@@ -156,7 +157,7 @@ state=$(control 'Database cluster state')
 case $state in 'shut down'|'shut down in recovery') ;; *) echo \"the control file says '$state', not 'shut down'\" >&2; exit 1 ;; esac
 echo \"note stopped_at $(control 'Latest checkpoint location')\"
 echo \"note stopped_timeline $(control \"Latest checkpoint's TimeLineID\")\"
-",
+{ONLY_AS_STANDBY}",
             self.prelude(),
             sh(seconds)
         )
@@ -171,22 +172,6 @@ echo \"note stopped_timeline $(control \"Latest checkpoint's TimeLineID\")\"
 if systemctl is-active -q \"$unit\" && [ \"$(echo 'SELECT pg_is_in_recovery()' | ask)\" = t ]; then systemctl restart \"$unit\"; else systemctl start \"$unit\"; fi
 await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exit 1; }}
 ",
-            self.prelude()
-        )
-    }
-
-    /// From now on it can only start as a standby, whoever starts it.
-    pub fn become_standby(&self) -> String {
-        format!(
-            "{}install -o postgres -g postgres -m 0600 /dev/null \"$data/standby.signal\"; sync \"$data/standby.signal\" \"$data\"\n",
-            self.prelude()
-        )
-    }
-
-    /// Takes [`Self::become_standby`] back.
-    pub fn no_longer_standby(&self) -> String {
-        format!(
-            "{}rm -f \"$data/standby.signal\"; sync \"$data\"\n",
             self.prelude()
         )
     }
@@ -425,6 +410,18 @@ const CLAIMS: &str =
 
 /// The processes of a server, in `$children`; its first one in `$p`.
 const CHILDREN: &str = "p=$(head -n 1 \"$data/postmaster.pid\" 2>/dev/null) || p=; children=$(cat \"/proc/${p:-0}/task/${p:-0}/children\" 2>/dev/null) || children=";
+
+/// Asks the server itself for what systemd would have it asked for by a Perl program that takes longer to start than the
+/// server to stop, and waits a moment for its end. Not where systemd would start it again.
+const AT_ONCE: &str = r#"p=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || p=
+case $(readlink "/proc/${p:-0}/exe" 2>/dev/null) in */postgres)
+if [ "$(systemctl show -p Restart --value "$unit")" = no ] && kill -INT "$p" 2>/dev/null; then
+n=0; while [ -e "/proc/$p" ] && [ $n -lt 25 ]; do sleep 0.02; n=$((n + 1)); done; fi ;; esac
+"#;
+
+/// Whoever starts the server from now on starts a standby.
+const ONLY_AS_STANDBY: &str = r#"install -o postgres -g postgres -m 0600 /dev/null "$data/standby.signal"; sync "$data/standby.signal" "$data"
+"#;
 
 /// While a stop is under way and nothing but the archiver is left of it: ends the archive command, with which the archiver gives
 /// up and ends in order.
