@@ -9,7 +9,7 @@ QEMU := $(if $(filter aarch64 arm64,$(shell uname -m)),qemu-system-arm,qemu-syst
 LAB_PACKAGES := podman crun netavark aardvark-dns iptables nftables mmdebstrap openssh-client util-linux procps python3-venv zip unzip chromium
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help demo demo-down test test-all test-unit test-lab test-vm lint deps deps-vm build bench clean
+.PHONY: help demo demo-down test test-all test-unit test-mechanics test-lab test-vm lint deps deps-vm build bench clean
 LAB_TESTS = $(SUDO) env PATH="$$PATH" HOME="$$HOME" CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" $(CARGO) test --locked --test lab -- --test-threads=1
 
 help: ## this list
@@ -32,12 +32,16 @@ demo-down: ## takes the demo's hosts away
 
 test: deps-vm lint test-unit test-lab ## everything that CI runs
 
-test-all: deps-vm lint test-unit ## everything there is: every drill and restart on virtual machines, too
+test-all: deps-vm lint test-unit test-mechanics ## everything there is: every drill and restart on virtual machines, too
 	$(CARGO) build --locked
 	$(LAB_TESTS)
 
 test-unit: deps-vm ## seconds, once built
 	$(CARGO) test --locked --lib --bins --test cli --test tidy
+
+test-mechanics: deps ## the playbooks of tests/data/mechanics, run by ansible-core again: it still does what is recorded
+	@scripts/ansible-venv .cache/ansible
+	.cache/ansible/bin/python3 tests/mechanics/record.py --check
 
 test-lab: deps-vm ## the real thing: hosts, deploy, breakage; containers, then virtual machines
 	$(CARGO) build --locked

@@ -1,7 +1,8 @@
 //! The playbooks, roles, templates and inventories inside the binary, and the user's folder over them.
 //!
 //! A file of the same path in the user's folder wins. Only reads. A file from the binary is shown as `embedded:PATH`,
-//! never with a path of the machine that built it.
+//! never with a path of the machine that built it. A playbook of the user's own gets nothing from here, but for roles
+//! that its configuration names ([`Served`]): a role is never another one than the user meant.
 
 use crate::base::{Diagnostic, Result};
 use crate::source::{Disk, Files};
@@ -64,6 +65,11 @@ impl Embedded {
         Self::below("inventories").into_iter().collect()
     }
 
+    /// The roles inside the binary.
+    pub fn roles() -> BTreeSet<String> {
+        Self::below("roles")
+    }
+
     fn is_dir(path: &str) -> bool {
         path.is_empty() || Self::paths().iter().any(|file| is_below(file, path))
     }
@@ -89,16 +95,47 @@ fn is_below(file: &str, dir: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// What of the binary a project sees besides the inventories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// Everything: the project runs an embedded playbook.
+    All,
+    /// These roles: the project has a playbook of its own.
+    Roles(BTreeSet<String>),
+}
+
 /// The user's folder over the embedded files.
 #[derive(Debug, Clone)]
 pub struct Project {
     root: PathBuf,
+    served: Served,
 }
 
 impl Project {
     /// For the user's folder (`--project`).
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            served: Served::All,
+        }
+    }
+
+    /// The same with less of the binary below it.
+    #[must_use]
+    pub fn serving(self, served: Served) -> Self {
+        Self { served, ..self }
+    }
+
+    /// The roles inside the binary that this project does not see.
+    pub fn withheld(&self) -> Vec<String> {
+        let all = Embedded::roles();
+        match &self.served {
+            Served::All => Vec::new(),
+            Served::Roles(names) => all
+                .into_iter()
+                .filter(|name| !names.contains(name))
+                .collect(),
+        }
     }
 
     /// The user's folder.
@@ -115,8 +152,34 @@ impl Project {
         }
     }
 
-    /// The path inside the binary; none for paths that lead out of the project.
-    fn inside(path: &Path) -> Option<String> {
+    /// The path inside the binary; none for paths that lead out of the project, and for what is not served. An absolute one
+    /// (`role_path`, `inventory_dir`) may lead into it.
+    fn inside(&self, path: &Path) -> Option<String> {
+        self.relative(path).filter(|path| self.serves(path))
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        let Served::Roles(names) = &self.served else {
+            return true;
+        };
+        let mut parts = path.split('/');
+        match (parts.next(), parts.next()) {
+            (Some("" | "inventories"), _) => true,
+            (Some("roles"), None) => !names.is_empty(),
+            (Some("roles"), Some(role)) => names.contains(role),
+            _ => false,
+        }
+    }
+
+    fn relative(&self, path: &Path) -> Option<String> {
+        let path = if path.is_absolute() {
+            let root = std::fs::canonicalize(&self.root)
+                .or_else(|_| std::path::absolute(&self.root))
+                .ok()?;
+            path.strip_prefix(root).ok()?.to_owned()
+        } else {
+            path.to_owned()
+        };
         let mut parts: Vec<&str> = Vec::new();
         for part in path.components() {
             match part {
@@ -139,12 +202,14 @@ impl Files for Project {
                 Diagnostic::new(format!("`{}` cannot be read", path.display())).note(error.message)
             }));
         }
-        Embedded::get(&Self::inside(path)?).map(|data| Ok(data.into_owned()))
+        Embedded::get(&self.inside(path)?).map(|data| Ok(data.into_owned()))
     }
 
     fn is_dir(&self, path: &Path) -> bool {
         self.on_disk(path).is_dir()
-            || Self::inside(path).is_some_and(|path| Embedded::is_dir(&path))
+            || self
+                .inside(path)
+                .is_some_and(|path| Embedded::is_dir(&path))
     }
 
     fn list(&self, dir: &Path) -> Option<Vec<PathBuf>> {
@@ -157,16 +222,25 @@ impl Files for Project {
             .filter_map(|path| path.file_name())
             .map(std::ffi::OsStr::to_owned)
             .collect();
-        if let Some(inside) = Self::inside(dir) {
-            names.extend(Embedded::below(&inside).into_iter().map(Into::into));
+        if let Some(inside) = self.inside(dir) {
+            let served = Embedded::below(&inside).into_iter().filter(|name| {
+                let path = if inside.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{inside}/{name}")
+                };
+                self.serves(&path)
+            });
+            names.extend(served.map(Into::into));
         }
         Some(names.into_iter().map(|name| dir.join(name)).collect())
     }
 
     fn shown(&self, path: &Path) -> String {
         if !self.on_disk(path).is_file()
-            && let Some(inside) =
-                Self::inside(path).filter(|inside| Embedded::get(inside).is_some())
+            && let Some(inside) = self
+                .inside(path)
+                .filter(|inside| Embedded::get(inside).is_some())
         {
             return format!("embedded:{inside}");
         }
@@ -176,7 +250,9 @@ impl Files for Project {
     fn is_file(&self, path: &Path) -> bool {
         self.on_disk(path).is_file()
             || (!self.on_disk(path).is_dir()
-                && Self::inside(path).is_some_and(|path| Embedded::get(&path).is_some()))
+                && self
+                    .inside(path)
+                    .is_some_and(|path| Embedded::get(&path).is_some()))
     }
 }
 
@@ -201,6 +277,47 @@ mod tests {
             ("site.yml", "- hosts: all\n")
         );
         assert!(project.read(Path::new("/site.yml")).is_none());
+        // `role_path` is absolute, for roles of the binary too.
+        let absolute = fs_err::canonicalize(dir.path()).expect("a folder");
+        let role = absolute.join("roles/common");
+        assert!(project.is_dir(&role) && project.is_file(&role.join("tasks/main.yml")));
+        assert!(!project.is_dir(&absolute.join("roles/none")));
+    }
+
+    #[test]
+    fn a_project_of_its_own_sees_only_the_roles_that_it_names() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs_err::create_dir_all(dir.path().join("roles/haproxy/tasks")).expect("made");
+        let own = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            Project::new(dir.path()).serving(Served::Roles(names))
+        };
+        let none = own(&[]);
+        for path in [
+            "site.yml",
+            "roles/sshd/tasks/main.yml",
+            "roles/haproxy/meta/main.yml",
+        ] {
+            assert!(!none.is_file(Path::new(path)), "{path}");
+        }
+        assert!(
+            !none.is_dir(Path::new("roles/sshd")) && none.is_dir(Path::new("inventories/pg-ha"))
+        );
+        let list = |project: &Project| project.list(Path::new("roles")).expect("a folder");
+        assert_eq!(list(&none), [PathBuf::from("roles/haproxy")]);
+        assert!(none.withheld().contains(&"haproxy".to_owned()));
+
+        let one = own(&["sshd"]);
+        assert!(one.is_file(Path::new("roles/sshd/tasks/main.yml")));
+        assert!(
+            !one.is_file(Path::new("roles/haproxy/meta/main.yml"))
+                && !one.is_file(Path::new("site.yml"))
+        );
+        assert_eq!(
+            list(&one),
+            ["roles/haproxy", "roles/sshd"].map(PathBuf::from)
+        );
+        assert!(!one.withheld().contains(&"sshd".to_owned()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod diagnostic;
 pub mod exit;
 pub mod mask;
+pub mod nearest;
 pub mod python_regex;
 pub mod quote;
 pub mod span;

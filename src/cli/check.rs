@@ -1,16 +1,15 @@
 //! `hactl check`: every mistake in playbook, roles, templates and inventory at once, and what makes the service
 //! less available than it should be. Connects to nothing.
 
+mod reach;
 mod site;
 
 use super::{Global, Outcome, project};
-use crate::assets::Project;
 use crate::base::{Diagnostics, exit};
-use crate::play::{Loader, lint};
+use crate::play::lint;
 use crate::report::findings::{self, Finding};
 use crate::template;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -40,9 +39,9 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         return Ok(exit::DONE);
     }
     let path = args.playbook.to_string_lossy();
-    let loader = Loader::new(Arc::new(Project::new(&global.project)));
+    let loader = project::loader(global, &args.playbook).map_err(|error| vec![error])?;
     let playbook = loader.playbook(&path);
-    let opened = project::open(global);
+    let opened = project::open_for(global, &args.playbook);
     let mut found: Vec<Finding> = Vec::new();
     if let Err(errors) = &playbook {
         found.extend(errors.iter().map(|error| Finding::error("playbook", error)));
@@ -69,9 +68,12 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         );
     }
     // Rules look at values; those of a project with mistakes would mislead.
-    if let (Ok(playbook), Ok(opened)) = (&playbook, &opened) {
-        let site = site::Offline::new(playbook, opened);
-        found.extend(lint::run(&site).into_iter().map(Finding::from));
+    if let (Ok(playbook), Ok(opened)) = (playbook, &opened) {
+        let site = site::Offline::new(&playbook, opened);
+        let weak = lint::run(&site);
+        drop(site);
+        found.extend(reach::run(global, opened, playbook));
+        found.extend(weak.into_iter().map(Finding::from));
     }
     let checked: Vec<&str> = ["playbook", "inventory"]
         .into_iter()
@@ -85,7 +87,11 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     } else {
         findings::print(&found);
     }
-    let bad = |finding: &Finding| args.strict || finding.severity == lint::Severity::Error;
+    let bad = |finding: &Finding| match finding.severity {
+        lint::Severity::Error => true,
+        lint::Severity::Warn => args.strict,
+        lint::Severity::Note => false,
+    };
     Ok(if found.iter().any(bad) {
         exit::USAGE
     } else {

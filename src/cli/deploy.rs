@@ -6,7 +6,7 @@ use crate::connection::HostKeys;
 use crate::engine::{Operator, Plan, Settings, Start};
 use crate::report::run::{Options, Reporter};
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
 /// The arguments.
@@ -48,6 +48,9 @@ pub struct Args {
     /// Run handlers also on hosts that failed
     #[arg(long)]
     pub force_handlers: bool,
+    /// Drop the handlers that interrupted runs still owe, those of other projects too
+    #[arg(long)]
+    pub forget_handlers: bool,
     /// Take a host's lock from a run that is certainly dead
     #[arg(long)]
     pub break_lock: bool,
@@ -70,7 +73,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
-    let opened = project::open(global)?;
+    let opened = project::open_for(global, &args.playbook)?;
     let playbook = opened.loader.playbook(&args.playbook.to_string_lossy())?;
     if args.list_tasks {
         crate::report::out(&super::listing::tasks(
@@ -95,6 +98,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         tags: args.tags.clone(),
         skip_tags: args.skip_tags.clone(),
         force_handlers: args.force_handlers,
+        identity: super::identity::of(Path::new(&crate::engine::root(&global.project))),
+        forget_handlers: args.forget_handlers,
         one_by_one: args.one_by_one,
         render: false,
         count_processes: args.stats,

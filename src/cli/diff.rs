@@ -1,7 +1,6 @@
 //! `hactl diff --since REV`: what a commit changes in the rendered files, host by host.
 
 use super::{Global, Outcome, project, render};
-use crate::assets::Project;
 use crate::base::{Diagnostic, exit, mask};
 use crate::modules::Diff;
 use std::collections::BTreeSet;
@@ -25,9 +24,14 @@ pub struct Args {
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
     let limit = global.limit.as_deref();
-    let now = render::files(global, &project::open(global)?, &args.playbook, limit)?;
+    let now = render::files(
+        global,
+        &project::open_for(global, &args.playbook)?,
+        &args.playbook,
+        limit,
+    )?;
     let checkout = checkout(&global.project, &args.since).map_err(|error| vec![error])?;
-    let before_project = project::open_in(global, Project::new(&checkout.project))?;
+    let before_project = project::open_in(global, &checkout.project, &args.playbook)?;
     let before = render::files(global, &before_project, &args.playbook, limit)?;
     let hosts: BTreeSet<&String> = now.keys().chain(before.keys()).collect();
     let mut changed = Vec::new();

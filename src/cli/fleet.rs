@@ -2,7 +2,7 @@
 
 use super::{Global, project};
 use crate::base::Diagnostic;
-use crate::connection::HostKeys;
+use crate::connection::{HostKeys, unheeded_note};
 use crate::ops::hosts::{Project, Site};
 
 /// How hosts are entered.
@@ -56,5 +56,10 @@ pub fn site(
             HostKeys::Strict
         },
     };
-    project.load(&hosts, names)
+    let site = project.load(&hosts, names)?;
+    let targets = site.hosts.iter().map(|host| &host.target);
+    if let Some(note) = unheeded_note(targets) {
+        crate::report::say(&note);
+    }
+    Ok(site)
 }

@@ -4,6 +4,7 @@
 mod backup;
 mod check;
 mod complete;
+mod config;
 mod deploy;
 mod desk;
 mod diff;
@@ -12,6 +13,7 @@ mod facts;
 mod failover;
 mod fleet;
 mod history;
+mod identity;
 mod init;
 mod inventory;
 mod lab;

@@ -1,13 +1,15 @@
 //! The project that a command works on: its files, its inventory, its secrets. Resolved once, then passed on.
 
+use super::config::Config;
 use super::{Global, vault};
 use crate::assets::Project;
-use crate::base::value::{Map, Value};
+use crate::base::value::Value;
 use crate::base::{Diagnostic, Result};
-use crate::engine::Decrypt;
+use crate::engine::{self, Decrypt, absolute, root};
 use crate::inventory::Inventory;
-use crate::play::Loader;
+use crate::play::{Loader, RolePlaces};
 use crate::source::{self, Files, Node, SourceFile, Yaml};
+use crate::vault::{ClearFiles, Opener, Passwords};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,14 +35,53 @@ pub struct Opened {
 /// # Errors
 /// Everything that is wrong with the inventory and the extra variables.
 pub fn open(global: &Global) -> Result<Opened, Vec<Diagnostic>> {
-    open_in(global, Project::new(&global.project))
+    opened(global, Project::new(&global.project), RolePlaces::default())
 }
 
-/// Opens a project whose files are given (another revision of the same project).
+/// Opens the project for a playbook of it.
 ///
 /// # Errors
-/// As [`open`].
-pub fn open_in(global: &Global, project: Project) -> Result<Opened, Vec<Diagnostic>> {
+/// As [`open`]; what is wrong with its `ansible.cfg`.
+pub fn open_for(global: &Global, playbook: &Path) -> Result<Opened, Vec<Diagnostic>> {
+    open_in(global, &global.project, playbook)
+}
+
+/// The same of another folder (another revision of the same project).
+///
+/// # Errors
+/// As [`open_for`].
+pub fn open_in(global: &Global, folder: &Path, playbook: &Path) -> Result<Opened, Vec<Diagnostic>> {
+    let (project, places) = with_roles(folder, playbook).map_err(|error| vec![error])?;
+    opened(global, project, places)
+}
+
+/// The loader of a playbook's project, whatever its inventory is.
+///
+/// # Errors
+/// What is wrong with its `ansible.cfg`.
+pub fn loader(global: &Global, playbook: &Path) -> Result<Loader> {
+    let (project, places) = with_roles(&global.project, playbook)?;
+    let passwords = Arc::new(vault::passwords(global));
+    Ok(Loader::new(clear(Arc::new(project), &passwords)).with_roles(places))
+}
+
+/// The files that a playbook sees, and where its roles are. An embedded playbook has all that is in the binary; one of
+/// the user's own has what the configuration names.
+fn with_roles(folder: &Path, playbook: &Path) -> Result<(Project, RolePlaces)> {
+    let config = Config::read(folder)?.known()?;
+    let mut project = Project::new(folder);
+    if project.on_disk(playbook).is_file() {
+        project = project.serving(config.served()?);
+    }
+    let places = config.places(project.withheld());
+    Ok((project, places))
+}
+
+fn opened(
+    global: &Global,
+    project: Project,
+    places: RolePlaces,
+) -> Result<Opened, Vec<Diagnostic>> {
     let files = Arc::new(project);
     let sources = super::inventory::sources(global, &files).map_err(|error| vec![error])?;
     let passwords = Arc::new(vault::passwords(global));
@@ -50,11 +91,11 @@ pub fn open_in(global: &Global, project: Project) -> Result<Opened, Vec<Diagnost
     };
     let bytes = |text: &str| passwords.decrypt(text);
     let inventory = Inventory::load(&*files, &sources, Path::new(""), &bytes)?;
-    let extra = extra(global, &files, &decrypt)?;
-    let dyn_files: Arc<dyn Files> = Arc::clone(&files) as Arc<dyn Files>;
+    let clear = clear(Arc::clone(&files), &passwords);
+    let extra = extra(global, &*clear)?;
     Ok(Opened {
         files,
-        loader: Arc::new(Loader::new(dyn_files)),
+        loader: Arc::new(Loader::new(clear).with_roles(places)),
         inventory,
         sources,
         decrypt,
@@ -62,11 +103,14 @@ pub fn open_in(global: &Global, project: Project) -> Result<Opened, Vec<Diagnost
     })
 }
 
-fn extra(
-    global: &Global,
-    files: &Project,
-    decrypt: &Decrypt,
-) -> Result<HashMap<String, Node>, Vec<Diagnostic>> {
+/// The files of a project, encrypted ones opened.
+pub fn clear(files: Arc<Project>, passwords: &Arc<Passwords>) -> Arc<dyn Files> {
+    let passwords = Arc::clone(passwords);
+    let open: Opener = Arc::new(move |text: &str| passwords.decrypt(text));
+    Arc::new(ClearFiles::new(files, open))
+}
+
+fn extra(global: &Global, files: &dyn Files) -> Result<HashMap<String, Node>, Vec<Diagnostic>> {
     let mut variables = HashMap::new();
     let one = |error: Diagnostic| vec![error];
     for given in &global.extra_vars {
@@ -80,14 +124,6 @@ fn extra(
                     )))
                 })?
                 .map_err(one)?;
-            let file = if file.text.starts_with("$ANSIBLE_VAULT;") {
-                Arc::new(SourceFile {
-                    path: file.path.clone(),
-                    text: decrypt(&file.text).map_err(one)?,
-                })
-            } else {
-                file
-            };
             variables.extend(mapping(&source::parse(&file).map_err(one)?).map_err(one)?);
         } else if text.starts_with('{') || text.contains(": ") {
             let file = Arc::new(SourceFile {
@@ -149,59 +185,30 @@ pub fn magic(
     skip_tags: &[String],
     forks: usize,
 ) -> HashMap<String, Value> {
-    let source = opened
+    let root = root(&global.project);
+    let sources: Vec<String> = opened
         .sources
-        .first()
-        .map(|path| opened.files.on_disk(path))
-        .unwrap_or_default();
-    let (directory, file) = if source.is_dir() {
-        (source.clone(), source)
-    } else {
-        (
-            source.parent().map(Path::to_path_buf).unwrap_or_default(),
-            source,
-        )
-    };
-    let version: Map<String, Value> = [("full", "2.19.14"), ("string", "2.19.14")]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), Value::from(value)))
-        .chain(
-            [("major", 2), ("minor", 19), ("revision", 14)]
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), Value::from(value))),
-        )
+        .iter()
+        .map(|path| path.to_string_lossy())
+        .map(|path| {
+            if path.contains(',') {
+                path.into_owned()
+            } else {
+                absolute(&root, path.trim_start_matches("./"))
+            }
+        })
         .collect();
-    let run_tags = if tags.is_empty() {
-        vec!["all".to_owned()]
-    } else {
-        tags.to_vec()
-    };
-    HashMap::from([
-        ("ansible_check_mode".to_owned(), Value::Bool(check)),
-        ("ansible_diff_mode".to_owned(), Value::Bool(diff)),
-        ("ansible_version".to_owned(), Value::Object(version)),
-        ("ansible_forks".to_owned(), Value::from(forks)),
-        (
-            "ansible_limit".to_owned(),
-            Value::from(global.limit.clone().unwrap_or_default()),
-        ),
-        ("ansible_run_tags".to_owned(), Value::from(run_tags)),
-        (
-            "ansible_skip_tags".to_owned(),
-            Value::from(skip_tags.to_vec()),
-        ),
-        ("ansible_verbosity".to_owned(), Value::from(global.verbose)),
-        (
-            "inventory_dir".to_owned(),
-            Value::from(directory.display().to_string()),
-        ),
-        (
-            "inventory_file".to_owned(),
-            Value::from(file.display().to_string()),
-        ),
-        (
-            "hactl_version".to_owned(),
-            Value::from(env!("CARGO_PKG_VERSION")),
-        ),
-    ])
+    let configuration = absolute(&root, "ansible.cfg");
+    let configuration = Some(configuration).filter(|path| Path::new(path).is_file());
+    engine::magic(engine::Flags {
+        check,
+        diff,
+        forks,
+        verbosity: global.verbose,
+        tags: tags.to_vec(),
+        skip_tags: skip_tags.to_vec(),
+        limit: global.limit.clone(),
+        sources,
+        configuration: configuration.unwrap_or_default(),
+    })
 }

@@ -41,7 +41,7 @@ pub type Files = BTreeMap<String, BTreeMap<String, File>>;
 
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
-    let opened = project::open(global)?;
+    let opened = project::open_for(global, &args.playbook)?;
     let limit = args.host.as_deref().or(global.limit.as_deref());
     let files = files(global, &opened, &args.playbook, limit)?;
     let shown = |content: &[u8]| match std::str::from_utf8(content) {
@@ -132,6 +132,8 @@ pub fn files(
         tags: Vec::new(),
         skip_tags: Vec::new(),
         force_handlers: false,
+        identity: String::new(),
+        forget_handlers: false,
         one_by_one: false,
         render: true,
         count_processes: false,

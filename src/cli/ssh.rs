@@ -61,6 +61,9 @@ fn argv(target: &Target) -> Vec<String> {
     }
     let mut words = vec!["ssh".to_owned()];
     let mut flag = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
+    if let Some(config) = &target.config {
+        flag("-F", config.display().to_string());
+    }
     for option in &target.options {
         flag("-o", option.clone());
     }
@@ -93,11 +96,14 @@ mod tests {
             user: Some("ops".into()),
             key: Some("/k/id".into()),
             options: vec!["ProxyCommand hactl lab connect %h %p".into()],
+            config: Some("/k/config".into()),
             jump: Some("gate".into()),
             ..Target::default()
         };
         let words = [
             "ssh",
+            "-F",
+            "/k/config",
             "-o",
             "ProxyCommand hactl lab connect %h %p",
             "-p",

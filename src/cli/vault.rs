@@ -126,15 +126,8 @@ fn project_source(project: &Path) -> Option<PathBuf> {
     if own.is_file() {
         return Some(own);
     }
-    let config = std::fs::read_to_string(project.join("ansible.cfg")).ok()?;
-    let mut section = "";
-    let named = config.lines().map(str::trim).find_map(|line| {
-        if line.starts_with('[') {
-            section = line;
-        }
-        let (key, value) = line.split_once('=')?;
-        (section == "[defaults]" && key.trim() == "vault_password_file").then(|| value.trim())
-    })?;
+    let config = super::config::Config::read(project).ok()?;
+    let named = config.in_defaults("vault_password_file")?;
     Some(project.join(expand_home(Path::new(named))))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a task is. Host keys are always checked; nothing is retried that could have run.
 
+mod master;
 mod probes;
 mod shell;
 mod ssh;
@@ -12,6 +13,6 @@ mod wire;
 pub use probes::{Decoder, compile};
 pub use shell::{Shell, Statistics};
 pub use ssh::Connection;
-pub use target::{HostKeys, Target};
+pub use target::{HostKeys, Target, unheeded_note};
 pub use tunnel::Tunnel;
 pub use wire::Item;

@@ -33,6 +33,8 @@ pub struct Target {
     pub key: Option<PathBuf>,
     /// `-o` options from `ansible_ssh_common_args` and `ansible_ssh_extra_args`, as lines of an ssh_config.
     pub options: Vec<String>,
+    /// The configuration that is read in place of the user's and the system's (`-F`).
+    pub config: Option<PathBuf>,
     /// Jump hosts (`-J`).
     pub jump: Option<String>,
     /// Become root.
@@ -153,8 +155,24 @@ impl Target {
         limit * self.patience.max(1)
     }
 
+    /// What the inventory says about host keys and hactl does not do: it checks them, always.
+    pub fn unheeded(&self) -> Option<&str> {
+        let also = match self.host_keys {
+            HostKeys::Strict => "yes",
+            HostKeys::AcceptNew => "accept-new",
+        };
+        self.options.iter().map(String::as_str).find(|option| {
+            option.split_once(' ').is_some_and(|(key, value)| {
+                key.eq_ignore_ascii_case("StrictHostKeyChecking")
+                    && ![also, "yes", "true", "ask"].contains(&&*value.trim().to_lowercase())
+            })
+        })
+    }
+
     fn ssh_arguments(&mut self, name: &str, args: &str) -> Result<()> {
         let error = |what: String| Diagnostic::new(format!("`{name}`: {what}"));
+        let host = self.host.clone();
+        let on = |error: Diagnostic| error.on(&host);
         let words = shlex::split(args)
             .ok_or_else(|| error("unbalanced quotes".to_owned()).on(&self.host))?;
         let mut words = words.into_iter();
@@ -177,6 +195,7 @@ impl Target {
                     self.options
                         .push(format!("{} {}", key.trim(), value.trim()));
                 }
+                "-F" => self.config = Some(configuration(&value()?).map_err(&error).map_err(on)?),
                 "-i" => self.key = Some(value()?.into()),
                 "-J" => self.jump = Some(value()?),
                 "-l" => self.user = Some(value()?),
@@ -186,11 +205,42 @@ impl Target {
                 _ => {
                     return Err(error(format!("hactl does not pass on `{word}`"))
                         .on(&self.host)
-                        .help("use -o Key=Value, -i, -J, -l, -p, -C, -A, or put it into ~/.ssh/config"));
+                        .help("use -o Key=Value, -F, -i, -J, -l, -p, -C, -A, or put it into ~/.ssh/config"));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// What is said once a command about a host key option that is not followed.
+///
+/// Nothing when all that the inventory wishes is done.
+pub fn unheeded_note<'a>(targets: impl Iterator<Item = &'a Target>) -> Option<String> {
+    let mut found = targets
+        .filter(|target| !target.local)
+        .filter_map(|target| Some((target.unheeded()?, &target.host)));
+    let (option, host) = found.next()?;
+    let others = match found.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!(
+        "`{option}` in the inventory ({host}{others}) is not followed: host keys are checked; --accept-new-host-keys takes those of new hosts"
+    ))
+}
+
+/// The file that `-F` names, as an absolute path: an `Include` is relative to another folder than ssh is.
+fn configuration(name: &str) -> Result<PathBuf, String> {
+    let path = std::path::absolute(name).map_err(|error| format!("`-F {name}`: {error}"))?;
+    // ssh itself ends when it is missing; an `Include` would pass over it.
+    if name == "none" || path.exists() {
+        Ok(if name == "none" { name.into() } else { path })
+    } else {
+        Err(format!(
+            "there is no ssh configuration `{}`",
+            path.display()
+        ))
     }
 }
 
@@ -227,6 +277,38 @@ mod tests {
         assert_eq!(
             (target.jump.as_deref(), target.port),
             (Some("gate"), Some(2222))
+        );
+    }
+
+    #[test]
+    fn a_configuration_of_its_own_must_be_there() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let given = |path: &str| target(&[("ansible_ssh_common_args", &format!("-F {path}"))]);
+        let found = given(file).expect("there").config;
+        assert_eq!(found.as_deref(), Some(std::path::Path::new(file)));
+        assert_eq!(given("Cargo.toml").expect("there").config, found);
+        let error = given("/nonexistent/ssh_config").expect_err("missing");
+        assert_eq!(
+            error.message,
+            "`ansible_ssh_common_args`: there is no ssh configuration `/nonexistent/ssh_config`"
+        );
+    }
+
+    #[test]
+    fn what_is_not_followed_about_host_keys_is_said_once() {
+        let of = |args: &str| target(&[("ansible_ssh_extra_args", args)]).expect("good");
+        let note = |targets: &[Target]| unheeded_note(targets.iter());
+        assert_eq!(note(&[of("-o StrictHostKeyChecking=yes"), of("-C")]), None);
+        let loose = [
+            of("-o stricthostkeychecking=no"),
+            of("-oStrictHostKeyChecking=accept-new"),
+        ];
+        let said = note(&loose).expect("said");
+        assert!(
+            said.starts_with(
+                "`stricthostkeychecking no` in the inventory (db1 and 1 more) is not followed"
+            ),
+            "{said}"
         );
     }
 

@@ -8,9 +8,11 @@ use super::judge::Judged;
 use super::place::Place;
 use super::run::PlayRun;
 use super::runner::{Flow, Runner};
+use super::setters;
 use super::unit::{self, Unit, Work};
 use super::window::{Items, Walk};
 use crate::base::Result;
+use crate::base::value::unknown;
 use crate::play::{Include, Task};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -31,6 +33,7 @@ impl Runner {
             notified: !self.state.notified.is_empty(),
             pending: HashSet::new(),
             overlay: HashMap::new(),
+            included: HashMap::new(),
             found_handlers: Vec::new(),
             key: self.state.pace.as_ref().map(|pace| (pace.key, pace.number)),
             certain: self
@@ -68,9 +71,18 @@ impl Runner {
         );
         let work = match resolved {
             Ok(Some(next)) => return Ok(Some(next)),
-            Ok(None) => Work::Unknown {
-                why: "whether or what is included".to_owned(),
-            },
+            Ok(None) => {
+                // What the tasks inside would set is not known from here on.
+                if let Some(steps) = setters::included(&shared.settings, include) {
+                    let mut data = host.data_mut();
+                    for name in setters::of_steps(&shared.settings, &steps).names {
+                        data.set.insert(name, unknown());
+                    }
+                }
+                Work::Unknown {
+                    why: "whether or what is included".to_owned(),
+                }
+            }
             Err(error) => Work::Fail(error.at(&include.span)),
         };
         let unit = Unit::blank(&task, scope, work);

@@ -8,6 +8,7 @@ use super::order::Key;
 use super::place::Place;
 use super::run::PlayRun;
 use super::runner::{Due, Flow, Runner};
+use super::setters;
 use super::settle::{Settled, loop_result, settle};
 use super::unit::{Remote, Unit, Work};
 use crate::base::value::{Map, Value, unknown};
@@ -71,6 +72,12 @@ impl Runner {
                 }
                 Decided::Due(change)
             }
+            // The host is not yet as the tasks before this one leave it.
+            Err(error) if unit.keywords.check && (self.brings || settings.offline) => {
+                let mut settled = self.unknown(unit, "what a task before it brings");
+                settled.error = settled.error.map(|why| why.note(error.message));
+                Decided::Settled(settled, Vec::new())
+            }
             Err(error) => Decided::Settled(self.settled(unit, Err(error), false), Vec::new()),
         }
     }
@@ -92,6 +99,20 @@ impl Runner {
         match limit.and_then(|limit| limit.exceeded(&change.requests, replies)) {
             Some(error) => Err(error.on(&self.host.name)),
             None => remote.module.finish(&remote.args, change, replies),
+        }
+    }
+
+    /// What a task would have set of which it is not known whether it runs, or to what, is not known either.
+    fn leave_unknown(&self, unit: &Unit) {
+        let mut data = self.host.data_mut();
+        if matches!(unit.task.action.module, "service_facts" | "package_facts") {
+            for name in setters::of_task(&unit.task).names {
+                data.facts.insert(name, unknown());
+            }
+            return;
+        }
+        for name in setters::unsettled(&self.shared.settings, &unit.task).names {
+            data.set.insert(name, unknown());
         }
     }
 
@@ -128,6 +149,8 @@ impl Runner {
                 }),
             ),
         };
+        // A module that gives up has changed nothing as far as it can say, as in Ansible; only commands tell both.
+        let changed = changed && error.is_none();
         settle(unit, outcome, changed, error, &self.shared.settings)
     }
 
@@ -216,7 +239,20 @@ impl Runner {
             self.owner_of_facts(unit).data_mut().put_facts(known, put);
         }
         if settled.changed {
-            self.notify(unit);
+            let fresh = self.notify(unit);
+            if last.is_some() {
+                self.state.loop_notified.extend(fresh);
+            }
+        }
+        if settled.status == Status::Unknown {
+            self.leave_unknown(unit);
+        }
+        if unit.keywords.check {
+            let asks = !matches!(
+                unit.work,
+                Work::Local(_) | Work::Skip { .. } | Work::File { .. }
+            );
+            self.brings |= asks && (settled.changed || settled.status == Status::Unknown);
         }
         let failed = settled.status == Status::Failed;
         if !failed {
@@ -261,6 +297,11 @@ impl Runner {
                 if last {
                     let result = loop_result(std::mem::take(&mut self.state.loop_results));
                     let error = self.state.loop_failed.take();
+                    let fresh = std::mem::take(&mut self.state.loop_notified);
+                    let goes_on = error.is_none() || self.state.rescuable;
+                    if goes_on && result.get("failed") == Some(&Value::Bool(true)) {
+                        self.take_back(play, &fresh);
+                    }
                     if error.is_some() {
                         self.fail(unit, &result, error.clone());
                     }

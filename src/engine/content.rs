@@ -25,6 +25,7 @@ pub fn supply(
     let remote = args.bool_or("remote_src", task.action.module == "assemble")
         || args.bool("copy") == Some(false);
     let source = args.str("src").map(str::to_owned);
+    let decrypt = args.bool_or("decrypt", true);
     match (task.action.module, source) {
         ("template", Some(name)) => {
             let path = settings
@@ -75,9 +76,11 @@ pub fn supply(
                 .find_file(task, &name)
                 .map_err(|error| at_src(error, task))?;
             if settings.loader.files().is_dir(Path::new(&path)) {
-                tree(&path, "", settings, &mut args.tree)?;
+                tree(&path, "", decrypt, settings, &mut args.tree)
+                    .map_err(|error| at_src(error, task))?;
             } else {
-                args.content = Some(bytes(&path, settings).map_err(|error| at_src(error, task))?);
+                args.content =
+                    Some(bytes(&path, decrypt, settings).map_err(|error| at_src(error, task))?);
                 args.source_mode = mode(Path::new(&path));
             }
         }
@@ -91,7 +94,7 @@ pub fn supply(
                 .and_then(|words| words.into_iter().next())
                 .unwrap_or_default();
             let path = settings.loader.find_file(task, &name)?;
-            args.content = Some(bytes(&path, settings)?);
+            args.content = Some(bytes(&path, decrypt, settings)?);
         }
         _ => {}
     }
@@ -117,24 +120,21 @@ fn at_src(error: Diagnostic, task: &Task) -> Diagnostic {
     }
 }
 
-fn bytes(path: &str, settings: &Settings) -> Result<Vec<u8>> {
-    let bytes = settings
-        .loader
-        .files()
-        .read_bytes(Path::new(path))
-        .ok_or_else(|| Diagnostic::new(format!("`{path}` cannot be read")))??;
-    // A vaulted file is copied in the clear, as Ansible's `decrypt: true` (its default) does.
-    match std::str::from_utf8(&bytes) {
-        Ok(text) if text.starts_with("$ANSIBLE_VAULT;") => {
-            Ok((settings.decrypt)(text)?.into_bytes())
-        }
-        _ => Ok(bytes),
-    }
+/// What a file holds; of an encrypted one the cipher text only when the task says `decrypt: false`.
+fn bytes(path: &str, decrypt: bool, settings: &Settings) -> Result<Vec<u8>> {
+    let (files, path) = (settings.loader.files(), Path::new(path));
+    let read = if decrypt {
+        files.read_bytes(path)
+    } else {
+        files.read_raw(path)
+    };
+    read.ok_or_else(|| Diagnostic::new(format!("`{}` cannot be read", path.display())))?
 }
 
 fn tree(
     path: &str,
     below: &str,
+    decrypt: bool,
     settings: &Settings,
     into: &mut Vec<(String, u32, Vec<u8>)>,
 ) -> Result<()> {
@@ -155,7 +155,7 @@ fn tree(
         let full = entry.display().to_string();
         if settings.loader.files().is_dir(&entry) {
             let before = into.len();
-            tree(&full, &relative, settings, into)?;
+            tree(&full, &relative, decrypt, settings, into)?;
             if into.len() == before {
                 into.push((format!("{relative}/"), 0o755, Vec::new()));
             }
@@ -163,7 +163,7 @@ fn tree(
             into.push((
                 relative,
                 mode(&entry).unwrap_or(0o644),
-                bytes(&full, settings)?,
+                bytes(&full, decrypt, settings)?,
             ));
         }
     }

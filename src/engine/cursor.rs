@@ -43,6 +43,18 @@ pub struct BlockSteps {
     always: Steps,
 }
 
+impl BlockSteps {
+    /// What runs when one of its tasks fails.
+    pub fn rescue(&self) -> &Steps {
+        &self.rescue
+    }
+
+    /// All that it may run.
+    pub fn parts(&self) -> [&Steps; 3] {
+        [&self.tasks, &self.rescue, &self.always]
+    }
+}
+
 /// Turns loaded items into steps.
 pub fn steps(items: Vec<Item>) -> Steps {
     items
@@ -113,6 +125,8 @@ pub struct Cursor {
     pub item: usize,
     /// The items of a loop that has begun: rendered once, whatever the items before have set since.
     pub items: Option<Arc<Vec<Value>>>,
+    /// The roles that were included with `public: true`: the tasks after see their variables.
+    pub public: Arc<Vec<Arc<Role>>>,
 }
 
 impl Cursor {

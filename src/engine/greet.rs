@@ -5,6 +5,7 @@ use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, Result, exit};
 use crate::connection::{Connection, Item};
 use crate::modules::{Request, facts_probe, parse_facts};
+use crate::play::Play;
 use std::collections::BTreeMap;
 
 /// Where hactl keeps its own state on a host, unless the settings say otherwise.
@@ -15,7 +16,7 @@ pub const STATE: &str = "/var/lib/hactl";
 pub struct Greeting {
     /// Its facts.
     pub facts: Map<String, Value>,
-    /// Notified handlers that were never run, by play.
+    /// Notified handlers that were never run, by owner ([`owner`]).
     pub owed: BTreeMap<String, Vec<String>>,
     /// Processes started on the host so far (the kernel's counter), to take the difference at the end.
     pub processes: Option<u64>,
@@ -96,8 +97,8 @@ pub async fn greet(
         ..Greeting::default()
     };
     for line in replies[first + 2].out().lines() {
-        if let Some((play, handler)) = line.split_once('\t') {
-            let handlers = greeting.owed.entry(play.to_owned()).or_default();
+        if let Some((owner, handler)) = line.rsplit_once('\t') {
+            let handlers = greeting.owed.entry(owner.to_owned()).or_default();
             if !handlers.iter().any(|known| known == handler) {
                 handlers.push(handler.to_owned());
             }
@@ -106,20 +107,39 @@ pub async fn greet(
     Ok(greeting)
 }
 
+/// Whose a handler is: the project, the file of the play inside it, the play. Of two projects with plays and handlers of
+/// the same names neither runs what the other owes.
+pub fn owner(project: &str, play: &Play) -> String {
+    let file = play.span.file.path.as_str();
+    // A file of the binary and the user's copy of it are one.
+    let file = file.strip_prefix("embedded:").unwrap_or(file);
+    [project, file, &play.name].map(field).join("\t")
+}
+
+/// A name as one field of a line.
+pub fn field(name: &str) -> String {
+    name.replace(['\t', '\n', '\r'], " ")
+}
+
+/// Drops whatever is owed on the host.
+pub fn forget(state: &str) -> Request {
+    Request::sh(format!("rm -f {state}/pending-handlers"))
+}
+
 /// Notes handlers as owed before the change that notifies them is made.
-pub fn owe(state: &str, play: &str, handlers: &[String]) -> Request {
+pub fn owe(state: &str, owner: &str, handlers: &[String]) -> Request {
     let lines: String = handlers
         .iter()
-        .map(|handler| format!("{play}\t{handler}\n"))
+        .map(|handler| format!("{owner}\t{handler}\n"))
         .collect();
     Request::sh(format!("mkdir -p -m 0700 {state} && cat >>{state}/pending-handlers && sync {state}/pending-handlers")).stdin(lines)
 }
 
 /// Crosses out handlers that have run, or that turned out not to be notified.
-pub fn settle(state: &str, play: &str, handlers: &[String]) -> Request {
+pub fn settle(state: &str, owner: &str, handlers: &[String]) -> Request {
     let lines: String = handlers
         .iter()
-        .map(|handler| format!("{play}\t{handler}\n"))
+        .map(|handler| format!("{owner}\t{handler}\n"))
         .collect();
     let file = format!("{state}/pending-handlers");
     Request::sh(format!(

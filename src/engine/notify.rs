@@ -26,11 +26,11 @@ pub fn names(node: &Node, context: &Context) -> Vec<String> {
 
 /// What a handler is called in the list of those that are owed.
 pub fn key(handler: &Handler) -> String {
-    match (&handler.name, &handler.role) {
+    greet::field(&match (&handler.name, &handler.role) {
         (Some(name), Some(role)) => format!("{} : {name}", role.name),
         (Some(name), None) => name.clone(),
         (None, _) => format!("listens to {}", handler.listen.join(", ")),
-    }
+    })
 }
 
 /// The handlers that a notification means.
@@ -53,11 +53,11 @@ impl Runner {
         if !left.is_empty() && !self.shared.settings.check && !self.shared.settings.offline {
             self.state
                 .bookkeeping
-                .push(greet::settle(&self.state_dir(), &play.play.name, &left));
+                .push(greet::settle(&self.state_dir(), &self.owner(play), &left));
         }
         let owed = std::mem::take(&mut self.state.owed);
         if !owed.is_empty() {
-            self.owed.insert(play.play.name.clone(), owed);
+            self.owed.insert(self.owner(play), owed);
         }
     }
 
@@ -117,12 +117,27 @@ impl Runner {
         !found.is_empty()
     }
 
-    /// A unit has changed something: its handlers run at the next flush.
-    pub(super) fn notify(&mut self, unit: &Unit) {
-        for index in self.handlers_of(unit) {
-            if !self.state.notified.contains(&index) {
-                self.state.notified.push(index);
-            }
+    /// A unit has changed something: its handlers run at the next flush. Gives those that nothing had notified before.
+    pub(super) fn notify(&mut self, unit: &Unit) -> Vec<usize> {
+        let mut fresh = self.handlers_of(unit);
+        fresh.retain(|index| !self.state.notified.contains(index));
+        self.state.notified.extend(&fresh);
+        fresh
+    }
+
+    /// A loop of which an item failed is no change as a whole, as in Ansible, where the run goes on after it: what its
+    /// other items alone have notified does not run.
+    pub(super) fn take_back(&mut self, play: &PlayRun, fresh: &[usize]) {
+        self.state.notified.retain(|index| !fresh.contains(index));
+        let keys: Vec<String> = fresh
+            .iter()
+            .map(|index| key(&self.state.handlers[*index].0))
+            .filter(|key| !self.state.owed.contains(key))
+            .collect();
+        if !keys.is_empty() && !self.shared.settings.check && !self.shared.settings.offline {
+            self.state
+                .bookkeeping
+                .push(greet::settle(&self.state_dir(), &self.owner(play), &keys));
         }
     }
 
@@ -137,9 +152,11 @@ impl Runner {
             .filter(|name| !self.is_notified(name) && !self.state.owed.contains(name))
             .collect();
         if !still.is_empty() {
-            self.state
-                .bookkeeping
-                .push(greet::settle(&self.state_dir(), &play.play.name, &still));
+            self.state.bookkeeping.push(greet::settle(
+                &self.state_dir(),
+                &self.owner(play),
+                &still,
+            ));
         }
     }
 
@@ -163,7 +180,7 @@ impl Runner {
         if !names.is_empty() {
             self.state
                 .bookkeeping
-                .push(greet::owe(&self.state_dir(), &play.play.name, &names));
+                .push(greet::owe(&self.state_dir(), &self.owner(play), &names));
         }
     }
 
@@ -206,9 +223,11 @@ impl Runner {
     ) -> bool {
         if !self.shared.settings.check && !self.state.notified.contains(&done) {
             let key = key(&self.state.handlers[done].0);
-            self.state
-                .bookkeeping
-                .push(greet::settle(&self.state_dir(), &play.play.name, &[key]));
+            self.state.bookkeeping.push(greet::settle(
+                &self.state_dir(),
+                &self.owner(play),
+                &[key],
+            ));
         }
         let (now, later): (Vec<usize>, Vec<usize>) =
             self.state.notified.iter().partition(|index| **index > done);

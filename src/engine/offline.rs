@@ -53,6 +53,11 @@ pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
         "date_time",
         "machine_id",
         "user_id",
+        "user_uid",
+        "user_gid",
+        "user_dir",
+        "user_shell",
+        "env",
         "dns",
         "all_ipv6_addresses",
     ] {
@@ -89,5 +94,14 @@ pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
     }
     facts.insert("default_ipv4".to_owned(), Value::Object(default));
     facts.insert("default_ipv6".to_owned(), Value::from(UNKNOWN));
+    // Which one it is differs; that it is a Python 3 does not.
+    facts.insert("python_version".to_owned(), Value::from(UNKNOWN));
+    facts.insert(
+        "python".to_owned(),
+        serde_json::json!({
+            "executable": "/usr/bin/python3", "type": "cpython", "has_sslcontext": true, "version_info": UNKNOWN,
+            "version": {"major": 3, "minor": UNKNOWN, "micro": UNKNOWN, "releaselevel": "final", "serial": 0},
+        }),
+    );
     facts
 }

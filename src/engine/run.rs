@@ -4,18 +4,19 @@ use super::cursor::{Steps, steps};
 use super::event::Event;
 use super::link::Link;
 use super::runner::Runner;
-use super::scope::{Globals, PlayLayers, Scope};
+use super::scope::{Globals, PlayLayers, Scope, root};
 use super::settings::Settings;
-use super::state::{Coordinator, HostState, Hosts, PlayBoard};
-use crate::base::value::{Value, has_unknown, to_text};
+use super::state::{Coordinator, HostState, Hosts, PlayBoard, with_this_machine};
+use super::survey;
+use super::variables::{host_variables, vars_files};
+use crate::base::value::{Value, to_text};
 use crate::base::{Diagnostic, Diagnostics, Result};
 use crate::connection::Target;
 use crate::inventory::Inventory;
 use crate::play::{Handler, Play, Playbook};
-use crate::source::{Node, Yaml};
+use crate::source::Node;
 use crate::template;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
@@ -52,12 +53,14 @@ pub struct Shared {
     pub targets: HashMap<String, Target>,
     /// Limits how many hosts are worked on at once.
     pub forks: Semaphore,
+    /// Whether the plays hold tasks that cannot be done: hactl lacks the module, or a local file is not there.
+    pub lacking: bool,
 }
 
 /// What a run is made of.
 pub struct Plan {
     pub(super) shared: Arc<Shared>,
-    participants: Vec<String>,
+    pub(super) participants: Vec<String>,
 }
 
 /// How a run ended.
@@ -93,25 +96,23 @@ impl Plan {
     /// # Errors
     /// Patterns that name nothing, unreadable `vars_files`, bad connection variables; all of them at once.
     pub fn new(
-        start: Start<'_>,
+        mut start: Start<'_>,
         settings: Settings,
         events: mpsc::UnboundedSender<Event>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut errors = Diagnostics::default();
         let inventory = start.inventory;
+        let root = root(&settings.project);
         let hosts: Hosts = inventory
             .hosts()
             .into_iter()
             .map(|name| {
-                let variables = inventory
-                    .variables(&name)
-                    .into_iter()
-                    .map(|(key, node, _)| (key, node))
-                    .collect();
+                let variables = host_variables(inventory, &name, &root);
                 let state = HostState::new(&name, variables, inventory.host_groups(&name));
                 (name, Arc::new(state))
             })
             .collect();
+        let hosts = with_this_machine(hosts, inventory.variables("localhost"));
         let mut groups: BTreeMap<String, Vec<String>> = inventory
             .groups()
             .into_iter()
@@ -126,16 +127,35 @@ impl Plan {
             localhost: Arc::new(HostState::new("localhost", HashMap::new(), Vec::new())),
             groups: groups.clone(),
             extra: start.extra.clone(),
+            root: root.clone(),
             magic: start.magic.clone(),
             coordinator,
         };
-        // Play keywords may use variables, but no host's.
+        // Play keywords may use the play's variables, but no host's.
         let (silent, _) = mpsc::unbounded_channel();
         let early = Arc::new(globals(Arc::new(Coordinator::new(Vec::new(), silent))));
         let nobody = Arc::new(HostState::new("", HashMap::new(), Vec::new()));
-        let context = settings.plain_context(&Scope::of_host(&early, &nobody));
+        let context = |layers: PlayLayers| {
+            settings.plain_context(&Scope {
+                play: Some(Arc::new(layers)),
+                ..Scope::of_host(&early, &nobody)
+            })
+        };
         let mut boards = Vec::new();
-        for play in &start.playbook.plays {
+        let mut contexts = Vec::new();
+        let mut found_files = Vec::new();
+        for (index, play) in start.playbook.plays.iter_mut().enumerate() {
+            let own = context(PlayLayers::new(index, play, Vec::new()));
+            let files = errors
+                .take(vars_files(play, &settings, &own))
+                .unwrap_or_default();
+            let context = context(PlayLayers::new(index, play, files.clone()));
+            found_files.push(files);
+            if play.name.contains("{{")
+                && let Some(name) = errors.take(template::text(&play.name, &play.span, &context))
+            {
+                play.name = to_text(&name);
+            }
             let mut board = PlayBoard {
                 name: play.name.clone(),
                 ..PlayBoard::default()
@@ -151,6 +171,7 @@ impl Plan {
                 .take(batches(play, &board.hosts, &context))
                 .unwrap_or_default();
             boards.push(board);
+            contexts.push(context);
         }
         let participants: Vec<String> = inventory
             .hosts()
@@ -167,10 +188,10 @@ impl Plan {
             .map(|play| play.name.clone())
             .collect();
         let mut plays = Vec::new();
-        for (index, mut play) in start.playbook.plays.into_iter().enumerate() {
-            let files = errors
-                .take(vars_files(&play, &settings, &context))
-                .unwrap_or_default();
+        let prepared = contexts.into_iter().zip(found_files);
+        for (index, (mut play, (context, files))) in
+            start.playbook.plays.into_iter().zip(prepared).enumerate()
+        {
             let layers = Arc::new(PlayLayers::new(index, &play, files));
             let after = errors.take(after(&play, index, &names)).unwrap_or_default();
             let limit = play
@@ -210,6 +231,9 @@ impl Plan {
                     ..Target::default()
                 });
         }
+        if let Some(text) = crate::connection::unheeded_note(targets.values()) {
+            globals.coordinator.tell(Event::Note { host: None, text });
+        }
         // Tasks may be delegated to this machine, which no inventory has to name.
         let here = "localhost".to_owned();
         let links = targets
@@ -228,7 +252,7 @@ impl Plan {
             })
             .collect();
         let forks = Semaphore::new(settings.forks.max(1));
-        errors.finish(Self {
+        let plan = Self {
             shared: Arc::new(Shared {
                 settings,
                 globals,
@@ -236,9 +260,12 @@ impl Plan {
                 links,
                 targets,
                 forks,
+                lacking: start.playbook.missing || !start.playbook.lacking.is_empty(),
             }),
             participants,
-        })
+        };
+        survey::at_load(&plan, &mut errors);
+        errors.finish(plan)
     }
 
     /// The plays and their hosts.
@@ -427,72 +454,4 @@ fn after(play: &Play, index: usize, names: &[String]) -> Result<Vec<usize>> {
                 })
         })
         .collect()
-}
-
-fn vars_files(
-    play: &Play,
-    settings: &Settings,
-    context: &template::Context,
-) -> Result<Vec<(String, Node)>> {
-    let mut variables = Vec::new();
-    for node in &play.vars_files {
-        let value = template::value(node, context)?;
-        if has_unknown(&value) {
-            continue;
-        }
-        let names = match value {
-            Value::Array(items) => items.iter().map(to_text).collect(),
-            other => vec![to_text(&other)],
-        };
-        let found = names.iter().find_map(|name| {
-            let path = if play.dir.is_empty() {
-                name.clone()
-            } else {
-                format!("{}/{name}", play.dir)
-            };
-            settings.loader.files().read(Path::new(&path))
-        });
-        let file = found.ok_or_else(|| {
-            Diagnostic::new(format!(
-                "`vars_files`: there is no `{}`",
-                names.join("`, `")
-            ))
-            .at(&node.span)
-        })??;
-        variables.extend(settings.parse_vars(&file)?);
-    }
-    Ok(variables)
-}
-
-impl Settings {
-    /// The variables of a file; opens a vaulted file first and registers its values as secrets.
-    ///
-    /// # Errors
-    /// When it is not a mapping, or cannot be opened.
-    pub fn parse_vars(&self, file: &Arc<crate::source::SourceFile>) -> Result<Vec<(String, Node)>> {
-        let opened;
-        let file = if file.text.starts_with("$ANSIBLE_VAULT;") {
-            let text = (self.decrypt)(&file.text)?;
-            opened = Arc::new(crate::source::SourceFile {
-                path: file.path.clone(),
-                text,
-            });
-            &opened
-        } else {
-            file
-        };
-        let node = crate::source::parse(file)?;
-        match node.yaml {
-            Yaml::Null => Ok(Vec::new()),
-            Yaml::Mapping(entries) => Ok(entries
-                .into_iter()
-                .map(|(key, value)| (key.key_text(), value))
-                .collect()),
-            _ => Err(Diagnostic::new(format!(
-                "expected a mapping of variables, found {}",
-                node.kind()
-            ))
-            .at(&node.span)),
-        }
-    }
 }

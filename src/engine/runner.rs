@@ -43,6 +43,8 @@ pub struct Runner {
     pub(super) owed: BTreeMap<String, Vec<String>>,
     pub(super) processes: Option<u64>,
     pub(super) connect_seconds: f64,
+    /// In a plan: a task before would change the host, so that what is not there may come.
+    pub(super) brings: bool,
     pub(super) state: PlayState,
 }
 
@@ -57,6 +59,8 @@ pub(super) struct PlayState {
     pub loop_results: Vec<crate::base::value::Value>,
     /// Whether an item of it failed.
     pub loop_failed: Option<Diagnostic>,
+    /// Handlers that an item of it was the first to notify.
+    pub loop_notified: Vec<usize>,
     /// A `rescue` would take a failure of the step that is being settled.
     pub rescuable: bool,
     /// Handlers are running.
@@ -116,6 +120,7 @@ impl Runner {
             owed: BTreeMap::new(),
             processes: None,
             connect_seconds: 0.0,
+            brings: false,
             state: PlayState::default(),
         }
     }
@@ -129,6 +134,11 @@ impl Runner {
         self.shared.settings.state.replace("%h", &self.host.name)
     }
 
+    /// Whose the handlers of a play are, on the host.
+    pub(super) fn owner(&self, play: &PlayRun) -> String {
+        greet::owner(&self.shared.settings.identity, &play.play)
+    }
+
     /// One play on this host. An error means that the host has failed (its events are already told).
     pub(super) async fn play(&mut self, play: &PlayRun) -> Result<()> {
         self.state = PlayState {
@@ -137,7 +147,7 @@ impl Runner {
             pace: self.pace(play),
             ..PlayState::default()
         };
-        if let Some(owed) = self.owed.remove(&play.play.name) {
+        if let Some(owed) = self.owed.remove(&self.owner(play)) {
             self.tell(Event::Owed {
                 host: self.host.name.clone(),
                 handlers: owed.clone(),
@@ -390,7 +400,7 @@ impl Runner {
         let mut applies = Vec::new();
         if !owed.is_empty() {
             applies.push(Apply {
-                request: greet::owe(&self.state_dir(), &play.play.name, &owed),
+                request: greet::owe(&self.state_dir(), &self.owner(play), &owed),
                 chained: false,
             });
         }

@@ -43,6 +43,10 @@ pub struct Settings {
     pub decrypt: Decrypt,
     /// Who runs this, for the lock.
     pub operator: super::lock::Operator,
+    /// What the project is called on its hosts: the handlers that a run owes are its own.
+    pub identity: String,
+    /// Drop what earlier runs owe, of whatever project.
+    pub forget_handlers: bool,
     /// Where hactl keeps its own state (lock, owed handlers) on a host: [`super::STATE`] but for tests,
     /// which run several hosts on one machine. `%h` is the host's name.
     pub state: String,
@@ -58,8 +62,12 @@ impl Settings {
 
     /// What a template of this task needs.
     pub fn context(&self, scope: &Scope, task: &Task) -> Context {
+        let scope = Scope {
+            dir: Some(task.dir.as_str().into()),
+            ..scope.clone()
+        };
         Context {
-            variables: Arc::new(scope.clone()),
+            variables: Arc::new(scope),
             files: Arc::new(Search {
                 loader: Arc::clone(&self.loader),
                 task: Some(task.clone()),
@@ -108,9 +116,8 @@ impl TemplateFiles for Search {
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {
-        let Some((folder, names)) = pattern.rsplit_once('/') else {
-            return Vec::new();
-        };
+        // Without a folder, the names are those of the role's or playbook's `files`.
+        let (folder, names) = pattern.rsplit_once('/').unwrap_or(("", pattern));
         let Ok(names) = glob::Pattern::new(names) else {
             return Vec::new();
         };

@@ -4,7 +4,7 @@ use super::event::Event;
 use super::order::{Key, Order, Put};
 use super::place::Place;
 use crate::base::value::{Map, Value};
-use crate::source::Node;
+use crate::source::{Node, SourceFile, Span};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -119,6 +119,10 @@ pub struct Board {
     pub lost: HashSet<String>,
     /// Hosts that have connected, or failed to.
     pub greeted: HashSet<String>,
+    /// Hosts whose plays were looked over, or that are out of the run.
+    pub surveyed: HashSet<String>,
+    /// Hosts whose plays cannot be run; a set of its own, for the others may still be asking who is locked.
+    pub impossible: HashSet<String>,
     /// Hosts whose lock somebody else holds.
     pub refused: HashSet<String>,
     /// `run_once` by play and task.
@@ -198,3 +202,26 @@ impl Coordinator {
 
 /// All hosts by name.
 pub type Hosts = BTreeMap<String, Arc<HostState>>;
+
+/// This machine is a host in every inventory, though in no group of one that does not name it.
+pub fn with_this_machine<T>(mut hosts: Hosts, variables: Vec<(String, Node, T)>) -> Hosts {
+    let name = "localhost";
+    hosts.entry(name.to_owned()).or_insert_with(|| {
+        let span = Span {
+            file: Arc::new(SourceFile {
+                path: "(this machine)".to_owned(),
+                text: String::new(),
+            }),
+            line: 1,
+            column: 1,
+        };
+        let local = Node::from_value(&Value::from("local"), &span);
+        let variables = variables
+            .into_iter()
+            .map(|(key, node, _)| (key, node))
+            .chain([("ansible_connection".to_owned(), local)])
+            .collect();
+        Arc::new(HostState::new(name, variables, Vec::new()))
+    });
+    hosts
+}

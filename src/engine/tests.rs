@@ -1,6 +1,10 @@
 //! The engine's promises: lookahead gives exactly what one task after the other gives, and what that is agrees with
 //! Ansible.
 
+mod mechanics;
+mod owed;
+mod vaulted;
+
 use super::testing::{Memory, Rig, Told, Wish, between, random};
 use crate::base::value::Value;
 use proptest::prelude::*;
@@ -21,6 +25,7 @@ fn passes(rig: &Rig, files: &Memory, tags: &[String], one_by_one: bool) -> Vec<T
                 one_by_one,
                 check,
                 tags: tags.to_vec(),
+                ..Wish::default()
             };
             rig.run(&wish)
                 .unwrap_or_else(|errors| panic!("the playbook loads: {errors:#?}"))
@@ -258,85 +263,6 @@ fn steps(told: &Told) -> Vec<String> {
     }
     let shown = |(name, count)| format!("{count} {name}");
     steps.into_iter().map(shown).collect()
-}
-
-#[test]
-fn handlers_of_a_failed_run_run_in_the_next() {
-    let site = |fails: bool| {
-        let tasks = serde_json::json!([
-            {"name": "Finds out", "set_fact": {"found": "found"}},
-            {"name": "Own", "copy": {"content": "x", "dest": "{{ dir }}/own"}, "notify": ["Own", "topic"]},
-            {"name": "Role", "include_role": {"name": "r"}},
-            {"name": "Says so", "debug": {"msg": "x"}, "changed_when": fails, "notify": "Told"},
-            {"name": "Breaks", "fail": {"msg": "broken"}, "when": fails},
-        ]);
-        let handlers = serde_json::json!([
-            {"name": "Own", "debug": {"msg": "own {{ found }}"}},
-            {"debug": {"msg": "without a name"}, "listen": "topic"},
-            {"name": "Told", "debug": {"msg": "told"}},
-            {"name": "Never", "debug": {"msg": "never"}},
-        ]);
-        let play = serde_json::json!([{"name": "Play", "hosts": "all", "gather_facts": false, "pre_tasks": [{"name": "Before", "debug": {"msg": "before"}}], "tasks": tasks, "handlers": handlers}]);
-        let mut files = Memory::default();
-        files
-            .0
-            .insert("site.yml".into(), play.to_string().into_bytes());
-        files.0.insert(
-            "roles/r/tasks/main.yml".into(),
-            "- {name: Role, copy: {content: x, dest: '{{ dir }}/role'}, notify: Role}".into(),
-        );
-        files.0.insert(
-            "roles/r/handlers/main.yml".into(),
-            "- {name: Role, debug: {msg: role}}".into(),
-        );
-        files
-    };
-    for one_by_one in [false, true] {
-        let rig = Rig::new();
-        rig.reset();
-        let run = |fails: bool, check: bool| {
-            let wish = Wish {
-                files: site(fails),
-                hosts: vec!["here".to_owned()],
-                one_by_one,
-                check,
-                ..Wish::default()
-            };
-            rig.run(&wish).expect("it loads")
-        };
-        let handlers = |told: &Told| -> Vec<String> {
-            told.events["here"]
-                .iter()
-                .filter(|line| line.contains("(handler)"))
-                .cloned()
-                .collect()
-        };
-        let failed = run(true, false);
-        assert_eq!(
-            (
-                failed.ending[0].len(),
-                handlers(&failed).len(),
-                failed.owed.len()
-            ),
-            (1, 0, 1),
-            "{failed:#?}"
-        );
-        let wished = [
-            "Own: ok (handler): own found",
-            "debug: ok (handler): without a name",
-            "Told: ok (handler): told",
-            "r : Role: ok (handler): role",
-        ];
-        // A plan shows them and leaves them owed.
-        assert_eq!(handlers(&run(false, true)), wished);
-        let second = run(false, false);
-        assert_eq!(
-            (handlers(&second), second.owed.len()),
-            (wished.map(str::to_owned).to_vec(), 0),
-            "{second:#?}"
-        );
-        assert!(handlers(&run(false, false)).is_empty());
-    }
 }
 
 #[test]

@@ -211,10 +211,20 @@ pub fn prepare(
             }
         }
         unit.keywords = rendered(task, &unit.scope.host, &context, settings)?;
+        // It is not the task that failed, but hactl: nobody asked to go on then.
+        unit.keywords.ignore_errors &= task.action.lacks.is_none();
         work(task, &unit, &context, settings)
     })();
-    unit.work = result.unwrap_or_else(|error| Work::Fail(error.at(&task.span)));
+    unit.work = result.unwrap_or_else(|error| {
+        unit.keywords.ignore_errors = ignores_errors(task, &context);
+        Work::Fail(error.at(&task.span))
+    });
     unit
+}
+
+/// Whether a task that cannot even be asked may fail: not when it is just that which cannot be told.
+pub fn ignores_errors(task: &Task, context: &Context) -> bool {
+    flag(task.keywords.ignore_errors.as_ref(), false, context).unwrap_or(false)
 }
 
 fn label(unit: &Unit, context: &Context) -> Result<Option<String>> {
@@ -267,6 +277,14 @@ fn rendered(
 
 fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -> Result<Work> {
     let name = task.action.module;
+    if let Some(error) = &task.action.lacks {
+        if settings.render {
+            return Ok(Work::Unknown {
+                why: "a module that hactl lacks".to_owned(),
+            });
+        }
+        return Err((**error).clone());
+    }
     if action::is_local(name) {
         let quiet = action::is_quiet(task, context)?;
         return action::prepare(task, context, settings).map(|local| match local {
@@ -384,8 +402,15 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
         });
     }
     let may_be_unknown = unit.keywords.check && unit.scope.pending.is_empty();
-    if let Some(why) = super::content::supply(&mut args, task, context, settings, may_be_unknown)? {
-        return Ok(Work::Unknown { why });
+    match super::content::supply(&mut args, task, context, settings, may_be_unknown) {
+        Ok(None) => {}
+        Ok(Some(why)) => return Ok(Work::Unknown { why }),
+        Err(_) if unit.keywords.check && task.action.later => {
+            return Ok(Work::Unknown {
+                why: "a local file that a task before it may bring".to_owned(),
+            });
+        }
+        Err(error) => return Err(error),
     }
     let probes = module.probe(&args)?;
     let mut remote = Remote {

@@ -4,6 +4,7 @@ use super::event::Event;
 use super::greet;
 use super::link::{Apply, Link};
 use super::runner::{Fate, Runner};
+use super::survey;
 use crate::base::{Diagnostic, Result, exit};
 use crate::connection::{Connection, Statistics};
 use crate::modules::Request;
@@ -54,6 +55,7 @@ impl Runner {
                     .then_some(!board.refused.is_empty())
             })
             .await;
+        let refused = refused || self.survey(&mut fate).await;
         if !refused && fate == Fate::Done {
             fate = self.plays().await;
         }
@@ -78,6 +80,47 @@ impl Runner {
             connect_seconds: self.connect_seconds,
         });
         (name, fate)
+    }
+
+    /// Looks over the host's plays with its facts, before anybody changes anything: whether some host will get to what
+    /// hactl cannot do.
+    async fn survey(&self, fate: &mut Fate) -> bool {
+        if !survey::needed(&self.shared) {
+            return false;
+        }
+        let mut found = survey::Survey::default();
+        if *fate == Fate::Done {
+            survey::host(&self.shared, &self.host, false, &mut found);
+        }
+        let errors = found.errors();
+        if !errors.is_empty() {
+            *fate = Fate::Refused;
+        }
+        for error in errors {
+            self.tell(Event::HostLost {
+                host: self.host.name.clone(),
+                error: Diagnostic {
+                    code: exit::REFUSED,
+                    ..error
+                }
+                .note("nothing was changed on any host"),
+            });
+        }
+        let coordinator = &self.shared.globals.coordinator;
+        coordinator.post(|board| {
+            board.surveyed.insert(self.host.name.clone());
+            if *fate == Fate::Refused {
+                board.impossible.insert(self.host.name.clone());
+            }
+        });
+        coordinator
+            .wait(|board| {
+                let all = self.everybody.iter();
+                all.clone()
+                    .all(|host| board.surveyed.contains(host))
+                    .then_some(!board.impossible.is_empty())
+            })
+            .await
     }
 
     async fn greet(&mut self) -> Result<()> {
@@ -108,6 +151,7 @@ impl Runner {
         }
         self.host.data_mut().facts = greeting.facts;
         self.owed = greeting.owed;
+        self.sort_owed();
         self.processes = greeting.processes;
         *self.link.lock().await = Link::Live(Box::new(connection));
         self.tell(Event::Connected {

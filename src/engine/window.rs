@@ -19,11 +19,12 @@ use super::order::{Key, Reader, Reads, count};
 use super::place::Place;
 use super::run::PlayRun;
 use super::scope::Scope;
+use super::setters;
 use super::settings::Settings;
 use super::state::HostState;
 use super::unit::{self, Unit, Work};
 use crate::base::Result;
-use crate::base::value::{Value, has_unknown, to_text};
+use crate::base::value::{Value, has_unknown, to_text, unknown};
 use crate::modules::Probe;
 use crate::play::{Keywords, Task, is_template};
 use crate::source::Node;
@@ -90,6 +91,8 @@ pub struct Walk<'a> {
     pub pending: HashSet<String>,
     /// Variables that tasks of the walk set.
     pub overlay: HashMap<String, Variable>,
+    /// Variables that its `include_vars` bring: below those that are set.
+    pub included: HashMap<String, Node>,
     /// Handlers that included roles bring.
     pub found_handlers: Vec<crate::play::Handler>,
     /// So many entries are enough.
@@ -164,10 +167,13 @@ impl Walk<'_> {
             play: Some(Arc::clone(&self.play.layers)),
             host: Arc::clone(self.host),
             role: role.cloned(),
+            dir: None,
             task: Arc::new(task_vars.to_vec()),
             includes: Arc::new(cursor.include_vars()),
             overlay: Arc::default(),
             ahead: Arc::new(self.overlay.clone()),
+            included: Arc::new(self.included.clone()),
+            public: Arc::clone(&cursor.public),
             pending: Arc::new(self.pending.clone()),
             reader: self.key.map(|(key, _)| {
                 Arc::new(Reader {
@@ -180,11 +186,15 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the tags of a task leave it in. Some of them are templates (of the play's variables, mostly).
+    /// Whether the tags of a task leave it in. Some of them are templates (of the play's variables, mostly). A handler that
+    /// is notified runs, whatever its tags, as in Ansible.
     ///
     /// # Errors
     /// Templates that fail.
     fn selects(&self, keywords: &Keywords, cursor: &Cursor, task: &Task) -> Result<bool> {
+        if cursor.is_handling() {
+            return Ok(true);
+        }
         if !keywords.tags.iter().any(|tag| is_template(tag)) {
             return Ok(self.settings.selects(&keywords.tags));
         }
@@ -318,9 +328,14 @@ impl Walk<'_> {
                 }
                 register => self.await_register(register),
             },
-            Work::Unknown { .. } => self.await_register(register),
             // Asked when it is the task's turn, and known from then on.
             Work::Ask(_) => return Next::Stop,
+            Work::Unknown { .. } => {
+                for name in setters::unsettled(self.settings, &unit.task).names {
+                    self.overlay.insert(name, Variable::Data(unknown()));
+                }
+                self.await_register(register);
+            }
             Work::Fail(_) => next = Next::Stop,
             Work::File { .. } => self.await_register(register),
             Work::Local(local) => match local {
@@ -335,10 +350,7 @@ impl Walk<'_> {
                     self.await_register(register);
                 }
                 Local::IncludeVars { variables, .. } => {
-                    for (name, node) in variables {
-                        self.overlay
-                            .insert(name.clone(), Variable::Template(node.clone()));
-                    }
+                    self.included.extend(variables.iter().cloned());
                     self.await_register(register);
                 }
                 Local::Failed { .. } => next = Next::Stop,

@@ -15,6 +15,8 @@ pub(super) struct Builder {
     pub hosts: Vec<Host>,
     group_at: HashMap<String, usize>,
     host_at: HashMap<String, usize>,
+    /// By host: where it was first named, and the group that it was named in.
+    named: HashMap<usize, (Span, usize)>,
 }
 
 /// The place of the group `all`.
@@ -80,12 +82,44 @@ impl Builder {
             });
             self.hosts.len() - 1
         });
+        if let Some(span) = span {
+            self.named
+                .entry(at)
+                .or_insert_with(|| (span.clone(), group));
+        }
         if let Some(group) = self.groups.get_mut(group)
             && !group.hosts.contains(&at)
         {
             group.hosts.push(at);
         }
         at
+    }
+
+    /// Hosts that have the name of a group which they are not in: a group that stands where hosts are wanted.
+    pub(super) fn confused(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for (at, host) in self.hosts.iter().enumerate() {
+            let Some(group) = self
+                .group_at
+                .get(&host.name)
+                .and_then(|group| self.groups.get(*group))
+                .filter(|group| !group.hosts.contains(&at))
+            else {
+                continue;
+            };
+            let Some((span, place)) = self.named.get(&at) else {
+                continue;
+            };
+            let place = self.groups.get(*place).map_or("", |group| &group.name);
+            found.push(
+                Diagnostic::new(format!("`{}` is a group, and stands here as a host", group.name))
+                    .at(span)
+                    .help(format!(
+                        "put it under `{place}` as a group: below `children:`, in INI in a section `[{place}:children]`"
+                    )),
+            );
+        }
+        found
     }
 
     /// Puts a group under another.

@@ -54,6 +54,12 @@ pub(super) fn expand(entry: &str) -> Result<(Vec<String>, Option<u16>)> {
     if name.trim().is_empty() {
         return Err(Diagnostic::new("a host needs a name"));
     }
+    if name.contains([' ', '\t', ',']) {
+        return Err(
+            Diagnostic::new(format!("`{name}` is not the name of one host"))
+                .help("one host a line in INI, one key a host in YAML"),
+        );
+    }
     if port.is_none() && name.trim_end().ends_with(':') {
         return Err(Diagnostic::new(format!(
             "the host `{name}` ends in `:` but names no port"

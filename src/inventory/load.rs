@@ -58,6 +58,9 @@ impl Inventory {
         let Loader {
             into, mut errors, ..
         } = loader;
+        for error in into.confused() {
+            errors.push(error);
+        }
         let mut inventory = into.finish();
         for base in bases {
             let layer = inventory.layer(&base, files, decrypt, &mut errors);

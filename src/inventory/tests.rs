@@ -453,3 +453,43 @@ fn vaulted_files_are_decrypted_and_their_lines_never_shown() {
     let at = errors[0].at.as_ref().expect("a place");
     assert_eq!((at.line, at.line_text()), (1, ""));
 }
+
+#[test]
+fn what_is_no_host_does_not_pass_as_one() {
+    for (file, text, message) in [
+        (
+            "hosts.ini",
+            "[web]\na\n[prod]\nweb\n",
+            "`web` is a group, and stands here as a host",
+        ),
+        (
+            "hosts.yml",
+            "web: {hosts: {a: {}}}\nprod: {hosts: {web: {}}}\n",
+            "`web` is a group, and stands here as a host",
+        ),
+        (
+            "hosts.yml",
+            "web: {hosts: {a b: {}}}\n",
+            "`a b` is not the name of one host",
+        ),
+        ("hosts.ini", "a,b\n", "`a,b` is not the name of one host"),
+        ("hosts.ini", "a b\n", "`b` is not `name=value`"),
+    ] {
+        let files = Memory::of(&[(file, text)]);
+        let errors = Inventory::load(&files, &[PathBuf::from(file)], Path::new(""), &no_vault)
+            .expect_err(text);
+        assert_eq!(errors[0].message, message, "{text}");
+        assert!(errors[0].at.is_some(), "{text}");
+    }
+    // A group of one host that has its name is none of these.
+    let files = Memory::of(&[("hosts.ini", "[db]\ndb\n")]);
+    assert!(
+        Inventory::load(
+            &files,
+            &[PathBuf::from("hosts.ini")],
+            Path::new(""),
+            &no_vault
+        )
+        .is_ok()
+    );
+}

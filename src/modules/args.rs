@@ -1,5 +1,6 @@
 //! Parameters: what a module takes, and the values that one task gives it.
 
+use crate::base::nearest::nearest;
 use crate::base::value::{Map, Value, to_bool, to_text};
 use crate::base::{Diagnostic, Result};
 
@@ -326,12 +327,7 @@ pub fn unknown_parameter(spec: &Spec, name: &str) -> Diagnostic {
     }
 }
 
-/// The name that is most like the one given, if any is like it at all.
-pub fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    nearest_of(name, all, 0.6)
-}
-
-/// The same among those that are alike to more than this part (0 to 1).
+/// The name that is most like the one given, among those that are alike to more than this part (0 to 1).
 pub fn nearest_of<'a>(
     name: &str,
     all: impl Iterator<Item = &'a str>,

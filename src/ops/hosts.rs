@@ -110,6 +110,7 @@ impl Project<'_> {
             groups: groups.clone(),
             extra: self.extra.clone(),
             localhost: Arc::new(HostState::new("localhost", HashMap::new(), Vec::new())),
+            root: String::new(),
             magic: HashMap::new(),
             coordinator: Arc::new(Coordinator::new(Vec::new(), silent)),
         });
@@ -153,7 +154,7 @@ impl Project<'_> {
                 vars: HashMap::new(),
                 role_defaults,
                 role_vars: HashMap::new(),
-                role_names: Vec::new(),
+                role_names: Default::default(),
             })),
             ..Scope::of_host(globals, state)
         };

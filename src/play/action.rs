@@ -4,11 +4,12 @@ use super::keywords::{self, Owner};
 use super::loader::Loading;
 use super::types::Action;
 use super::values::{is_dynamic, is_identifier, is_template, with_nearest};
-use super::{actions, freeform};
+use super::{actions, elsewhere, freeform};
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, Diagnostics};
 use crate::modules::{self, Param, Spec};
 use crate::source::{Node, Span, Yaml};
+use std::sync::Arc;
 
 /// Parameters as written.
 #[derive(Debug, Default)]
@@ -77,6 +78,9 @@ impl Loading<'_> {
         let mut found: Option<(&Node, &Node, &'static Spec)> = None;
         let mut unknown: Vec<&Node> = Vec::new();
         let mut fine = true;
+        if let Some(action) = self.lacking(rest) {
+            return Some(action);
+        }
         for (key, value) in rest {
             let name = key.as_str().unwrap_or_default();
             match actions::find(name) {
@@ -139,6 +143,35 @@ impl Loading<'_> {
             free_form: parsed.free_form,
             template: parsed.template,
             span: key.span.clone(),
+            lacks: None,
+            missing: None,
+            later: false,
+        })
+    }
+
+    /// The action of a task whose module Ansible knows and hactl lacks. What it is given is not looked at: nobody here
+    /// knows what that module takes.
+    fn lacking(&mut self, rest: &[(&Node, &Node)]) -> Option<Action> {
+        let name = |key: &Node| key.as_str().unwrap_or_default().to_owned();
+        if rest.iter().any(|(key, _)| known(&name(key))) {
+            return None;
+        }
+        let (key, error) = rest
+            .iter()
+            .find_map(|(key, _)| Some((*key, elsewhere::lack(&name(key))?.at(&key.span))))?;
+        for (other, _) in rest.iter().filter(|(other, _)| other.span != key.span) {
+            self.unknown_key(other, elsewhere::UNSUPPORTED, Owner::Task);
+        }
+        self.lacking.push(key.span.clone());
+        Some(Action {
+            module: elsewhere::UNSUPPORTED,
+            args: Vec::new(),
+            free_form: None,
+            template: None,
+            span: key.span.clone(),
+            lacks: Some(Arc::new(error)),
+            missing: None,
+            later: false,
         })
     }
 
@@ -348,6 +381,12 @@ impl Loading<'_> {
         }
         self.errors.push(error.at(&value.span));
     }
+}
+
+/// Whether hactl has the module, or one of that name in another collection, which is what was meant then.
+fn known(name: &str) -> bool {
+    let short = name.rsplit('.').next().unwrap_or(name);
+    actions::find(name).is_some() || actions::find(short).is_some()
 }
 
 fn add_defaults(parsed: &mut Parsed, defaults: &Node, spec: &Spec) {

@@ -196,10 +196,7 @@ macro_rules! with_role {
 const INCLUDE_ROLE: Spec = Spec {
     names: &["include_role"],
     params: with_role!(
-        Param::new("public", Kind::Bool).only(
-            false,
-            "take the role in with `import_role`, or its variables with `include_vars`",
-        ),
+        Param::new("public", Kind::Bool),
         Param::new("apply", Kind::Dict),
     ),
     read_only: true,

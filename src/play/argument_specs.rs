@@ -101,7 +101,7 @@ impl Loading<'_> {
             tags: vec!["always".to_owned()],
             ..Keywords::default()
         };
-        let task = Task {
+        let mut task = Task {
             name: Some(title),
             span: span.clone(),
             action: Action {
@@ -110,13 +110,16 @@ impl Loading<'_> {
                 free_form: None,
                 template: None,
                 span: span.clone(),
+                lacks: None,
+                missing: None,
+                later: false,
             },
             keywords: keywords.within(&scope.inherited),
             role: scope.role.clone(),
             dir: scope.dir.clone(),
             playbook_dir: scope.playbook_dir.clone(),
         };
-        self.check_task(&task);
+        self.check_task(&mut task);
         Some(Item::Task(Box::new(task)))
     }
 }

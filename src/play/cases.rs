@@ -101,6 +101,9 @@ fn shown_play(loader: &Loader, play: &Play) -> String {
             names(&role.vars),
             names(&role.params),
             role.parents
+                .iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
         );
     }
     for item in &play.items {

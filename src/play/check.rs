@@ -3,16 +3,17 @@
 use super::loader::Loading;
 use super::search::Seeker;
 use super::types::{Include, Included, Keywords, Task};
-use super::values::is_dynamic;
-use crate::base::Diagnostic;
+use super::values::{is_dynamic, is_template};
 use crate::base::value::to_bool;
+use crate::base::{Diagnostic, Result};
 use crate::source::{Node, Yaml};
 use crate::template::{self, FileOptions};
 use std::path::Path;
+use std::sync::Arc;
 
 impl Loading<'_> {
     /// Checks one task.
-    pub(super) fn check_task(&mut self, task: &Task) {
+    pub(super) fn check_task(&mut self, task: &mut Task) {
         self.check_files(task);
         self.check_keywords(&task.keywords);
         for (name, node) in &task.action.args {
@@ -84,7 +85,8 @@ impl Loading<'_> {
         }
     }
 
-    fn check_files(&mut self, task: &Task) {
+    fn check_files(&mut self, whole: &mut Task) {
+        let task: &Task = whole;
         let literal = |node: &Node| {
             node.as_str()
                 .filter(|_| !is_dynamic(node))
@@ -127,14 +129,13 @@ impl Loading<'_> {
                     .map(|src| loader.find_file(seeker, &src))
             }
             "script" => {
-                let line = task
-                    .action
-                    .free_form
-                    .as_ref()
-                    .and_then(literal)
-                    .or_else(|| arg("cmd"));
-                let program = line.and_then(|line| shlex::split(&line)?.into_iter().next());
-                program.map(|program| loader.find_file(seeker, &program))
+                let line = task.action.free_form.as_ref().or(task.arg("cmd"));
+                let line = line.and_then(Node::as_str);
+                // Its arguments may be templates.
+                let program = line.and_then(|line| shlex::split(line)?.into_iter().next());
+                program
+                    .filter(|program| !is_template(program))
+                    .map(|program| loader.find_file(seeker, &program))
             }
             "include_vars" => {
                 let name = task
@@ -155,8 +156,41 @@ impl Loading<'_> {
             Some(Ok(path)) if task.action.module == "template" => {
                 self.check_template_file(task, &path);
             }
-            Some(Err(error)) => self.errors.push(error),
+            Some(Ok(path)) if says("decrypt") != Some(false) => self.check_opens(task, &path),
+            Some(Err(error)) => self.missing_file(whole, error),
             _ => {}
+        }
+    }
+
+    /// An encrypted file that cannot be opened is told before anything is changed.
+    fn check_opens(&mut self, task: &Task, path: &str) {
+        let encrypted = |read: Option<Result<Vec<u8>>>| match read {
+            Some(Ok(bytes)) => std::str::from_utf8(&bytes).is_ok_and(crate::vault::is_vault),
+            _ => false,
+        };
+        let files = &self.loader.files;
+        if encrypted(files.read_raw(Path::new(path)))
+            && let Some(Err(error)) = files.read_bytes(Path::new(path))
+        {
+            let place = task.arg("src").or(task.action.free_form.as_ref());
+            let error = error.at(place.map_or(&task.action.span, |node| &node.span));
+            self.errors.push(error);
+        }
+    }
+
+    /// A local file that is not there is a mistake where its task certainly runs. Where it may not, a host that gets there
+    /// makes it one; where a task before it may bring the file, it is told when it is its turn.
+    fn missing_file(&mut self, task: &mut Task, error: Diagnostic) {
+        let keywords = &task.keywords;
+        let never = |node: &Node| to_bool(&super::action::literal(node)) == Some(false);
+        if keywords.when.iter().any(never) {
+        } else if self.brings {
+            task.action.later = true;
+        } else if keywords.when.is_empty() && keywords.loop_.is_none() {
+            self.errors.push(error);
+        } else {
+            self.missing = true;
+            task.action.missing = Some(Arc::new(error));
         }
     }
 
@@ -193,6 +227,11 @@ impl Loading<'_> {
             comment_end_string: text("comment_end_string"),
         };
         let file = self.loader.files.read(Path::new(path));
+        let at = |error: Diagnostic| match task.arg("src") {
+            Some(node) if error.at.is_none() => error.at(&node.span),
+            _ => error,
+        };
+        let file = file.map(|file| file.map_err(at));
         if let Some(file) = file.and_then(|file| self.errors.take(file)) {
             template::check_file(&file, &options, &mut self.errors);
         }

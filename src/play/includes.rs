@@ -114,9 +114,15 @@ impl Loading<'_> {
                 .get("rolespec_validate")
                 .is_some_and(|node| to_bool(&super::action::literal(node)) == Some(false)),
         };
-        self.role(&from, Vec::new(), &inner, &node.span)
-            .map(|(_, items)| items)
-            .unwrap_or_default()
+        self.role(
+            &from,
+            Vec::new(),
+            &inner,
+            &node.span,
+            super::roles::Asked::ByTask,
+        )
+        .map(|(_, items)| items)
+        .unwrap_or_default()
     }
 
     fn dynamic(
@@ -165,6 +171,7 @@ impl Loading<'_> {
                 vars_from: parsed.get("vars_from").cloned(),
                 defaults_from: parsed.get("defaults_from").cloned(),
                 handlers_from: parsed.get("handlers_from").cloned(),
+                public: flag("public", false),
                 unjudged: !flag("rolespec_validate", true),
             }
         };
@@ -172,6 +179,7 @@ impl Loading<'_> {
             name,
             span: node.span.clone(),
             what,
+            params: keywords.vars.clone(),
             keywords: keywords.within(&scope.inherited),
             inherited: apply.within(&scope.inherited),
             role: scope.role.clone(),
@@ -187,6 +195,7 @@ impl Loading<'_> {
     fn look_ahead(&mut self, include: &Include) {
         let mut ahead = Loading::new(self.loader);
         ahead.open.clone_from(&self.open);
+        ahead.brings = self.brings;
         match &include.what {
             Included::Tasks { file } => {
                 let Some(file) = file.as_str().filter(|file| !is_template(file)) else {
@@ -208,6 +217,7 @@ impl Loading<'_> {
                 defaults_from,
                 handlers_from,
                 unjudged,
+                ..
             } => {
                 let from = [
                     Some(name),
@@ -241,6 +251,9 @@ impl Loading<'_> {
         self.later_handlers.append(&mut ahead.handlers);
         self.later_handlers.append(&mut ahead.later_handlers);
         self.notified.append(&mut ahead.notified);
+        self.lacking.append(&mut ahead.lacking);
+        self.missing |= ahead.missing;
+        self.brings |= ahead.brings;
         self.open_ended |= ahead.open_ended;
     }
 

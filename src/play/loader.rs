@@ -13,7 +13,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Reads playbooks and roles.
 pub struct Loader {
     pub(super) files: Arc<dyn Files>,
+    pub(super) roles: RolePlaces,
     parsed: Mutex<HashMap<String, Option<Result<Arc<Node>>>>>,
+}
+
+/// Where roles are besides the folder `roles` of the project and of the playbook.
+#[derive(Debug, Clone, Default)]
+pub struct RolePlaces {
+    /// Folders of roles (`roles_path`).
+    pub folders: Vec<String>,
+    /// Roles that hactl has and this project did not ask for: named in the message when one is missing.
+    pub withheld: Vec<String>,
 }
 
 /// The rendered parameters of a dynamic `include_role`.
@@ -49,8 +59,14 @@ pub(super) struct Loading<'a> {
     pub later_handlers: Vec<Handler>,
     /// Literal names that are notified.
     pub notified: Vec<(String, Span)>,
-    /// A role whose name is not known yet is included: any handler may come.
+    /// A role whose name is not known yet is included, or something could not be read: any handler may come.
     pub open_ended: bool,
+    /// Tasks whose modules hactl lacks.
+    pub lacking: Vec<Span>,
+    /// A task wants a local file that is not there, under a condition.
+    pub missing: bool,
+    /// A task that was read may bring files to this machine.
+    pub brings: bool,
 }
 
 impl Loader {
@@ -58,8 +74,15 @@ impl Loader {
     pub fn new(files: Arc<dyn Files>) -> Self {
         Self {
             files,
+            roles: RolePlaces::default(),
             parsed: Mutex::default(),
         }
+    }
+
+    /// With more places for roles.
+    #[must_use]
+    pub fn with_roles(self, roles: RolePlaces) -> Self {
+        Self { roles, ..self }
     }
 
     /// The tree of files.
@@ -76,9 +99,16 @@ impl Loader {
         let mut plays: Vec<Play> = Vec::new();
         loading.playbook(path, None, &Keywords::default(), &mut plays);
         super::plays::check_after(&plays, &mut loading.errors);
+        let missing = loading.missing;
+        let mut lacking = std::mem::take(&mut loading.lacking);
+        let place = |span: &Span| (span.file.path.clone(), span.line, span.column);
+        lacking.sort_by_key(place);
+        lacking.dedup_by_key(|span| place(span));
         loading.errors.finish(Playbook {
             path: path.to_owned(),
             plays,
+            lacking,
+            missing,
         })
     }
 
@@ -152,6 +182,9 @@ impl<'a> Loading<'a> {
             later_handlers: Vec::new(),
             notified: Vec::new(),
             open_ended: false,
+            lacking: Vec::new(),
+            missing: false,
+            brings: false,
         }
     }
 
@@ -161,6 +194,8 @@ impl<'a> Loading<'a> {
             .loader
             .yaml(path)
             .unwrap_or_else(|| Err(Diagnostic::new(format!("there is no file `{path}`"))));
+        // What it would have brought, handlers among it, is not missing besides.
+        self.open_ended |= read.is_err();
         self.errors.take(match asked {
             Some(span) => read.map_err(|error| error.at(span)),
             None => read,
@@ -211,6 +246,12 @@ impl<'a> Loading<'a> {
         from: &RoleFrom,
     ) -> Option<(Arc<Role>, Vec<Item>)> {
         let scope = Scope::of_include(include);
-        self.role(from, Vec::new(), &scope, &include.span)
+        self.role(
+            from,
+            Vec::new(),
+            &scope,
+            &include.span,
+            super::roles::Asked::ByTask,
+        )
     }
 }

@@ -6,6 +6,7 @@ mod action;
 pub mod actions;
 mod argument_specs;
 mod check;
+pub mod elsewhere;
 mod freeform;
 mod includes;
 mod keywords;
@@ -28,7 +29,7 @@ mod cases;
 mod unread;
 
 pub use keywords::{is_keyword, layered};
-pub use loader::{Loader, RoleFrom};
+pub use loader::{Loader, RoleFrom, RolePlaces};
 pub use search::Seeker;
 pub use select::selected;
 pub use types::{

@@ -94,7 +94,10 @@ impl Loading<'_> {
         }
         match file.as_str() {
             Some(file_name) if !is_template(file_name) => {
-                let inner = read.keywords.within(outer);
+                let mut inner = read.keywords.within(outer);
+                // Of two imports, one around the other, the outer one's variables win.
+                let own = std::mem::take(&mut inner.vars);
+                inner.vars = keywords::layered(&own, outer.vars.clone());
                 self.playbook(
                     &paths::join(dir, file_name),
                     Some(&file.span),

@@ -12,6 +12,15 @@ use crate::source::{Node, Span, Yaml};
 use std::path::Path;
 use std::sync::Arc;
 
+/// Who asks for a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// `roles:`, or the dependencies of a role.
+    ByEntry,
+    /// A task, perhaps of another role.
+    ByTask,
+}
+
 /// The mark of a role's tasks in the search for circles.
 pub(super) fn mark(from: &RoleFrom) -> String {
     format!(
@@ -134,7 +143,7 @@ impl Loading<'_> {
             self.ran.insert(key);
         }
         let handlers = self.handlers.len();
-        let (role, mut own) = self.role(&from, params, &scope, &entry.span)?;
+        let (role, mut own) = self.role(&from, params, &scope, &entry.span, Asked::ByEntry)?;
         if repeats && !self.allows_duplicates(&role) {
             self.handlers.truncate(handlers);
         } else {
@@ -160,10 +169,11 @@ impl Loading<'_> {
         params: Vec<(String, Node)>,
         scope: &Scope,
         span: &Span,
+        asked: Asked,
     ) -> Option<(Arc<Role>, Vec<Item>)> {
         let dir = self.find_role(&from.name, scope, span)?;
         self.guarded(mark(from), Some(span), |this| {
-            Some(this.role_in(&dir, from, params, scope, span))
+            Some(this.role_in(&dir, from, params, scope, span, asked))
         })
     }
 
@@ -174,23 +184,29 @@ impl Loading<'_> {
         params: Vec<(String, Node)>,
         scope: &Scope,
         span: &Span,
+        asked: Asked,
     ) -> (Arc<Role>, Vec<Item>) {
         let name = dir.rsplit('/').next().unwrap_or(dir).to_owned();
         let defaults = self.role_variables(dir, "defaults", from.defaults.as_deref(), span);
         let vars = self.role_variables(dir, "vars", from.vars.as_deref(), span);
-        let mut parents = scope
-            .role
-            .as_ref()
-            .map(|role| role.parents.clone())
-            .unwrap_or_default();
-        parents.extend(scope.role.as_ref().map(|role| role.name.clone()));
-        // The dependencies know who asked for them.
+        let asking = scope.role.as_deref();
+        let by_task = asking.filter(|_| asked == Asked::ByTask);
+        let parents: Vec<(String, String)> = by_task
+            .map(|role| (role.name.clone(), role.dir.clone()))
+            .into_iter()
+            .chain(asking.into_iter().flat_map(|role| role.parents.clone()))
+            .collect();
+        let around = |pick: fn(&Role) -> &Vec<(String, Node)>| {
+            scope.role.as_deref().map(pick).cloned().unwrap_or_default()
+        };
+        let params = keywords::layered(&around(|role| &role.params), params);
+        // The dependencies know who asked for them, and see what that one has.
         let asking = Role {
             name: name.clone(),
             dir: dir.to_owned(),
-            defaults: Vec::new(),
-            vars: Vec::new(),
-            params: Vec::new(),
+            defaults: keywords::layered(&around(|role| &role.defaults), defaults.clone()),
+            vars: keywords::layered(&around(|role| &role.vars), vars.clone()),
+            params: params.clone(),
             dependencies: Vec::new(),
             parents: parents.clone(),
         };
@@ -200,11 +216,23 @@ impl Loading<'_> {
         };
         let mut items = Vec::new();
         let dependencies = self.dependencies(dir, &asking, &mut items);
+        let exported = |pick: fn(&Role) -> &Vec<(String, Node)>| {
+            dependencies.iter().fold(Vec::new(), |all, role| {
+                keywords::layered(&all, pick(role).clone())
+            })
+        };
+        let inner = |low: Vec<(String, Node)>, middle: Vec<(String, Node)>, own| {
+            keywords::layered(&keywords::layered(&low, middle), own)
+        };
         let role = Arc::new(Role {
             name,
             dir: dir.to_owned(),
-            defaults,
-            vars,
+            defaults: inner(
+                exported(|role| &role.defaults),
+                around(|role| &role.defaults),
+                defaults,
+            ),
+            vars: inner(around(|role| &role.vars), exported(|role| &role.vars), vars),
             params,
             dependencies,
             parents,
@@ -329,36 +357,45 @@ impl Loading<'_> {
         found
     }
 
-    /// The folder of a role: beside the playbook, in the project, beside the role that asks.
+    /// The folder of a role, looked for in Ansible's order: beside the playbook, in the project, in the configured
+    /// folders, beside the role that asks, as a path.
     fn find_role(&mut self, name: &str, scope: &Scope, span: &Span) -> Option<String> {
-        let mut places = vec![
-            paths::join(&paths::join(&scope.playbook_dir, "roles"), name),
-            paths::join("roles", name),
+        let mut folders = vec![
+            paths::join(&scope.playbook_dir, "roles"),
+            "roles".to_owned(),
         ];
-        if let Some(role) = &scope.role {
-            places.push(paths::join(&paths::parent(&role.dir), name));
-        }
-        if name.contains('/') {
-            places.push(paths::join(&scope.playbook_dir, name));
+        folders.extend(self.loader.roles.folders.iter().cloned());
+        folders.extend(scope.role.as_ref().map(|role| paths::parent(&role.dir)));
+        let beside = [scope.playbook_dir.clone(), String::new()];
+        let mut places: Vec<String> = Vec::new();
+        for folder in folders.iter().chain(&beside) {
+            let place = paths::join(folder, name);
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
         if let Some(found) = places.iter().find(|place| self.loader.is_dir(place)) {
             return Some(found.clone());
         }
-        let known: Vec<String> = [
-            paths::join(&scope.playbook_dir, "roles"),
-            "roles".to_owned(),
-        ]
-        .iter()
-        .flat_map(|dir| self.loader.files.list(Path::new(dir)).unwrap_or_default())
-        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .collect();
-        places.dedup();
+        let known: Vec<String> = folders
+            .iter()
+            .flat_map(|dir| self.loader.files.list(Path::new(dir)).unwrap_or_default())
+            .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+            .collect();
         let mut error = Diagnostic::new(format!("there is no role `{name}`")).at(span);
         for place in places {
             error = error.note(format!("looked for {place}"));
         }
-        self.errors
-            .push(with_nearest(error, name, known.iter().map(String::as_str)));
+        self.open_ended = true;
+        let withheld = self.loader.roles.withheld.iter().any(|own| own == name);
+        self.errors.push(if withheld {
+            error.help(format!(
+                "hactl's own role `{name}` is for its own playbook; to have it in yours, write \
+                 `embedded_roles = {name}` below `[hactl]` in ansible.cfg"
+            ))
+        } else {
+            with_nearest(error, name, known.iter().map(String::as_str))
+        });
         None
     }
 

@@ -204,8 +204,11 @@ impl Loading<'_> {
         self.note_notified(&read.keywords);
         self.one_user(&read.keywords, scope);
         let keywords = read.keywords.within(&scope.inherited);
-        let action = self.action(&read.rest, read.args, node, &keywords.module_defaults)?;
-        let task = Task {
+        let action = self.action(&read.rest, read.args, node, &keywords.module_defaults);
+        // Whoever notifies a handler that has a mistake of its own makes no second one.
+        self.open_ended |= action.is_none() && scope.handlers;
+        let action = action?;
+        let mut task = Task {
             name: read.name,
             span: node.span.clone(),
             action,
@@ -214,7 +217,10 @@ impl Loading<'_> {
             dir: scope.dir.clone(),
             playbook_dir: scope.playbook_dir.clone(),
         };
-        self.check_task(&task);
+        self.check_task(&mut task);
+        self.brings |= task.action.module == "fetch"
+            || task.keywords.delegate_to.is_some()
+            || task.keywords.connection.is_some();
         Some(Item::Task(Box::new(task)))
     }
 
@@ -246,6 +252,7 @@ impl Loading<'_> {
         for place in places {
             error = error.note(format!("looked for {place}"));
         }
+        self.open_ended = true;
         self.errors.push(error);
         None
     }
@@ -259,7 +266,9 @@ impl Loading<'_> {
                         .at(&node.span)
                         .help("name the modules one by one"),
                 );
-            } else if super::actions::find(name).is_none() {
+            } else if super::actions::find(name).is_none()
+                && super::elsewhere::full_name(name).is_none()
+            {
                 let error = Diagnostic::new(format!(
                     "`module_defaults` names `{name}`, which is no module of hactl"
                 ));

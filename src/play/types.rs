@@ -2,6 +2,7 @@
 //!
 //! Only data. Nothing here reads a file or renders a template; what may hold a template is a [`Node`].
 
+use crate::base::Diagnostic;
 use crate::source::Node;
 use crate::source::Span;
 use std::collections::HashSet;
@@ -14,6 +15,10 @@ pub struct Playbook {
     pub path: String,
     /// The plays in order.
     pub plays: Vec<Play>,
+    /// The tasks whose modules hactl lacks, in all that could be read: each once.
+    pub lacking: Vec<Span>,
+    /// Whether some task wants a local file that is not there, under a condition.
+    pub missing: bool,
 }
 
 /// One play: some hosts, and what is done on them.
@@ -106,6 +111,12 @@ pub struct Action {
     pub template: Option<Node>,
     /// Where the module's name stands.
     pub span: Span,
+    /// What is wrong when a host gets here: hactl lacks the module.
+    pub lacks: Option<Arc<Diagnostic>>,
+    /// What is wrong when a host gets here: a local file that is not there, and that no task before may bring.
+    pub missing: Option<Arc<Diagnostic>>,
+    /// Its local file is not there yet; a task before it may bring it.
+    pub later: bool,
 }
 
 /// `become`, `become_user`, `become_method`.
@@ -276,6 +287,8 @@ pub struct Include {
     /// Final keywords of the include statement itself: its `when`, `loop`, `tags`, `run_once`… decide whether and how
     /// often it happens. Its `vars` also hold for what is included.
     pub keywords: Keywords,
+    /// Its own `vars:` alone: for what is included they outrank whatever tasks have set.
+    pub params: Vec<(String, Node)>,
     /// `apply:` over what is around the include: what the included tasks inherit besides `keywords.vars`.
     pub inherited: Keywords,
     /// The role that the statement stands in.
@@ -310,6 +323,8 @@ pub enum Included {
         defaults_from: Option<Node>,
         /// `handlers_from:`.
         handlers_from: Option<Node>,
+        /// `public: true`: the tasks after it see its variables.
+        public: bool,
         /// `rolespec_validate: false`.
         unjudged: bool,
     },
@@ -322,16 +337,19 @@ pub struct Role {
     pub name: String,
     /// Its folder, relative to the project (`roles/haproxy`): `role_path`.
     pub dir: String,
-    /// `defaults/main.yml`: the lowest layer.
+    /// `defaults/main.yml`, over those of the roles around this use (that depend on it, or whose task includes it), over
+    /// those of its dependencies: the lowest layer.
     pub defaults: Vec<(String, Node)>,
-    /// `vars/main.yml`.
+    /// `vars/main.yml`, over its dependencies', over those of the roles around this use.
     pub vars: Vec<(String, Node)>,
-    /// Parameters given beside the role's name: the highest layer but for include parameters and extra vars.
+    /// Parameters given beside the role's name, over those of the roles around this use: the highest layer but for
+    /// include parameters and extra vars.
     pub params: Vec<(String, Node)>,
     /// The roles that this one depends on, directly.
     pub dependencies: Vec<Arc<Role>>,
-    /// The roles that brought this one in as a dependency or by `import_role`/`include_role` (`ansible_parent_role_names`).
-    pub parents: Vec<String>,
+    /// The names and folders of the roles whose tasks brought this one in by `import_role` or `include_role`, nearest first
+    /// (`ansible_parent_role_names`).
+    pub parents: Vec<(String, String)>,
 }
 
 /// A handler.

@@ -1,8 +1,8 @@
 //! Reads the values of keywords: each function takes a node, reports what does not fit, and gives what does.
 
-use crate::base::value::to_bool;
+use crate::base::nearest::nearest;
+use crate::base::value::{to_bool, to_text};
 use crate::base::{Diagnostic, Diagnostics};
-use crate::modules::nearest;
 use crate::source::{Node, Yaml};
 
 /// Whether text holds a template.
@@ -39,8 +39,10 @@ pub fn wrong(value: &Node, name: &str, wanted: &str) -> Diagnostic {
 pub fn text(value: &Node, name: &str, errors: &mut Diagnostics) -> Option<String> {
     match &value.yaml {
         Yaml::String(text) | Yaml::Unsafe(text) => Some(text.clone()),
-        Yaml::Int(number) => Some(number.to_string()),
-        Yaml::Float(number) => Some(number.to_string()),
+        // As Python writes them, which is what Ansible makes of a name such as `On`.
+        Yaml::Bool(_) | Yaml::Int(_) | Yaml::Float(_) => {
+            Some(to_text(&super::action::literal(value)))
+        }
         Yaml::Null => None,
         _ => {
             errors.push(wrong(value, name, "text"));

@@ -98,14 +98,16 @@ pub fn json(findings: &[Finding]) -> String {
             })
         })
         .collect();
-    let errors = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .count();
+    let count = |severity: Severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
     let document = json!({
         "schema": "hactl.check/1",
-        "errors": errors,
-        "warnings": findings.len() - errors,
+        "errors": count(Severity::Error),
+        "warnings": count(Severity::Warn),
         "findings": list,
     });
     format!("{:#}\n", mask_value(&document))
@@ -120,7 +122,7 @@ pub fn write_junit(path: &Path, checked: &[&str], findings: &[Finding]) -> Resul
     for id in checked {
         let found: Vec<&Finding> = findings
             .iter()
-            .filter(|finding| finding.id == *id)
+            .filter(|finding| finding.id == *id && finding.severity != Severity::Note)
             .collect();
         let failure = found.first().map(|first| {
             let details: String = found.iter().map(|finding| details(finding)).collect();

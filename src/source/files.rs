@@ -10,6 +10,11 @@ pub trait Files: Send + Sync {
     /// The bytes of a file; `None` when there is no such file.
     fn read_bytes(&self, path: &Path) -> Option<Result<Vec<u8>>>;
 
+    /// The bytes as they are stored, where [`Files::read_bytes`] opens what is encrypted.
+    fn read_raw(&self, path: &Path) -> Option<Result<Vec<u8>>> {
+        self.read_bytes(path)
+    }
+
     /// Whether there is such a folder.
     fn is_dir(&self, path: &Path) -> bool;
 

@@ -6,6 +6,7 @@ mod convert;
 mod emit;
 mod fault;
 mod files;
+mod loose;
 mod scalar;
 mod yaml;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Never renders a template and never opens a vault: it only says what was written, and where.
 
+use super::loose::{Complaint, Loose};
 use super::{Node, SourceFile, Span, Yaml, fault, scalar};
 use crate::base::{Diagnostic, Result};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
@@ -43,10 +44,26 @@ pub fn parse(file: &Arc<SourceFile>) -> Result<Node> {
 /// As [`parse`].
 pub fn parse_all(file: &Arc<SourceFile>) -> Result<Vec<Node>> {
     fault::unprintable(file)?;
-    let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+    let mut loose = Loose::new(file.text.strip_prefix('\u{feff}').unwrap_or(&file.text));
+    loop {
+        let mut complaint = None;
+        match documents(file, &loose, &mut complaint) {
+            Err(_) if complaint.is_some_and(|complaint| loose.mend(&complaint)) => {}
+            read => return read,
+        }
+    }
+}
+
+fn documents(
+    file: &Arc<SourceFile>,
+    loose: &Loose<'_>,
+    complaint: &mut Option<Complaint>,
+) -> Result<Vec<Node>> {
     let mut reader = Reader {
         file,
-        parser: Parser::new_from_str(text),
+        loose,
+        complaint,
+        parser: Parser::new_from_str(loose.text()),
         anchors: HashMap::new(),
         open: Vec::new(),
         added: 0,
@@ -77,6 +94,8 @@ struct Built {
 
 struct Reader<'a> {
     file: &'a Arc<SourceFile>,
+    loose: &'a Loose<'a>,
+    complaint: &'a mut Option<Complaint>,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Built>,
     /// Anchors of collections that are still being read.
@@ -91,14 +110,21 @@ impl<'a> Reader<'a> {
         Span {
             file: Arc::clone(self.file),
             line: mark.line().max(1),
-            column: mark.col() + 1,
+            column: self.loose.column(mark.line(), mark.col()) + 1,
         }
     }
 
     fn next(&mut self) -> Result<Found<'a>> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.span(&span.start))),
-            Some(Err(error)) => Err(fault::syntax(self.span(error.marker()), error.info())),
+            Some(Err(error)) => {
+                *self.complaint = Some(Complaint {
+                    line: error.marker().line(),
+                    column: error.marker().col(),
+                    info: error.info().to_owned(),
+                });
+                Err(fault::syntax(self.span(error.marker()), error.info()))
+            }
             None => Ok((Event::StreamEnd, self.span(&Marker::new(0, 1, 0)))),
         }
     }

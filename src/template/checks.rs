@@ -195,6 +195,7 @@ pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> R
     };
     if let Some(wanted) = defined {
         return Ok(match &input {
+            Val::Undefined(missing) if missing.lenient => Val::Bool(!wanted),
             // What failed for another reason than a missing name stays an error.
             Val::Undefined(missing) if missing.path.is_empty() => {
                 return Err(missing.error.clone());

@@ -163,8 +163,7 @@ impl<'s> Interp<'s> {
                 match (test.truthy()?, otherwise) {
                     (true, _) => self.raw(then),
                     (false, Some(otherwise)) => self.raw(otherwise),
-                    (false, None) => Ok(Val::undefined(
-                        "",
+                    (false, None) => Ok(Val::nothing(
                         Diagnostic::new(
                             "the condition of the inline `if` does not hold and it has no `else`",
                         )
@@ -369,6 +368,21 @@ impl<'s> Interp<'s> {
 
 /// Applies an operator, with unknown operands.
 fn binary(op: Op, left: &Val, right: &Val) -> Result<Val> {
+    let empty = Val::from(String::new());
+    let text = |side: &Val| match op {
+        Op::Concat if side.is_nothing() => empty.clone(),
+        _ => side.clone(),
+    };
+    match op {
+        Op::Eq if left.is_nothing() || right.is_nothing() => {
+            return Ok(Val::Bool(left.is_nothing() && right.is_nothing()));
+        }
+        Op::Ne if left.is_nothing() || right.is_nothing() => {
+            return Ok(Val::Bool(!(left.is_nothing() && right.is_nothing())));
+        }
+        _ => {}
+    }
+    let (left, right) = (&text(left), &text(right));
     for side in [left, right] {
         if let Val::Undefined(missing) = side {
             return Err(missing.error.clone());

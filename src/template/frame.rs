@@ -65,6 +65,8 @@ pub struct Out {
     first: Option<Val>,
     text: Option<String>,
     marker: Option<Val>,
+    /// An inline `if` without `else` that nothing was put out before.
+    nothing: Option<Val>,
     /// Whether something that is not known decided what was put out.
     pub unsure: bool,
 }
@@ -74,7 +76,16 @@ impl Out {
     pub fn push(&mut self, value: Val) -> Result<()> {
         match value {
             Val::None => {}
+            // Beside something else it is no text; alone it is no value.
+            value if value.is_nothing() => match self.first.take() {
+                Some(first) => self.text = Some(printed(&first)?),
+                None if self.text.is_none() => self.nothing = Some(value),
+                None => {}
+            },
             Val::Undefined(_) => drop(self.marker.get_or_insert(value)),
+            value if self.nothing.is_some() && self.first.is_none() && self.text.is_none() => {
+                self.text = Some(printed(&value)?);
+            }
             value if self.first.is_none() && self.text.is_none() => self.first = Some(value),
             value => {
                 let text = match self.first.take() {
@@ -95,6 +106,7 @@ impl Out {
         self.marker
             .or_else(|| self.text.map(Val::from))
             .or(self.first)
+            .or(self.nothing)
             .unwrap_or(Val::None)
     }
 

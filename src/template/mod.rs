@@ -4,6 +4,7 @@
 
 mod access;
 mod ast;
+mod blanks;
 mod checks;
 mod convert;
 mod eval;

@@ -4,6 +4,7 @@
 //! values that may be chained but not used, values that are known after apply) is not that of the library.
 
 use super::ast::{Pos, Stmt, Template};
+use super::blanks;
 use super::lower::Lower;
 use crate::base::{Diagnostic, Result};
 use minijinja::machinery::{self, ast};
@@ -101,6 +102,12 @@ fn read(source: &str, form: &Form) -> Result<Template, SyntaxFault> {
     } else {
         &default
     };
+    let source = if *form == Form::Expression {
+        blanks::expression(source)
+    } else {
+        blanks::plain(source, syntax)
+    };
+    let source = &*source;
     let mut lower = Lower {
         source,
         raw: false,

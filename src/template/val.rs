@@ -84,6 +84,8 @@ pub struct Missing {
     pub path: String,
     /// The error that using it gives.
     pub error: Diagnostic,
+    /// Nothing, where text, a truth or items are wanted: an inline `if` that has no `else`.
+    pub lenient: bool,
 }
 
 /// A key of a dictionary.
@@ -206,6 +208,7 @@ impl Val {
     /// Python's truth. Undefined is an error.
     pub fn truthy(&self) -> Result<bool> {
         Ok(match self {
+            Val::Undefined(missing) if missing.lenient => false,
             Val::Undefined(missing) => return Err(missing.error.clone()),
             Val::Unknown { .. } => {
                 touch();
@@ -239,6 +242,7 @@ impl Val {
                 touch();
                 Vec::new()
             }
+            Val::Undefined(missing) if missing.lenient => Vec::new(),
             Val::Undefined(missing) => return Err(missing.error.clone()),
             Val::Lazy(lazy) => lazy.settle().items()?,
             Val::Object(object) => object.items()?,
@@ -289,6 +293,9 @@ impl Val {
 
     /// Text as `str()` gives it. Undefined is an error, unknown touches.
     pub fn string(&self) -> Result<String> {
+        if self.is_nothing() {
+            return Ok(String::new());
+        }
         self.check()?;
         Ok(print::text(self))
     }
@@ -365,7 +372,23 @@ impl Val {
         Val::Undefined(Rc::new(Missing {
             path: path.into(),
             error,
+            lenient: false,
         }))
+    }
+
+    /// What an inline `if` gives whose condition does not hold and that has no `else`: nothing where text is wanted, an
+    /// error as a value of its own.
+    pub fn nothing(error: Diagnostic) -> Val {
+        Val::Undefined(Rc::new(Missing {
+            path: String::new(),
+            error,
+            lenient: true,
+        }))
+    }
+
+    /// Whether this is [`Val::nothing`].
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Val::Undefined(missing) if missing.lenient)
     }
 
     /// As [`Val::undefined`], for an error that already has a place.

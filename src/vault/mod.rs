@@ -7,6 +7,7 @@ mod envelope;
 pub mod generate;
 mod passwords;
 mod prompt;
+mod reader;
 mod secret;
 pub mod store;
 
@@ -14,6 +15,7 @@ pub use complete::{Completed, complete};
 pub use envelope::{id_of, is_vault};
 pub use generate::{SecretSpec, Spec, generate};
 pub use passwords::{Opened, Passwords, Source};
+pub use reader::{ClearFiles, Opener};
 pub use secret::Secret;
 
 use crate::base::mask;

@@ -56,6 +56,37 @@ fn mistakes_of_playbook_and_inventory_come_together() {
     sandbox.compare("check_mistakes");
 }
 
+/// A role of the binary is none of a project with a playbook of its own, unless the project asks for it.
+#[test]
+fn hactls_own_roles_come_only_when_they_are_named() {
+    let mut sandbox = Sandbox::new();
+    sandbox.file("hosts.ini", "web1 ansible_host=192.0.2.10\n");
+    sandbox.file(
+        "site.yml",
+        "- name: Mine\n  hosts: all\n  roles:\n    - sshd\n    - haproxi\n    - haproxy\n",
+    );
+    // One of the same name in the project is not filled up from the binary.
+    sandbox.file(
+        "roles/haproxy/tasks/main.yml",
+        "- name: Mine\n  ansible.builtin.debug:\n    msg: mine\n",
+    );
+    sandbox.hactl("check -i hosts.ini");
+    sandbox.hactl("deploy --offline --check -i hosts.ini");
+    sandbox.file("shared/sshd/tasks/main.yml", "[]\n");
+    sandbox.file(
+        "site.yml",
+        "- name: Mine\n  hosts: all\n  roles: [sshd, haproxy]\n",
+    );
+    sandbox.file("ansible.cfg", "[defaults]\nroles_path = shared\n");
+    sandbox.hactl("deploy --list-tasks -i hosts.ini");
+    sandbox.file("ansible.cfg", "[hactl]\nembedded_roles = sshd\n");
+    let listed = sandbox.hactl("deploy --list-tasks -i hosts.ini");
+    assert!(listed.contains("sshd : Change it"), "{listed}");
+    sandbox.file("ansible.cfg", "[hactl]\nembedded_role = sshd\n");
+    sandbox.hactl("check -i hosts.ini");
+    sandbox.compare("check_own_roles");
+}
+
 #[test]
 fn a_sound_project_passes() {
     let mut sandbox = project();

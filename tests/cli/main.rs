@@ -10,5 +10,6 @@ mod hosts;
 mod init;
 mod inventory;
 mod lab;
+mod plan;
 mod sandbox;
 mod vault;

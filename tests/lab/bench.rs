@@ -77,7 +77,7 @@ pub fn take_down_quietly() -> Run {
     let _ = std::fs::remove_dir_all(room());
     let mut command = program();
     command.args(["lab", "down", "-n", &lab_name()]);
-    start(&mut command).wait_within(Duration::from_secs(60))
+    start(&mut command).wait_within(Duration::from_secs(180))
 }
 
 /// Ends labs of earlier runs of these tests that were killed.

@@ -158,7 +158,6 @@ const SWITCHOVER: &[&str] = &[
     "prepare",
     "replay",
     "stop",
-    "demote",
     "last-byte",
     "promote",
     "follow",

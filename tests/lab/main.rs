@@ -45,6 +45,7 @@ use nix::sys::signal::{SigSet, Signal};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -174,6 +175,7 @@ fn main() -> ExitCode {
     );
     let mut failed = Vec::new();
     for case in &cases {
+        wait_if_ending();
         let begun = Instant::now();
         let take = || std::mem::take(&mut *reasons.lock().unwrap_or_else(PoisonError::into_inner));
         // What panicked in a case that passed was caught on purpose.
@@ -185,6 +187,7 @@ fn main() -> ExitCode {
             case.name,
             begun.elapsed().as_secs_f64()
         );
+        wait_if_ending();
         if !fine {
             failed.push((case.name, take()));
             // What it left behind must not fail the others.
@@ -203,6 +206,16 @@ fn main() -> ExitCode {
     code
 }
 
+/// Whether this program was asked to end.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// What fails because the lab is being taken down fails no case, and no further one is begun: the end comes in another thread.
+fn wait_if_ending() {
+    while ENDING.load(Ordering::Relaxed) {
+        std::thread::park();
+    }
+}
+
 /// Takes the lab down when the test is interrupted, too.
 fn guard_against_signals() {
     let mut signals = SigSet::empty();
@@ -212,6 +225,7 @@ fn guard_against_signals() {
     signals.thread_block().expect("signals can be blocked");
     std::thread::spawn(move || {
         while signals.wait().is_err() {}
+        ENDING.store(true, Ordering::Relaxed);
         // Where whoever listened is gone, saying anything would be a panic, and the lab would stay.
         if writeln!(std::io::stderr(), "lab: interrupted").is_err()
             && let Ok(nowhere) = std::fs::File::options().write(true).open("/dev/null")
@@ -222,7 +236,8 @@ fn guard_against_signals() {
         command::end_all(Signal::SIGTERM);
         std::thread::sleep(std::time::Duration::from_millis(500));
         command::end_all(Signal::SIGKILL);
-        bench::take_down();
+        // Whatever happens to that, this program ends.
+        let _ = catch_unwind(bench::take_down);
         std::process::exit(130);
     });
 }

@@ -207,7 +207,7 @@ fn host_down(bench: &Bench) {
     let login = bench.login("app1");
     people.ends(5).block(
         &format!("error: app1: cannot connect to root@{login}"),
-        &[&format!("= help: is it up? try: ssh root@{login} true")],
+        &["= help: is it up? try: hactl ssh app1 -- true"],
     );
     bench.hactl(&["deploy"]).ends(0);
     bench.whole();

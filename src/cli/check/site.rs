@@ -64,6 +64,7 @@ impl<'a> Offline<'a> {
             groups,
             extra: opened.extra.clone(),
             localhost: Arc::new(HostState::new("localhost", HashMap::new(), Vec::new())),
+            root: crate::engine::root(opened.files.root()),
             magic: HashMap::new(),
             coordinator: Arc::new(Coordinator::new(Vec::new(), events)),
         };
@@ -77,7 +78,7 @@ impl<'a> Offline<'a> {
                 .flat_map(|role| role.defaults.iter().cloned())
                 .collect(),
             role_vars: roles().flat_map(|role| role.vars.iter().cloned()).collect(),
-            role_names: Vec::new(),
+            role_names: Default::default(),
         };
         Self {
             playbook,
@@ -113,9 +114,7 @@ impl Site for Offline<'_> {
         let variable = scope.lookup(name)?;
         let context = Context {
             variables: Arc::new(scope),
-            files: Arc::new(ProjectFiles(
-                Arc::clone(&self.opened.files) as Arc<dyn Files>
-            )),
+            files: Arc::new(ProjectFiles(Arc::clone(self.opened.loader.files()))),
             decrypt: Decrypt::clone(&self.opened.decrypt),
         };
         let value = match variable {

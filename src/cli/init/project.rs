@@ -147,7 +147,7 @@ pub(super) fn ansible_cfg(stack: &str, stock: &[Entry], own_password: bool) -> S
         .find(|name| name.starts_with("hosts"));
     let password = if own_password { "" } else { "# " };
     format!(
-        "# For those who run this project with Ansible; hactl reads only `vault_password_file`.\n\
+        "# For those who run this project with Ansible; hactl reads `vault_password_file`, `roles_path` and `[hactl]`.\n\
          [defaults]\n\
          inventory = {root}{}\n\
          roles_path = roles\n\
@@ -158,7 +158,11 @@ pub(super) fn ansible_cfg(stack: &str, stock: &[Entry], own_password: bool) -> S
          gathering = explicit\n\
          \n\
          [ssh_connection]\n\
-         pipelining = true\n",
+         pipelining = true\n\
+         \n\
+         # A playbook of your own gets those of hactl's roles that are named here, or `all`; without this, none.\n\
+         # [hactl]\n\
+         # embedded_roles = haproxy, keepalived\n",
         hosts.unwrap_or_default(),
         crate::cli::vault::PASSWORD_FILE,
     )

@@ -3,6 +3,7 @@
 //! Nothing outside of the rig's own temporary folder is touched: not even the lock of a real run on this machine.
 
 pub mod between;
+pub mod mechanics;
 pub mod random;
 
 use super::{Event, Operator, Plan, Settings, Start, Status};
@@ -12,7 +13,8 @@ use crate::connection::HostKeys;
 use crate::inventory::Inventory;
 use crate::play::Loader;
 use crate::source::Files;
-use std::collections::{BTreeMap, HashMap};
+use crate::vault::{ClearFiles, Opener, Passwords, Secret, Source};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -22,6 +24,32 @@ use tokio::sync::mpsc;
 /// A tree of files that is only in memory.
 #[derive(Clone, Default)]
 pub struct Memory(pub BTreeMap<PathBuf, Vec<u8>>);
+
+/// The same as if it lay in a folder: absolute paths lead into it, too.
+struct Placed {
+    root: PathBuf,
+    memory: Memory,
+}
+
+impl Placed {
+    fn below<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+}
+
+impl Files for Placed {
+    fn read_bytes(&self, path: &Path) -> Option<Result<Vec<u8>>> {
+        self.memory.read_bytes(self.below(path))
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.memory.is_dir(self.below(path))
+    }
+
+    fn list(&self, dir: &Path) -> Option<Vec<PathBuf>> {
+        self.memory.list(self.below(dir))
+    }
+}
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,6 +105,22 @@ pub struct Wish {
     pub check: bool,
     /// `--tags`.
     pub tags: Vec<String>,
+    /// `--skip-tags`.
+    pub skip_tags: Vec<String>,
+    /// `--limit`.
+    pub limit: Option<String>,
+    /// `--extra-vars`.
+    pub extra: Map<String, Value>,
+    /// `--force-handlers`.
+    pub force_handlers: bool,
+    /// The inventory, when there is more to it than hosts.
+    pub inventory: Option<Value>,
+    /// The vault's password.
+    pub password: Option<&'static str>,
+    /// Another project than usual.
+    pub project: Option<&'static str>,
+    /// `--forget-handlers`.
+    pub forget_handlers: bool,
 }
 
 /// What came of it.
@@ -86,6 +130,8 @@ pub struct Told {
     pub events: BTreeMap<String, Vec<String>>,
     /// Over all hosts: which host, and its line.
     pub sequence: Vec<(String, String)>,
+    /// By host: the same as it is recorded of ansible-core ([`mechanics::line`]).
+    pub lines: BTreeMap<String, Vec<String>>,
     /// By host: what `register` and `set_fact` left.
     pub set: BTreeMap<String, BTreeMap<String, Value>>,
     /// By host: round trips.
@@ -139,6 +185,12 @@ impl Rig {
         self.folder.path().join("work")
     }
 
+    /// Nothing in the folder, nothing owed.
+    pub fn empty(&self) {
+        fs_err::create_dir_all(self.dir()).expect("made");
+        fs_err::create_dir_all(self.folder.path().join("state")).expect("made");
+    }
+
     /// As at the beginning: two files, a folder and a link, nothing owed.
     pub fn reset(&self) {
         for name in ["work", "state"] {
@@ -176,7 +228,10 @@ impl Rig {
                 )
             })
             .collect();
-        let inventory = serde_json::json!({"all": {"hosts": hosts}});
+        let inventory = match &wish.inventory {
+            Some(given) => mechanics::inventory(given, &self.dir()),
+            None => serde_json::json!({"all": {"hosts": hosts}}),
+        };
         files
             .0
             .insert("hosts.yml".into(), inventory.to_string().into_bytes());
@@ -184,7 +239,19 @@ impl Rig {
             Inventory::load(&files, &["hosts.yml".into()], Path::new(""), &|_: &str| {
                 Err(Diagnostic::new("no vault here"))
             })?;
-        let loader = Arc::new(Loader::new(Arc::new(files)));
+        let passwords = Passwords::new(
+            wish.password
+                .map(|text| Source::Text(Secret::new(text), "the test")),
+        );
+        let open: Opener = Arc::new(move |text: &str| passwords.decrypt(text));
+        let placed = Placed {
+            root: super::root(self.folder.path()).into(),
+            memory: files,
+        };
+        let loader = Arc::new(Loader::new(Arc::new(ClearFiles::new(
+            Arc::new(placed),
+            open,
+        ))));
         let playbook = loader.playbook("site.yml")?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let settings = Settings {
@@ -193,8 +260,10 @@ impl Rig {
             offline: false,
             forks: 8,
             tags: wish.tags.clone(),
-            skip_tags: Vec::new(),
-            force_handlers: false,
+            skip_tags: wish.skip_tags.clone(),
+            force_handlers: wish.force_handlers,
+            identity: wish.project.unwrap_or("the test").to_owned(),
+            forget_handlers: wish.forget_handlers,
             one_by_one: wish.one_by_one,
             render: false,
             count_processes: false,
@@ -211,9 +280,9 @@ impl Rig {
         let start = Start {
             inventory: &inventory,
             playbook,
-            limit: None,
-            extra: HashMap::new(),
-            magic: HashMap::new(),
+            limit: wish.limit.as_deref(),
+            extra: mechanics::extra(&wish.extra),
+            magic: mechanics::magic(wish, &super::root(self.folder.path())),
         };
         let plan = Plan::new(start, settings, sender)?;
         let globals = Arc::clone(&plan.shared.globals);
@@ -223,6 +292,8 @@ impl Rig {
                 .expect("the run ends")
         });
         let mut events: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let root = super::root(self.folder.path());
         let mut sequence = Vec::new();
         let mut trips = BTreeMap::new();
         while let Ok(event) = receiver.try_recv() {
@@ -231,6 +302,10 @@ impl Rig {
             } = &event
             {
                 trips.insert(host.clone(), statistics.round_trips);
+            }
+            if let Some((host, line)) = mechanics::line(&event) {
+                let line = self.plain(&line).replace(&root, "PROJECT");
+                lines.entry(host).or_default().push(line);
             }
             if let Some((host, line)) = line(event) {
                 let line = self.plain(&line);
@@ -270,6 +345,7 @@ impl Rig {
         describe(&self.dir(), &self.dir(), &mut tree);
         Ok(Told {
             events,
+            lines,
             set,
             sequence,
             trips,
@@ -350,6 +426,7 @@ fn line(event: Event) -> Option<(String, String)> {
         Event::Owed { host, handlers } => Some((host, format!("owed: {}", handlers.join(", ")))),
         Event::Retry { host, task, left } => Some((host, format!("{task}: again, {left} left"))),
         Event::HostLost { host, error } => Some((host, format!("lost: {}", error.message))),
+        Event::Note { host, text } => Some((host?, format!("note: {text}"))),
         Event::PlayBegin { host, play } => Some((host, format!("play {play}"))),
         _ => None,
     }

@@ -103,6 +103,7 @@ impl Walk<'_> {
                 }
             }
         }
+        let mut public = Vec::new();
         for (scope, item_vars) in scopes {
             let context = self.settings.context(&scope, &probe_task);
             match conditions(&include.keywords.when, &context)? {
@@ -132,6 +133,7 @@ impl Walk<'_> {
                     vars_from,
                     defaults_from,
                     handlers_from,
+                    public: shown,
                     unjudged,
                 } => {
                     let Some(name) = render(name)? else {
@@ -151,6 +153,9 @@ impl Walk<'_> {
                         .include_role(include, &from)
                         .map_err(first_error)?;
                     self.found_handlers.extend(included.handlers);
+                    if *shown {
+                        public.push(included.role);
+                    }
                     (format!("{from:?}"), included.items)
                 }
             };
@@ -164,13 +169,7 @@ impl Walk<'_> {
             let content = format!("{content} {:x}", number.finish());
             let again = brought.iter().filter(|known| known.content == content);
             let inside = place.inside(&format!("{content} {}", again.count()));
-            let vars: Vec<_> = include
-                .keywords
-                .vars
-                .iter()
-                .cloned()
-                .chain(item_vars)
-                .collect();
+            let vars: Vec<_> = include.params.iter().cloned().chain(item_vars).collect();
             brought.push(Brought {
                 content,
                 inside,
@@ -190,6 +189,7 @@ impl Walk<'_> {
         for part in brought.into_iter().rev() {
             cursor.push(steps(part.items), Arc::new(part.vars), part.inside);
         }
+        Arc::make_mut(&mut cursor.public).extend(public);
         Ok(Some(cursor))
     }
 }
@@ -209,6 +209,9 @@ pub fn include_as_task(include: &Include) -> Task {
             free_form: None,
             template: None,
             span: include.span.clone(),
+            lacks: None,
+            missing: None,
+            later: false,
         },
         keywords: include.keywords.clone(),
         role: include.role.clone(),

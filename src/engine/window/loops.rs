@@ -42,7 +42,9 @@ impl Walk<'_> {
                 if let Ok(Verdict::False(condition)) = conditions(&task.keywords.when, &context) {
                     return Items::Whole(Box::new(blank(Work::Skip { condition })));
                 }
-                return Items::Whole(Box::new(blank(Work::Fail(error.at(&task.span)))));
+                let mut failed = blank(Work::Fail(error.at(&task.span)));
+                failed.keywords.ignore_errors = unit::ignores_errors(task, &context);
+                return Items::Whole(Box::new(failed));
             }
         };
         if items.is_empty() {
@@ -69,6 +71,10 @@ impl Walk<'_> {
         let mut scope = scope.with(&variable, item.clone());
         if let Some(name) = &control.index_var {
             scope = scope.with(name, Value::from(index));
+        }
+        scope = scope.with("ansible_loop_var", Value::from(variable.as_str()));
+        if let Some(name) = &control.index_var {
+            scope = scope.with("ansible_index_var", Value::from(name.as_str()));
         }
         let context = self.settings.context(&scope, task);
         match extended(&control, items, index, &context) {

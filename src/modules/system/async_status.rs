@@ -46,8 +46,9 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
     let name = name(args)?;
     let script = format!(
         "cd {JOBS}/{name} 2>/dev/null || {{ echo none; exit 0; }}\n\
-         if [ ! -e end ]; then\n\
-         if kill -0 \"$(cat pid 2>/dev/null)\" 2>/dev/null || [ ! -e pid ]; then echo runs; else echo lost; fi; exit 0; fi\n\
+         if [ ! -e end ] && {{ [ ! -s pid ] || kill -0 \"$(cat pid)\" 2>/dev/null; }}; then echo runs; exit 0; fi\n\
+         # Looked at again: it may have ended between the two questions, and writes that before it goes.\n\
+         [ -e end ] || {{ echo lost; exit 0; }}\n\
          echo ended\nn=0; while [ -e \"rc$n\" ]; do cat \"rc$n\"; base64 -w 0 \"out$n\"; echo; base64 -w 0 \"err$n\"; echo; n=$((n + 1)); done"
     );
     Ok(vec![Probe::Run(args.request(script))])

@@ -115,7 +115,8 @@ fn timezone(args: &Args, seen: &[Seen]) -> Result<Decision> {
     let linked = line(1).split_once("zoneinfo/").map_or("", |(_, zone)| zone);
     let stored = line(2);
     let shown = outcome(json!({"name": name}));
-    if linked == name && (stored.is_empty() || stored == name) {
+    // The link is what counts. Debian's own file may have an older name, for `timedatectl` does not write it.
+    if linked == name || (linked.is_empty() && stored == name) {
         return Ok(Decision::Same(shown));
     }
     if line(0) != "known" && !args.check {
@@ -324,6 +325,12 @@ mod tests {
                 &TIMEZONE,
                 json!({"name": "UTC"}),
                 "known\n../usr/share/zoneinfo/UTC\n",
+                false,
+            ),
+            (
+                &TIMEZONE,
+                json!({"name": "UTC"}),
+                "known\n/usr/share/zoneinfo/UTC\nEurope/Oslo\n",
                 false,
             ),
             (

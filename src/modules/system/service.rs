@@ -156,11 +156,12 @@ impl Unit<'_> {
         )
     }
 
-    /// As `systemctl is-enabled` exits, except that `alias` and `indirect` count as not enabled, as in Ansible.
+    /// As `systemctl is-enabled` exits, except that `alias`, `indirect` and what only holds until the
+    /// next start of the host count as not enabled, as in Ansible.
     fn enabled(&self) -> bool {
         matches!(
             self.property("UnitFileState"),
-            "enabled" | "enabled-runtime" | "static" | "generated"
+            "enabled" | "static" | "generated" | "transient"
         )
     }
 }

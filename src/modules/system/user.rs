@@ -2,6 +2,8 @@
 //!
 //! A password hash never stands in a command line: it goes to `chpasswd` on standard input.
 
+mod key;
+
 use super::group::account_name;
 use super::support::{Simple, diff, entry, failed, outcome, reply, succeeded};
 use crate::base::value::{Value, unknown};
@@ -40,6 +42,16 @@ pub(super) static USER: Simple = Simple {
                 "accounts are looked up by `getent` and made in the host's own files; leave `local` out",
             ),
             Param::new("umask", Kind::Str),
+            Param::new("generate_ssh_key", Kind::Bool),
+            Param::new("ssh_key_bits", Kind::Int),
+            Param::new("ssh_key_type", Kind::Str).choices(&["dsa", "ecdsa", "ed25519", "rsa"]),
+            Param::new("ssh_key_file", Kind::Path),
+            Param::new("ssh_key_comment", Kind::Str),
+            Param::new("ssh_key_passphrase", Kind::Str).secret(),
+            Param::new("password_expire_max", Kind::Int),
+            Param::new("password_expire_min", Kind::Int),
+            Param::new("password_expire_warn", Kind::Int),
+            Param::new("password_expire_account_disable", Kind::Int),
         ],
         summary: "adds, changes and removes users",
         ..Spec::EMPTY
@@ -72,6 +84,7 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
                 .help("make one with the filter `password_hash('sha512')`, or with `mkpasswd`; `!` locks the account"));
         }
     }
+    key::check(args)?;
     let group = args.str("group").unwrap_or(&name).to_owned();
     let mut probes = vec![
         Probe::Entry {
@@ -84,14 +97,15 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
         },
         Probe::Run(Request::sh(look(&name))),
     ];
-    if ["password", "password_lock", "expires"]
-        .iter()
-        .any(|param| args.has(param))
-    {
+    let shadow = ["password", "password_lock", "expires"];
+    if shadow.iter().any(|param| args.has(param)) || key::ages(args) || key::wanted(args) {
         probes.push(Probe::Entry {
             database: "shadow",
             key: name,
         });
+    }
+    if key::wanted(args) {
+        probes.push(Probe::Run(key::look(args)));
     }
     Ok(probes)
 }
@@ -151,7 +165,8 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
         no_home: lines.any(|line| line == "no-home"),
         shadow: entry(seen, 3),
     };
-    modify(args, &now, entry(seen, 1))
+    let key = key::wanted(args).then(|| reply(seen, 4)).transpose()?;
+    modify(args, &now, entry(seen, 1), key)
 }
 
 /// The outcome's keys that the task gives.
@@ -282,16 +297,28 @@ fn create(args: &Args, group_exists: bool) -> Result<Decision> {
     if args.bool_or("password_lock", false) {
         requests.push(args.request(format!("usermod -L -- {}", quote::sh(name))));
     }
+    let mut diffs = vec![diff(format!("user {name}"), "", "present")];
+    let mut shown = shown(args, None);
+    let (more, further) = key::requests(args, None, None, name);
+    requests.extend(more);
+    diffs.extend(further);
+    if key::wanted(args) {
+        key::foresee(&mut shown);
+    }
     requests.push(args.request(format!("getent passwd -- {}", quote::sh(name))));
-    let diffs = vec![diff(format!("user {name}"), "", "present")];
     Ok(Decision::Change(Change {
         diffs,
         requests,
-        outcome: shown(args, None),
+        outcome: shown,
     }))
 }
 
-fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decision> {
+fn modify(
+    args: &Args,
+    now: &Now,
+    group: Option<&Vec<String>>,
+    key: Option<&Reply>,
+) -> Result<Decision> {
     let name = args.str_or("name", "");
     let subject = format!("user {name}");
     let mut words: Vec<String> = Vec::new();
@@ -421,7 +448,15 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
         )));
         diffs.push(diff(format!("home {}", now.field(5)), "", "directory"));
     }
-    let shown = shown(args, Some(now));
+    let (more, further) = key::requests(args, Some(now), key, &subject);
+    requests.extend(more);
+    diffs.extend(further);
+    let mut shown = shown(args, Some(now));
+    match key.filter(|reply| !reply.out().trim().is_empty()) {
+        Some(there) => key::show(&mut shown, Some(there)),
+        None if key::wanted(args) => key::foresee(&mut shown),
+        None => {}
+    }
     if requests.is_empty() {
         return Ok(Decision::Same(shown));
     }
@@ -433,9 +468,12 @@ fn modify(args: &Args, now: &Now, group: Option<&Vec<String>>) -> Result<Decisio
     }))
 }
 
-fn finish(_args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
+fn finish(args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
     succeeded(replies)?;
     let mut shown = change.outcome.clone();
+    if let Some(reply) = key::made(replies).filter(|_| key::wanted(args)) {
+        key::show(&mut shown, Some(reply));
+    }
     let last = replies
         .last()
         .map(|reply| reply.out().into_owned())

@@ -45,6 +45,8 @@ pub struct Repository {
     pub keep_full: usize,
     /// Days between two restore tests.
     pub test_days: u64,
+    /// A deploy renews certificates that end within so many days.
+    pub renew_days: u64,
     /// Where it and the databases reach each other.
     pub port: u16,
     /// The directory of the keys.
@@ -66,6 +68,7 @@ impl Repository {
             path: text("postgresql_backup_path", "/var/lib/pgbackrest"),
             keep_full: usize::try_from(number("postgresql_backup_keep_full", 2)).unwrap_or(2),
             test_days: number("postgresql_backup_test_days", 31),
+            renew_days: number("postgresql_backup_certificate_renew_days", 30),
             port: u16::try_from(number("postgresql_backup_port", 8432)).unwrap_or(8432),
             tls: text("postgresql_backup_tls", "/etc/pgbackrest/tls"),
         })

@@ -222,6 +222,7 @@ mod tests {
             path: "/var/lib/pgbackrest".to_owned(),
             keep_full: 2,
             test_days: 31,
+            renew_days: 30,
             port: 8432,
             tls: "/etc/pgbackrest/tls".to_owned(),
         }

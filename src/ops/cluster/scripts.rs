@@ -141,22 +141,25 @@ await() {{ [ \"$(echo \"$(waits \"$1\" \"$2\") SELECT $2\" | ask)\" = t ]; }}
         format!("{}echo CHECKPOINT | ask\n", self.prelude())
     }
 
-    /// Stops the server in order within so many seconds, and notes where its log ends. Without the proof of a clean stop it
-    /// fails, and names the processes that it waited for. Writes do not wait for an archive that does not answer: once the
-    /// shutdown is in the control file and every sender has ended, the archiver gets a second more (`verify` tells of a file
-    /// of the log that is in no archive).
+    /// Stops the server in order within so many seconds, and notes where its log ends; from then on it can only start as a
+    /// standby, whoever starts it. The proof of a clean stop is the shutdown in the control file, which is written when no
+    /// client is left; without it this fails, and names the processes that it waited for. The end of the process is not
+    /// waited for when that is there (see [`Self::start_standby`]): it sends the rest of its log, of which the candidate is
+    /// asked, and archives it (`verify` tells of a file of the log that is in no archive).
     pub fn stop_clean(&self, seconds: &str) -> String {
         format!(
-            "{}{IMPATIENT}impatient </dev/null >/dev/null 2>&1 & w=$!
+            "{}{ENDING}{IMPATIENT}{AT_ONCE}if ! ending; then
+impatient </dev/null >/dev/null 2>&1 & w=$!
 timeout {} systemctl stop \"$unit\" || {{ kill $w; {CHILDREN}
 for c in $children; do tr '\\0' ' ' <\"/proc/$c/cmdline\"; echo; done 2>/dev/null | sed 's/^/still at work: /' >&2
 echo 'it did not stop in time' >&2; exit 1; }}
 kill $w 2>/dev/null || true
+fi
 state=$(control 'Database cluster state')
 case $state in 'shut down'|'shut down in recovery') ;; *) echo \"the control file says '$state', not 'shut down'\" >&2; exit 1 ;; esac
 echo \"note stopped_at $(control 'Latest checkpoint location')\"
 echo \"note stopped_timeline $(control \"Latest checkpoint's TimeLineID\")\"
-",
+{ONLY_AS_STANDBY}",
             self.prelude(),
             sh(seconds)
         )
@@ -167,26 +170,12 @@ echo \"note stopped_timeline $(control \"Latest checkpoint's TimeLineID\")\"
     pub fn start_primary(&self) -> String {
         format!(
             "{}rm -f \"$data/standby.signal\"; sync \"$data\"
-{HURRY}# One that somebody started as a standby meanwhile has to start anew.
-if systemctl is-active -q \"$unit\" && [ \"$(echo 'SELECT pg_is_in_recovery()' | ask)\" = t ]; then systemctl restart \"$unit\"; else systemctl start \"$unit\"; fi
+{ENDING}{HURRY}# One that somebody started as a standby meanwhile has to start anew.
+# One that does not answer may just have ended, which systemd may not know yet.
+r=; ! systemctl is-active -q \"$unit\" || r=$(echo 'SELECT pg_is_in_recovery()' | ask 2>/dev/null) || r=gone
+case $r in f) ;; '') systemctl start \"$unit\" ;; *) systemctl restart \"$unit\" ;; esac
 await 30 'NOT pg_is_in_recovery()' || {{ echo 'it does not take writes' >&2; exit 1; }}
 ",
-            self.prelude()
-        )
-    }
-
-    /// From now on it can only start as a standby, whoever starts it.
-    pub fn become_standby(&self) -> String {
-        format!(
-            "{}install -o postgres -g postgres -m 0600 /dev/null \"$data/standby.signal\"; sync \"$data/standby.signal\" \"$data\"\n",
-            self.prelude()
-        )
-    }
-
-    /// Takes [`Self::become_standby`] back.
-    pub fn no_longer_standby(&self) -> String {
-        format!(
-            "{}rm -f \"$data/standby.signal\"; sync \"$data\"\n",
             self.prelude()
         )
     }
@@ -315,10 +304,17 @@ grep -qxF \"$f\" {INTENTS} 2>/dev/null || printf '%s\\n' \"$f\" >>{INTENTS}; syn
         )
     }
 
-    /// Starts a stopped server that has its signal, and waits until it streams.
+    /// Starts a stopped server that has its signal, and waits until it streams. One that is still ending is waited for first;
+    /// an archive that does not answer gets a second more.
     pub fn start_standby(&self) -> String {
         format!(
-            "{}[ -e \"$data/standby.signal\" ] || {{ echo 'there is no standby.signal: it would start as a primary' >&2; exit 1; }}
+            "{}{ENDING}{IMPATIENT}if ending; then
+impatient </dev/null >/dev/null 2>&1 & w=$!
+n=0; while ending && [ $n -lt 500 ]; do sleep 0.02; n=$((n + 1)); done
+kill $w 2>/dev/null || true
+timeout 60 systemctl stop \"$unit\"
+fi
+[ -e \"$data/standby.signal\" ] || {{ echo 'there is no standby.signal: it would start as a primary' >&2; exit 1; }}
 systemctl start \"$unit\"
 {}",
             self.prelude(),
@@ -426,6 +422,25 @@ const CLAIMS: &str =
 /// The processes of a server, in `$children`; its first one in `$p`.
 const CHILDREN: &str = "p=$(head -n 1 \"$data/postmaster.pid\" 2>/dev/null) || p=; children=$(cat \"/proc/${p:-0}/task/${p:-0}/children\" 2>/dev/null) || children=";
 
+/// Whether a server that has shut down in order is still sending and archiving the rest of its log; its process in `$p`.
+const ENDING: &str = r#"ending() {
+p=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || return 1
+case $(readlink "/proc/${p:-0}/exe" 2>/dev/null) in */postgres) [ "$(control 'Database cluster state')" = 'shut down' ] ;; *) return 1 ;; esac
+}
+"#;
+
+/// Asks the server itself for what systemd would have it asked for by a Perl program, and waits a moment for its shutdown,
+/// not for its last file in the archive. Not where systemd would start it again.
+const AT_ONCE: &str = r#"p=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || p=
+case $(readlink "/proc/${p:-0}/exe" 2>/dev/null) in */postgres)
+if [ "$(systemctl show -p Restart --value "$unit")" = no ] && kill -INT "$p" 2>/dev/null; then
+n=0; while [ -e "/proc/$p" ] && ! ending && [ $n -lt 25 ]; do sleep 0.02; n=$((n + 1)); done; fi ;; esac
+"#;
+
+/// Whoever starts the server from now on starts a standby.
+const ONLY_AS_STANDBY: &str = r#"install -o postgres -g postgres -m 0600 /dev/null "$data/standby.signal"; sync "$data/standby.signal" "$data"
+"#;
+
 /// While a stop is under way and nothing but the archiver is left of it: ends the archive command, with which the archiver gives
 /// up and ends in order.
 const IMPATIENT: &str = r#"impatient() {
@@ -438,9 +453,9 @@ if [ -n "$arch" ] && [ -z "$others" ] && [ "$(control 'Database cluster state')"
 done; }
 "#;
 
-/// Ends a stop that hangs: first the senders that wait for a standby, so that it can still end in order; then all of it, which
+/// (After [`ENDING`].) Ends a stop that hangs: first the senders that wait for a standby, so that it can still end in order; then all of it, which
 /// loses nothing but takes a recovery.
-const HURRY: &str = r#"stopping() { [ "$(systemctl show -p ActiveState --value "$unit")" = deactivating ]; }
+const HURRY: &str = r#"stopping() { [ "$(systemctl show -p ActiveState --value "$unit")" = deactivating ] || ending; }
 awhile() { for i in 1 2 3 4 5 6 7 8 9 10; do stopping || return 0; sleep 0.1; done; }
 if stopping; then
 p=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || p=

@@ -8,7 +8,7 @@ use super::view::{Cluster, Member};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::ops::hosts::{Host, Site};
-use crate::ops::journal::{End, Header, OPERATION, Record, seconds};
+use crate::ops::journal::{End, Header, Notes, OPERATION, Record, seconds};
 
 mod dead;
 
@@ -170,8 +170,16 @@ fn a_healthy_pair_may_switch_over_in_an_order_that_is_safe() {
     let steps = switchover::steps(&cast, 5);
     let index = |id: &str| steps.iter().position(|step| step.id == id).expect("a step");
     // Whoever dies between two of these: the old primary cannot come back as one once the promotion may have begun.
-    assert!(index("stop") < index("demote") && index("demote") < index("last-byte"));
-    assert!(index("last-byte") < index("promote") && index("promote") < index("follow"));
+    let stop = (steps[index("stop")].script)(&Notes::new());
+    let proof = stop
+        .find("not 'shut down'")
+        .expect("a proof of the clean stop");
+    assert!(stop.find("standby.signal").expect("it is demoted") > proof);
+    assert!(
+        index("stop") < index("last-byte")
+            && index("last-byte") < index("promote")
+            && index("promote") < index("follow")
+    );
     let promote = index("promote");
     for (position, step) in steps.iter().enumerate() {
         assert_eq!(step.no_return, position == promote, "{}", step.id);

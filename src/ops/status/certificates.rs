@@ -8,9 +8,6 @@ use super::board::{Finding, Severity};
 use crate::base::quote::sh;
 use crate::ops::backup::Repository;
 
-/// A deploy renews a certificate that ends within so many days.
-const DAYS: u32 = 30;
-
 /// A certificate that ends soon, or has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
@@ -24,7 +21,7 @@ pub(super) fn ask(repository: &Repository) -> String {
     format!(
         "f={}; c=$(openssl x509 -in \"$f\" -noout -enddate -checkend {} 2>/dev/null) || {{ echo \"$c\"; openssl x509 -in \"$f\" -noout -checkend 0 >/dev/null 2>&1 || echo ended; }}",
         sh(&format!("{}/host.crt", repository.tls)),
-        DAYS * 86_400
+        repository.renew_days.saturating_mul(86_400)
     )
 }
 

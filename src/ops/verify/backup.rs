@@ -82,7 +82,7 @@ static TESTED: Check = Check::warn(
 );
 static CERTIFICATE: Check = Check::warn(
     "backup.certificate",
-    "the certificates are valid for 30 days at least",
+    "no certificate is due for renewal",
     "hactl deploy (it makes new ones, lets everybody trust them, and changes over)",
 );
 
@@ -156,7 +156,7 @@ impl Component for Backup {
                 format!(
                     "exec openssl x509 -in {} -noout -enddate -checkend {}",
                     sh(&format!("{}/host.crt", repository.tls)),
-                    30 * DAY
+                    repository.renew_days.saturating_mul(DAY.unsigned_abs())
                 ),
             ));
         }
@@ -269,7 +269,11 @@ impl Component for Backup {
                 .unwrap_or("");
             match (reply.code, end) {
                 (_, "") => Verdict::bad("a certificate", last_words(reply)),
-                (code, end) => Verdict::of(code == 0, "30 days or more", format!("until {end}")),
+                (code, end) => Verdict::of(
+                    code == 0,
+                    format!("{} days or more", repository.renew_days),
+                    format!("until {end}"),
+                ),
             }
         });
         let everybody: Vec<String> = view

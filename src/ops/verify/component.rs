@@ -161,7 +161,7 @@ pub fn judge_units(reply: &Reply, wanted: &[&str]) -> Verdict {
             ));
         } else if !matches!(
             get("UnitFileState"),
-            "enabled" | "enabled-runtime" | "static" | "alias" | "generated"
+            "enabled" | "static" | "alias" | "generated"
         ) {
             wrong.push(format!("{name} runs but is {}", get("UnitFileState")));
         }

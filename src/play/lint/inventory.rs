@@ -3,7 +3,8 @@
 use super::Severity::{Error, Warn};
 use super::{Look, Rule};
 use crate::base::mask;
-use crate::modules::{nearest, nearest_of};
+use crate::base::nearest::nearest;
+use crate::modules::nearest_of;
 use crate::play::values::is_template;
 use crate::source::{Node, Span, Yaml};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,11 @@ pub(super) const RULES: &[Rule] = &[
         id: "inventory/same-address",
         about: "two hosts with one address",
         look: same_address,
+    },
+    Rule {
+        id: "inventory/no-address",
+        about: "an address that the roles cannot write",
+        look: no_address,
     },
     Rule {
         id: "inventory/misspelt-group",
@@ -68,6 +74,28 @@ fn same_address(look: &Look<'_>) {
                 hosts.join("`, `")
             );
             look.report(Error, Some((last, "ansible_host")), message, "give each host its own `ansible_host`, or name it once and put it into both groups");
+        }
+    }
+}
+
+/// The roles write a host's address with the prefix of one IPv4 address: into pg_hba.conf, exports, the firewall.
+fn no_address(look: &Look<'_>) {
+    for host in look.site.hosts() {
+        let Some(address) = look.text(&host, "cluster_address") else {
+            continue;
+        };
+        if address.parse::<std::net::Ipv4Addr>().is_err() {
+            let place = if look.site.span(&host, "ansible_host").is_some() {
+                "ansible_host"
+            } else {
+                "cluster_address"
+            };
+            look.report(
+                Error,
+                Some((&host, place)),
+                format!("the address of `{host}`, {address}, is no IPv4 address"),
+                "the roles write it with a prefix (`ADDRESS/32`): give the host's IPv4 address as `ansible_host`, or as `cluster_address` in its host_vars",
+            );
         }
     }
 }

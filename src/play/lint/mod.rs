@@ -13,6 +13,8 @@ use crate::source::{Node, Span};
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Nothing is wrong with it; it is good to know.
+    Note,
     /// It works, but it will not survive what it should, or is not wise.
     Warn,
     /// It will not work, or it will do harm.
@@ -23,6 +25,7 @@ impl Severity {
     /// As shown.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Note => "note",
             Self::Warn => "warn",
             Self::Error => "error",
         }

@@ -374,3 +374,18 @@ fn secrets_in_plain_text_are_found() {
         assert_eq!(found(&fake), ids, "{name}");
     }
 }
+
+#[test]
+fn an_address_is_one_that_the_roles_can_write() {
+    for (address, ids) in [
+        ("192.0.2.31", vec![]),
+        ("fd00::31", vec!["inventory/no-address"]),
+        ("db1.example.org", vec!["inventory/no-address"]),
+        ("192.0.2.31/24", vec!["inventory/no-address"]),
+    ] {
+        let mut variables = good();
+        variables.push(("a.cluster_address", Value::from(address)));
+        let fake = Fake::new(&["welcome_app=a,b"], &variables);
+        assert_eq!(found(&fake), ids, "{address}");
+    }
+}

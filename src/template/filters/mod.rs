@@ -194,6 +194,11 @@ pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> R
         name,
         "default" | "d" | "mandatory" | "type_debug" | "ternary"
     );
+    let input = if input.is_nothing() && !handles_undefined {
+        Val::from(String::new())
+    } else {
+        input
+    };
     if !handles_undefined {
         if let Val::Undefined(_) = input {
             return Ok(input);

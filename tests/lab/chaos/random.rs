@@ -17,11 +17,10 @@ const ROUNDS: u64 = 40;
 /// So many in a row have commits that wait for the replica, then so many not: changing that takes a deploy.
 const BLOCK: u64 = 10;
 
-const SWITCHOVER: [&str; 8] = [
+const SWITCHOVER: [&str; 7] = [
     "slots",
     "prepare",
     "stop",
-    "demote",
     "last-byte",
     "promote",
     "follow",

@@ -62,6 +62,8 @@ uid=$(id -u)
 while IFS=: read -r name _ number gid gecos home shell; do
 	[ "$number" != "$uid" ] || { echo "$name:$gid:$gecos:$home:$shell"; break; }
 done </etc/passwd
+s python
+command -v python3 && python3 -V 2>&1
 s fqdn
 read -r h </proc/sys/kernel/hostname
 grep -qsw -- "$h" /etc/hosts || timeout 2 hostname -f 2>/dev/null

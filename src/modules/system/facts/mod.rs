@@ -6,6 +6,7 @@ mod hardware;
 mod modules;
 mod network;
 mod os;
+mod python;
 
 use crate::base::value::{Map, Value};
 use crate::base::{Result, quote};
@@ -41,6 +42,7 @@ pub fn parse_facts(reply: &Reply) -> Result<Map<String, Value>> {
     os::add(&seen, &mut facts);
     hardware::add(&seen, &mut facts);
     network::add(&seen, &mut facts);
+    python::add(&seen, &mut facts);
     Ok(facts)
 }
 

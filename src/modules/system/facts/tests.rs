@@ -169,3 +169,18 @@ fn services_and_packages_become_facts() {
     );
     assert!(outcome["ansible_facts"]["packages"].get("old").is_none());
 }
+
+#[test]
+fn the_python_is_that_of_the_host_or_of_its_release() {
+    let bookworm = "@@files\n/etc/os-release:ID=debian\n/etc/os-release:VERSION_CODENAME=bookworm";
+    for (more, version, minor) in [
+        ("@@python\n/usr/bin/python3\nPython 3.12.7", "3.12.7", 12),
+        ("@@python", "3.11.2", 11),
+    ] {
+        let facts = answer(&format!("{bookworm}\n{more}"));
+        assert_eq!(facts["python_version"], json!(version), "{more}");
+        assert_eq!(facts["python"]["version"]["major"], json!(3));
+        assert_eq!(facts["python"]["version"]["minor"], json!(minor));
+        assert_eq!(facts["python"]["executable"], json!("/usr/bin/python3"));
+    }
+}

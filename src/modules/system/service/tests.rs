@@ -88,6 +88,16 @@ fn units_are_acted_on_only_when_needed() {
             &["enable x.service"],
         ),
         (
+            json!({"name": "x", "enabled": true}),
+            ["loaded", "active", "enabled-runtime"],
+            &["enable x.service"],
+        ),
+        (
+            json!({"name": "x", "enabled": false}),
+            ["loaded", "active", "enabled-runtime"],
+            &[],
+        ),
+        (
             json!({"name": "x", "enabled": false}),
             ["loaded", "active", "generated"],
             &["disable x.service"],

@@ -125,3 +125,51 @@ fn faults_are_told() {
         assert!(USER.probe(&args(&USER, raw.clone())).is_err(), "{raw}");
     }
 }
+
+#[test]
+fn keys_are_made_once_and_ages_are_set_where_they_differ() {
+    let key = "/srv/app/.ssh/id_ed25519\n256 SHA256:x app (ED25519)\nssh-ed25519 AAAA app\n";
+    let wish = json!({"name": "app", "generate_ssh_key": true, "ssh_key_type": "ed25519"});
+    let decide = |raw: &Value, key: &str| {
+        let mut seen = there(raw);
+        seen.push(Seen::Reply(said(key)));
+        USER.diff(&args(&USER, raw.clone()), &seen)
+            .expect("decides")
+    };
+    let there = same(decide(&wish, key));
+    assert_eq!(there["ssh_key_file"], json!("/srv/app/.ssh/id_ed25519"));
+    assert_eq!(there["ssh_public_key"], json!("ssh-ed25519 AAAA app"));
+    let change = changed(decide(&wish, ""));
+    assert!(
+        change.requests[0]
+            .script
+            .contains("ssh-keygen -q -t ed25519")
+    );
+    // A passphrase is in no argument.
+    let secret = json!({"name": "app", "generate_ssh_key": true, "ssh_key_passphrase": "of-mine"});
+    let change = changed(decide(&secret, ""));
+    assert!(!change.requests[0].script.contains("of-mine"));
+    assert!(change.requests[0].script.contains("SSH_ASKPASS"));
+
+    for (raw, command) in [
+        (json!({"name": "app", "password_expire_max": 99999}), None),
+        (
+            json!({"name": "app", "password_expire_max": 90}),
+            Some("chage -M 90 -- app"),
+        ),
+        (json!({"name": "app", "password_expire_min": 0}), None),
+        (
+            json!({"name": "app", "password_expire_warn": 3}),
+            Some("chage -W 3 -- app"),
+        ),
+    ] {
+        match command {
+            None => drop(same(decide(&raw, ""))),
+            Some(command) => {
+                assert_eq!(changed(decide(&raw, "")).requests[0].script, command);
+            }
+        }
+    }
+    let stray = args(&USER, json!({"name": "app", "ssh_key_bits": 2048}));
+    assert!(USER.probe(&stray).is_err());
+}

@@ -1,7 +1,7 @@
 //! The steps of a switchover, in the order that makes it safe to be killed.
 //!
-//! The old primary gets its `standby.signal` between its clean stop and the promotion, and nothing is promoted before the
-//! candidate has the last byte.
+//! The old primary gets its `standby.signal` right after its clean stop, in the same shell, and nothing is promoted before
+//! the candidate has the last byte.
 
 use super::trial;
 use crate::ops::cluster::cast::Cast;
@@ -75,17 +75,10 @@ pub fn steps(cast: &Cast, gap: u64) -> Vec<Step> {
             ..Step::new(
                 "stop",
                 &old.host,
-                format!("stop in order; writes wait from here on, for at most {gap} s"),
+                format!(
+                    "stop in order, to start as a standby only; writes wait from here on, for at most {gap} s"
+                ),
                 String::new(),
-            )
-        },
-        Step {
-            undo: Some(plain(old.no_longer_standby())),
-            ..Step::new(
-                "demote",
-                &old.host,
-                "from now on it can only start as a standby",
-                old.become_standby(),
             )
         },
         Step {

@@ -35,6 +35,7 @@ fn repository() -> Repository {
         path: "/b".to_owned(),
         keep_full: 2,
         test_days: 31,
+        renew_days: 30,
         port: 8432,
         tls: "/t".to_owned(),
     }

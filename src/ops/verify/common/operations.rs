@@ -278,7 +278,14 @@ fn handlers(_: &str, marks: &[Mark]) -> Verdict {
         Some(mark) => {
             let at = jiff::Timestamp::from_second(mark.written)
                 .map_or_else(|_| String::new(), |at| format!(", since {at}"));
-            Verdict::bad("no restart that is due", format!("{}{at}", mark.first))
+            // Project, file, play, handler.
+            let mut fields = mark.first.split('\t');
+            let project = fields.next().unwrap_or_default();
+            let handler = fields.next_back().map_or_else(
+                || project.to_owned(),
+                |handler| format!("{handler} (of {project})"),
+            );
+            Verdict::bad("no restart that is due", format!("{handler}{at}"))
         }
     }
 }
