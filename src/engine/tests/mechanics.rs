@@ -78,7 +78,8 @@ fn replay(wish: &Wish) -> Recorded {
     rig.empty();
     match rig.run(wish) {
         Ok(told) => {
-            let mut failed = told.ending.concat();
+            // Those that others stopped are no failures of their own in Ansible's recap.
+            let mut failed = told.ending[..3].concat();
             failed.sort();
             Recorded {
                 refused: false,
