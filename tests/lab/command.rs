@@ -188,12 +188,27 @@ impl Run {
             lines[from..].join("\n")
         };
         format!(
-            "$ {}\nexit code {}\n--- stdout\n{}\n--- stderr\n{}\n---",
+            "$ {}\nexit code {}{}\n--- stdout\n{}\n--- stderr\n{}\n---",
             self.shown,
             self.code,
+            self.failures(),
             cut(&self.stdout),
             cut(&self.stderr)
         )
+    }
+
+    /// What it said of each task that failed: whoever has only the beginning of a long message has this.
+    fn failures(&self) -> String {
+        let mut failures = String::new();
+        let mut inside = false;
+        for line in self.stderr.lines() {
+            inside = line.starts_with('✖') || (inside && line.starts_with(' '));
+            if inside {
+                failures.push('\n');
+                failures.push_str(line);
+            }
+        }
+        failures
     }
 
     /// It must have ended with this code.

@@ -145,19 +145,14 @@ fn killed(bench: &Bench) {
     assert_eq!(sound(bench), (primary, standby));
 }
 
-/// A drill with many requests, and its page in a browser.
+/// A drill with twice the usual requests, and its page in a browser. A hundred a second are more than slow hosts beside other labs serve:
+/// then they never come back from a gap while the load goes on.
 fn one_with_its_page(bench: &Bench) {
     bench.deployed();
     bench.whole();
     let folder = bench.room.join("page");
-    let mut command = bench.command(&[
-        "drill",
-        "check-fails",
-        "--rate",
-        "100",
-        "--json",
-        "--report",
-    ]);
+    let mut command =
+        bench.command(&["drill", "check-fails", "--rate", "40", "--json", "--report"]);
     command.arg(&folder);
     let run = run(&mut command);
     run.ends(0);

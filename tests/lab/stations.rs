@@ -173,7 +173,7 @@ pub fn again(case: &str, reasons: &[String]) {
     let text = words.collect::<Vec<_>>().join(" ");
     let end = text
         .char_indices()
-        .nth(900)
+        .nth(1800)
         .map_or(text.len(), |(at, _)| at);
     eprintln!("{AGAIN}{case}: {}", text.get(..end).unwrap_or_default());
 }

@@ -5,7 +5,7 @@
 use super::{Options, say_styled};
 use crate::base::quote;
 use crate::connection::Statistics;
-use crate::engine::{Ending, TaskEnd};
+use crate::engine::{Ending, Status, TaskEnd};
 use crate::report::{json, junit, say};
 use comfy_table::{CellAlignment, Table, presets};
 use console::style;
@@ -159,12 +159,35 @@ impl Summary {
             total("changed"),
             self.seconds
         ));
+        for failure in self.failures_out_of_sight() {
+            say(&failure);
+        }
         if !ending.refused.is_empty() {
             say(&format!(
                 "refused: nothing was changed anywhere, because of {}",
                 ending.refused.join(", ")
             ));
         }
+    }
+
+    /// A line for each task that failed and that others have scrolled away since: the others went on.
+    fn failures_out_of_sight(&self) -> Vec<String> {
+        let is_failure = |end: &&TaskEnd| end.status == Status::Failed;
+        let last = self.tasks.iter().rposition(|end| !is_failure(&end));
+        let hidden = self.tasks.get(..last.unwrap_or(0)).unwrap_or_default();
+        let line = |end: &TaskEnd| {
+            let why = end.error.as_ref().map_or("", |error| &error.message);
+            let why = why.lines().next().unwrap_or_default();
+            let item = end.item.as_ref().map(|item| format!(" ({item})"));
+            quote::for_terminal(&format!(
+                "failed: {}: {}{} at {}: {why}",
+                end.host,
+                end.task,
+                item.unwrap_or_default(),
+                end.span
+            ))
+        };
+        hidden.iter().filter(is_failure).map(line).collect()
     }
 
     /// A host has come to the end of a play.
@@ -252,5 +275,60 @@ impl Summary {
             ]);
         }
         table.trim_fmt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Diagnostic;
+    use crate::base::span::{SourceFile, Span};
+    use std::sync::Arc;
+
+    fn end(host: &str, task: &str, status: Status) -> TaskEnd {
+        let file = Arc::new(SourceFile {
+            path: "site.yml".to_owned(),
+            text: String::new(),
+        });
+        let failed = status == Status::Failed;
+        TaskEnd {
+            host: host.to_owned(),
+            play: "Play".to_owned(),
+            task: task.to_owned(),
+            span: Span {
+                file,
+                line: 7,
+                column: 5,
+            },
+            item: None,
+            status,
+            diffs: Vec::new(),
+            result: serde_json::Value::Null,
+            error: failed.then(|| Diagnostic::new("it does not start\nand more")),
+            handler: false,
+            message: None,
+            milliseconds: 0,
+        }
+    }
+
+    #[test]
+    fn a_failure_that_others_scrolled_away_is_told_again() {
+        let mut summary = Summary {
+            options: Options::default(),
+            hosts: BTreeMap::new(),
+            tasks: vec![
+                end("db1", "Run it", Status::Failed),
+                end("db2", "Run it", Status::Changed),
+                end("db3", "Run it", Status::Failed),
+            ],
+            plays: Vec::new(),
+            seconds: 0.0,
+        };
+        assert_eq!(
+            summary.failures_out_of_sight(),
+            ["failed: db1: Run it at site.yml:7:5: it does not start"]
+        );
+        summary.tasks.remove(1);
+        assert!(summary.failures_out_of_sight().is_empty());
     }
 }
