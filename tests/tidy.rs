@@ -20,8 +20,8 @@ const FLOORS: &[&str] = &[
     "cli",
 ];
 
-fn sources() -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+fn files(folder: &str, endings: &[&str]) -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, endings: &[&str], found: &mut Vec<(PathBuf, String)>) {
         let mut entries: Vec<_> = std::fs::read_dir(folder)
             .expect("a folder")
             .map(|entry| entry.expect("an entry").path())
@@ -29,19 +29,24 @@ fn sources() -> Vec<(PathBuf, String)> {
         entries.sort();
         for path in entries {
             if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                walk(&path, endings, found);
+            } else if endings
+                .iter()
+                .any(|ending| path.to_string_lossy().ends_with(ending))
+            {
                 let text = std::fs::read_to_string(&path).expect("text");
                 found.push((path, text));
             }
         }
     }
     let mut found = Vec::new();
-    walk(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut found,
-    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    walk(&root, endings, &mut found);
     found
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    files("src", &[".rs"])
 }
 
 fn floor(path: &Path) -> Option<usize> {
@@ -163,4 +168,20 @@ fn every_file_says_what_it_is_for() {
         .map(|(path, _)| path.display().to_string())
         .collect();
     assert!(silent.is_empty(), "{}", silent.join("\n"));
+}
+
+/// `systemctl reload` right after `start` would end a service that has no handler for SIGHUP yet; it was seen to fail a deploy.
+#[test]
+fn a_reload_ends_no_unit_that_has_just_been_started() {
+    let units = files("roles", &[".service", ".service.j2"]);
+    let mut reloaded = units;
+    reloaded.retain(|(_, text)| text.contains("ExecReload=/bin/kill -HUP"));
+    assert!(reloaded.len() >= 2, "the units are there");
+    for (path, text) in reloaded {
+        assert!(
+            text.contains("Type=notify") || text.contains("trap '' HUP"),
+            "{}: it is ready as soon as it runs, and SIGHUP ends it meanwhile",
+            path.display()
+        );
+    }
 }
