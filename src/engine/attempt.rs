@@ -222,7 +222,7 @@ impl Runner {
                     let notes = std::mem::take(&mut self.state.bookkeeping);
                     let notes = notes.into_iter().chain([greet::owe(
                         &self.state_dir(),
-                        &play.play.name,
+                        &self.owner(play),
                         &owed,
                     )]);
                     let notes: Vec<Apply> = notes

@@ -51,6 +51,16 @@ impl Runner {
             Some(change) => Ok(Decision::Change(change.clone())),
             None => remote.module.diff(&remote.args, seen),
         };
+        let decision = match decision {
+            // What `changed_when` makes of it is known afterwards.
+            Ok(Decision::Change(_)) if unit.task.keywords.changed_when.is_none() => {
+                match self.unheard(unit) {
+                    Some(error) => Err(error.note("the task has changed nothing")),
+                    None => decision,
+                }
+            }
+            _ => decision,
+        };
         match decision {
             Ok(Decision::Same(outcome)) if unit.keywords.detached && !unit.keywords.check => {
                 let started = self.detach_nothing(outcome);
@@ -238,6 +248,14 @@ impl Runner {
             let put = put(unit);
             self.owner_of_facts(unit).data_mut().put_facts(known, put);
         }
+        let settled = match self.unheard(unit).filter(|_| settled.changed) {
+            Some(error) => Settled {
+                status: Status::Failed,
+                error: Some(error),
+                ..settled
+            },
+            None => settled,
+        };
         if settled.changed {
             let fresh = self.notify(unit);
             if last.is_some() {

@@ -8,7 +8,9 @@ use super::run::PlayRun;
 use super::runner::Runner;
 use super::settle::Settled;
 use super::unit::Unit;
+use crate::base::nearest::nearest;
 use crate::base::value::{Value, to_text};
+use crate::base::{Diagnostic, exit};
 use crate::play::{Handler, notified};
 use crate::source::Node;
 use crate::template::{self, Context};
@@ -86,6 +88,35 @@ impl Runner {
             }
         }
         found
+    }
+
+    /// The first notification of a unit that no handler hears. A change whose handler is missing would be made once, and the
+    /// next run, which finds it made, would never ask for the handler again.
+    pub(super) fn unheard(&self, unit: &Unit) -> Option<Diagnostic> {
+        let context = self
+            .shared
+            .settings
+            .context(&unit.scope.settled(), &unit.task);
+        let handlers = &self.state.handlers;
+        unit.task.keywords.notify.iter().find_map(|node| {
+            let asked = names(node, &context);
+            let name = asked
+                .iter()
+                .find(|name| positions(handlers, name).is_empty())?;
+            let error = Diagnostic::with_code(
+                exit::FAILED,
+                format!("there is no handler `{name}` in this play"),
+            );
+            let known = handlers
+                .iter()
+                .flat_map(|(handler, _)| handler.name.iter().chain(&handler.listen));
+            let near = nearest(name, known.map(String::as_str));
+            let help = near.map_or_else(
+                || "define it, or take the notification away".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            Some(error.at(&node.span).help(help))
+        })
     }
 
     /// A task is passed: what it notifies and is owed from an earlier run is due at the next flush. Not before: its

@@ -42,6 +42,7 @@ fn every_project_loads_as_recorded() {
                 .plays
                 .iter()
                 .map(|play| shown_play(&loader, play))
+                .chain(playbook.unheard.iter().map(shown_error))
                 .collect::<Vec<_>>()
                 .join("\n"),
             Err(errors) => errors

@@ -12,7 +12,7 @@ pub const UNSUPPORTED: &str = "unsupported";
 const TABLE: &str = include_str!("elsewhere/modules.txt");
 
 /// What to use in place of modules; the first line that fits a name or a collection holds.
-const INSTEAD: &[(&[&str], &str)] = &[
+pub(super) const INSTEAD: &[(&[&str], &str)] = &[
     (
         &[
             "yum",
@@ -101,10 +101,7 @@ const INSTEAD: &[(&[&str], &str)] = &[
         &["synchronize"],
         "use `copy`, `unarchive`, or `command: rsync …` with `delegate_to`",
     ),
-    (
-        &["set_stats", "async_status"],
-        "use `register` and `set_fact`",
-    ),
+    (&["set_stats"], "use `register` and `set_fact`"),
     (&["expect"], "use `command` with `stdin`"),
 ];
 

@@ -61,6 +61,8 @@ pub(super) struct Loading<'a> {
     pub notified: Vec<(String, Span)>,
     /// A role whose name is not known yet is included, or something could not be read: any handler may come.
     pub open_ended: bool,
+    /// Notifications that no handler hears: mistakes once their task changes something.
+    pub unheard: Vec<Diagnostic>,
     /// Tasks whose modules hactl lacks.
     pub lacking: Vec<Span>,
     /// A task wants a local file that is not there, under a condition.
@@ -107,6 +109,7 @@ impl Loader {
         loading.errors.finish(Playbook {
             path: path.to_owned(),
             plays,
+            unheard: std::mem::take(&mut loading.unheard),
             lacking,
             missing,
         })
@@ -182,6 +185,7 @@ impl<'a> Loading<'a> {
             later_handlers: Vec::new(),
             notified: Vec::new(),
             open_ended: false,
+            unheard: Vec::new(),
             lacking: Vec::new(),
             missing: false,
             brings: false,

@@ -5,6 +5,36 @@ use super::values::{boolean, conditions, identifier, is_template, number, with_n
 use crate::base::{Diagnostic, Diagnostics};
 use crate::source::{Node, Yaml};
 
+/// What `loop_control` takes.
+pub const CONTROL: [&str; 7] = [
+    "loop_var",
+    "index_var",
+    "label",
+    "pause",
+    "extended",
+    "extended_allitems",
+    "break_when",
+];
+
+/// The loops besides `loop`.
+#[cfg(test)]
+pub const NAMES: [&str; 14] = [
+    "items",
+    "list",
+    "dict",
+    "first_found",
+    "fileglob",
+    "sequence",
+    "subelements",
+    "nested",
+    "cartesian",
+    "together",
+    "indexed_items",
+    "flattened",
+    "file",
+    "inventory_hostnames",
+];
+
 /// The kind of `with_NAME`; the name may be the lookup's full one (`with_ansible.builtin.items`).
 pub fn kind(name: &str) -> Option<LoopKind> {
     let outside = ["flattened", "cartesian"];
@@ -68,15 +98,6 @@ pub fn set(
 
 /// Reads `loop_control`.
 pub fn control(value: &Node, errors: &mut Diagnostics) -> LoopControl {
-    const KNOWN: [&str; 7] = [
-        "loop_var",
-        "index_var",
-        "label",
-        "pause",
-        "extended",
-        "extended_allitems",
-        "break_when",
-    ];
     let mut control = LoopControl::default();
     if !matches!(value.yaml, Yaml::Mapping(_)) {
         errors.push(wrong(value, "loop_control", "a mapping"));
@@ -97,7 +118,7 @@ pub fn control(value: &Node, errors: &mut Diagnostics) -> LoopControl {
                 errors.push(with_nearest(
                     Diagnostic::new(format!("`loop_control` has no `{name}`")).at(&key.span),
                     name,
-                    KNOWN.into_iter(),
+                    CONTROL.into_iter(),
                 ));
             }
         }

@@ -26,6 +26,8 @@ mod values;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod unread;
 
 pub use keywords::{is_keyword, layered};

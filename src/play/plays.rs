@@ -10,6 +10,40 @@ use crate::base::value::to_bool;
 use crate::base::{Diagnostic, Diagnostics};
 use crate::source::{Node, Span, Yaml};
 
+/// Keywords of plays that hactl cannot honour: why, and what to do.
+pub(super) const REFUSED: [(&str, &str, &str); 4] = [
+    (
+        "vars_prompt",
+        "hactl asks no questions during a run",
+        "give the value with `--extra-vars`, or keep it in the vault",
+    ),
+    (
+        "fact_path",
+        "hactl reads no facts of the host's own making",
+        "remove `fact_path`; `slurp` and `from_json` read a file of the host",
+    ),
+    (
+        "gather_timeout",
+        "hactl takes no `gather_timeout`: facts come with the first answer of a host",
+        "remove it",
+    ),
+    (
+        "accelerate",
+        "`accelerate` is gone from Ansible too",
+        "remove it",
+    ),
+];
+
+/// The strategies: how hosts go through a play beside each other.
+pub(super) const STRATEGIES: [&str; 3] = ["linear", "free", "host_pinned"];
+
+/// The keywords of plays alone, without those that are refused.
+#[cfg(test)]
+pub(super) fn own() -> impl Iterator<Item = &'static str> {
+    let refused = |name: &&str| REFUSED.iter().any(|(other, _, _)| other == name);
+    OWN.into_iter().filter(move |name| !refused(name))
+}
+
 const OWN: [&str; 21] = [
     "hosts",
     "gather_facts",
@@ -196,10 +230,6 @@ impl Loading<'_> {
             dir: dir.to_owned(),
             hosts: hosts.clone(),
             gather_facts: flag("gather_facts", &mut self.errors),
-            gather_subset: node
-                .get("gather_subset")
-                .map(|node| strings(node, "gather_subset", &mut self.errors))
-                .unwrap_or_default(),
             vars,
             vars_files: self.vars_files(node, dir),
             items,
@@ -258,35 +288,14 @@ impl Loading<'_> {
     }
 
     fn refused(&mut self, node: &Node) {
-        for (name, why, help) in [
-            (
-                "vars_prompt",
-                "hactl asks no questions during a run",
-                "give the value with `--extra-vars`, or keep it in the vault",
-            ),
-            (
-                "fact_path",
-                "hactl reads no facts of the host's own making",
-                "remove `fact_path`; `slurp` and `from_json` read a file of the host",
-            ),
-            (
-                "gather_timeout",
-                "hactl takes no `gather_timeout`: facts come with the first answer of a host",
-                "remove it",
-            ),
-            (
-                "accelerate",
-                "`accelerate` is gone from Ansible too",
-                "remove it",
-            ),
-        ] {
+        for (name, why, help) in REFUSED {
             if let Some(found) = node.get(name) {
                 self.errors
                     .push(Diagnostic::new(why).at(&found.span).help(help));
             }
         }
         if let Some(strategy) = node.get("strategy") {
-            let known = ["linear", "free", "host_pinned"];
+            let known = STRATEGIES;
             let given = strategy.as_str().unwrap_or("?");
             if !known.contains(&given.trim_start_matches("ansible.builtin.")) {
                 self.errors.push(with_nearest(
@@ -379,7 +388,7 @@ impl Loading<'_> {
         Some(strings(node, "hactl_after", &mut self.errors))
     }
 
-    /// Every literal notification must have somebody who hears it.
+    /// Literal notifications that nobody hears.
     fn check_notified(&mut self) {
         let notified = std::mem::take(&mut self.notified);
         if self.open_ended {
@@ -403,7 +412,7 @@ impl Loading<'_> {
                 .iter()
                 .flat_map(|handler| handler.name.iter().chain(&handler.listen))
                 .map(String::as_str);
-            self.errors.push(with_nearest(
+            self.unheard.push(with_nearest(
                 Diagnostic::new(format!("there is no handler `{name}` in this play")).at(&span),
                 &name,
                 known,

@@ -15,6 +15,8 @@ pub struct Playbook {
     pub path: String,
     /// The plays in order.
     pub plays: Vec<Play>,
+    /// The notifications that no handler hears. A task that changes something fails of it, as in Ansible.
+    pub unheard: Vec<Diagnostic>,
     /// The tasks whose modules hactl lacks, in all that could be read: each once.
     pub lacking: Vec<Span>,
     /// Whether some task wants a local file that is not there, under a condition.
@@ -34,8 +36,6 @@ pub struct Play {
     pub hosts: Node,
     /// `gather_facts:`; Ansible's default (yes) when absent.
     pub gather_facts: Option<bool>,
-    /// `gather_subset:` as written; everything when empty.
-    pub gather_subset: Vec<String>,
     /// `vars:`, in the order of the file.
     pub vars: Vec<(String, Node)>,
     /// `vars_files:`; each entry is a path or a list of paths of which the first that exists is read. May hold templates.

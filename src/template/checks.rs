@@ -1,7 +1,7 @@
 //! The tests of Jinja2 and Ansible: what stands after `is`.
 
 use super::ast::Op;
-use super::filters::{Call, CallArgs, regex};
+use super::filters::{self, Call, CallArgs, regex};
 use super::nearest::nearest;
 use super::ops;
 use super::session::Session;
@@ -172,6 +172,13 @@ const OF_THIS_MACHINE: [&str; 16] = [
     "is_directory",
 ];
 
+/// All tests.
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let known = CHECKS.iter().map(|(name, _)| *name);
+    known.chain(["defined", "undefined", "filter", "test"])
+}
+
 /// The error for a test that does not exist.
 pub fn missing(name: &str) -> Option<Diagnostic> {
     let own = ["defined", "undefined", "filter", "test"];
@@ -206,11 +213,11 @@ pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> R
         });
     }
     if matches!(name, "filter" | "test") {
-        return Ok(Val::Bool(
-            CHECKS
-                .iter()
-                .any(|(known, _)| **known == *input.string().unwrap_or_default()),
-        ));
+        let asked = input.string().unwrap_or_default();
+        return Ok(Val::Bool(match name {
+            "filter" => filters::missing(&asked).is_none(),
+            _ => missing(&asked).is_none(),
+        }));
     }
     if let Val::Undefined(_) = input {
         return Ok(input);

@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// How many numbers `range()` may give.
 const LONGEST: i64 = 10_000_000;
 
-const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 11] = [
     "range",
     "dict",
     "lookup",

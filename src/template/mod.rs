@@ -277,3 +277,32 @@ fn no_boolean(found: &Val) -> Diagnostic {
     Diagnostic::new(format!("the condition gives {what}, and not true or false"))
         .help(format!("write {instead}"))
 }
+
+/// The names that templates know, in the order of the alphabet.
+#[cfg(test)]
+pub struct Vocabulary {
+    /// What stands behind a bar.
+    pub filters: Vec<&'static str>,
+    /// What stands behind `is`.
+    pub tests: Vec<&'static str>,
+    /// What `lookup` takes.
+    pub lookups: Vec<&'static str>,
+    /// What is called by itself.
+    pub functions: Vec<&'static str>,
+}
+
+/// All names that templates know.
+#[cfg(test)]
+pub fn vocabulary() -> Vocabulary {
+    fn sorted(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names
+    }
+    Vocabulary {
+        filters: sorted(filters::names()),
+        tests: sorted(checks::names()),
+        lookups: sorted(lookups::NAMES.into_iter()),
+        functions: sorted(globals::NAMES.into_iter()),
+    }
+}

@@ -16,6 +16,7 @@ const DISTRIBUTIONS: &[&str] = &["Debian", "Ubuntu"];
 /// The findings about a playbook and the hosts of the inventory.
 pub(super) fn run(global: &Global, opened: &project::Opened, playbook: Playbook) -> Vec<Finding> {
     let lacking = playbook.lacking.len();
+    let unheard = playbook.unheard.clone();
     let plan = match plan(global, opened, playbook) {
         Ok(plan) => plan,
         Err(errors) => {
@@ -41,6 +42,7 @@ pub(super) fn run(global: &Global, opened: &project::Opened, playbook: Playbook)
         .into_iter()
         .map(|error| of(Severity::Error, error))
         .chain(doubts.into_iter().map(|doubt| of(Severity::Warn, doubt)))
+        .chain(unheard.into_iter().map(|one| of(Severity::Warn, one)))
         .collect();
     found.extend(survey.unread.into_values().map(|(span, title)| {
         let note = Diagnostic::new(format!(

@@ -10,7 +10,7 @@ use super::file::{kind_name, look, make_directories, seen_file};
 use super::mode::Mode;
 use super::write::{self, PRELUDE, Source, Write};
 use crate::base::quote::sh;
-use crate::base::value::{Value, to_text, unknown};
+use crate::base::value::{Value, has_unknown, to_text, unknown};
 use crate::base::{Diagnostic, Result};
 use crate::modules::{
     Args, Change, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Reply, Seen,
@@ -358,7 +358,7 @@ fn content(args: &Args) -> Option<Vec<u8>> {
     if let Some(content) = &args.content {
         return Some(content.clone());
     }
-    match args.get("content")? {
+    match args.get("content").filter(|value| !has_unknown(value))? {
         Value::String(text) => Some(text.clone().into_bytes()),
         value @ (Value::Array(_) | Value::Object(_)) => Some(python_json(value).into_bytes()),
         other => Some(to_text(other).into_bytes()),

@@ -221,12 +221,21 @@ fn contradictions_are_refused_before_looking() {
 fn unknown_content_is_announced() {
     let top = tempfile::tempdir().expect("temporary directory");
     let dest = top.path().join("f");
-    let change = change_of(
-        "template",
-        serde_json::json!({"src": "/a.j2", "dest": dest.to_str()}),
-    );
-    assert!(change.diffs[0].after.contains("known after apply"));
-    assert!(crate::base::value::has_unknown(&change.outcome["checksum"]));
+    let told = format!("version {}", crate::base::value::UNKNOWN);
+    for (module, params) in [
+        (
+            "template",
+            serde_json::json!({"src": "/a.j2", "dest": dest.to_str()}),
+        ),
+        (
+            "copy",
+            serde_json::json!({"content": told, "dest": dest.to_str()}),
+        ),
+    ] {
+        let change = change_of(module, params);
+        assert_eq!(change.diffs[0].after, "(content known after apply)\n");
+        assert!(crate::base::value::has_unknown(&change.outcome["checksum"]));
+    }
 }
 
 /// A temporary file or directory is made, told of, and closed to others.

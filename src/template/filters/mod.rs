@@ -165,6 +165,12 @@ static ALL: LazyLock<HashMap<&'static str, Filter>> = LazyLock::new(|| {
     tables.into_iter().flatten().copied().collect()
 });
 
+/// All filters.
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.keys().copied()
+}
+
 /// The error for a filter that does not exist.
 pub fn missing(name: &str) -> Option<Diagnostic> {
     if ALL.contains_key(name) {

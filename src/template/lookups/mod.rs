@@ -102,6 +102,30 @@ fn flattened(terms: &[Val]) -> Result<Vec<Val>> {
     Ok(out)
 }
 
+/// All lookups that give something.
+#[cfg(test)]
+pub const NAMES: [&str; 19] = [
+    "cartesian",
+    "dict",
+    "env",
+    "file",
+    "fileglob",
+    "first_found",
+    "flattened",
+    "indexed_items",
+    "items",
+    "list",
+    "nested",
+    "password",
+    "random_choice",
+    "sequence",
+    "subelements",
+    "template",
+    "together",
+    "vars",
+    "varnames",
+];
+
 fn run(call: &Call, name: &str, terms: Vec<Val>) -> Result<Vec<Val>> {
     match name {
         "env" => terms.iter().map(|term| environment(call, term)).collect(),
@@ -164,7 +188,7 @@ fn run(call: &Call, name: &str, terms: Vec<Val>) -> Result<Vec<Val>> {
             };
             Ok((0..rows).map(row).collect())
         }
-        "nested" | "cartesian" => {
+        "cartesian" | "nested" => {
             let lists = terms.iter().map(Val::items).collect::<Result<Vec<_>>>()?;
             Ok(products(&lists).into_iter().map(Val::list).collect())
         }

@@ -41,6 +41,31 @@ fn this_machine_tells_its_facts() {
             .is_some_and(|text| text.parse::<u64>().is_ok())
     );
     assert!(facts["env"].get("PATH").is_some());
+    names_are_listed(&facts);
+}
+
+/// The list that the documentation shows has every fact but those that are called like a network interface.
+fn names_are_listed(facts: &Map<String, Value>) {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/modules/system/facts/names.txt"
+    );
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    let mut listed: std::collections::BTreeSet<&str> = kept.split_whitespace().collect();
+    let interfaces = facts["interfaces"].as_array().expect("a list");
+    let fresh: Vec<&str> = facts
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !interfaces.iter().any(|interface| interface == name))
+        .filter(|name| !listed.contains(name))
+        .collect();
+    if std::env::var_os("HACTL_WRITE_DOCS").is_some() {
+        listed.extend(&fresh);
+        let lines: Vec<&str> = listed.into_iter().collect();
+        std::fs::write(path, lines.join("\n") + "\n").expect("written");
+    } else {
+        assert!(fresh.is_empty(), "not in {path}: {fresh:?}");
+    }
 }
 
 #[test]
