@@ -7,6 +7,7 @@ use super::place::Place;
 use crate::base::value::Value;
 use crate::play::{Block, Include, Item, Role, Task};
 use crate::source::Node;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One step, shareable between the walk ahead and the real one.
@@ -127,6 +128,8 @@ pub struct Cursor {
     pub items: Option<Arc<Vec<Value>>>,
     /// The roles that were included with `public: true`: the tasks after see their variables.
     pub public: Arc<Vec<Arc<Role>>>,
+    /// The entries of `roles:` and of dependencies that have run.
+    pub ran: Arc<HashSet<String>>,
 }
 
 impl Cursor {
@@ -203,6 +206,11 @@ impl Cursor {
         self.item = 0;
         self.items = None;
         if let Some(frame) = self.frames.last_mut() {
+            if let Some(Step::RoleEnd(role)) = frame.steps.get(frame.index)
+                && let Some(entry) = &role.entry
+            {
+                Arc::make_mut(&mut self.ran).insert(entry.clone());
+            }
             frame.index += 1;
         }
     }

@@ -173,10 +173,13 @@ impl Plan {
             boards.push(board);
             contexts.push(context);
         }
-        let participants: Vec<String> = inventory
-            .hosts()
+        let mut everybody = inventory.hosts();
+        // Each takes part once, whether the inventory names this machine or a play alone does.
+        if !everybody.iter().any(|host| host == "localhost") {
+            everybody.push("localhost".to_owned());
+        }
+        let participants: Vec<String> = everybody
             .into_iter()
-            .chain(["localhost".to_owned()])
             .filter(|host| boards.iter().any(|board| board.hosts.contains(host)))
             .collect();
         let coordinator = Arc::new(Coordinator::new(boards, events));

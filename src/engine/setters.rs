@@ -7,7 +7,7 @@ use super::run::PlayRun;
 use super::settings::Settings;
 use crate::play::{Include, Included, RoleFrom, Task, is_template};
 use crate::source::Node;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What may be set.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -178,7 +178,11 @@ pub fn included(settings: &Settings, include: &Include) -> Option<Steps> {
                 handlers: optional(handlers_from)?,
                 unjudged: *unjudged,
             };
-            settings.loader.include_role(include, &from).ok()?.items
+            settings
+                .loader
+                .include_role(include, &from, &HashSet::new())
+                .ok()?
+                .items
         }
     };
     Some(steps(items))

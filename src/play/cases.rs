@@ -4,6 +4,7 @@ use super::types::{Handler, Include, Included, Item, Keywords, Play};
 use super::{Loader, action};
 use crate::base::Result;
 use crate::source::{Disk, Files};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,7 +180,7 @@ fn shown_include(loader: &Loader, include: &Include, depth: usize, text: &mut St
                 ..super::RoleFrom::default()
             };
             loader
-                .include_role(include, &from)
+                .include_role(include, &from, &HashSet::new())
                 .ok()
                 .map(|included| included.items)
         }),

@@ -132,13 +132,16 @@ impl Loader {
     /// The role of an `include_role` whose parameters are rendered.
     ///
     /// # Errors
-    /// When the role is not there, and every mistake in it.
+    /// When the role is not there, and every mistake in it. `ran`: the entries that the play has run already, which are not
+    /// run once more as its dependencies.
     pub fn include_role(
         &self,
         include: &Include,
         from: &RoleFrom,
+        ran: &HashSet<String>,
     ) -> Result<IncludedRole, Vec<Diagnostic>> {
         let mut loading = Loading::new(self);
+        loading.ran.clone_from(ran);
         match loading.included_role(include, from) {
             Some((role, items)) => {
                 let handlers = std::mem::take(&mut loading.handlers);

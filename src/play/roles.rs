@@ -13,10 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Who asks for a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// `roles:`, or the dependencies of a role.
-    ByEntry,
+    /// `roles:`, or the dependencies of a role: this use, told from others.
+    ByEntry(String),
     /// A task, perhaps of another role.
     ByTask,
 }
@@ -140,10 +140,11 @@ impl Loading<'_> {
         );
         let repeats = self.ran.contains(&key);
         if section || !repeats {
-            self.ran.insert(key);
+            self.ran.insert(key.clone());
         }
         let handlers = self.handlers.len();
-        let (role, mut own) = self.role(&from, params, &scope, &entry.span, Asked::ByEntry)?;
+        let asked = Asked::ByEntry(key);
+        let (role, mut own) = self.role(&from, params, &scope, &entry.span, asked)?;
         if repeats && !self.allows_duplicates(&role) {
             self.handlers.truncate(handlers);
         } else {
@@ -190,7 +191,11 @@ impl Loading<'_> {
         let defaults = self.role_variables(dir, "defaults", from.defaults.as_deref(), span);
         let vars = self.role_variables(dir, "vars", from.vars.as_deref(), span);
         let asking = scope.role.as_deref();
-        let by_task = asking.filter(|_| asked == Asked::ByTask);
+        let entry = match asked {
+            Asked::ByEntry(key) => Some(key),
+            Asked::ByTask => None,
+        };
+        let by_task = asking.filter(|_| entry.is_none());
         let parents: Vec<(String, String)> = by_task
             .map(|role| (role.name.clone(), role.dir.clone()))
             .into_iter()
@@ -209,6 +214,7 @@ impl Loading<'_> {
             params: params.clone(),
             dependencies: Vec::new(),
             parents: parents.clone(),
+            entry: None,
         };
         let asking = Scope {
             role: Some(Arc::new(asking)),
@@ -236,6 +242,7 @@ impl Loading<'_> {
             params,
             dependencies,
             parents,
+            entry,
         });
         self.roles.push(Arc::clone(&role));
         let inner = Scope {

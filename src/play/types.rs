@@ -350,6 +350,8 @@ pub struct Role {
     /// The names and folders of the roles whose tasks brought this one in by `import_role` or `include_role`, nearest first
     /// (`ansible_parent_role_names`).
     pub parents: Vec<(String, String)>,
+    /// What tells this use from others, of a role from `roles:` or from dependencies: the same use runs once in a play.
+    pub entry: Option<String>,
 }
 
 /// A handler.

@@ -246,7 +246,7 @@ fn settled(bench: &Bench) -> Option<(&'static str, &'static str)> {
         if let Some(roles) = roles(bench) {
             return Some(roles);
         }
-        if started.elapsed() > Duration::from_secs(20) {
+        if started.elapsed() > Duration::from_secs(60) {
             return None;
         }
         std::thread::sleep(Duration::from_millis(300));
@@ -260,7 +260,7 @@ fn rows(bench: &Bench, mark: &str) -> Result<(audit::Rows, audit::Rows), String>
     let missing = |host| format!("{host} does not say which rows it has");
     let mut found = None;
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(20) {
+    while started.elapsed() < Duration::from_secs(60) {
         let ours = Clients::rows(bench, primary, mark).ok_or_else(|| missing(primary))?;
         let theirs = Clients::rows(bench, replica, mark).ok_or_else(|| missing(replica))?;
         let same = ours == theirs;
@@ -297,7 +297,7 @@ fn commits_wait(bench: &Bench, wanted: bool) -> Result<(), String> {
             .any(|(host, _)| wanted && is(bench, host, Role::Synchronous))
     };
     while wanted && !enough() {
-        if started.elapsed() > Duration::from_secs(20) {
+        if started.elapsed() > Duration::from_secs(60) {
             return Err(
                 "commits do not wait for the replica after a deploy that says so".to_owned(),
             );

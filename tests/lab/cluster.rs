@@ -83,7 +83,7 @@ pub fn roles(bench: &Bench) -> (&'static str, &'static str) {
 #[track_caller]
 pub fn sound(bench: &Bench) -> (&'static str, &'static str) {
     bench
-        .hactl(&["verify", "--only", "postgresql", "--wait", "30"])
+        .hactl(&["verify", "--only", "postgresql", "--wait", "120"])
         .ends(0);
     for host in DATABASES {
         bench.on(host, "test ! -e /var/lib/hactl/operation");

@@ -118,7 +118,7 @@ fn synchronous_stays(bench: &Bench) {
         sql(bench, old, "SELECT count(*) > 200 FROM kept").as_deref() == Some("t")
     });
     bench.lab(&["kill", old]);
-    let wrote = writer.wait_within(Duration::from_secs(20));
+    let wrote = writer.wait_within(Duration::from_secs(60));
     let acknowledged = wrote
         .stdout
         .lines()

@@ -109,7 +109,7 @@ fn any_value(bench: &Bench) {
         .ends(0)
         .hides(&[NASTY]);
     let again = bench.hactl(&["deploy", "-e", &given, "--json"]);
-    let verified = bench.hactl(&["verify", "--wait", "75", "-e", &given]);
+    let verified = bench.hactl(&["verify", "--wait", "200", "-e", &given]);
     let shown = bench.on(
         "db1",
         "cd /; runuser -u postgres -- psql -XAtqw -c 'SHOW hactl_test.word'; grep -c . /var/lib/postgresql/.pgpass",

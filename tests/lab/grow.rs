@@ -151,7 +151,7 @@ fn grow(bench: &Bench) {
     ] {
         bench.on(host, &format!("grep -qF {what} {path}"));
     }
-    hactl(&["verify", "--wait", "40"]).ends(0).says(&["app3"]);
+    hactl(&["verify", "--wait", "160"]).ends(0).says(&["app3"]);
     let mut served = BTreeSet::new();
     eventually("all three answer behind the virtual address", 20, || {
         let (status, body) = bench.get(VIP, 80, "/api/health");

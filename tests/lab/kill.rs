@@ -101,7 +101,7 @@ fn again(project: &Scratch, rev: u64, hosts: &str, temporary: &str) -> Run {
     let started = Instant::now();
     loop {
         let run = deploy(project, rev, hosts, temporary).wait();
-        if run.code != 2 || started.elapsed() > Duration::from_secs(20) {
+        if run.code != 2 || started.elapsed() > Duration::from_secs(60) {
             return run;
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -10,7 +10,7 @@ use crate::engine::looping;
 use crate::engine::order::count;
 use crate::engine::place::Place;
 use crate::engine::unit::{Verdict, conditions};
-use crate::play::{Include, Included, Task};
+use crate::play::{Include, Included, Item, Task};
 use crate::source::Node;
 use crate::template;
 use std::hash::{Hash as _, Hasher as _};
@@ -104,6 +104,7 @@ impl Walk<'_> {
             }
         }
         let mut public = Vec::new();
+        let mut ran = (*cursor.ran).clone();
         for (scope, item_vars) in scopes {
             let context = self.settings.context(&scope, &probe_task);
             match conditions(&include.keywords.when, &context)? {
@@ -150,8 +151,13 @@ impl Walk<'_> {
                     let included = self
                         .settings
                         .loader
-                        .include_role(include, &from)
+                        .include_role(include, &from, &ran)
                         .map_err(first_error)?;
+                    // Dependencies that came with one item are not run again with the next.
+                    ran.extend(included.items.iter().filter_map(|item| match item {
+                        Item::RoleEnd(role) => role.entry.clone(),
+                        _ => None,
+                    }));
                     self.found_handlers.extend(included.handlers);
                     if *shown {
                         public.push(included.role);

@@ -6,7 +6,7 @@ use super::history::{Await, History, Later, Role, Step};
 use super::operator::Operator;
 use super::recover::help;
 use super::scripts;
-use crate::bench::{Bench, HOSTS, program};
+use crate::bench::{Bench, HOSTS, SLOWER, program};
 use crate::command::{Run, run, start};
 use std::collections::BTreeMap;
 use std::thread::JoinHandle;
@@ -289,7 +289,7 @@ impl<'a> World<'a> {
         let host = self.host(&wait.host);
         let started = Instant::now();
         while !is(self.bench, &host, wait.is) {
-            if started.elapsed() > Duration::from_secs(wait.within) {
+            if started.elapsed() > Duration::from_secs(wait.within * SLOWER) {
                 return Err(format!(
                     "{host} is not {:?} within {} s",
                     wait.is, wait.within
