@@ -112,6 +112,11 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
+    /// Takes those out that were found after the first `count`.
+    pub fn split_off(&mut self, count: usize) -> Vec<Diagnostic> {
+        self.0.split_off(count)
+    }
+
     /// How many were found.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -73,6 +73,10 @@ impl Runner {
                 let settled = self.settled(unit, Ok(change.outcome), true);
                 Decided::Settled(settled, change.diffs)
             }
+            // It would run in a plan, too, if there were a host.
+            Ok(Decision::Change(_)) if settings.offline => {
+                Decided::Settled(self.unknown(unit, "what it finds on the host"), Vec::new())
+            }
             Ok(Decision::Change(mut change)) => {
                 if let Some(limit) = unit.keywords.limit {
                     limit.set(&mut change.requests);

@@ -99,15 +99,19 @@ pub fn items(
         LoopKind::Subelements => subelements(&value).ok_or_else(|| wrong("`[list, key]`"))?,
         LoopKind::Sequence => sequence(&value).ok_or_else(|| wrong("`start=… end=…`"))?,
         LoopKind::FirstFound => {
+            if has_unknown(&value) {
+                return Ok(None);
+            }
             let names: Vec<String> = first_found_names(&value);
-            let found = names.iter().find_map(|name| {
-                settings
-                    .loader
-                    .find_file(task, name)
-                    .or_else(|_| settings.loader.find_template(task, name))
-                    .or_else(|_| settings.loader.find_vars(task, name))
-                    .ok()
-            });
+            // The folder goes by the name of the module, as in Ansible.
+            let kind = ["template", "var"]
+                .into_iter()
+                .find(|part| task.action.module.contains(part))
+                .unwrap_or("file");
+            let kind = format!("{kind}s");
+            let found = names
+                .iter()
+                .find_map(|name| settings.loader.found(task, &kind, name));
             match found {
                 Some(path) => vec![Value::from(path)],
                 None if skips(&value) => Vec::new(),

@@ -4,6 +4,7 @@ use super::run::Shared;
 use super::scope::Scope;
 use super::state::HostState;
 use crate::base::value::{Map, UNKNOWN, Value, to_text};
+use crate::modules::FACT_NAMES;
 use crate::template::{self, Variables as _};
 use std::sync::Arc;
 
@@ -31,37 +32,6 @@ pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
         ("fqdn", host.name.as_str()),
     ] {
         facts.insert(name.to_owned(), Value::from(value));
-    }
-    for name in [
-        "distribution",
-        "distribution_version",
-        "distribution_major_version",
-        "distribution_release",
-        "architecture",
-        "machine",
-        "kernel",
-        "processor_vcpus",
-        "processor_cores",
-        "processor_count",
-        "memtotal_mb",
-        "memfree_mb",
-        "swaptotal_mb",
-        "virtualization_type",
-        "virtualization_role",
-        "interfaces",
-        "mounts",
-        "date_time",
-        "machine_id",
-        "user_id",
-        "user_uid",
-        "user_gid",
-        "user_dir",
-        "user_shell",
-        "env",
-        "dns",
-        "all_ipv6_addresses",
-    ] {
-        facts.insert(name.to_owned(), Value::from(UNKNOWN));
     }
     let address = Value::from(if known_address {
         address.as_str()
@@ -103,5 +73,12 @@ pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
             "version": {"major": 3, "minor": UNKNOWN, "micro": UNKNOWN, "releaselevel": "final", "serial": 0},
         }),
     );
+    facts.insert("local".to_owned(), Value::Object(Map::new()));
+    for name in FACT_NAMES.split_whitespace() {
+        let known = facts.contains_key(name);
+        if !known {
+            facts.insert(name.to_owned(), Value::from(UNKNOWN));
+        }
+    }
     facts
 }

@@ -102,7 +102,7 @@ impl TemplateFiles for Search {
             FileKind::Templates => self.loader.find_template(task, name),
             FileKind::Files => self.loader.find_file(task, name),
             FileKind::Vars => self.loader.find_vars(task, name),
-            FileKind::Tasks => return None,
+            FileKind::Plain => return self.loader.found(task, "", name),
         }
         .ok()
     }

@@ -2,7 +2,7 @@
 
 use super::event::Status;
 use super::settings::Settings;
-use super::unit::{Unit, Verdict, conditions};
+use super::unit::{Unit, Verdict, Work, conditions};
 use crate::base::value::{Map, UNKNOWN, Value, has_unknown, to_bool, unknown};
 use crate::base::{Diagnostic, Result, exit};
 
@@ -41,7 +41,9 @@ pub fn settle(
     let mut status_unknown = None;
     let mut judged_changed = Some(changed);
     let judged = (|| -> Result<()> {
-        if task.keywords.changed_when.is_none() && task.keywords.failed_when.is_none() {
+        // A task that could not even be asked for has no result to judge: `failed_when: false` hides no mistake in it.
+        let asked = !matches!(unit.work, Work::Fail(_));
+        if !asked || task.keywords.changed_when.is_none() && task.keywords.failed_when.is_none() {
             return Ok(());
         }
         let scope = match &task.keywords.register {

@@ -192,8 +192,12 @@ impl Surveyor<'_, '_> {
         }
         match self.walk.resolve(include, cursor) {
             Ok(Some(inside)) => Some(inside),
-            // What is wrong with it is told when it is its turn.
-            Err(_) => None,
+            // What is wrong with it is told when it is its turn, unless that was known at load.
+            Err(_) => {
+                let missing = include.missing.as_ref()?;
+                self.found(missing, false, self.certainty);
+                Some(after)
+            }
             Ok(None) => {
                 match setters::included(self.walk.settings, include) {
                     Some(steps) => {
@@ -228,7 +232,12 @@ impl Surveyor<'_, '_> {
         let scope = self
             .walk
             .scope(&here, &task.keywords.vars, task.role.as_ref());
-        let impossible = task.action.lacks.as_ref().or(task.action.missing.as_ref());
+        let action = &task.action;
+        let impossible = action
+            .lacks
+            .as_ref()
+            .or(action.unfit.as_ref())
+            .or(action.missing.as_ref());
         if let Some(error) = impossible {
             let reached = match self.walk.items(task, &scope) {
                 Items::Single => self.holds(task, &scope),
@@ -237,7 +246,7 @@ impl Surveyor<'_, '_> {
                     .filter_map(|item| self.holds_for(task, &scope, item))
                     .max(),
                 Items::Whole(unit) => match unit.work {
-                    Work::Skip { .. } => None,
+                    Work::Skip { .. } | Work::Idle { .. } => None,
                     _ => Some(Certainty::Perhaps),
                 },
             };

@@ -117,7 +117,8 @@ fn is_false(node: Option<&Node>) -> bool {
 pub fn flag(node: Option<&Node>, default: bool, context: &Context) -> Result<bool> {
     let Some(node) = node else { return Ok(default) };
     let value = template::value(node, context)?;
-    if value.is_null() || value == OMIT {
+    // What is not known in a plan is what it is without the keyword.
+    if value.is_null() || value == OMIT || has_unknown(&value) {
         return Ok(default);
     }
     to_bool(&value).ok_or_else(|| {
@@ -283,6 +284,9 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
                 why: "a module that hactl lacks".to_owned(),
             });
         }
+        return Err((**error).clone());
+    }
+    if let Some(error) = &task.action.unfit {
         return Err((**error).clone());
     }
     if action::is_local(name) {

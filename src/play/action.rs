@@ -2,7 +2,8 @@
 
 use super::keywords::{self, Owner};
 use super::loader::Loading;
-use super::types::Action;
+use super::types::{Action, Keywords};
+use super::unfit::is_slip;
 use super::values::{is_dynamic, is_identifier, is_template, with_nearest};
 use super::{actions, elsewhere, freeform};
 use crate::base::value::{Map, Value};
@@ -73,8 +74,9 @@ impl Loading<'_> {
         rest: &[(&Node, &Node)],
         args: Option<&Node>,
         task: &Node,
-        defaults: &[(String, Node)],
+        keywords: &Keywords,
     ) -> Option<Action> {
+        let defaults = &keywords.module_defaults;
         let mut found: Option<(&Node, &Node, &'static Spec)> = None;
         let mut unknown: Vec<&Node> = Vec::new();
         let mut fine = true;
@@ -132,7 +134,19 @@ impl Loading<'_> {
         if let Some((_, node)) = defaults.iter().rev().find(|(name, _)| of_this(name)) {
             add_defaults(&mut parsed, node, spec);
         }
-        fine &= self.check_parameters(spec, key, &parsed);
+        fine &= self.check_parameters(spec, &parsed);
+        let unfit = self.unfit(spec, key, &parsed);
+        // Where its task may not be reached at all it is the mistake of whoever gets there.
+        let unfit = if keywords.when.is_empty() {
+            fine &= unfit.is_empty();
+            for error in unfit {
+                self.errors.push(error);
+            }
+            None
+        } else {
+            self.missing |= !unfit.is_empty();
+            unfit.into_iter().next().map(Arc::new)
+        };
         fine.then(|| Action {
             module: spec.names[0],
             args: parsed
@@ -145,6 +159,7 @@ impl Loading<'_> {
             span: key.span.clone(),
             lacks: None,
             missing: None,
+            unfit,
             later: false,
         })
     }
@@ -171,6 +186,7 @@ impl Loading<'_> {
             span: key.span.clone(),
             lacks: Some(Arc::new(error)),
             missing: None,
+            unfit: None,
             later: false,
         })
     }
@@ -259,12 +275,7 @@ impl Loading<'_> {
     }
 
     /// Checks parameters against what the action takes. What a template gives is only known during the run.
-    pub(super) fn check_parameters(
-        &mut self,
-        spec: &'static Spec,
-        key: &Node,
-        parsed: &Parsed,
-    ) -> bool {
+    pub(super) fn check_parameters(&mut self, spec: &'static Spec, parsed: &Parsed) -> bool {
         let before = self.errors.len();
         for (name, span, value) in &parsed.args {
             match spec.param(name) {
@@ -277,9 +288,12 @@ impl Loading<'_> {
                         );
                     }
                 }
-                None => self
-                    .errors
-                    .push(modules::unknown_parameter(spec, name).at(span)),
+                None => {
+                    let error = modules::unknown_parameter(spec, name).at(span);
+                    if is_slip(&error) {
+                        self.errors.push(error);
+                    }
+                }
             }
         }
         match (&parsed.free_form, spec.param("_raw_params")) {
@@ -292,74 +306,7 @@ impl Loading<'_> {
             }
             _ => {}
         }
-        if parsed.template.is_none() {
-            self.check_presence(spec, key, parsed);
-        }
         self.errors.len() == before
-    }
-
-    fn check_presence(&mut self, spec: &'static Spec, key: &Node, parsed: &Parsed) {
-        let given = |name: &str| {
-            let param = spec.param(name);
-            if name == "_raw_params" {
-                return parsed.free_form.as_ref();
-            }
-            let same = |other: &str| {
-                param.map_or(other == name, |param| {
-                    param.name == other || param.aliases.contains(&other)
-                })
-            };
-            parsed
-                .args
-                .iter()
-                .find(|(other, _, value)| same(other) && value.yaml != Yaml::Null)
-                .map(|(_, _, value)| value)
-        };
-        for param in spec.params.iter().filter(|param| param.required) {
-            if given(param.name).is_none() {
-                let shown = if param.name == "_raw_params" {
-                    "a word"
-                } else {
-                    &format!("the parameter `{}`", param.name)
-                };
-                self.errors.push(
-                    Diagnostic::new(format!("`{}` needs {shown}", spec.names[0])).at(&key.span),
-                );
-            }
-        }
-        for (names, exactly) in spec.one_of {
-            let all = names.iter().filter(|name| given(name).is_some()).count();
-            // `{{ x | default(omit) }}` may turn out to be absent.
-            let certain = names
-                .iter()
-                .filter(|name| given(name).is_some_and(|node| !mentions_omit(node)))
-                .count();
-            if certain > 1 || (*exactly && all == 0) {
-                let wanted = if *exactly {
-                    "exactly one"
-                } else {
-                    "at most one"
-                };
-                let names: Vec<_> = names
-                    .iter()
-                    .map(|name| {
-                        if *name == "_raw_params" {
-                            "free text"
-                        } else {
-                            name
-                        }
-                    })
-                    .collect();
-                self.errors.push(
-                    Diagnostic::new(format!(
-                        "`{}` takes {wanted} of `{}`",
-                        spec.names[0],
-                        names.join("`, `")
-                    ))
-                    .at(&key.span),
-                );
-            }
-        }
     }
 
     fn check_value(&mut self, spec: &Spec, param: &'static Param, value: &Node) {
@@ -408,7 +355,7 @@ fn is_whole_template(text: &str) -> bool {
     text.trim_start().starts_with("{{") && text.trim_end().ends_with("}}")
 }
 
-fn mentions_omit(node: &Node) -> bool {
+pub(super) fn mentions_omit(node: &Node) -> bool {
     node.as_str()
         .is_some_and(|text| is_template(text) && text.contains("omit"))
 }

@@ -112,6 +112,7 @@ impl Loading<'_> {
                 span: span.clone(),
                 lacks: None,
                 missing: None,
+                unfit: None,
                 later: false,
             },
             keywords: keywords.within(&scope.inherited),

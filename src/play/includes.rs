@@ -10,6 +10,7 @@ use super::values::{is_dynamic, is_template, strings};
 use crate::base::Diagnostic;
 use crate::base::value::to_bool;
 use crate::source::{Node, Yaml};
+use std::sync::Arc;
 
 impl Loading<'_> {
     /// The items of an import, or the include itself.
@@ -175,7 +176,8 @@ impl Loading<'_> {
                 unjudged: !flag("rolespec_validate", true),
             }
         };
-        let include = Include {
+        let mut include = Include {
+            missing: None,
             name,
             span: node.span.clone(),
             what,
@@ -186,21 +188,25 @@ impl Loading<'_> {
             dir: scope.dir.clone(),
             playbook_dir: scope.playbook_dir.clone(),
         };
+        if include.keywords.register.is_some() && include.keywords.loop_.is_some() {
+            let error = Diagnostic::new("the results of an include in a loop cannot be registered");
+            let help = "register what a task inside of it gives";
+            self.errors.push(error.at(&node.span).help(help));
+        }
         self.check_include(&include);
-        self.look_ahead(&include);
+        include.missing = self.look_ahead(&include).map(Arc::new);
         Some(include)
     }
 
-    /// Reads what a literal include will take in, only for its mistakes, its notifications and its handlers.
-    fn look_ahead(&mut self, include: &Include) {
+    /// Reads what a literal include will take in, only for its mistakes, its notifications and its handlers. Gives what is
+    /// wrong when a host gets there: under a condition, what it wants need not be there.
+    fn look_ahead(&mut self, include: &Include) -> Option<Diagnostic> {
         let mut ahead = Loading::new(self.loader);
         ahead.open.clone_from(&self.open);
         ahead.brings = self.brings;
         match &include.what {
             Included::Tasks { file } => {
-                let Some(file) = file.as_str().filter(|file| !is_template(file)) else {
-                    return;
-                };
+                let file = file.as_str().filter(|file| !is_template(file))?;
                 let scope = Scope::of_include(include);
                 // A file may include itself under a condition: that ends during the run, not here.
                 if ahead
@@ -228,7 +234,7 @@ impl Loading<'_> {
                 ];
                 if from.iter().flatten().any(|node| is_dynamic(node)) {
                     self.open_ended = true;
-                    return;
+                    return None;
                 }
                 let text =
                     |node: &Option<Node>| node.as_ref().and_then(Node::as_str).map(str::to_owned);
@@ -245,9 +251,14 @@ impl Loading<'_> {
                 }
             }
         }
-        for error in ahead.errors.into_vec() {
+        let mut errors = std::mem::take(&mut ahead.errors).into_vec();
+        let may_be_left_out =
+            !include.keywords.when.is_empty() && matches!(&errors[..], [only] if is_absence(only));
+        let missing = if may_be_left_out { errors.pop() } else { None };
+        for error in errors {
             self.errors.push(error);
         }
+        self.missing |= missing.is_some();
         self.later_handlers.append(&mut ahead.handlers);
         self.later_handlers.append(&mut ahead.later_handlers);
         self.notified.append(&mut ahead.notified);
@@ -255,6 +266,7 @@ impl Loading<'_> {
         self.missing |= ahead.missing;
         self.brings |= ahead.brings;
         self.open_ended |= ahead.open_ended;
+        missing
     }
 
     /// The text of a parameter that must be known at load.
@@ -318,9 +330,21 @@ impl Loading<'_> {
             parsed.add(args, &mut self.errors);
         }
         let spec = super::actions::builtin(kind)?;
-        let sound = self.check_parameters(spec, key, &parsed);
+        let sound = self.check_parameters(spec, &parsed);
+        let unfit = self.unfit(spec, key, &parsed);
+        let sound = sound && unfit.is_empty();
+        for error in unfit {
+            self.errors.push(error);
+        }
         sound.then_some(parsed)
     }
+}
+
+/// Whether it is the role or file itself that is not there.
+fn is_absence(error: &Diagnostic) -> bool {
+    ["there is no role ", "there is no file of tasks "]
+        .iter()
+        .any(|words| error.message.starts_with(words))
 }
 
 /// The import or include that a task is, if it is one.

@@ -78,6 +78,10 @@ pub fn set(
         );
         return;
     }
+    // Nothing at all is no loop, as in Ansible.
+    if kind == LoopKind::Loop && value.yaml == Yaml::Null {
+        return;
+    }
     let fits = match (&value.yaml, kind) {
         (Yaml::String(text), LoopKind::Loop | LoopKind::Dict) => is_template(text),
         (Yaml::Mapping(_), LoopKind::Loop) | (Yaml::Null | Yaml::Bool(_), _) => false,

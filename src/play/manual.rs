@@ -32,9 +32,6 @@ const OWNERS: [(&str, Owner); 7] = [
     ("import_playbook", Owner::Playbook),
 ];
 
-/// Facts of a host, besides one for each of its network interfaces. Some are only there where the host has the thing.
-const FACTS: &str = include_str!("../modules/system/facts/names.txt");
-
 fn row(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
@@ -207,7 +204,7 @@ fn of_templates() -> String {
 }
 
 fn of_facts() -> String {
-    let facts: Vec<String> = FACTS
+    let facts: Vec<String> = modules::FACT_NAMES
         .split_whitespace()
         .map(|name| format!("`{name}`"))
         .collect();

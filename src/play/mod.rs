@@ -21,6 +21,7 @@ pub mod select;
 mod spelling;
 mod tasks;
 pub mod types;
+mod unfit;
 mod values;
 
 #[cfg(test)]

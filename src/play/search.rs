@@ -72,6 +72,19 @@ impl Loader {
         )
     }
 
+    /// The first file or folder of exactly that name along the search path; `kind` is the folder that is looked into first,
+    /// nothing for none.
+    pub fn found<'a>(
+        &self,
+        seeker: impl Into<Seeker<'a>>,
+        kind: &str,
+        name: &str,
+    ) -> Option<String> {
+        Self::places(seeker, kind, name)
+            .into_iter()
+            .find(|path| self.is_file(path) || self.is_dir(path))
+    }
+
     /// All places where a file of a kind (`templates`, `files`, `vars`) may be, first one first.
     pub fn places<'a>(seeker: impl Into<Seeker<'a>>, kind: &str, name: &str) -> Vec<String> {
         let seeker = seeker.into();

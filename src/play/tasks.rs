@@ -204,7 +204,7 @@ impl Loading<'_> {
         self.note_notified(&read.keywords);
         self.one_user(&read.keywords, scope);
         let keywords = read.keywords.within(&scope.inherited);
-        let action = self.action(&read.rest, read.args, node, &keywords.module_defaults);
+        let action = self.action(&read.rest, read.args, node, &keywords);
         // Whoever notifies a handler that has a mistake of its own makes no second one.
         self.open_ended |= action.is_none() && scope.handlers;
         let action = action?;
@@ -242,6 +242,7 @@ impl Loading<'_> {
         let mut places = vec![paths::join(&scope.dir, file)];
         if let Some(role) = &scope.role {
             places.push(paths::join(&paths::join(&role.dir, "tasks"), file));
+            places.push(paths::join(&role.dir, file));
         }
         places.push(paths::join(&scope.playbook_dir, file));
         if let Some(found) = places.iter().find(|place| self.loader.is_file(place)) {

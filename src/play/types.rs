@@ -115,6 +115,8 @@ pub struct Action {
     pub lacks: Option<Arc<Diagnostic>>,
     /// What is wrong when a host gets here: a local file that is not there, and that no task before may bring.
     pub missing: Option<Arc<Diagnostic>>,
+    /// What is wrong when a host gets here: a parameter that the action does not have, or one that it misses.
+    pub unfit: Option<Arc<Diagnostic>>,
     /// Its local file is not there yet; a task before it may bring it.
     pub later: bool,
 }
@@ -278,6 +280,8 @@ pub struct Block {
 /// A dynamic include.
 #[derive(Debug, Clone)]
 pub struct Include {
+    /// What is wrong when a host gets here: what it wants is not there.
+    pub missing: Option<Arc<Diagnostic>>,
     /// `name:`.
     pub name: Option<String>,
     /// Where it begins.

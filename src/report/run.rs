@@ -6,6 +6,7 @@ mod summary;
 
 pub use summary::{Cost, Counts, PlayCost, Summary};
 
+use crate::base::value::UNKNOWN;
 use crate::base::{mask, quote};
 use crate::engine::{Event, Status, TaskEnd};
 use crate::report::{diagnostics, diff};
@@ -263,7 +264,7 @@ fn draw(end: &TaskEnd, options: &Options) -> String {
             }
         }
     }
-    text
+    text.replace(&quote::for_terminal(UNKNOWN), "(known after apply)")
 }
 
 /// A line that may hold hactl's own colours; its parts are already safe for the terminal.

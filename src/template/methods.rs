@@ -327,6 +327,9 @@ fn dict(value: &Val, method: &str, args: &CallArgs) -> Result<Val> {
     let Val::Dict(cells) = value else {
         return Err(unknown(value, method));
     };
+    if args.positional.first().is_some_and(Val::is_unknown) {
+        return Ok(Val::UNSURE);
+    }
     let key = || -> Result<Key> {
         let key = first(args, method)?;
         Key::of(&key).ok_or_else(|| {

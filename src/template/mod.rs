@@ -77,8 +77,8 @@ pub enum FileKind {
     Templates,
     /// `vars/`.
     Vars,
-    /// `tasks/`.
-    Tasks,
+    /// None of them: the role's own folder, the one of the task's file, the playbook's.
+    Plain,
 }
 
 /// The files beside a role or playbook.

@@ -188,7 +188,7 @@ impl TemplateFiles for ProjectFiles {
             FileKind::Files => "files",
             FileKind::Templates => "templates",
             FileKind::Vars => "vars",
-            FileKind::Tasks => "tasks",
+            FileKind::Plain => "",
         };
         [PathBuf::from(folder).join(name), PathBuf::from(name)]
             .into_iter()

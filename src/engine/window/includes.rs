@@ -64,8 +64,14 @@ impl Walk<'_> {
         let mut scopes = vec![(scope.clone(), Vec::new())];
         let mut brought: Vec<Brought> = Vec::new();
         if let Some(looped) = &include.keywords.loop_ {
-            let Some(items) = looping::items(looped, &probe_task, &context, self.settings)? else {
-                return Ok(None);
+            let items = looping::items(looped, &probe_task, &context, self.settings);
+            // `when: x is defined` guards `loop: "{{ x }}"` too, as long as it does not look at the item.
+            let guarded = || conditions(&include.keywords.when, &context);
+            let items = match items {
+                Ok(Some(items)) => items,
+                Ok(None) | Err(_) if matches!(guarded(), Ok(Verdict::False(_))) => Vec::new(),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(error),
             };
             let variable = looped
                 .control
@@ -183,17 +189,27 @@ impl Walk<'_> {
                 vars,
             });
         }
+        let told = include.keywords.register.as_ref().map(|name| {
+            let register = register(include, name, !brought.is_empty());
+            (register, place.inside("register"))
+        });
         if let Some((key, host)) = self.key {
             let coordinator = &self.play.globals.coordinator;
             let mut board = coordinator.board();
             let ranks = &mut board.orders.entry(key).or_default().ranks;
-            for (number, part) in brought.iter().enumerate() {
-                ranks.enter(&part.inside, host, number);
+            let first = told.iter().map(|(_, inside)| inside);
+            let parts = first.chain(brought.iter().map(|part| &part.inside));
+            for (number, inside) in parts.enumerate() {
+                ranks.enter(inside, host, number);
             }
         }
         // Pushed last to first, so that the first runs first.
         for part in brought.into_iter().rev() {
             cursor.push(steps(part.items), Arc::new(part.vars), part.inside);
+        }
+        if let Some((task, inside)) = told {
+            let item = Item::Task(Box::new(task));
+            cursor.push(steps(vec![item]), Arc::default(), inside);
         }
         Arc::make_mut(&mut cursor.public).extend(public);
         Ok(Some(cursor))
@@ -217,6 +233,7 @@ pub fn include_as_task(include: &Include) -> Task {
             span: include.span.clone(),
             lacks: None,
             missing: None,
+            unfit: None,
             later: false,
         },
         keywords: include.keywords.clone(),
@@ -224,6 +241,21 @@ pub fn include_as_task(include: &Include) -> Task {
         dir: include.dir.clone(),
         playbook_dir: include.playbook_dir.clone(),
     }
+}
+
+/// What an include registers: that it was skipped, or that it was not. A task of its own sets it, before what is included.
+fn register(include: &Include, name: &str, reached: bool) -> Task {
+    let mut task = include_as_task(include);
+    task.name = task.name.or_else(|| Some(task.action.module.to_owned()));
+    task.action.module = "set_fact";
+    task.keywords = crate::play::Keywords {
+        register: Some(name.to_owned()),
+        ..crate::play::Keywords::default()
+    };
+    if !reached {
+        task.keywords.when = vec![Node::from_value(&Value::from(false), &include.span)];
+    }
+    task
 }
 
 fn first_error(errors: Vec<Diagnostic>) -> Diagnostic {

@@ -33,6 +33,9 @@ impl Walk<'_> {
         let items = match looping::items(looped, task, &context, self.settings) {
             Ok(Some(items)) => items,
             Ok(None) => {
+                if let Ok(Verdict::False(condition)) = conditions(&task.keywords.when, &context) {
+                    return Items::Whole(Box::new(blank(Work::Skip { condition })));
+                }
                 return Items::Whole(Box::new(blank(Work::Unknown {
                     why: "what it loops over".to_owned(),
                 })));

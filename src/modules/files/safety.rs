@@ -203,11 +203,6 @@ fn contradictions_are_refused_before_looking() {
             serde_json::json!({"paths": "/x", "age": "2y"}),
             "age",
         ),
-        (
-            "stat",
-            serde_json::json!({"path": "/x", "get_mime": true}),
-            "get_mime",
-        ),
         ("tempfile", serde_json::json!({"prefix": "../x"}), "slash"),
     ] {
         let (module, args) = args_of(module, params.clone());

@@ -2,9 +2,9 @@
 
 use super::attributes;
 use super::file::{look, seen_file};
+use crate::base::Result;
 use crate::base::quote::sh;
 use crate::base::value::{Map, Value};
-use crate::base::{Diagnostic, Result};
 use crate::modules::{
     Args, Content, Decision, FileKind, Kind, Module, Outcome, Param, Probe, Seen, Spec,
 };
@@ -39,8 +39,18 @@ static STAT: Spec = Spec {
         Param::new("checksum_algorithm", Kind::Str)
             .choices(ALGORITHMS)
             .aliases(&["checksum", "checksum_algo"]),
-        Param::new("get_mime", Kind::Bool).aliases(&["mime", "mime_type", "mime-type"]),
-        Param::new("get_attributes", Kind::Bool).aliases(&["attr", "attributes"]),
+        Param::new("get_mime", Kind::Bool)
+            .aliases(&["mime", "mime_type", "mime-type"])
+            .only(
+                false,
+                "leave it out; `command: file --brief --mime PATH` tells the kind",
+            ),
+        Param::new("get_attributes", Kind::Bool)
+            .aliases(&["attr", "attributes"])
+            .only(
+                false,
+                "leave it out; `command: lsattr -d PATH` tells the attributes",
+            ),
     ],
     read_only: true,
     summary: "what a path is: kind, owner, mode, size, times, checksum",
@@ -56,12 +66,6 @@ impl Module for Stat {
     }
 
     fn probe(&self, args: &Args) -> Result<Vec<Probe>> {
-        for name in ["get_mime", "get_attributes"] {
-            if args.bool_or(name, false) {
-                return Err(Diagnostic::new(format!("`{name}` is not offered"))
-                    .help("leave it out, or write `false`"));
-            }
-        }
         let path = attributes::path(args, "path")?;
         let follow = args.bool_or("follow", false);
         let quoted = sh(&path);

@@ -24,7 +24,7 @@ mod wait_for;
 use super::Module;
 
 pub use async_status::{JOBS, replies};
-pub use facts::{facts_probe, parse_facts};
+pub use facts::{FACT_NAMES, facts_probe, parse_facts};
 
 /// The table of this family.
 pub static TABLE: &[&'static dyn Module] = &[

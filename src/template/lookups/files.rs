@@ -78,15 +78,9 @@ pub fn first_found(call: &Call, terms: &[Val]) -> Result<Vec<Val>> {
     }
     gather(call, &terms, &mut candidates, &mut skip)?;
     for name in &candidates {
-        for kind in [
-            FileKind::Files,
-            FileKind::Templates,
-            FileKind::Vars,
-            FileKind::Tasks,
-        ] {
-            if let Some(path) = call.session.ctx.files.find(kind, name) {
-                return Ok(vec![Val::from(path)]);
-            }
+        // Only `with_first_found` looks into a folder of its own, that of the task's module.
+        if let Some(path) = call.session.ctx.files.find(FileKind::Plain, name) {
+            return Ok(vec![Val::from(path)]);
         }
     }
     if skip {

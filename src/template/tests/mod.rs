@@ -25,7 +25,12 @@ struct Files;
 impl TemplateFiles for Files {
     fn find(&self, kind: FileKind, name: &str) -> Option<String> {
         let known = FILES.iter().any(|(path, _)| *path == name);
-        (known && matches!(kind, FileKind::Templates | FileKind::Files)).then(|| name.to_owned())
+        (known
+            && matches!(
+                kind,
+                FileKind::Templates | FileKind::Files | FileKind::Plain
+            ))
+        .then(|| name.to_owned())
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {

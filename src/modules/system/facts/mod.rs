@@ -18,6 +18,9 @@ pub(super) use modules::{PACKAGE_FACTS, PING, SERVICE_FACTS, SETUP};
 
 const SCRIPT: &str = include_str!("facts.sh");
 
+/// The facts that there may be, besides one for each network interface, a line each.
+pub const FACT_NAMES: &str = include_str!("names.txt");
+
 /// The script that sees a host's facts.
 pub fn facts_probe() -> Request {
     Request {
