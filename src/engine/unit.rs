@@ -2,6 +2,10 @@
 //!
 //! Pure but for reading the project's own files: nothing here touches the host or the board.
 
+mod plain;
+
+pub use plain::{flag, number, text};
+
 use super::action::{self, Local};
 use super::arguments;
 use super::keywords::Limit;
@@ -111,41 +115,6 @@ impl Unit {
 /// Whether a keyword is the literal `false`.
 fn is_false(node: Option<&Node>) -> bool {
     matches!(node.map(|node| &node.yaml), Some(Yaml::Bool(false)))
-}
-
-/// Renders a boolean keyword.
-pub fn flag(node: Option<&Node>, default: bool, context: &Context) -> Result<bool> {
-    let Some(node) = node else { return Ok(default) };
-    let value = template::value(node, context)?;
-    // What is not known in a plan is what it is without the keyword.
-    if value.is_null() || value == OMIT || has_unknown(&value) {
-        return Ok(default);
-    }
-    to_bool(&value).ok_or_else(|| {
-        Diagnostic::new(format!("expected yes or no, not `{}`", to_text(&value))).at(&node.span)
-    })
-}
-
-/// Renders a keyword that is text.
-pub fn text(node: Option<&Node>, context: &Context) -> Result<Option<String>> {
-    let Some(node) = node else { return Ok(None) };
-    let value = template::value(node, context)?;
-    Ok((!value.is_null() && value != OMIT)
-        .then(|| to_text(&value))
-        .filter(|text| !text.is_empty()))
-}
-
-/// Renders a keyword that is a number.
-pub fn number(node: Option<&Node>, default: f64, context: &Context) -> Result<f64> {
-    let Some(node) = node else { return Ok(default) };
-    let value = template::value(node, context)?;
-    match &value {
-        Value::Number(number) => number.as_f64(),
-        other => to_text(other).trim().parse().ok(),
-    }
-    .ok_or_else(|| {
-        Diagnostic::new(format!("expected a number, not `{}`", to_text(&value))).at(&node.span)
-    })
 }
 
 /// Whether all conditions hold; `Err(text)` inside is the first that does not. Unknown when one is unknown and none is
