@@ -67,10 +67,12 @@ impl Runner {
                 Decided::Settled(self.settled(unit, Ok(started), false), Vec::new())
             }
             Ok(Decision::Same(outcome)) => {
+                let outcome = Self::planned(unit, outcome);
                 Decided::Settled(self.settled(unit, Ok(outcome), false), Vec::new())
             }
             Ok(Decision::Change(change)) if unit.keywords.check => {
-                let settled = self.settled(unit, Ok(change.outcome), true);
+                let outcome = Self::planned(unit, change.outcome);
+                let settled = self.settled(unit, Ok(outcome), true);
                 Decided::Settled(settled, change.diffs)
             }
             // It would run in a plan, too, if there were a host.

@@ -4,10 +4,10 @@
 //! when somebody asks, within the same run; a later run is told the bare replies.
 
 use super::runner::Runner;
-use super::unit::Remote;
+use super::unit::{Remote, Unit};
 use crate::base::Diagnostic;
 use crate::base::quote::sh;
-use crate::base::value::{Map, Value};
+use crate::base::value::{Map, UNKNOWN, Value};
 use crate::modules::{self, Change, Outcome, Reply, Request};
 use base64::Engine as _;
 use std::fmt::Write as _;
@@ -58,6 +58,15 @@ impl Runner {
         let started = shown(&name);
         self.host.data_mut().jobs.insert(name, Job::Idle(outcome));
         started
+    }
+
+    /// What a task gives in a plan: of a job its name is known once it is started.
+    pub(super) fn planned(unit: &Unit, outcome: Outcome) -> Outcome {
+        if unit.keywords.detached && unit.keywords.check {
+            shown(UNKNOWN)
+        } else {
+            outcome
+        }
     }
 
     /// What a job came to, in the words of its module.

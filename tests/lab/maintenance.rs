@@ -41,7 +41,7 @@ fn now(bench: &Bench) -> f64 {
 fn application(bench: &Bench) {
     bench.deployed();
     bench.whole();
-    let reader = Reader::begin(bench);
+    let reader = Reader::begin(bench, 10);
     bench
         .hactl(&["maintenance", "on", "app1", "--reason", "a new disk"])
         .ends(0)
