@@ -170,7 +170,7 @@ fn every_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "{}", silent.join("\n"));
 }
 
-/// `systemctl reload` right after `start` would end a service that has no handler for SIGHUP yet; it was seen to fail a deploy.
+/// `systemctl reload` right after `start` would end a service that has no handler for SIGHUP yet; pgBackRest was seen to end so.
 #[test]
 fn a_reload_ends_no_unit_that_has_just_been_started() {
     let units = files("roles", &[".service", ".service.j2"]);

@@ -254,7 +254,8 @@ impl Runner {
             let put = put(unit);
             self.owner_of_facts(unit).data_mut().put_facts(known, put);
         }
-        let settled = match self.unheard(unit).filter(|_| settled.changed) {
+        let unheard = settled.changed.then(|| self.unheard(unit)).flatten();
+        let settled = match unheard {
             Some(error) => Settled {
                 status: Status::Failed,
                 error: Some(error),

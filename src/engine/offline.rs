@@ -75,10 +75,7 @@ pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
     );
     facts.insert("local".to_owned(), Value::Object(Map::new()));
     for name in FACT_NAMES.split_whitespace() {
-        let known = facts.contains_key(name);
-        if !known {
-            facts.insert(name.to_owned(), Value::from(UNKNOWN));
-        }
+        facts.entry(name).or_insert_with(|| Value::from(UNKNOWN));
     }
     facts
 }

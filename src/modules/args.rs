@@ -308,12 +308,15 @@ impl Args {
     }
 }
 
+/// The parameter that a name was meant for, when it is one with a letter or two wrong.
+pub fn nearest_parameter(spec: &Spec, name: &str) -> Option<&'static str> {
+    let names =
+        |param: &'static Param| std::iter::once(param.name).chain(param.aliases.iter().copied());
+    nearest(name, spec.params.iter().flat_map(names))
+}
+
 /// The error for a parameter that the module does not have, with the nearest name.
 pub fn unknown_parameter(spec: &Spec, name: &str) -> Diagnostic {
-    let all = spec
-        .params
-        .iter()
-        .flat_map(|param| std::iter::once(param.name).chain(param.aliases.iter().copied()));
     let known = spec
         .params
         .iter()
@@ -321,7 +324,7 @@ pub fn unknown_parameter(spec: &Spec, name: &str) -> Diagnostic {
         .collect::<Vec<_>>()
         .join(", ");
     let error = Diagnostic::new(format!("`{}` has no parameter `{name}`", spec.names[0]));
-    match nearest(name, all) {
+    match nearest_parameter(spec, name) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error.help(format!("it takes: {known}")),
     }

@@ -9,7 +9,9 @@ mod files;
 mod probe;
 mod system;
 
-pub use args::{Args, Kind, Limit, Param, Spec, convert, nearest_of, unknown_parameter};
+pub use args::{
+    Args, Kind, Limit, Param, Spec, convert, nearest_of, nearest_parameter, unknown_parameter,
+};
 pub use probe::{
     Content, DISK_FULL, DISK_FULL_HELP, FileKind, FileProbe, Package, Probe, Reply, Request, Seen,
     SeenFile, Step, all_succeeded,

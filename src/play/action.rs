@@ -3,7 +3,6 @@
 use super::keywords::{self, Owner};
 use super::loader::Loading;
 use super::types::{Action, Keywords};
-use super::unfit::is_slip;
 use super::values::{is_dynamic, is_identifier, is_template, with_nearest};
 use super::{actions, elsewhere, freeform};
 use crate::base::value::{Map, Value};
@@ -288,12 +287,11 @@ impl Loading<'_> {
                         );
                     }
                 }
-                None => {
-                    let error = modules::unknown_parameter(spec, name).at(span);
-                    if is_slip(&error) {
-                        self.errors.push(error);
-                    }
-                }
+                None if modules::nearest_parameter(spec, name).is_some() => self
+                    .errors
+                    .push(modules::unknown_parameter(spec, name).at(span)),
+                // See `unfit`.
+                None => {}
             }
         }
         match (&parsed.free_form, spec.param("_raw_params")) {

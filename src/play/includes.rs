@@ -204,15 +204,15 @@ impl Loading<'_> {
         let mut ahead = Loading::new(self.loader);
         ahead.open.clone_from(&self.open);
         ahead.brings = self.brings;
+        let absent;
         match &include.what {
             Included::Tasks { file } => {
                 let file = file.as_str().filter(|file| !is_template(file))?;
                 let scope = Scope::of_include(include);
+                let found = ahead.find_tasks(file, &scope, &include.span);
+                absent = found.is_none();
                 // A file may include itself under a condition: that ends during the run, not here.
-                if ahead
-                    .find_tasks(file, &scope, &include.span)
-                    .is_some_and(|path| !self.open.contains(&path))
-                {
+                if found.is_some_and(|path| !self.open.contains(&path)) {
                     ahead.included_tasks(include, file);
                 }
             }
@@ -246,14 +246,16 @@ impl Loading<'_> {
                     handlers: text(handlers_from),
                     unjudged: *unjudged,
                 };
-                if !self.open.contains(&super::roles::mark(&from)) {
+                let scope = Scope::of_include(include);
+                absent = ahead.find_role(&from.name, &scope, &include.span).is_none();
+                if !absent && !self.open.contains(&super::roles::mark(&from)) {
                     ahead.included_role(include, &from);
                 }
             }
         }
         let mut errors = std::mem::take(&mut ahead.errors).into_vec();
-        let may_be_left_out =
-            !include.keywords.when.is_empty() && matches!(&errors[..], [only] if is_absence(only));
+        // Its only error then: what is not there has no mistakes in it.
+        let may_be_left_out = absent && !include.keywords.when.is_empty();
         let missing = if may_be_left_out { errors.pop() } else { None };
         for error in errors {
             self.errors.push(error);
@@ -338,13 +340,6 @@ impl Loading<'_> {
         }
         sound.then_some(parsed)
     }
-}
-
-/// Whether it is the role or file itself that is not there.
-fn is_absence(error: &Diagnostic) -> bool {
-    ["there is no role ", "there is no file of tasks "]
-        .iter()
-        .any(|words| error.message.starts_with(words))
 }
 
 /// The import or include that a task is, if it is one.

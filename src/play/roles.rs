@@ -366,7 +366,7 @@ impl Loading<'_> {
 
     /// The folder of a role, looked for in Ansible's order: beside the playbook, in the project, in the configured
     /// folders, beside the role that asks, as a path.
-    fn find_role(&mut self, name: &str, scope: &Scope, span: &Span) -> Option<String> {
+    pub(super) fn find_role(&mut self, name: &str, scope: &Scope, span: &Span) -> Option<String> {
         let mut folders = vec![
             paths::join(&scope.playbook_dir, "roles"),
             "roles".to_owned(),

@@ -25,10 +25,11 @@ impl Loading<'_> {
             .args
             .iter()
             .filter(|(name, _, value)| {
-                spec.param(name).is_none() && !actions::takes_any(spec) && !may_be_omitted(value)
+                let slip = || modules::nearest_parameter(spec, name).is_some();
+                let unknown = spec.param(name).is_none() && !actions::takes_any(spec);
+                unknown && !may_be_omitted(value) && !slip()
             })
-            .map(|(name, span, _)| modules::unknown_parameter(spec, name).at(span))
-            .filter(|error| !is_slip(error));
+            .map(|(name, span, _)| modules::unknown_parameter(spec, name).at(span));
         let mut unfit: Vec<Diagnostic> = strange.collect();
         if parsed.template.is_none() {
             let before = self.errors.len();
@@ -101,12 +102,4 @@ impl Loading<'_> {
             }
         }
     }
-}
-
-/// Whether the name of a parameter is a known one with a letter or two wrong.
-pub(super) fn is_slip(error: &Diagnostic) -> bool {
-    error
-        .help
-        .as_ref()
-        .is_some_and(|help| help.starts_with("did you mean"))
 }
