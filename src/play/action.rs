@@ -280,18 +280,22 @@ impl Loading<'_> {
             match spec.param(name) {
                 Some(param) => self.check_value(spec, param, value),
                 None if actions::takes_any(spec) => {
-                    if !is_identifier(name) && !is_template(name) {
+                    let named = is_identifier(name) || is_template(name);
+                    if !named {
                         self.errors.push(
                             Diagnostic::new(format!("`{name}` cannot be the name of a variable"))
                                 .at(span),
                         );
                     }
                 }
-                None if modules::nearest_parameter(spec, name).is_some() => self
-                    .errors
-                    .push(modules::unknown_parameter(spec, name).at(span)),
-                // See `unfit`.
-                None => {}
+                // What is like none of its parameters is `unfit`'s.
+                None => {
+                    let slip = modules::nearest_parameter(spec, name).is_some();
+                    if slip {
+                        let error = modules::unknown_parameter(spec, name).at(span);
+                        self.errors.push(error);
+                    }
+                }
             }
         }
         match (&parsed.free_form, spec.param("_raw_params")) {
