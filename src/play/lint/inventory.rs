@@ -80,7 +80,16 @@ fn same_address(look: &Look<'_>) {
 
 /// The roles write a host's address with the prefix of one IPv4 address: into pg_hba.conf, exports, the firewall.
 fn no_address(look: &Look<'_>) {
+    let known = look.site.known();
     for host in look.site.hosts() {
+        // Told as the slip that it is.
+        let written = look.site.written(&host);
+        if written
+            .iter()
+            .any(|(name, _, _)| meant(name, &known) == Some(ADDRESS))
+        {
+            continue;
+        }
         let Some(address) = look.text(&host, "cluster_address") else {
             continue;
         };
@@ -143,24 +152,37 @@ fn misspelt_variable(look: &Look<'_>) {
     for host in look.site.hosts() {
         for (name, _, span) in look.site.written(&host) {
             let place = (span.file.path.clone(), span.line, name.clone());
-            if known.contains(&name) || !told.insert(place) {
+            if !told.insert(place) {
                 continue;
             }
-            // A word more is another name: vault_… is where the value of … comes from.
-            let near = known
-                .iter()
-                .map(String::as_str)
-                .filter(|other| name.len().abs_diff(other.len()) <= 2);
-            if let Some(near) = nearest_of(&name, near, ALIKE) {
+            if let Some(near) = meant(&name, &known) {
                 let message =
                     format!("`{name}` is almost `{near}`, which is what hactl and the roles read");
                 let remedy = format!(
                     "write `{near}`; if a template of yours does read `{name}`, a name that is less alike is safer"
                 );
-                look.push(Warn, Some(span), None, message, &remedy);
+                // The host has no address then: hactl would try its name.
+                let severity = if near == ADDRESS { Error } else { Warn };
+                look.push(severity, Some(span), None, message, &remedy);
             }
         }
     }
+}
+
+/// Where a host is entered.
+const ADDRESS: &str = "ansible_host";
+
+/// The variable that a name was meant for.
+fn meant<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    if known.iter().any(|other| other == name) {
+        return None;
+    }
+    // A word more is another name: vault_… is where the value of … comes from.
+    let near = known
+        .iter()
+        .map(String::as_str)
+        .filter(|other| name.len().abs_diff(other.len()) <= 2);
+    nearest_of(name, near, ALIKE)
 }
 
 fn is_builtin(group: &str) -> bool {

@@ -389,3 +389,18 @@ fn an_address_is_one_that_the_roles_can_write() {
         assert_eq!(found(&fake), ids, "{address}");
     }
 }
+
+#[test]
+fn a_misspelt_address_is_one_fault() {
+    let mut variables = good();
+    variables.push(("a.cluster_address", Value::from("a")));
+    let mut fake = Fake::new(&["welcome_app=a,b"], &variables);
+    let address = Yaml::String("192.0.2.31".into());
+    fake.written = vec![("ansible_hots".to_owned(), address)];
+    let told = run(&fake);
+    assert_eq!(found(&fake), ["inventory/misspelt-variable"]);
+    assert!(
+        told.iter()
+            .all(|finding| finding.severity == Severity::Error)
+    );
+}
