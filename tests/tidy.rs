@@ -185,3 +185,18 @@ fn a_reload_ends_no_unit_that_has_just_been_started() {
         );
     }
 }
+
+/// `Diagnostic::refused` cannot be had without what to do instead.
+#[test]
+fn every_refusal_says_how_to_go_on() {
+    let built: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| {
+            let packed: String = text.split_whitespace().collect();
+            packed.contains("with_code(exit::REFUSED")
+                || packed.contains("with_code(crate::base::exit::REFUSED")
+        })
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(built.is_empty(), "take Diagnostic::refused: {built:?}");
+}

@@ -46,6 +46,15 @@ impl Diagnostic {
         }
     }
 
+    /// Nothing was done, on purpose. Becomes a [`Diagnostic`] by [`Refusal::help`] only: a refusal that does not say how to
+    /// go on is a dead end, and this is read at night.
+    pub fn refused(message: impl Into<String>) -> Refusal {
+        Refusal(Self {
+            code: super::exit::REFUSED,
+            ..Self::new(message)
+        })
+    }
+
     /// Says where; the innermost place wins, so an error that has one keeps it.
     #[must_use]
     pub fn at(mut self, span: &Span) -> Self {
@@ -72,6 +81,34 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+/// A refusal that does not say yet what to do instead.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Refusal(Diagnostic);
+
+impl Refusal {
+    /// Says where.
+    pub fn at(self, span: &Span) -> Self {
+        Self(self.0.at(span))
+    }
+
+    /// Names the host.
+    pub fn on(self, host: &str) -> Self {
+        Self(self.0.on(host))
+    }
+
+    /// Adds a fact.
+    pub fn note(self, note: impl Into<String>) -> Self {
+        Self(self.0.note(note))
+    }
+
+    /// Says how to go on.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Diagnostic {
+        self.0.help(help)
     }
 }
 

@@ -11,4 +11,4 @@ pub mod quote;
 pub mod span;
 pub mod value;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Result};
+pub use diagnostic::{Diagnostic, Diagnostics, Refusal, Result};

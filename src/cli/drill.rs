@@ -240,9 +240,7 @@ fn may_break(drill: &Drill, cast: &Cast, tools: &Tools<'_>, allowed: &[String]) 
         return Ok(());
     }
     if drill.needs_breaker() {
-        return Err(Diagnostic::with_code(
-            exit::REFUSED,
-            format!(
+        return Err(Diagnostic::refused(format!(
                 "`{}` takes power or cables away, or rebuilds a host, and that can be done in a lab only",
                 drill.name
             ),
@@ -265,14 +263,11 @@ fn may_break(drill: &Drill, cast: &Cast, tools: &Tools<'_>, allowed: &[String]) 
         .iter()
         .map(|host| format!("--yes-break {host}"))
         .collect();
-    Err(Diagnostic::with_code(
-        exit::REFUSED,
-        format!(
-            "`{}` would break {}, and these hosts are in no lab",
-            drill.name,
-            field::listed(&victims)
-        ),
-    )
+    Err(Diagnostic::refused(format!(
+        "`{}` would break {}, and these hosts are in no lab",
+        drill.name,
+        field::listed(&victims)
+    ))
     .help(format!("if that is what you want: {}", flags.join(" "))))
 }
 

@@ -392,11 +392,9 @@ fn prune(places: &Places) -> Result<u8> {
             .is_some_and(|keeper| keeper.is_alive())
         {
             let help = format!("take it down first: `hactl lab down --name {name}`");
-            return Err(Diagnostic::with_code(
-                exit::REFUSED,
-                format!("the lab `{name}` uses the images"),
-            )
-            .help(help));
+            return Err(
+                Diagnostic::refused(format!("the lab `{name}` uses the images")).help(help),
+            );
         }
     }
     lab::image::prune(&state::cache_dir()).map(|()| exit::DONE)

@@ -127,15 +127,12 @@ pub async fn execute(
         if record.header.kind != "rejoin" {
             let way = Situation::of(cluster, &record)
                 .map_or_else(|| "hactl resume".to_owned(), |it| it.command());
-            return Err(one(Diagnostic::with_code(
-                exit::REFUSED,
-                "an operation is unfinished",
-            )
-            .note(format!(
-                "{} of {}",
-                record.header.kind, record.header.operator
-            ))
-            .help(format!("the way on: {way}"))));
+            return Err(one(Diagnostic::refused("an operation is unfinished")
+                .note(format!(
+                    "{} of {}",
+                    record.header.kind, record.header.operator
+                ))
+                .help(format!("the way on: {way}"))));
         }
         record.header.epoch = cluster.next_epoch();
         close(
@@ -263,11 +260,9 @@ async fn inspect(
     let host = &server.host;
     let (Some(fork), Some(end)) = (evidence.fork, evidence.log_end) else {
         return Err(vec![
-            Diagnostic::with_code(
-                exit::REFUSED,
-                "it cannot be told where its history left the primary's",
-            )
-            .on(host),
+            Diagnostic::refused("it cannot be told where its history left the primary's")
+                .on(host)
+                .help(format!("hactl rejoin {host} --dry-run shows what is known of it; without that point only a new copy is left: hactl rejoin {host} --clone --discard-diverged keeps the old directory")),
         ]);
     };
     let mut said = String::new();

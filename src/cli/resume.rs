@@ -102,10 +102,9 @@ async fn broken_off(crew: &mut Crew) -> Option<Diagnostic> {
                 serde_json::from_slice(&answer.replies.first()?.stdout).ok()?;
             let operator = header["operator"].as_str().unwrap_or("somebody");
             (header["kind"] == vip::KIND).then(|| {
-                Diagnostic::with_code(
-                    exit::REFUSED,
-                    format!("a move of the virtual address by {operator} was broken off"),
-                )
+                Diagnostic::refused(format!(
+                    "a move of the virtual address by {operator} was broken off"
+                ))
                 .on(&host)
                 .help("`hactl vip move` ends it; `hactl vip status` shows where the address is")
             })
@@ -209,15 +208,21 @@ async fn take_up(
     mut record: Record,
     args: &Args,
 ) -> Outcome {
-    let refuse = |message: String| Diagnostic::with_code(exit::REFUSED, message);
+    let refuse = |message: String| Diagnostic::refused(message);
     let kind = record.header.kind.clone();
+    let newer = "the version that began it takes it up (hactl history names operator and hosts); if a host was taken out of the inventory, put it back for this";
     let Some(steps) = plan(site, cluster, &record) else {
-        return Err(vec![refuse(format!(
-            "a {kind} of a newer hactl, or its hosts are no longer in the inventory"
-        ))]);
+        return Err(vec![
+            refuse(format!(
+                "a {kind} of a newer hactl, or its hosts are no longer in the inventory"
+            ))
+            .help(newer),
+        ]);
     };
     let Some(situation) = Situation::of(cluster, &record) else {
-        return Err(vec![refuse(format!("a {kind} of a newer hactl"))]);
+        return Err(vec![
+            refuse(format!("a {kind} of a newer hactl")).help(newer),
+        ]);
     };
     let keepers = operation::keepers(site, crew);
     judge(&situation, args).map_err(|error| vec![error])?;
@@ -276,7 +281,7 @@ async fn take_up(
 
 /// Whether what was asked for is the way on.
 fn judge(situation: &Situation, args: &Args) -> Result<(), Diagnostic> {
-    let refuse = |message: String| Diagnostic::with_code(exit::REFUSED, message);
+    let refuse = |message: String| Diagnostic::refused(message);
     let way = situation.way();
     if args.undo && situation.phase != Phase::Before {
         return Err(refuse(format!(

@@ -236,7 +236,7 @@ fn edit(passwords: &Passwords, file: &Path) -> Result<u8> {
 
 fn create(passwords: &Passwords, file: &Path) -> Result<u8> {
     if file.symlink_metadata().is_ok() {
-        return Err(Diagnostic::with_code(exit::REFUSED, format!("`{}` exists already", shown(file)))
+        return Err(Diagnostic::refused(format!("`{}` exists already", shown(file)))
             .help("`hactl vault edit` changes an encrypted file, `hactl vault encrypt` encrypts a plain one"));
     }
     // Before the editor: nobody should type a file that then cannot be saved.

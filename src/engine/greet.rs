@@ -2,7 +2,7 @@
 
 use super::lock::{self, Operator};
 use crate::base::value::{Map, Value};
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use crate::connection::{Connection, Item};
 use crate::modules::{Request, facts_probe, parse_facts};
 use crate::play::Play;
@@ -37,10 +37,9 @@ impl Greeting {
         let header: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
         let text = |name: &str| header[name].as_str().map(str::to_owned);
         let kind = text("kind").unwrap_or_else(|| "operation".to_owned());
-        let mut error = Diagnostic::with_code(
-            exit::REFUSED,
-            format!("an unfinished {kind} is on this host: nothing is deployed into it"),
-        );
+        let mut error = Diagnostic::refused(format!(
+            "an unfinished {kind} is on this host: nothing is deployed into it"
+        ));
         if let Some(operator) = text("operator") {
             error = error.note(format!("begun by {operator}"));
         }
@@ -173,7 +172,7 @@ mod tests {
             ("unreadable", "an unfinished operation", ""),
         ] {
             let error = judge(Some(line)).expect_err(line);
-            assert_eq!(error.code, exit::REFUSED, "{line}");
+            assert_eq!(error.code, crate::base::exit::REFUSED, "{line}");
             let text = error.to_string();
             assert!(text.contains(said), "{text}");
             assert!(

@@ -122,9 +122,7 @@ pub(super) async fn wait_for_the_dead(
 pub(super) fn judge(reply: &Reply, state: &str) -> Result<()> {
     match reply.code {
         0 => Ok(()),
-        HELD => Err(Diagnostic::with_code(
-            exit::REFUSED,
-            "another operator is at work on this host",
+        HELD => Err(Diagnostic::refused("another operator is at work on this host",
         )
         .note(format!("held by {}", reply.out().trim()))
         .help("wait until that run ends; if it is certainly dead: --break-lock")),

@@ -4,7 +4,7 @@
 use super::provider::{HostState, Provider};
 use super::spec::{HostSpec, Kind};
 use super::{failed, while_doing};
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The exit code of a script that found that this host cannot do it; its stderr says why.
@@ -92,7 +92,7 @@ pub fn clock_skew(
 }
 
 fn refused(host: &HostSpec, why: &str) -> Diagnostic {
-    Diagnostic::with_code(exit::REFUSED, format!("this host cannot do that: {why}"))
+    Diagnostic::refused(format!("this host cannot do that: {why}"))
         .on(&host.name)
         .help("take virtual machines: `hactl lab up --provider vm`")
 }

@@ -39,7 +39,7 @@ pub async fn heal(
         let host = &fault.host;
         let Some(cure) = faults::cure(fault) else {
             left.push(
-                Diagnostic::with_code(exit::REFUSED, format!("what heals the drill {} is not known", fault.drill))
+                Diagnostic::refused(format!("what heals the drill {} is not known", fault.drill))
                     .on(host)
                     .help(format!("the version that ran it knows; when it is healed: remove {} on every database host", faults::FILE)),
             );

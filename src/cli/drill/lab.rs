@@ -1,6 +1,6 @@
 //! Power and cables of lab hosts, for drills.
 
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use crate::lab::provider::{self, Provider};
 use crate::lab::state::{self, Cut, Lab, Places};
 use crate::lab::{HostSpec, LabName, ready, up, wire};
@@ -35,9 +35,7 @@ impl LabBreaker {
             let there = host.target.address == login
                 && lab.hosts.iter().any(|known| known.name == host.name);
             if !there {
-                return Err(Diagnostic::with_code(
-                    exit::REFUSED,
-                    format!(
+                return Err(Diagnostic::refused(format!(
                         "the lab `{name}` has no host {} at {}",
                         host.name, host.target.address
                     ),

@@ -2,7 +2,7 @@
 //!
 //! Nothing that exists is ever written to, but for lines added to `.gitignore` and secrets added to `vault.yml`.
 
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use crate::vault::store;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -54,14 +54,11 @@ impl Project {
         if differ.is_empty() {
             return Ok(());
         }
-        let refusal = Diagnostic::with_code(
-            exit::REFUSED,
-            format!(
-                "`{}` has files that would be overwritten; nothing was written",
-                self.dir.display()
-            ),
-        );
-        Err(differ.into_iter().fold(refusal, Diagnostic::note).help(
+        let refusal = Diagnostic::refused(format!(
+            "`{}` has files that would be overwritten; nothing was written",
+            self.dir.display()
+        ));
+        Err(differ.into_iter().fold(refusal, crate::base::Refusal::note).help(
             "`--keep` leaves them alone and writes only what is missing; or name another folder",
         ))
     }
@@ -191,7 +188,7 @@ mod tests {
         let error = project().check(false).expect_err("refused");
         assert_eq!(
             (error.code, error.notes),
-            (exit::REFUSED, vec!["mine".to_owned()])
+            (crate::base::exit::REFUSED, vec!["mine".to_owned()])
         );
         assert!(!dir.path().join("sub").exists());
 

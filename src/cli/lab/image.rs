@@ -2,7 +2,7 @@
 //! Looks at the files; only machines may have one, as a container has no boot loader.
 
 use crate::assets::Project;
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use crate::cli::vault::expand_home;
 use crate::lab::image::given::Given;
 use crate::lab::spec::{HostSpec, Kind};
@@ -48,10 +48,9 @@ pub(super) fn fill(hosts: &mut [HostSpec], file: Option<&Path>, provider: Kind) 
 fn fits(provider: Kind, who: &str) -> Result<()> {
     match provider {
         Kind::Vm => Ok(()),
-        Kind::Container => Err(Diagnostic::with_code(
-            exit::REFUSED,
-            format!("a container cannot start from a cloud image, and {who}"),
-        )
+        Kind::Container => Err(Diagnostic::refused(format!(
+            "a container cannot start from a cloud image, and {who}"
+        ))
         .help("say `--provider vm`, or `lab_provider: vm` in the inventory")),
     }
 }

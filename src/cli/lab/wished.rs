@@ -2,7 +2,7 @@
 
 use super::image;
 use crate::assets::Project;
-use crate::base::{Diagnostic, Diagnostics, Result, exit};
+use crate::base::{Diagnostic, Diagnostics, Result};
 use crate::cli::Global;
 use crate::inventory::Inventory;
 use crate::lab::spec::{self, Kind};
@@ -210,8 +210,7 @@ fn kind(inventory: &Inventory, names: &[String], asked: Option<Kind>) -> Result<
         }
     }
     match (asked, said) {
-        (Some(Kind::Container), Some((Kind::Vm, node))) => Err(Diagnostic::with_code(
-            exit::REFUSED,
+        (Some(Kind::Container), Some((Kind::Vm, node))) => Err(Diagnostic::refused(
             "this stack needs hosts with a kernel of their own, and containers share the machine's",
         )
         .at(&node.span)

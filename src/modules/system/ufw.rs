@@ -308,10 +308,9 @@ fn finish(_args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
             .lines()
             .find_map(|line| line.strip_prefix("hactl: ssh "))
             .unwrap_or("22");
-        return Err(Diagnostic::with_code(
-            crate::base::exit::REFUSED,
-            format!("no rule of the firewall lets SSH in on port {port}, so it is not closed"),
-        )
+        return Err(Diagnostic::refused(format!(
+            "no rule of the firewall lets SSH in on port {port}, so it is not closed"
+        ))
         .help(format!(
             "add a task before this one: `ufw: rule=allow port={port} proto=tcp`"
         )));

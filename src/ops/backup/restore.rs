@@ -407,12 +407,11 @@ pub async fn carry_out(
         .help(format!("look at {} there", plan.directory))
     })?;
     if reply.code == scripts::NOT_NEW {
-        return Err(Diagnostic::with_code(
-            exit::REFUSED,
-            format!("{} is not empty", plan.directory),
-        )
-        .on(target)
-        .help("nothing is ever restored over data: choose another --directory"));
+        return Err(
+            Diagnostic::refused(format!("{} is not empty", plan.directory))
+                .on(target)
+                .help("nothing is ever restored over data: choose another --directory"),
+        );
     }
     if reply.code != 0 {
         return Err(failed(on, "the restore failed", &reply).note(left));

@@ -4,7 +4,7 @@
 
 use super::scripts::Server;
 use super::view::Cluster;
-use crate::base::{Diagnostic, exit};
+use crate::base::Diagnostic;
 use crate::ops::hosts::Site;
 use crate::ops::journal::Notes;
 
@@ -71,15 +71,13 @@ pub fn the_primary(cluster: &Cluster) -> Result<&str, Diagnostic> {
                 .iter()
                 .map(|member| format!("{} is {}", member.host, member.role()))
                 .collect();
-            Err(Diagnostic::with_code(exit::REFUSED, "no primary answers")
+            Err(Diagnostic::refused("no primary answers")
                 .note(format!("observed: {}", seen.join(", ")))
                 .help("if it is dead: hactl failover --promote replica"))
         }
         several => {
             let names: Vec<&str> = several.iter().map(|(host, _)| *host).collect();
-            Err(Diagnostic::with_code(
-                exit::REFUSED,
-                format!("split brain: {} take writes", names.join(" and ")),
+            Err(Diagnostic::refused(format!("split brain: {} take writes", names.join(" and ")),
             )
             .help("decide whose data stays; stop the other one (hactl ssh HOST, systemctl stop postgresql), then hactl rejoin it"))
         }
@@ -92,6 +90,10 @@ pub fn the_primary(cluster: &Cluster) -> Result<&str, Diagnostic> {
 /// Refused when nothing is known of the host's cluster.
 pub fn known(site: &Site, cluster: &Cluster, name: &str) -> Result<Server, Diagnostic> {
     server(site, cluster, name).ok_or_else(|| {
-        Diagnostic::with_code(exit::REFUSED, "nothing is known of its cluster").on(name)
+        Diagnostic::refused("nothing is known of its cluster")
+            .on(name)
+            .help(format!(
+                "hactl deploy -l {name} makes one; hactl verify -l {name} says what is there"
+            ))
     })
 }

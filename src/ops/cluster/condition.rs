@@ -1,6 +1,6 @@
 //! What must hold before an operation may begin, as data: all of them are probed, and all that fail are shown at once.
 
-use crate::base::{Diagnostic, exit};
+use crate::base::Diagnostic;
 use serde::Serialize;
 
 /// A condition and what was seen of it.
@@ -78,12 +78,9 @@ impl Conditions {
                     Some(flag) => format!("{}; or go on without it: {flag}", condition.remedy),
                     None => condition.remedy.clone(),
                 };
-                Diagnostic::with_code(
-                    exit::REFUSED,
-                    format!("refused ({}): {}", condition.id, condition.what),
-                )
-                .note(format!("observed: {}", condition.observed))
-                .help(help)
+                Diagnostic::refused(format!("refused ({}): {}", condition.id, condition.what))
+                    .note(format!("observed: {}", condition.observed))
+                    .help(help)
             })
             .collect();
         if errors.is_empty() {
@@ -110,7 +107,11 @@ mod tests {
         conditions.add("d", "d holds", false, "no", "mend d");
         let errors = conditions.demand().expect_err("refused");
         assert_eq!(errors.len(), 2);
-        assert!(errors.iter().all(|error| error.code == exit::REFUSED));
+        assert!(
+            errors
+                .iter()
+                .all(|error| error.code == crate::base::exit::REFUSED)
+        );
         assert_eq!(
             errors[0].help.as_deref(),
             Some("mend b; or go on without it: --without-b")

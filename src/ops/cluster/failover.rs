@@ -17,7 +17,7 @@ use super::death::{self, Proof, Verdict};
 use super::lsn::Lsn;
 use super::node::{Live, PeerView};
 use super::view::Cluster;
-use crate::base::{Diagnostic, exit};
+use crate::base::Diagnostic;
 use crate::ops::hosts::Site;
 
 /// What the operator allows.
@@ -109,11 +109,9 @@ pub fn old_primary(cluster: &Cluster) -> Result<String, Diagnostic> {
         .filter(|host| cluster.node(host).is_none_or(|node| !node.is_standby()));
     match guess.or_else(|| rest.next()) {
         Some(host) => Ok(host.to_owned()),
-        None => Err(
-            Diagnostic::with_code(exit::REFUSED, "it cannot be told who the primary was")
-                .note("every database host answers as a replica")
-                .help("hactl status; if an operation is unfinished: hactl resume"),
-        ),
+        None => Err(Diagnostic::refused("it cannot be told who the primary was")
+            .note("every database host answers as a replica")
+            .help("hactl status; if an operation is unfinished: hactl resume")),
     }
 }
 
@@ -143,7 +141,7 @@ pub fn assess(
             ))));
         }
         Some(host) if host == old && proof.verdict != Verdict::Alive => {
-            return Err(one(Diagnostic::with_code(exit::REFUSED, format!("{host} is the primary that is to be replaced"))
+            return Err(one(Diagnostic::refused(format!("{host} is the primary that is to be replaced"))
                 .note(proof.to_string())
                 .help(format!("to bring it back: hactl run -l {host} -- systemctl start postgresql; to replace it: hactl failover --promote replica"))));
         }
@@ -152,9 +150,11 @@ pub fn assess(
             .map_or_else(|| Err(one(no_replica(cluster))), |host| Ok(host.to_owned()))?,
     };
     if candidate == old {
-        return Err(one(Diagnostic::with_code(
-            exit::REFUSED,
-            format!("{old} is the primary, and it is alive"),
+        return Err(one(Diagnostic::refused(format!(
+            "{old} is the primary, and it is alive"
+        ))
+        .help(
+            "nothing is to be taken over; to make another host the primary: hactl switchover",
         )));
     }
     let cast = Cast {
@@ -228,7 +228,7 @@ fn no_replica(cluster: &Cluster) -> Diagnostic {
             },
         })
         .collect();
-    Diagnostic::with_code(exit::REFUSED, "no replica answers, so none can be promoted")
+    Diagnostic::refused("no replica answers, so none can be promoted")
         .note(format!("observed: {}", seen.join("; ")))
         .help("start the one that was the primary last (its data is the newest); a host whose server does not run: hactl run -l HOST -- systemctl start postgresql")
 }

@@ -20,7 +20,7 @@ use super::lsn::Lsn;
 use super::node::Live;
 use super::scripts::Server;
 use super::view::Cluster;
-use crate::base::{Diagnostic, exit};
+use crate::base::Diagnostic;
 use crate::ops::hosts::Site;
 use method::decide;
 
@@ -83,33 +83,29 @@ pub fn who(site: &Site, cluster: &Cluster, host: &str) -> Result<(Server, Server
     let primary = match others.as_slice() {
         [primary] => *primary,
         [] if node.is_primary() => {
-            return Err(Diagnostic::with_code(
-                exit::REFUSED,
-                format!("{host} is the primary"),
+            return Err(Diagnostic::refused(format!("{host} is the primary")).help(
+                "there is nothing to rejoin; to make another host the primary: hactl switchover",
             ));
         }
         [] => {
-            return Err(Diagnostic::with_code(
-                exit::REFUSED,
-                "no primary answers that it could follow",
+            return Err(Diagnostic::refused("no primary answers that it could follow",
             )
             .help(
                 "hactl status; if this host has the newest data, start it: it is the primary then",
             ));
         }
         _ => {
-            return Err(Diagnostic::with_code(
-                exit::REFUSED,
-                format!("split brain: {} take writes", others.join(" and ")),
-            ));
+            return Err(Diagnostic::refused(format!(
+                "split brain: {} take writes",
+                others.join(" and ")
+            ))
+            .help("decide whose data stays; stop the other one (hactl ssh HOST, systemctl stop postgresql), then hactl rejoin it"));
         }
     };
     if matches!(node.live, Live::None) && node.place.version.is_empty() {
-        return Err(
-            Diagnostic::with_code(exit::REFUSED, "there is no cluster on this host")
-                .on(host)
-                .help("hactl deploy makes one, as a replica of the primary that is seen"),
-        );
+        return Err(Diagnostic::refused("there is no cluster on this host")
+            .on(host)
+            .help("hactl deploy makes one, as a replica of the primary that is seen"));
     }
     Ok((known(site, cluster, host)?, known(site, cluster, primary)?))
 }

@@ -13,7 +13,7 @@ pub use steps::{GAP, GAP_DETAIL, after_promotion, gap, promotion, steps};
 use super::cast::{Cast, known, server, the_primary};
 use super::condition::Conditions;
 use super::view::Cluster;
-use crate::base::{Diagnostic, exit};
+use crate::base::Diagnostic;
 use crate::ops::hosts::Site;
 
 /// What the operator allows.
@@ -45,8 +45,7 @@ pub fn assess(
     let one = |error| vec![error];
     // Before anything else: what is seen now is only half of a change.
     if let Some(record) = cluster.unfinished() {
-        return Err(one(Diagnostic::with_code(
-            exit::REFUSED,
+        return Err(one(Diagnostic::refused(
             "refused (unfinished): no operation is unfinished",
         )
         .note(format!(
@@ -67,15 +66,16 @@ pub fn assess(
             .max_by_key(|(_, node)| (node.maintenance.is_none(), node.has_log_to()))
             .map(|(host, _)| host.to_owned())
             .ok_or_else(|| {
-                one(Diagnostic::with_code(exit::REFUSED, "no replica answers")
-                    .help("hactl status shows what is seen; hactl rejoin HOST makes a host follow again"))
+                one(Diagnostic::refused("no replica answers").help(
+                    "hactl status shows what is seen; hactl rejoin HOST makes a host follow again",
+                ))
             })?,
     };
     if candidate == old {
-        return Err(one(Diagnostic::with_code(
-            exit::REFUSED,
-            format!("{candidate} is the primary already"),
-        )));
+        return Err(one(Diagnostic::refused(format!(
+            "{candidate} is the primary already"
+        ))
+        .help("there is nothing to do; hactl status shows who follows it")));
     }
     if cluster.member(&candidate).is_none() {
         return Err(one(Diagnostic::new(format!(

@@ -246,11 +246,11 @@ pub fn strangers(cluster: &Cluster) -> Option<Diagnostic> {
         match known {
             None => known = Some((host, system)),
             Some((other, first)) if first != system => {
-                return Some(Diagnostic::with_code(
-                    crate::base::exit::REFUSED,
-                    format!(
-                        "{other} and {host} hold different clusters (system identifiers {first} and {system})"
-                    ),
+                return Some(Diagnostic::refused(format!(
+                    "{other} and {host} hold different clusters (system identifiers {first} and {system})"
+                ))
+                .help(
+                    "one of them was made anew: find out whose data is the right one before anything is started or promoted; the other host gets a copy of it by: hactl rejoin HOST --clone (its directory is kept)",
                 ));
             }
             Some(_) => {}

@@ -226,7 +226,7 @@ impl Field {
     /// Refused when that is not plain: a drill begins with a whole service.
     pub async fn cast(&self) -> Result<Cast> {
         let unclear = |what: String| {
-            Diagnostic::with_code(exit::REFUSED, what)
+            Diagnostic::refused(what)
                 .help("a drill begins with a whole service: see `hactl verify`")
         };
         let mut notes = maintenance::Notes::default();
@@ -255,13 +255,10 @@ impl Field {
                 .ok()
                 .and_then(|reply| faults::read(&reply.out()).pop())
             {
-                return Err(Diagnostic::with_code(
-                    exit::REFUSED,
-                    format!(
-                        "the drill {} of {} was not ended",
-                        fault.drill, fault.operator
-                    ),
-                )
+                return Err(Diagnostic::refused(format!(
+                    "the drill {} of {} was not ended",
+                    fault.drill, fault.operator
+                ))
                 .on(&host)
                 .note(format!("{}: {}", fault.host, fault.text))
                 .help("hactl resume heals what it broke"));

@@ -14,7 +14,7 @@ use super::stage::Stage;
 use super::verdict::judge;
 use super::watch::Watch;
 use super::way::Way;
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -132,12 +132,12 @@ pub async fn run(
             return Err(error);
         }
     }
-    let viewer = field.target(&stage.cast.viewer).ok_or_else(|| {
-        Diagnostic::with_code(
-            exit::REFUSED,
-            "no host is left for the clients to come through",
-        )
-    })?;
+    let viewer = field
+        .target(&stage.cast.viewer)
+        .ok_or_else(|| {
+            Diagnostic::refused("no host is left for the clients to come through")
+                .help("a drill measures from an application server or load balancer that it does not break: one must answer (`hactl status`)")
+        })?;
     let way = Way::open(viewer, &field.address, field.port, tools.limit).await?;
     let plan = Plan {
         way: way.entrance(),
@@ -184,8 +184,7 @@ pub async fn run(
         let seen = samples
             .last()
             .map_or_else(|| "no answer".to_owned(), |sample| sample.note.clone());
-        return Err(Diagnostic::with_code(
-            exit::REFUSED,
+        return Err(Diagnostic::refused(
             "no steady writes come through to the service, so nothing was broken",
         )
         .on(&stage.cast.viewer)

@@ -15,7 +15,7 @@ pub use scene::{Entry, Scene, scene};
 use super::crew::Crew;
 use super::desk::{Desk, Work, moment};
 use super::hosts::Site;
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use crate::modules::Request;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -207,12 +207,9 @@ impl Notes {
     pub fn refusal(&self, operation: &str) -> Option<Diagnostic> {
         if let Some(note) = self.service() {
             return Some(
-                Diagnostic::with_code(
-                    exit::REFUSED,
-                    format!("no {operation} now: the service is in maintenance"),
-                )
-                .note(format!("by {note}"))
-                .help("ask whoever set it; `hactl maintenance off` ends it"),
+                Diagnostic::refused(format!("no {operation} now: the service is in maintenance"))
+                    .note(format!("by {note}"))
+                    .help("ask whoever set it; `hactl maintenance off` ends it"),
             );
         }
         let (host, line) = self
@@ -220,10 +217,9 @@ impl Notes {
             .iter()
             .find_map(|(host, line)| Some((host, line.as_ref()?)))?;
         Some(
-            Diagnostic::with_code(
-                exit::REFUSED,
-                format!("no {operation} now: {FILE} cannot be read, so it may be in maintenance"),
-            )
+            Diagnostic::refused(format!(
+                "no {operation} now: {FILE} cannot be read, so it may be in maintenance"
+            ))
             .on(host)
             .note(line.clone())
             .help("look at the file; `hactl maintenance off` replaces it"),
@@ -385,7 +381,7 @@ mod tests {
             refused.message,
             "no switchover now: the service is in maintenance"
         );
-        assert_eq!(refused.code, exit::REFUSED);
+        assert_eq!(refused.code, crate::base::exit::REFUSED);
         assert_eq!(
             refused.notes,
             ["by ann from desk1, since 2026-11-21T15:00:00Z: a new disk"]

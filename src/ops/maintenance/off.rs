@@ -82,9 +82,7 @@ fn what(scene: &Scene, host: &str) -> Result<Option<Did>> {
             .map(|(balancer, _)| balancer)
             .collect();
         if !by_hand.is_empty() {
-            return Err(Diagnostic::with_code(
-                exit::REFUSED,
-                format!(
+            return Err(Diagnostic::refused(format!(
                     "it was taken out by hand in {}, not by hactl",
                     by_hand.join(", ")
                 ),
@@ -179,10 +177,9 @@ async fn healthy(
             return Ok(());
         };
         if begun.elapsed() > limit || desk.stopped() {
-            return Err(Diagnostic::with_code(
-                exit::REFUSED,
-                format!("it is not healthy as {balancer} sees it, so it stays out of service"),
-            )
+            return Err(Diagnostic::refused(format!(
+                "it is not healthy as {balancer} sees it, so it stays out of service"
+            ))
             .on(host)
             .note(why)
             .help("mend it, then again: nothing was changed"));

@@ -3,14 +3,14 @@
 use super::haproxy;
 use super::scene::{Database, Scene};
 use super::{Did, Done, Note, Scope, Wish, write};
-use crate::base::{Diagnostic, Diagnostics, Result, exit};
+use crate::base::{Diagnostic, Diagnostics, Refusal, Result, exit};
 use crate::modules::Request;
 use crate::ops::desk::{Desk, Work, pace};
 use crate::ops::vip::{self, Ended};
 use std::time::Instant;
 
-fn refused(host: &str, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::with_code(exit::REFUSED, message).on(host)
+fn refused(host: &str, message: impl Into<String>) -> Refusal {
+    Diagnostic::refused(message).on(host)
 }
 
 /// Everything that stands against taking these hosts out, at once.
@@ -384,10 +384,10 @@ async fn leave(
             }
             Ended::Nothing(_) | Ended::Finished(_) => flag(host, desk).await,
             Ended::Failed(error) => Err(error),
-            Ended::Refused(errors) => Err(errors
-                .into_iter()
-                .next()
-                .unwrap_or_else(|| refused(host, "the address cannot be moved"))),
+            Ended::Refused(errors) => Err(errors.into_iter().next().unwrap_or_else(|| {
+                refused(host, "the address cannot be moved")
+                    .help("hactl vip status shows what keeps the others from it")
+            })),
         };
     }
     if !able && wish.last_one {

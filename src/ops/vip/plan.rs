@@ -3,7 +3,7 @@
 use super::look::{Balancer, Look, list};
 use super::{FLAG, KIND};
 use crate::base::quote::sh;
-use crate::base::{Diagnostic, Diagnostics, exit};
+use crate::base::{Diagnostic, Diagnostics, Refusal, exit};
 use crate::modules::Request;
 use crate::ops::journal::{self, Header, OPERATION};
 use serde_json::Value;
@@ -77,8 +77,8 @@ pub fn by(header: &Value) -> String {
     header["operator"].as_str().unwrap_or("?").to_owned()
 }
 
-fn refused(message: impl Into<String>) -> Diagnostic {
-    Diagnostic::with_code(exit::REFUSED, message)
+fn refused(message: impl Into<String>) -> Refusal {
+    Diagnostic::refused(message)
 }
 
 /// Decides.
@@ -240,20 +240,24 @@ fn target(
     for candidate in &candidates {
         let lost = seen.lost.iter().find(|(host, _)| *host == candidate.host);
         for obstacle in candidate.obstacles() {
-            let mut error =
+            let error =
                 refused(format!("it cannot take {}: {obstacle}", seen.address)).on(&candidate.host);
-            if lost.is_some() {
-                error.code = exit::UNREACHABLE;
-            }
-            errors.push(if candidate.is_flagged() {
+            let mut error = if candidate.is_flagged() {
                 error.help(format!("hactl maintenance off {}", candidate.host))
             } else {
                 error.help("hactl verify --only keepalived,haproxy")
-            });
+            };
+            if lost.is_some() {
+                error.code = exit::UNREACHABLE;
+            }
+            errors.push(error);
         }
     }
     if candidates.is_empty() {
-        errors.push(refused("there is no other load balancer"));
+        errors.push(
+            refused("there is no other load balancer")
+                .help("the inventory's group `keepalived` needs a second host"),
+        );
     }
     None
 }

@@ -72,16 +72,14 @@ async fn try_to_begin(
                     |_| "a journal that cannot be read".to_owned(),
                     |record| format!("{} of {}", record.header.kind, record.header.operator),
                 );
-                Diagnostic::with_code(exit::REFUSED, "an operation is unfinished on this host")
+                Diagnostic::refused("an operation is unfinished on this host")
                     .on(&host)
                     .note(what)
                     .help("hactl status shows how things are; hactl resume takes it up")
             }
             Ok(reply) if reply.code == OVERTAKEN => {
                 found = Token::parse(&reply.out()).map(|(token, _)| token.epoch);
-                Diagnostic::with_code(
-                    exit::REFUSED,
-                    "another operation was begun on this host meanwhile",
+                Diagnostic::refused("another operation was begun on this host meanwhile",
                 )
                 .on(&host)
                 .note(reply.out().trim().to_owned())
@@ -163,12 +161,12 @@ pub async fn claim(
                     .lost(host)
                     .map_or_else(|| "it was not asked".to_owned(), |error| error.message),
             };
-            return Err(Diagnostic::with_code(
-                exit::REFUSED,
+            return Err(Diagnostic::refused(
                 "this operation cannot be taken from the operator who began it without this host",
             )
             .on(host)
-            .note(why));
+            .note(why)
+            .help(format!("bring {host} back so that it can be asked, then run this command again; hactl status names who began it")));
         }
         return Ok(());
     }

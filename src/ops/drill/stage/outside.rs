@@ -3,7 +3,7 @@
 //! Never without somebody who can mend what is broken, and never before it was said.
 
 use super::{Stage, failure};
-use crate::base::{Diagnostic, Result, exit};
+use crate::base::{Diagnostic, Result};
 use crate::ops::drill::breaker::Breaker;
 use crate::ops::drill::field::listed;
 use crate::ops::drill::plan::Who;
@@ -74,9 +74,14 @@ impl Stage<'_> {
         text: String,
         deed: impl FnOnce(&dyn Breaker) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        let breaker = self.tools.breaker.clone().ok_or_else(|| {
-            Diagnostic::with_code(exit::REFUSED, format!("nobody here can do that: {text}"))
-        })?;
+        let breaker = self
+            .tools
+            .breaker
+            .clone()
+            .ok_or_else(|| {
+                Diagnostic::refused(format!("this drill needs a lab: {text}"))
+                    .help("power and cables are taken away in a lab only: `hactl lab up`, then the drill with the lab's inventory")
+            })?;
         (self.tools.tell)(&text);
         for host in hosts {
             self.field.forget(host).await;
