@@ -5,7 +5,7 @@ use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::ops::backup::{self, Info, Repository, make, prove};
 use crate::ops::cluster;
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::ops::journal::{Header, Notes};
 use crate::report::{self, backup as reporter};
@@ -31,12 +31,12 @@ pub enum Command {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
         #[command(flatten)]
-        reach: fleet::Reach,
+        reach: fleet::ConnectArgs,
     },
     /// What there is, and what can be restored
     List {
         #[command(flatten)]
-        reach: fleet::Reach,
+        reach: fleet::ConnectArgs,
     },
     /// Read every file of the repository, restore the newest backup beside the running cluster, read all of it, remove it
     Verify {
@@ -44,7 +44,7 @@ pub enum Command {
         #[arg(long, value_name = "HOST")]
         on: Option<String>,
         #[command(flatten)]
-        reach: fleet::Reach,
+        reach: fleet::ConnectArgs,
     },
 }
 
@@ -52,7 +52,10 @@ pub enum Command {
 ///
 /// # Errors
 /// Configuration errors; an inventory without a repository.
-pub fn site(global: &Global, reach: &fleet::Reach) -> Result<(Site, Repository), Vec<Diagnostic>> {
+pub fn site(
+    global: &Global,
+    reach: &fleet::ConnectArgs,
+) -> Result<(Site, Repository), Vec<Diagnostic>> {
     if global.limit.is_some() {
         return Err(vec![Diagnostic::new(
             "this command looks at the whole service, and --limit would hide parts of it",
@@ -97,20 +100,20 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 .collect(),
             _ => targets(&site, &repository),
         };
-        let mut crew = Crew::open(targets, reach.forks).await;
+        let mut pool = ConnectionPool::open(targets, reach.forks).await;
         match args.command {
             Command::Now { full, reason, .. } => {
-                now(global, &site, &repository, &mut crew, full, &reason).await
+                now(global, &site, &repository, &mut pool, full, &reason).await
             }
             Command::List { .. } => {
-                let info = make::info(&site, &repository, &mut crew)
+                let info = make::info(&site, &repository, &mut pool)
                     .await
                     .map_err(one)?;
                 show(global, &repository, &info);
                 Ok(exit::DONE)
             }
             Command::Verify { on, .. } => {
-                verify(global, &site, &repository, &mut crew, on.as_deref()).await
+                verify(global, &site, &repository, &mut pool, on.as_deref()).await
             }
         }
     })
@@ -128,7 +131,7 @@ async fn now(
     global: &Global,
     site: &Site,
     repository: &Repository,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     full: bool,
     reason: &str,
 ) -> Outcome {
@@ -138,7 +141,7 @@ async fn now(
         repository.host,
         if full { "a full" } else { "an incremental" }
     ));
-    match make::run(site, repository, crew, full).await {
+    match make::run(site, repository, pool, full).await {
         Ok(made) => {
             for warning in &made.warnings {
                 report::say(&format!("{}: {warning}", repository.host));
@@ -151,7 +154,7 @@ async fn now(
             let details = Notes::from([("backup".to_owned(), label.clone())]);
             make::record(
                 site,
-                crew,
+                pool,
                 header,
                 "done",
                 &format!("{label} on {}", repository.host),
@@ -162,7 +165,7 @@ async fn now(
             Ok(exit::DONE)
         }
         Err(error) => {
-            make::record(site, crew, header, "failed", &error.message, Notes::new()).await;
+            make::record(site, pool, header, "failed", &error.message, Notes::new()).await;
             Err(vec![error])
         }
     }
@@ -172,7 +175,7 @@ async fn verify(
     global: &Global,
     site: &Site,
     repository: &Repository,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     on: Option<&str>,
 ) -> Outcome {
     let one = |error: Diagnostic| vec![error];
@@ -181,12 +184,12 @@ async fn verify(
         "{}: reading every file of the repository",
         repository.host
     ));
-    if let Err(error) = prove::files(site, repository, crew).await {
-        make::record(site, crew, header, "failed", &error.message, Notes::new()).await;
+    if let Err(error) = prove::files(site, repository, pool).await {
+        make::record(site, pool, header, "failed", &error.message, Notes::new()).await;
         return Err(vec![error]);
     }
-    let target = prove::choose(site, crew, on).await.map_err(one)?;
-    let assessed = prove::assess(site, repository, crew, &target)
+    let target = prove::choose(site, pool, on).await.map_err(one)?;
+    let assessed = prove::assess(site, repository, pool, &target)
         .await
         .map_err(one)?;
     assessed.conditions.demand()?;
@@ -194,7 +197,7 @@ async fn verify(
         "{target}: restoring into {}, to be removed afterwards",
         assessed.plan.directory
     ));
-    match prove::restored(site, repository, crew, &target, &assessed).await {
+    match prove::restored(site, repository, pool, &target, &assessed).await {
         Ok(restored) => {
             let set = assessed.plan.set.clone().unwrap_or_default();
             let details = Notes::from([
@@ -204,7 +207,7 @@ async fn verify(
             ]);
             make::record(
                 site,
-                crew,
+                pool,
                 header,
                 "done",
                 &format!("{set} can be restored"),
@@ -224,7 +227,7 @@ async fn verify(
             Ok(exit::DONE)
         }
         Err(error) => {
-            make::record(site, crew, header, "failed", &error.message, Notes::new()).await;
+            make::record(site, pool, header, "failed", &error.message, Notes::new()).await;
             Err(vec![error])
         }
     }

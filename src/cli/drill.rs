@@ -7,9 +7,9 @@ pub use heal::heal;
 
 use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::{Diagnostic, Result, exit};
-use crate::ops::drill::breaker::Breaker;
 use crate::ops::drill::catalog::{self, DRILLS};
-use crate::ops::drill::field::{self, Cast, Field};
+use crate::ops::drill::drill_target::{self, DrillAssignment, DrillTarget};
+use crate::ops::drill::fault_injector::FaultInjector;
 use crate::ops::drill::hactl::Hactl;
 use crate::ops::drill::load::RATES;
 use crate::ops::drill::plan::Drill;
@@ -64,17 +64,17 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     }
     let drills = wanted(&args).map_err(one)?;
     possible(global).map_err(one)?;
-    let reach = fleet::Reach {
+    let reach = fleet::ConnectArgs {
         forks: 32,
         accept_new_host_keys: args.accept_new_host_keys,
         ask_become_pass: false,
     };
-    let site = fleet::site(global, &reach, "all", field::VARIABLES)?;
+    let site = fleet::site(global, &reach, "all", drill_target::VARIABLES)?;
     sensible(args.rate, &site).map_err(one)?;
-    let breaker = lab::LabBreaker::find(&site, args.lab.as_deref()).map_err(one)?;
-    let breaker = breaker.map(|breaker| Arc::new(breaker) as Arc<dyn Breaker>);
-    let field = Field::new(site).map_err(one)?;
-    let (drills, left_out) = apart(drills, &args, &field).map_err(one)?;
+    let injector = lab::LabBreaker::find(&site, args.lab.as_deref()).map_err(one)?;
+    let injector = injector.map(|injector| Arc::new(injector) as Arc<dyn FaultInjector>);
+    let drill_target = DrillTarget::new(site).map_err(one)?;
+    let (drills, left_out) = apart(drills, &args, &drill_target).map_err(one)?;
     let hactl = hactl(global).map_err(one)?;
     let runtime = deploy::runtime().map_err(one)?;
     let (stop, stopped) = watch::channel(false);
@@ -83,7 +83,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             stop.send_replace(true);
         });
         let tools = Tools {
-            breaker,
+            injector,
             hactl,
             rate: args.rate,
             limit: Duration::from_secs_f64(args.timeout),
@@ -91,7 +91,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             stop: &stopped,
             tell: &|line| report::say(line),
         };
-        all(&drills, &field, &tools, &args.yes_break).await
+        all(&drills, &drill_target, &tools, &args.yes_break).await
     });
     if let Some(folder) = &args.report {
         reporter::write(folder, &records, &left_out).map_err(one)?;
@@ -117,7 +117,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
 /// Runs the drills until one leaves a service that is not whole.
 async fn all(
     drills: &[&'static Drill],
-    field: &Field,
+    drill_target: &DrillTarget,
     tools: &Tools<'_>,
     allowed: &[String],
 ) -> (Vec<Record>, Option<Diagnostic>) {
@@ -127,14 +127,14 @@ async fn all(
             break;
         }
         report::say(&format!("{} {}: {}", drill.id, drill.name, drill.what));
-        let cast = match field.cast().await {
-            Ok(cast) => cast,
+        let assignment = match drill_target.assignment().await {
+            Ok(assignment) => assignment,
             Err(error) => return (records, Some(error)),
         };
-        if let Err(error) = may_break(drill, &cast, tools, allowed) {
+        if let Err(error) = may_break(drill, &assignment, tools, allowed) {
             return (records, Some(error));
         }
-        match run::run(drill, field, cast, tools).await {
+        match run::run(drill, drill_target, assignment, tools).await {
             Ok(record) => {
                 let whole = record.whole;
                 records.push(record);
@@ -197,13 +197,13 @@ fn wanted(args: &Args) -> Result<Vec<&'static Drill>> {
 fn apart(
     drills: Vec<&'static Drill>,
     args: &Args,
-    field: &Field,
+    drill_target: &DrillTarget,
 ) -> Result<(Vec<&'static Drill>, Vec<LeftOut>)> {
     let (mut good, mut left_out): (Vec<_>, Vec<LeftOut>) = (Vec::new(), Vec::new());
     for drill in drills {
         let missing = drill
             .needs
-            .filter(|group| field.site().members(group).is_empty());
+            .filter(|group| drill_target.site().members(group).is_empty());
         let Some(group) = missing else {
             good.push(drill);
             continue;
@@ -235,11 +235,16 @@ fn possible(global: &Global) -> Result<()> {
 }
 
 /// Refuses to break hosts that are in no lab and were not named.
-fn may_break(drill: &Drill, cast: &Cast, tools: &Tools<'_>, allowed: &[String]) -> Result<()> {
-    if tools.breaker.is_some() {
+fn may_break(
+    drill: &Drill,
+    assignment: &DrillAssignment,
+    tools: &Tools<'_>,
+    allowed: &[String],
+) -> Result<()> {
+    if tools.injector.is_some() {
         return Ok(());
     }
-    if drill.needs_breaker() {
+    if drill.needs_injector() {
         return Err(Diagnostic::refused(format!(
                 "`{}` takes power or cables away, or rebuilds a host, and that can be done in a lab only",
                 drill.name
@@ -250,7 +255,7 @@ fn may_break(drill: &Drill, cast: &Cast, tools: &Tools<'_>, allowed: &[String]) 
     let victims: Vec<String> = drill
         .breaks
         .iter()
-        .flat_map(|who| who.hosts(cast))
+        .flat_map(|who| who.hosts(assignment))
         .collect();
     let unnamed: Vec<&String> = victims
         .iter()
@@ -266,7 +271,7 @@ fn may_break(drill: &Drill, cast: &Cast, tools: &Tools<'_>, allowed: &[String]) 
     Err(Diagnostic::refused(format!(
         "`{}` would break {}, and these hosts are in no lab",
         drill.name,
-        field::listed(&victims)
+        drill_target::listed(&victims)
     ))
     .help(format!("if that is what you want: {}", flags.join(" "))))
 }
@@ -299,7 +304,7 @@ fn list() -> String {
         .max()
         .unwrap_or_default();
     DRILLS.iter().fold(String::new(), |mut text, drill| {
-        let lab = if drill.needs_breaker() {
+        let lab = if drill.needs_injector() {
             " (lab only)"
         } else {
             ""

@@ -4,7 +4,7 @@ use super::{Global, Outcome, deploy, fleet};
 use crate::base::mask::mask_value;
 use crate::base::{Diagnostic, exit};
 use crate::modules::{facts_probe, parse_facts};
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::report;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(default_value = "all")]
     pub pattern: String,
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
 }
 
 /// Runs the command.
@@ -27,13 +27,13 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = fleet::site(global, &args.reach, &args.pattern, &[])?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     let answers = runtime.block_on(async {
-        let mut crew = Crew::open(site.targets(), args.reach.forks).await;
+        let mut pool = ConnectionPool::open(site.targets(), args.reach.forks).await;
         let work = site
             .hosts
             .iter()
             .map(|host| (host.name.clone(), vec![facts_probe()]))
             .collect();
-        crew.round(work).await
+        pool.round(work).await
     });
     let (mut hosts, mut errors) = (Map::new(), Vec::new());
     for (host, answer) in answers {

@@ -5,14 +5,14 @@ use super::{Global, Outcome, deploy};
 use crate::base::Diagnostic;
 use crate::connection::Target;
 use crate::modules::Request;
-use crate::ops::cluster::cast::server;
-use crate::ops::cluster::death::Verdict;
-use crate::ops::cluster::failover::{self, Fence, Wishes};
+use crate::ops::cluster::assignment::server;
+use crate::ops::cluster::failover::{self, FailoverOptions, Fence};
+use crate::ops::cluster::failure_detection::FailureVerdict;
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::{Live, PeerView};
 use crate::ops::cluster::operation::{HERE, close};
-use crate::ops::cluster::{Cluster, look};
-use crate::ops::crew::Crew;
+use crate::ops::cluster::{Cluster, probe};
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::report;
 use std::collections::BTreeMap;
@@ -57,27 +57,28 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             target.timeout_seconds = args.patience;
         }
         let began = Instant::now();
-        let mut crew = Crew::open_quickly(targets, args.common.reach.forks, 1, QUICK).await;
-        let (cluster, views, old) = see(&site, &mut crew, &args, began).await?;
-        let log_end = log_end(&site, &mut crew, &cluster, &old).await;
-        let wishes = Wishes {
+        let mut pool =
+            ConnectionPool::open_quickly(targets, args.common.reach.forks, 1, QUICK).await;
+        let (cluster, views, old) = see(&site, &mut pool, &args, began).await?;
+        let log_end = log_end(&site, &mut pool, &cluster, &old).await;
+        let options = FailoverOptions {
             promote: (args.promote != "replica").then(|| args.promote.clone()),
             allow_data_loss: args.allow_data_loss,
             unfenced_ok: args.unfenced_ok,
             kill_frozen: args.kill_frozen,
             again: args.again,
         };
-        let assessment = failover::assess(&site, &cluster, &old, &views, log_end, &wishes)?;
-        let blockers: Vec<String> = crew
+        let assessment = failover::assess(&site, &cluster, &old, &views, log_end, &options)?;
+        let blockers: Vec<String> = pool
             .reached()
             .filter(|host| *host != old && failover::blocks(&site, host))
             .map(str::to_owned)
             .collect();
-        let alone = failover::is_alone(&cluster, &assessment.cast);
-        let gone = assessment.proof.verdict == Verdict::Gone;
+        let alone = failover::is_alone(&cluster, &assessment.assignment);
+        let gone = assessment.proof.verdict == FailureVerdict::Gone;
         let steps = failover::steps(
             &site,
-            &assessment.cast,
+            &assessment.assignment,
             assessment.fence,
             &blockers,
             alone,
@@ -96,18 +97,18 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 ));
             }
         }
-        let keepers = operation::keepers(&site, &crew);
+        let keepers = operation::keepers(&site, &pool);
         if assessment.fence == Fence::Command {
-            crew.join(Target {
+            pool.join(Target {
                 host: HERE.to_owned(),
                 local: true,
                 ..Target::default()
             })
             .await;
         }
-        operation::settle(global, &mut crew, &cluster).await;
-        overtake(&mut crew, &cluster, &keepers).await?;
-        let mut details = assessment.cast.details();
+        operation::settle(global, &mut pool, &cluster).await;
+        overtake(&mut pool, &cluster, &keepers).await?;
+        let mut details = assessment.assignment.details();
         details.insert("proof".to_owned(), assessment.proof.to_string());
         details.insert("loss".to_owned(), assessment.loss.said.clone());
         details.insert("fence".to_owned(), assessment.fence.word().to_owned());
@@ -116,11 +117,11 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         details.insert("gone".to_owned(), gone.to_string());
         let header = operation::header(&args.common, "failover", &cluster, &keepers, details);
         let conditions = assessment.conditions;
-        let arbiters = vec![assessment.cast.new.host];
+        let arbiters = vec![assessment.assignment.new.host];
         operation::carry_out(
             global,
             &site,
-            &mut crew,
+            &mut pool,
             Planned {
                 header,
                 conditions,
@@ -135,15 +136,15 @@ pub fn run(global: &Global, args: Args) -> Outcome {
 /// Looks from every viewpoint at once: the databases at each other, the other hosts at the port of the one that is missing.
 async fn see(
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     args: &Args,
     began: Instant,
 ) -> Result<(Cluster, Vec<(String, PeerView)>, String), Vec<Diagnostic>> {
     if !args.common.dry_run {
-        operation::lock(crew, &args.common, "failover").await?;
+        operation::lock(pool, &args.common, "failover").await?;
     }
     let databases = site.members("postgresql");
-    let outsiders: Vec<String> = crew
+    let outsiders: Vec<String> = pool
         .reached()
         .filter(|host| !databases.iter().any(|database| database == host))
         .map(str::to_owned)
@@ -158,33 +159,33 @@ async fn see(
                     let port = site
                         .host(database)
                         .map_or(5432, |host| host.number("postgresql_port", 5432));
-                    look::ask_port(&look::address(site, database), port, site.patience())
+                    probe::ask_port(&probe::address(site, database), port, site.patience())
                 })
                 .collect();
             (host.clone(), requests)
         })
         .collect();
-    let (mut cluster, seen) = Cluster::look_with(site, crew, looks).await;
-    crew.settle_within(began, Duration::from_secs(args.patience))
+    let (mut cluster, seen) = Cluster::look_with(site, pool, looks).await;
+    pool.settle_within(began, Duration::from_secs(args.patience))
         .await;
     let late: Vec<String> = cluster
         .members
         .iter()
-        .filter(|member| member.seen.is_err() && crew.lost(&member.host).is_none())
+        .filter(|member| member.seen.is_err() && pool.lost(&member.host).is_none())
         .map(|member| member.host.clone())
         .collect();
     if late.is_empty() {
         for member in &mut cluster.members {
             // By now it is known why it could not be asked.
-            if let (true, Some(error)) = (member.seen.is_err(), crew.lost(&member.host)) {
+            if let (true, Some(error)) = (member.seen.is_err(), pool.lost(&member.host)) {
                 member.seen = Err(error);
             }
         }
     } else {
         if !args.common.dry_run {
-            operation::lock(crew, &args.common, "failover").await?;
+            operation::lock(pool, &args.common, "failover").await?;
         }
-        cluster = Cluster::look(site, crew).await;
+        cluster = Cluster::look(site, pool).await;
     }
     let old = failover::old_primary(&cluster).map_err(|error| vec![error])?;
     let index = databases
@@ -194,20 +195,25 @@ async fn see(
     let views = seen
         .into_iter()
         .filter_map(|(host, answer)| {
-            Some((host, look::port_view(answer.ok()?.replies.get(index)?)))
+            Some((host, probe::port_view(answer.ok()?.replies.get(index)?)))
         })
         .collect();
     Ok((cluster, views, old))
 }
 
 /// How far the log of the old primary goes, when its host lets in and its server does not run.
-async fn log_end(site: &Site, crew: &mut Crew, cluster: &Cluster, old: &str) -> Option<Lsn> {
+async fn log_end(
+    site: &Site,
+    pool: &mut ConnectionPool,
+    cluster: &Cluster,
+    old: &str,
+) -> Option<Lsn> {
     let node = cluster.node(old)?;
     if !matches!(&node.live, Live::Down(said) if !said.contains("FATAL")) {
         return None;
     }
     let script = server(site, cluster, old)?.log_end();
-    let mut answers = crew
+    let mut answers = pool
         .round([(old.to_owned(), vec![Request::sh(script)])].into())
         .await;
     let reply = answers.remove(old)?.ok()?.replies.into_iter().next()?;
@@ -221,7 +227,7 @@ async fn log_end(site: &Site, crew: &mut Crew, cluster: &Cluster, old: &str) -> 
 
 /// What was unfinished is over when the failover begins: under a higher epoch, so that whoever began it can go on no more.
 async fn overtake(
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     cluster: &Cluster,
     keepers: &[String],
 ) -> Result<(), Vec<Diagnostic>> {
@@ -229,7 +235,7 @@ async fn overtake(
         return Ok(());
     };
     record.header.epoch = cluster.next_epoch();
-    close(crew, record, keepers, "overtaken", "a failover took over")
+    close(pool, record, keepers, "overtaken", "a failover took over")
         .await
         .map_err(|error| vec![error])
 }

@@ -7,7 +7,7 @@ use crate::ops::hosts::{Project, Site};
 
 /// How hosts are entered.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Reach {
+pub struct ConnectArgs {
     /// At most so many hosts at once
     #[arg(short, long, default_value_t = 32)]
     pub forks: usize,
@@ -25,7 +25,7 @@ pub struct Reach {
 /// Everything that is wrong with the inventory, or a pattern that means no host.
 pub fn site(
     global: &Global,
-    reach: &Reach,
+    reach: &ConnectArgs,
     pattern: &str,
     names: &[&str],
 ) -> Result<Site, Vec<Diagnostic>> {

@@ -1,6 +1,6 @@
 //! `hactl history`: what was done to the service, by whom, from where and why.
 
-use super::{Global, Outcome, deploy, desk, fleet};
+use super::{Global, Outcome, deploy, fleet, operation_context};
 use crate::base::exit;
 use crate::ops::history;
 use crate::report;
@@ -15,7 +15,7 @@ const USUAL: usize = 20;
 )]
 pub struct Args {
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
 }
 
 /// Runs the command.
@@ -29,8 +29,8 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = fleet::site(global, &args.reach, "all", &[])?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     let found = runtime.block_on(async {
-        let mut crew = desk::open(&site, &args.reach, None).await?;
-        Ok::<_, Vec<_>>(history::read(&site, &mut crew).await)
+        let mut pool = operation_context::open(&site, &args.reach, None).await?;
+        Ok::<_, Vec<_>>(history::read(&site, &mut pool).await)
     })?;
     let open = found
         .entries

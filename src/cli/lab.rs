@@ -10,8 +10,8 @@ use crate::lab::keeper::{self, Keeper};
 use crate::lab::provider::{self, Provider};
 use crate::lab::spec::Kind;
 use crate::lab::state::{self, Cut, Lab, Places};
-use crate::lab::up::{self, Wish};
-use crate::lab::{self, LabName, access, gc, orphans, ready, relay, spec, trouble, wire};
+use crate::lab::up::{self, UpOptions};
+use crate::lab::{self, LabName, access, cabling, gc, orphans, ready, relay, spec, trouble};
 use crate::report;
 use clap::Subcommand;
 use std::io::IsTerminal;
@@ -178,7 +178,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         let (hosts, provider) = wished::hosts(global, stack, hosts.as_deref(), provider, &others)?;
         return bring_up(
             global,
-            &Wish {
+            &UpOptions {
                 name,
                 provider,
                 hosts,
@@ -265,7 +265,7 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
                 for name in std::iter::once(&host).chain(&other) {
                     lab.host(name)?;
                 }
-                Ok(wire::with_cut(
+                Ok(cabling::with_cut(
                     &lab.cuts,
                     Cut {
                         host: host.clone(),
@@ -280,7 +280,11 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
                 for name in host.iter().chain(&other) {
                     lab.host(name)?;
                 }
-                Ok(wire::without(&lab.cuts, host.as_deref(), other.as_deref()))
+                Ok(cabling::without(
+                    &lab.cuts,
+                    host.as_deref(),
+                    other.as_deref(),
+                ))
             };
             up::set_cuts(places, change).map(|()| exit::DONE)
         }
@@ -320,7 +324,7 @@ fn dispatch(global: &Global, verb: Verb, name: &LabName, places: &Places) -> Res
         Verb::Wire { folder } => {
             let name = LabName::new(&folder.file_name().unwrap_or_default().to_string_lossy())?;
             let base = folder.parent().unwrap_or(&folder).to_owned();
-            wire::plug_in(&Places::new(base, &name)).map(|()| exit::DONE)
+            cabling::plug_in(&Places::new(base, &name)).map(|()| exit::DONE)
         }
     }
 }
@@ -344,9 +348,9 @@ impl Site {
     }
 }
 
-fn bring_up(global: &Global, wish: &Wish, places: &Places) -> Result<u8> {
+fn bring_up(global: &Global, options: &UpOptions, places: &Places) -> Result<u8> {
     let start = Instant::now();
-    let done = up::up(wish, places, &|line| report::say(line), || {
+    let done = up::up(options, places, &|line| report::say(line), || {
         report::say("interrupted: what was begun is taken down");
         std::process::exit(130)
     })?;

@@ -1,12 +1,12 @@
 //! `hactl maintenance`: takes hosts out of service and puts them back, or marks the whole service.
 
-use super::desk::{self, Common};
+use super::operation_context::{self, Common};
 use super::{Global, Outcome, deploy, fleet, project};
 use crate::base::{Diagnostic, exit};
-use crate::ops::desk::{Desk, Log};
 use crate::ops::hosts::Site;
 use crate::ops::journal::Header;
-use crate::ops::maintenance::{self, Done, KIND, Scene, Wish};
+use crate::ops::maintenance::{self, Done, KIND, MaintenanceOptions, MaintenanceSnapshot};
+use crate::ops::operation_context::{Log, OperationContext};
 use crate::report;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ enum Command {
     /// Who took what out of service, since when, and why
     Status {
         #[command(flatten)]
-        reach: fleet::Reach,
+        reach: fleet::ConnectArgs,
     },
 }
 
@@ -74,26 +74,26 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     match args.command {
         Command::Status { reach } => status(global, &reach),
         Command::On(on) => {
-            let wish = Wish {
+            let options = MaintenanceOptions {
                 hosts: named(global, &on.hosts)?,
                 reason: on.reason,
                 last_one: on.last_one,
                 limit: Duration::from_secs(on.wait),
                 cut: on.cut,
-                who: desk::who(),
+                who: operation_context::who(),
             };
-            turn(global, &on.common, &wish, true)
+            turn(global, &on.common, &options, true)
         }
         Command::Off(off) => {
-            let wish = Wish {
+            let options = MaintenanceOptions {
                 hosts: named(global, &off.hosts)?,
                 reason: String::new(),
                 last_one: false,
                 limit: Duration::from_secs(off.wait),
                 cut: false,
-                who: desk::who(),
+                who: operation_context::who(),
             };
-            turn(global, &off.common, &wish, false)
+            turn(global, &off.common, &options, false)
         }
     }
 }
@@ -122,64 +122,68 @@ fn named(global: &Global, patterns: &[String]) -> Result<Vec<String>, Vec<Diagno
     Ok(hosts)
 }
 
-fn site(global: &Global, reach: &fleet::Reach) -> Result<Site, Vec<Diagnostic>> {
+fn site(global: &Global, reach: &fleet::ConnectArgs) -> Result<Site, Vec<Diagnostic>> {
     fleet::site(global, reach, "all", &maintenance::variables())
 }
 
-fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
+fn status(global: &Global, reach: &fleet::ConnectArgs) -> Outcome {
     let site = site(global, reach)?;
-    let scene = desk::glance(&site, reach, async |crew| {
-        maintenance::scene(&site, crew).await
+    let snapshot = operation_context::glance(&site, reach, async |pool| {
+        maintenance::snapshot(&site, pool).await
     })?;
     report::out(&if global.json {
-        report::maintenance::json(&scene)
+        report::maintenance::json(&snapshot)
     } else {
-        report::maintenance::text(&scene)
+        report::maintenance::text(&snapshot)
     });
-    Ok(if scene.lost.is_empty() {
+    Ok(if snapshot.lost.is_empty() {
         exit::DONE
     } else {
         exit::UNREACHABLE
     })
 }
 
-fn turn(global: &Global, common: &Common, wish: &Wish, on: bool) -> Outcome {
+fn turn(global: &Global, common: &Common, options: &MaintenanceOptions, on: bool) -> Outcome {
     let site = site(global, &common.reach)?;
     let word = if on { "on" } else { "off" };
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
         let command = format!("maintenance {word}");
         let lock = Some((command.as_str(), common.break_lock));
-        let mut crew = desk::open(&site, &common.reach, lock).await?;
-        let stop = desk::stop();
-        let scene = maintenance::scene(&site, &mut crew).await;
-        let mut log = Log::new(Header::new(KIND, &deploy::operator(&command), &wish.reason));
+        let mut pool = operation_context::open(&site, &common.reach, lock).await?;
+        let stop = operation_context::stop();
+        let snapshot = maintenance::snapshot(&site, &mut pool).await;
+        let mut log = Log::new(Header::new(
+            KIND,
+            &deploy::operator(&command),
+            &options.reason,
+        ));
         log.detail("turn", word);
         log.detail(
             "of",
-            &if wish.hosts.is_empty() {
+            &if options.hosts.is_empty() {
                 "the service".to_owned()
             } else {
-                wish.hosts.join(", ")
+                options.hosts.join(", ")
             },
         );
-        let mut desk = Desk {
-            crew: &mut crew,
+        let mut context = OperationContext {
+            pool: &mut pool,
             stop: &stop,
             say: &report::say,
             log,
         };
-        let result = match (wish.hosts.is_empty(), on) {
-            (true, _) => maintenance::service(&scene, wish, on, &mut desk).await,
-            (false, true) => maintenance::on(&scene, wish, &mut desk).await,
-            (false, false) => maintenance::off(&scene, wish, &mut desk).await,
+        let result = match (options.hosts.is_empty(), on) {
+            (true, _) => maintenance::service(&snapshot, options, on, &mut context).await,
+            (false, true) => maintenance::on(&snapshot, options, &mut context).await,
+            (false, false) => maintenance::off(&snapshot, options, &mut context).await,
         };
-        keep(&scene, wish, on, &result, &mut desk).await;
+        keep(&snapshot, options, on, &result, &mut context).await;
         let done = result?;
         report::out(&if global.json {
             report::maintenance::done_json(on, &done)
         } else {
-            report::maintenance::done(on, wish.hosts.is_empty(), &done)
+            report::maintenance::done(on, options.hosts.is_empty(), &done)
         });
         Ok(exit::DONE)
     })
@@ -187,17 +191,17 @@ fn turn(global: &Global, common: &Common, wish: &Wish, on: bool) -> Outcome {
 
 /// Writes the history on the hosts concerned and on the load balancers; not when nothing was changed.
 async fn keep(
-    scene: &Scene,
-    wish: &Wish,
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
     on: bool,
     result: &Result<Done, Vec<Diagnostic>>,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) {
     let (word, message) = match result {
         Ok(done) if done.changed.is_empty() => return,
         Ok(done) => (
             "done",
-            report::maintenance::done(on, wish.hosts.is_empty(), done),
+            report::maintenance::done(on, options.hosts.is_empty(), done),
         ),
         Err(errors)
             if errors
@@ -215,16 +219,16 @@ async fn keep(
             )
         }
     };
-    let hosts: Vec<&str> = scene
+    let hosts: Vec<&str> = snapshot
         .notes
         .of
         .keys()
         .map(String::as_str)
         .filter(|host| {
-            wish.hosts.is_empty()
-                || wish.hosts.iter().any(|one| one == host)
-                || scene.proxies.contains_key(*host)
+            options.hosts.is_empty()
+                || options.hosts.iter().any(|one| one == host)
+                || snapshot.proxies.contains_key(*host)
         })
         .collect();
-    desk.close(hosts, word, message.trim_end()).await;
+    context.close(hosts, word, message.trim_end()).await;
 }

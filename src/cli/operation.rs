@@ -6,10 +6,10 @@ use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::engine::Operator;
 use crate::ops::cluster::condition::Conditions;
+use crate::ops::cluster::next_action::Situation;
 use crate::ops::cluster::operation::{self, Ending, Event, HERE, Operation, Step};
-use crate::ops::cluster::way::Situation;
 use crate::ops::cluster::{Cluster, VARIABLES};
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::ops::journal::{Header, Notes, Record, Token};
 use crate::report::{self, operation as reporter};
@@ -30,14 +30,14 @@ pub struct Common {
     #[arg(long)]
     pub break_lock: bool,
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
 }
 
 /// The database hosts (or all hosts) of the service.
 ///
 /// # Errors
 /// Configuration errors; no group postgresql.
-pub fn site(global: &Global, reach: &fleet::Reach) -> Result<Site, Vec<Diagnostic>> {
+pub fn site(global: &Global, reach: &fleet::ConnectArgs) -> Result<Site, Vec<Diagnostic>> {
     if global.limit.is_some() {
         return Err(vec![Diagnostic::new(
             "this command looks at the whole service, and --limit would hide parts of it",
@@ -66,12 +66,16 @@ pub fn databases(site: &Site) -> Vec<Target> {
 ///
 /// # Errors
 /// Another operator is at work.
-pub async fn lock(crew: &mut Crew, common: &Common, command: &str) -> Result<(), Vec<Diagnostic>> {
+pub async fn lock(
+    pool: &mut ConnectionPool,
+    common: &Common,
+    command: &str,
+) -> Result<(), Vec<Diagnostic>> {
     let operator = Operator {
         name: deploy::operator(command),
         break_lock: common.break_lock,
     };
-    crew.lock(&operator, &|text| report::say(&text)).await
+    pool.lock(&operator, &|text| report::say(&text)).await
 }
 
 /// Connects to hosts and takes their locks; without locks for whoever only wants the plan.
@@ -82,18 +86,18 @@ pub async fn enter(
     targets: Vec<Target>,
     common: &Common,
     command: &str,
-) -> Result<Crew, Vec<Diagnostic>> {
-    let mut crew = Crew::open(targets, common.reach.forks).await;
+) -> Result<ConnectionPool, Vec<Diagnostic>> {
+    let mut pool = ConnectionPool::open(targets, common.reach.forks).await;
     if !common.dry_run {
-        lock(&mut crew, common, command).await?;
+        lock(&mut pool, common, command).await?;
     }
-    Ok(crew)
+    Ok(pool)
 }
 
 /// The hosts that keep the journal: the databases that were reached.
-pub fn keepers(site: &Site, crew: &Crew) -> Vec<String> {
+pub fn keepers(site: &Site, pool: &ConnectionPool) -> Vec<String> {
     let databases = site.members("postgresql");
-    crew.reached()
+    pool.reached()
         .filter(|host| databases.iter().any(|database| database == host))
         .map(str::to_owned)
         .collect()
@@ -172,8 +176,8 @@ pub fn step_hosts(steps: &[Step], keepers: &[String]) -> Vec<String> {
 }
 
 /// Notes on hosts the end of operations that are over, and says so. For whoever changes something anyway.
-pub async fn settle(global: &Global, crew: &mut Crew, cluster: &Cluster) -> Vec<String> {
-    let settled = operation::settle(crew, cluster).await;
+pub async fn settle(global: &Global, pool: &mut ConnectionPool, cluster: &Cluster) -> Vec<String> {
+    let settled = operation::settle(pool, cluster).await;
     if !global.json {
         for sentence in &settled {
             report::say(sentence);
@@ -183,7 +187,12 @@ pub async fn settle(global: &Global, crew: &mut Crew, cluster: &Cluster) -> Vec<
 }
 
 /// Demands the conditions, writes the journal, makes the steps, and says how it ended.
-pub async fn carry_out(global: &Global, site: &Site, crew: &mut Crew, planned: Planned) -> Outcome {
+pub async fn carry_out(
+    global: &Global,
+    site: &Site,
+    pool: &mut ConnectionPool,
+    planned: Planned,
+) -> Outcome {
     let Planned {
         mut header,
         conditions,
@@ -193,7 +202,7 @@ pub async fn carry_out(global: &Global, site: &Site, crew: &mut Crew, planned: P
     let keepers = header.hosts.clone();
     conditions.demand()?;
     let hosts = step_hosts(&steps, &keepers);
-    operation::begin(crew, &mut header, &keepers, &hosts)
+    operation::begin(pool, &mut header, &keepers, &hosts)
         .await
         .map_err(|error| vec![error])?;
     let record = Record {
@@ -207,7 +216,7 @@ pub async fn carry_out(global: &Global, site: &Site, crew: &mut Crew, planned: P
         steps,
         arbiters,
     };
-    follow(global, site, crew, work, &conditions).await
+    follow(global, site, pool, work, &conditions).await
 }
 
 /// An operation whose journal and epoch are on the hosts.
@@ -234,7 +243,7 @@ pub fn token(record: &Record) -> Token {
 pub async fn follow(
     global: &Global,
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     work: Work,
     conditions: &Conditions,
 ) -> Outcome {
@@ -261,7 +270,7 @@ pub async fn follow(
             die_after(&event);
         },
     }
-    .run(crew)
+    .run(pool)
     .await;
     teller.end();
     let (result, sentence) = match &ending {
@@ -285,15 +294,19 @@ pub async fn follow(
     let incomplete = matches!(ending, Ending::Incomplete(_));
     let outcome = ending.result().map(|()| exit::DONE);
     match outcome {
-        Err(errors) if incomplete => Err(way_on(site, crew, errors).await),
+        Err(errors) if incomplete => Err(way_on(site, pool, errors).await),
         outcome => outcome,
     }
 }
 
 /// Looks at what an operation that could not be ended has left, and says the way on.
-pub async fn way_on(site: &Site, crew: &mut Crew, mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    crew.reopen().await;
-    let cluster = Cluster::look(site, crew).await;
+pub async fn way_on(
+    site: &Site,
+    pool: &mut ConnectionPool,
+    mut errors: Vec<Diagnostic>,
+) -> Vec<Diagnostic> {
+    pool.reopen().await;
+    let cluster = Cluster::look(site, pool).await;
     let situation = cluster
         .unfinished()
         .and_then(|record| Situation::of(&cluster, &record));

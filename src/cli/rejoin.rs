@@ -6,12 +6,12 @@ use crate::base::{Diagnostic, exit};
 use crate::ops::cluster::Cluster;
 use crate::ops::cluster::blocks::{self, Blocks};
 use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::look;
+use crate::ops::cluster::next_action::Situation;
 use crate::ops::cluster::operation::close;
-use crate::ops::cluster::rejoin::{self, Evidence, Method, Wishes};
+use crate::ops::cluster::probe;
+use crate::ops::cluster::rejoin::{self, Evidence, Method, RejoinOptions};
 use crate::ops::cluster::scripts::Server;
-use crate::ops::cluster::way::Situation;
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::ops::journal;
 use crate::report;
@@ -43,11 +43,11 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = operation::site(global, &args.common.reach)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
-        let mut crew = operation::enter(site.targets(), &args.common, "rejoin").await?;
-        crew.round([(args.host.clone(), vec![rejoin::ask_boot()])].into())
+        let mut pool = operation::enter(site.targets(), &args.common, "rejoin").await?;
+        pool.round([(args.host.clone(), vec![rejoin::ask_boot()])].into())
             .await;
-        let cluster = Cluster::look(&site, &mut crew).await;
-        execute(global, &site, &mut crew, &cluster, &args).await
+        let cluster = Cluster::look(&site, &mut pool).await;
+        execute(global, &site, &mut pool, &cluster, &args).await
     })
 }
 
@@ -55,16 +55,16 @@ pub fn run(global: &Global, args: Args) -> Outcome {
 pub async fn execute(
     global: &Global,
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     cluster: &Cluster,
     args: &Args,
 ) -> Outcome {
     let one = |error: Diagnostic| vec![error];
-    let blocks = Blocks::look(site, crew, &args.host).await;
+    let blocks = Blocks::look(site, pool, &args.host).await;
     let left = blocks.left(cluster, &args.host);
     if blocks::is_the_primary(cluster, &args.host) && !args.inspect {
         if !blocks.by.is_empty() {
-            lift(global, site, crew, args, &blocks.by).await?;
+            lift(global, site, pool, args, &blocks.by).await?;
         }
         if let Some(left) = left {
             return Err(one(left));
@@ -74,19 +74,19 @@ pub async fn execute(
         }
     }
     let (server, primary) = rejoin::who(site, cluster, &args.host).map_err(one)?;
-    let evidence = evidence(crew, cluster, &server, &primary)
+    let evidence = evidence(pool, cluster, &server, &primary)
         .await
         .map_err(one)?;
     if args.inspect {
-        return inspect(global, crew, &server, &evidence).await;
+        return inspect(global, pool, &server, &evidence).await;
     }
-    let wishes = Wishes {
+    let options = RejoinOptions {
         discard_diverged: args.discard_diverged,
         clone: args.clone,
         keep_log_only: args.keep_log_only,
     };
     let host = server.host.clone();
-    let assessment = rejoin::assess(cluster, server, primary, &evidence, &wishes)
+    let assessment = rejoin::assess(cluster, server, primary, &evidence, &options)
         .ok_or_else(|| one(Diagnostic::with_code(exit::FAILED, "it was not seen").on(&host)))?;
     let steps = rejoin::steps(&assessment, &blocks.by);
     if !blocks.unasked.is_empty() && !global.json {
@@ -121,8 +121,8 @@ pub async fn execute(
             assessment.why
         ));
     }
-    let keepers = operation::keepers(site, crew);
-    operation::settle(global, crew, cluster).await;
+    let keepers = operation::keepers(site, pool);
+    operation::settle(global, pool, cluster).await;
     if let Some(mut record) = cluster.unfinished() {
         if record.header.kind != "rejoin" {
             let way = Situation::of(cluster, &record)
@@ -136,7 +136,7 @@ pub async fn execute(
         }
         record.header.epoch = cluster.next_epoch();
         close(
-            crew,
+            pool,
             record,
             &keepers,
             "overtaken",
@@ -166,7 +166,7 @@ pub async fn execute(
         steps,
         arbiters: vec![host.clone(), assessment.primary.host.clone()],
     };
-    let outcome = begun_again_by_name(global, site, crew, &keepers, planned).await;
+    let outcome = begun_again_by_name(global, site, pool, &keepers, planned).await;
     if outcome.is_err() {
         return outcome.map_err(|errors| {
             errors
@@ -188,7 +188,7 @@ pub async fn execute(
     if let (Some(kept), false) = (&kept, global.json) {
         report::out(&format!("what was given up is kept: {host}:{kept}\n"));
     }
-    teach(crew, cluster, &host).await;
+    teach(pool, cluster, &host).await;
     match left {
         Some(left) => Err(one(left)),
         None => outcome,
@@ -199,22 +199,22 @@ pub async fn execute(
 async fn lift(
     global: &Global,
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     args: &Args,
     by: &[String],
 ) -> Outcome {
     let host = &args.host;
-    let address = look::address(site, host);
+    let address = probe::address(site, host);
     let steps = blocks::lift(by.iter().map(String::as_str), host, &address);
     let conditions = Conditions::default();
     if args.common.dry_run {
         return operation::dry_run(global, "rejoin", &conditions, &steps);
     }
-    let keepers = operation::keepers(site, crew);
+    let keepers = operation::keepers(site, pool);
     let details = [("host", host), ("primary", host)]
         .map(|(key, value)| (key.to_owned(), value.clone()))
         .into();
-    let cluster = Cluster::look(site, crew).await;
+    let cluster = Cluster::look(site, pool).await;
     let header = operation::header(&args.common, "rejoin", &cluster, &keepers, details);
     let planned = Planned {
         header,
@@ -222,7 +222,7 @@ async fn lift(
         steps,
         arbiters: vec![host.clone()],
     };
-    begun_again_by_name(global, site, crew, &keepers, planned).await
+    begun_again_by_name(global, site, pool, &keepers, planned).await
 }
 
 /// Carries a rejoin out. One that failed is closed: it is begun again by its own name, and everything follows from the
@@ -230,19 +230,19 @@ async fn lift(
 async fn begun_again_by_name(
     global: &Global,
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     keepers: &[String],
     planned: Planned,
 ) -> Outcome {
     let id = planned.header.id.clone();
-    let outcome = operation::carry_out(global, site, crew, planned).await;
+    let outcome = operation::carry_out(global, site, pool, planned).await;
     if let Err(errors) = &outcome {
         let message = errors.first().map(ToString::to_string).unwrap_or_default();
-        let cluster = Cluster::look(site, crew).await;
+        let cluster = Cluster::look(site, pool).await;
         let unfinished = cluster.unfinished();
         if let Some(mut record) = unfinished.filter(|record| record.header.id == id) {
             record.header.epoch = cluster.next_epoch();
-            close(crew, record, keepers, "failed", &message)
+            close(pool, record, keepers, "failed", &message)
                 .await
                 .map_err(|error| vec![error])?;
         }
@@ -253,7 +253,7 @@ async fn begun_again_by_name(
 /// Shows what would be given up.
 async fn inspect(
     global: &Global,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     server: &Server,
     evidence: &Evidence,
 ) -> Outcome {
@@ -270,7 +270,7 @@ async fn inspect(
     let mut deleted = 0;
     if end > fork {
         let ask = rejoin::ask_rows(server, evidence.timeline, fork);
-        let answer = crew
+        let answer = pool
             .round([(host.clone(), vec![ask])].into())
             .await
             .remove(host)
@@ -323,7 +323,7 @@ async fn inspect(
 }
 
 async fn evidence(
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     cluster: &Cluster,
     server: &Server,
     primary: &Server,
@@ -334,7 +334,7 @@ async fn evidence(
             .map_or(0, crate::ops::cluster::node::Node::timeline)
     };
     let (own, leading) = (timeline(&server.host), timeline(&primary.host));
-    let mut answers = crew.round(rejoin::ask(server, primary, leading, own)).await;
+    let mut answers = pool.round(rejoin::ask(server, primary, leading, own)).await;
     let mut reply = |host: &str| {
         answers
             .remove(host)
@@ -362,7 +362,7 @@ async fn evidence(
         && end > fork
     {
         let ask = rejoin::ask_committed(server, own, fork, end);
-        let mut answers = crew.round([(server.host.clone(), vec![ask])].into()).await;
+        let mut answers = pool.round([(server.host.clone(), vec![ask])].into()).await;
         evidence.committed = match answers.remove(&server.host) {
             Some(Ok(answer)) => rejoin::read_committed(&answer.replies[0], fork),
             Some(Err(error)) => rejoin::Committed::Unreadable(error.message),
@@ -373,7 +373,7 @@ async fn evidence(
 }
 
 /// A host that was out learns what happened meanwhile.
-async fn teach(crew: &mut Crew, cluster: &Cluster, host: &str) {
+async fn teach(pool: &mut ConnectionPool, cluster: &Cluster, host: &str) {
     let known: Vec<String> = cluster.node(host).map_or_else(Vec::new, |node| {
         node.journal
             .iter()
@@ -386,5 +386,5 @@ async fn teach(crew: &mut Crew, cluster: &Cluster, host: &str) {
         .filter(|record| !known.contains(&record.header.id))
         .map(journal::record)
         .collect();
-    crew.round([(host.to_owned(), missed)].into()).await;
+    pool.round([(host.to_owned(), missed)].into()).await;
 }

@@ -3,8 +3,8 @@
 use super::{Global, Outcome, backup, deploy, fleet};
 use crate::base::{Diagnostic, exit};
 use crate::ops::backup::make;
-use crate::ops::backup::restore::{self, Wish};
-use crate::ops::crew::Crew;
+use crate::ops::backup::restore::{self, RestoreOptions};
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::journal::{Header, Notes};
 use crate::report::{self, backup as reporter, operation};
 
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
 }
 
 /// Runs the command.
@@ -44,7 +44,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         .transpose()
         .map_err(one)?;
     let (site, repository) = backup::site(global, &args.reach)?;
-    let wish = Wish {
+    let options = RestoreOptions {
         time,
         target: args.target,
         directory: args.directory,
@@ -52,20 +52,21 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     };
     let runtime = deploy::runtime().map_err(one)?;
     runtime.block_on(async {
-        let mut crew = Crew::open(backup::targets(&site, &repository), args.reach.forks).await;
-        let assessed = restore::assess(&site, &repository, &mut crew, &wish)
+        let mut pool =
+            ConnectionPool::open(backup::targets(&site, &repository), args.reach.forks).await;
+        let assessed = restore::assess(&site, &repository, &mut pool, &options)
             .await
             .map_err(one)?;
         if args.dry_run {
             let failed = assessed.conditions.failed().len();
             if global.json {
-                let mut document = reporter::restored_json(&wish.target, &assessed, None);
+                let mut document = reporter::restored_json(&options.target, &assessed, None);
                 document["dry_run"] = true.into();
                 document["possible"] = (failed == 0).into();
                 report::json::document("restore", &document);
             } else {
                 report::out(&operation::conditions(&assessed.conditions));
-                report::out(&reporter::plan(&wish.target, &assessed));
+                report::out(&reporter::plan(&options.target, &assessed));
             }
             return Ok(if failed == 0 {
                 exit::DONE
@@ -74,16 +75,16 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             });
         }
         assessed.conditions.demand()?;
-        if let Some(warning) = restore::archive_now(&site, &mut crew).await {
+        if let Some(warning) = restore::archive_now(&site, &mut pool).await {
             report::say(&warning);
         }
         report::say(&format!(
             "{}: restoring into {}",
-            wish.target, assessed.plan.directory
+            options.target, assessed.plan.directory
         ));
         let header = Header::new("restore", &deploy::operator("restore"), &args.reason);
         let details = Notes::from([
-            ("target".to_owned(), wish.target.clone()),
+            ("target".to_owned(), options.target.clone()),
             ("directory".to_owned(), assessed.plan.directory.clone()),
             (
                 "backup".to_owned(),
@@ -94,8 +95,14 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                 assessed.plan.target.clone().unwrap_or_default(),
             ),
         ]);
-        let result =
-            restore::carry_out(&site, &repository, &mut crew, &wish.target, &assessed.plan).await;
+        let result = restore::carry_out(
+            &site,
+            &repository,
+            &mut pool,
+            &options.target,
+            &assessed.plan,
+        )
+        .await;
         let (word, message) = match &result {
             Ok(restored) => (
                 "done",
@@ -103,17 +110,17 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             ),
             Err(error) => ("failed", error.message.clone()),
         };
-        make::record(&site, &mut crew, header, word, &message, details).await;
+        make::record(&site, &mut pool, header, word, &message, details).await;
         let restored = result.map_err(one)?;
         if global.json {
-            let mut document = reporter::restored_json(&wish.target, &assessed, Some(&restored));
+            let mut document = reporter::restored_json(&options.target, &assessed, Some(&restored));
             document["dry_run"] = false.into();
             report::json::document("restore", &document);
         } else {
-            report::out(&reporter::restored(&wish.target, &assessed, &restored));
+            report::out(&reporter::restored(&options.target, &assessed, &restored));
             report::out(&format!(
                 "\n{}",
-                reporter::next_steps(&wish.target, &assessed)
+                reporter::next_steps(&options.target, &assessed)
             ));
         }
         Ok(exit::DONE)

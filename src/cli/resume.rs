@@ -5,13 +5,13 @@ use super::{Global, Outcome, deploy, drill, rejoin};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::ops::cluster::Cluster;
-use crate::ops::cluster::cast::{Cast, server};
+use crate::ops::cluster::assignment::{Assignment, server};
 use crate::ops::cluster::condition::Conditions;
 use crate::ops::cluster::failover::{self, Fence};
+use crate::ops::cluster::next_action::{Kind, NextAction, Phase, Situation, State};
 use crate::ops::cluster::operation::{self as steps, Ending, HERE, Operation, Step};
 use crate::ops::cluster::switchover;
-use crate::ops::cluster::way::{Kind, Phase, Situation, State, Way};
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::ops::journal::{self, Record, StepState};
 use crate::ops::vip;
@@ -36,18 +36,18 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let site = operation::site(global, &args.common.reach)?;
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
-        let mut crew = operation::enter(site.targets(), &args.common, "resume").await?;
-        let cluster = Cluster::look(&site, &mut crew).await;
+        let mut pool = operation::enter(site.targets(), &args.common, "resume").await?;
+        let cluster = Cluster::look(&site, &mut pool).await;
         let settled = if args.common.dry_run {
             Vec::new()
         } else {
-            operation::settle(global, &mut crew, &cluster).await
+            operation::settle(global, &mut pool, &cluster).await
         };
         let Some(record) = cluster.unfinished() else {
-            if let Some(healed) = drill::heal(global, &site, &mut crew, &cluster).await {
+            if let Some(healed) = drill::heal(global, &site, &mut pool, &cluster).await {
                 return healed;
             }
-            return match broken_off(&mut crew).await {
+            return match broken_off(&mut pool).await {
                 Some(refusal) => Err(vec![refusal]),
                 None => nothing(global, &cluster, &settled),
             };
@@ -58,10 +58,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         }
         match record.header.kind.as_str() {
             "rejoin" if args.undo => {
-                let keepers = operation::keepers(&site, &crew);
+                let keepers = operation::keepers(&site, &pool);
                 drop_it(
                     global,
-                    &mut crew,
+                    &mut pool,
                     &cluster,
                     record,
                     &keepers,
@@ -80,20 +80,20 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                     inspect: false,
                     common: args.common,
                 };
-                rejoin::execute(global, &site, &mut crew, &cluster, &args).await
+                rejoin::execute(global, &site, &mut pool, &cluster, &args).await
             }
-            _ => take_up(global, &site, &mut crew, &cluster, record, &args).await,
+            _ => take_up(global, &site, &mut pool, &cluster, record, &args).await,
         }
     })
 }
 
 /// What was broken off and is not in the databases' journals: it is ended by its own command.
-async fn broken_off(crew: &mut Crew) -> Option<Diagnostic> {
-    let work = crew
+async fn broken_off(pool: &mut ConnectionPool) -> Option<Diagnostic> {
+    let work = pool
         .reached()
         .map(|host| (host.to_owned(), vec![journal::header()]))
         .collect();
-    crew.round(work)
+    pool.round(work)
         .await
         .into_iter()
         .find_map(|(host, answer)| {
@@ -114,7 +114,7 @@ async fn broken_off(crew: &mut Crew) -> Option<Diagnostic> {
 /// Closes the journal of an operation that nobody goes on with.
 async fn drop_it(
     global: &Global,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     cluster: &Cluster,
     mut record: Record,
     keepers: &[String],
@@ -122,7 +122,7 @@ async fn drop_it(
 ) -> Outcome {
     let kind = record.header.kind.clone();
     record.header.epoch = cluster.next_epoch();
-    steps::close(crew, record, keepers, "overtaken", why)
+    steps::close(pool, record, keepers, "overtaken", why)
         .await
         .map_err(|error| vec![error])?;
     if global.json {
@@ -169,7 +169,7 @@ fn nothing(global: &Global, cluster: &Cluster, settled: &[String]) -> Outcome {
 /// The steps of a switchover or failover, from what its journal says.
 fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<Vec<Step>> {
     let detail = |key: &str| record.header.details.get(key).cloned().unwrap_or_default();
-    let cast = Cast {
+    let assignment = Assignment {
         old: server(site, cluster, &detail("old"))?,
         new: server(site, cluster, &detail("new"))?,
         others: detail("others")
@@ -179,7 +179,7 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<Vec<Step>> {
     };
     match record.header.kind.as_str() {
         "switchover" => Some(switchover::steps(
-            &cast,
+            &assignment,
             switchover::gap(&record.header.details),
         )),
         "failover" => {
@@ -189,7 +189,7 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<Vec<Step>> {
                 .collect();
             Some(failover::steps(
                 site,
-                &cast,
+                &assignment,
                 Fence::from_word(&detail("fence")),
                 &blockers,
                 detail("alone") == "true",
@@ -203,7 +203,7 @@ fn plan(site: &Site, cluster: &Cluster, record: &Record) -> Option<Vec<Step>> {
 async fn take_up(
     global: &Global,
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     cluster: &Cluster,
     mut record: Record,
     args: &Args,
@@ -224,10 +224,10 @@ async fn take_up(
             refuse(format!("a {kind} of a newer hactl")).help(newer),
         ]);
     };
-    let keepers = operation::keepers(site, crew);
+    let keepers = operation::keepers(site, pool);
     judge(&situation, args).map_err(|error| vec![error])?;
-    if situation.way() == Way::Close {
-        return drop_it(global, crew, cluster, record, &keepers, &situation.reason()).await;
+    if situation.next_action() == NextAction::Close {
+        return drop_it(global, pool, cluster, record, &keepers, &situation.reason()).await;
     }
     if situation.kind == Kind::Switchover
         && situation.old.1 == State::Primary
@@ -246,7 +246,7 @@ async fn take_up(
         return Ok(exit::DONE);
     }
     if steps.iter().any(|step| step.host == HERE) {
-        crew.join(Target {
+        pool.join(Target {
             host: HERE.to_owned(),
             local: true,
             ..Target::default()
@@ -264,7 +264,7 @@ async fn take_up(
         deploy::operator(if args.undo { "resume --undo" } else { "resume" }),
     );
     let hosts = operation::step_hosts(&steps, &keepers);
-    steps::claim(crew, &mut record, &keepers, &hosts, &arbiters)
+    steps::claim(pool, &mut record, &keepers, &hosts, &arbiters)
         .await
         .map_err(|error| vec![error.help(situation.command())])?;
     let work = Work {
@@ -274,15 +274,15 @@ async fn take_up(
         arbiters,
     };
     if args.undo {
-        return undo(global, site, crew, work).await;
+        return undo(global, site, pool, work).await;
     }
-    operation::follow(global, site, crew, work, &Conditions::default()).await
+    operation::follow(global, site, pool, work, &Conditions::default()).await
 }
 
 /// Whether what was asked for is the way on.
 fn judge(situation: &Situation, args: &Args) -> Result<(), Diagnostic> {
     let refuse = |message: String| Diagnostic::refused(message);
-    let way = situation.way();
+    let way = situation.next_action();
     if args.undo && situation.phase != Phase::Before {
         return Err(refuse(format!(
             "{} may have been promoted: there is no way back",
@@ -292,24 +292,26 @@ fn judge(situation: &Situation, args: &Args) -> Result<(), Diagnostic> {
         .help(format!("the way on: {}", situation.command())));
     }
     let fits = match way {
-        Way::Close => true,
-        Way::Resume => true,
-        Way::Undo => args.undo,
+        NextAction::Close => true,
+        NextAction::Resume => true,
+        NextAction::Undo => args.undo,
         // Its own risk is a flag of its own.
-        Way::Reach(_) | Way::Start(_) => args.undo && args.unfenced_ok,
-        Way::Failover(_) | Way::Decide => false,
+        NextAction::Reach(_) | NextAction::Start(_) => args.undo && args.unfenced_ok,
+        NextAction::Failover(_) | NextAction::Decide => false,
     };
     if fits {
         return Ok(());
     }
     let mut help = format!("the way on: {}", situation.command());
-    if matches!(way, Way::Reach(_) | Way::Start(_)) && situation.phase == Phase::Before {
+    if matches!(way, NextAction::Reach(_) | NextAction::Start(_))
+        && situation.phase == Phase::Before
+    {
         help.push_str(&format!(
             "; if {} is certainly off for good: hactl resume --undo --unfenced-ok",
             situation.new.0
         ));
     }
-    if way == Way::Undo && situation.new.1 == State::Replica {
+    if way == NextAction::Undo && situation.new.1 == State::Replica {
         help.push_str(&format!(
             ", then hactl switchover --to {} moves the primary without loss",
             situation.new.0
@@ -325,7 +327,7 @@ fn left(steps: Vec<Step>, record: &Record) -> Vec<Step> {
         .collect()
 }
 
-async fn undo(global: &Global, site: &Site, crew: &mut Crew, work: Work) -> Outcome {
+async fn undo(global: &Global, site: &Site, pool: &mut ConnectionPool, work: Work) -> Outcome {
     let Work {
         record,
         keepers,
@@ -350,7 +352,7 @@ async fn undo(global: &Global, site: &Site, crew: &mut Crew, work: Work) -> Outc
         tell: &|event| teller.tell(&event),
     }
     .undo(
-        crew,
+        pool,
         count,
         Diagnostic::with_code(exit::FAILED, "taken back by the operator"),
         &notes,
@@ -374,7 +376,7 @@ async fn undo(global: &Global, site: &Site, crew: &mut Crew, work: Work) -> Outc
                 .result()
                 .err()
                 .unwrap_or_default();
-            Err(operation::way_on(site, crew, errors).await)
+            Err(operation::way_on(site, pool, errors).await)
         }
         other => other.result().map(|()| exit::DONE),
     }

@@ -6,7 +6,7 @@ use crate::base::quote::{for_terminal, sh_join};
 use crate::base::value::to_bool;
 use crate::base::{Result, exit};
 use crate::modules::{Reply, Request};
-use crate::ops::crew::{Answer, Crew};
+use crate::ops::connection_pool::{Answer, ConnectionPool};
 use crate::report;
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub timeout: u64,
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
     /// The command: one word is a line for `sh`, several are taken as they are
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
@@ -69,13 +69,13 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         .unwrap_or_default();
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     let answers = runtime.block_on(async {
-        let mut crew = Crew::open(targets, args.reach.forks).await;
+        let mut pool = ConnectionPool::open(targets, args.reach.forks).await;
         let work = site
             .hosts
             .iter()
             .map(|host| (host.name.clone(), vec![request.clone()]))
             .collect();
-        crew.round_telling(work, |host, answer| {
+        pool.round_telling(work, |host, answer| {
             if !global.json {
                 show(host, width, answer);
             }

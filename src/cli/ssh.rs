@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Runs the command; does not return when ssh starts.
 pub fn run(global: &Global, args: Args) -> Outcome {
-    let reach = fleet::Reach {
+    let reach = fleet::ConnectArgs {
         forks: 1,
         accept_new_host_keys: false,
         ask_become_pass: false,

@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub watch: Option<u64>,
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
 }
 
 /// Runs the command.
@@ -42,11 +42,11 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         let mut screen = Screen::new(global.json, args.watch.is_some());
         let code = loop {
             let began = Instant::now();
-            let board = tokio::select! {
-                scene = status::look(&site, &mut lines) => scene.board(),
+            let report = tokio::select! {
+                snapshot = status::observe(&site, &mut lines) => snapshot.report(),
                 () = ended.next() => break Ok(screen.code),
             };
-            screen.show(&board, began.elapsed());
+            screen.show(&report, began.elapsed());
             let Some(seconds) = args.watch else {
                 break Ok(screen.code);
             };
@@ -87,16 +87,16 @@ impl Screen {
         }
     }
 
-    fn show(&mut self, board: &status::Board, took: Duration) {
-        self.code = board.exit_code();
+    fn show(&mut self, report: &status::StatusReport, took: Duration) {
+        self.code = report.exit_code();
         self.blocks += 1;
         if let (Some(term), 1) = (&self.term, self.blocks) {
             let _ = term.clear_screen();
         }
         if self.json {
-            return report::json::document("status", &reporter::json(board, took));
+            return report::json::document("status", &reporter::json(report, took));
         }
-        let text = reporter::text(board, took, reporter::width());
+        let text = reporter::text(report, took, reporter::width());
         match &self.term {
             Some(term) => {
                 // The verdict stays on the screen, whatever does not fit below it.

@@ -3,8 +3,8 @@
 use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
 use crate::ops::cluster::Cluster;
-use crate::ops::cluster::switchover::{self, Wishes, trial};
-use crate::ops::crew::Crew;
+use crate::ops::cluster::switchover::{self, SwitchoverOptions, trial};
+use crate::ops::connection_pool::ConnectionPool;
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -39,16 +39,16 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             .targets()
             .into_iter()
             .filter(|target| trial::clients(&site, "").any(|client| client == target.host));
-        let (crew, mut clients) = tokio::join!(
+        let (pool, mut clients) = tokio::join!(
             operation::enter(databases, &args.common, "switchover"),
-            Crew::open(clients.collect(), args.common.reach.forks)
+            ConnectionPool::open(clients.collect(), args.common.reach.forks)
         );
-        let mut crew = crew?;
-        let cluster = Cluster::look(&site, &mut crew).await;
+        let mut pool = pool?;
+        let cluster = Cluster::look(&site, &mut pool).await;
         if !args.common.dry_run {
-            operation::settle(global, &mut crew, &cluster).await;
+            operation::settle(global, &mut pool, &cluster).await;
         }
-        let wishes = Wishes {
+        let options = SwitchoverOptions {
             to: args.to,
             max_lag: args.max_lag,
             max_transaction: 60,
@@ -56,25 +56,26 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             gap: args.max_write_gap * u64::from(site.patience()),
             unreached_clients_ok: args.unreached_clients_ok,
         };
-        let (cast, mut conditions) = switchover::assess(&site, &cluster, &wishes)?;
+        let (assignment, mut conditions) = switchover::assess(&site, &cluster, &options)?;
         if conditions.failed().is_empty() {
             let dry = args.common.dry_run;
-            let tried = trial::run(&site, &cast, &mut crew, &mut clients, &wishes, dry).await;
-            trial::judge(&mut conditions, &cast, &wishes, &tried);
+            let tried =
+                trial::run(&site, &assignment, &mut pool, &mut clients, &options, dry).await;
+            trial::judge(&mut conditions, &assignment, &options, &tried);
         }
-        let steps = switchover::steps(&cast, wishes.gap);
+        let steps = switchover::steps(&assignment, options.gap);
         if args.common.dry_run {
             return operation::dry_run(global, "switchover", &conditions, &steps);
         }
-        let keepers = operation::keepers(&site, &crew);
-        let mut details = cast.details();
-        details.insert(switchover::GAP_DETAIL.to_owned(), wishes.gap.to_string());
+        let keepers = operation::keepers(&site, &pool);
+        let mut details = assignment.details();
+        details.insert(switchover::GAP_DETAIL.to_owned(), options.gap.to_string());
         let header = operation::header(&args.common, "switchover", &cluster, &keepers, details);
-        let arbiters = vec![cast.old.host, cast.new.host];
+        let arbiters = vec![assignment.old.host, assignment.new.host];
         operation::carry_out(
             global,
             &site,
-            &mut crew,
+            &mut pool,
             Planned {
                 header,
                 conditions,

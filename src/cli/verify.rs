@@ -2,8 +2,8 @@
 
 use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::Diagnostic;
-use crate::ops::crew::Crew;
-use crate::ops::verify::{self, Findings, Status, Wishes};
+use crate::ops::connection_pool::ConnectionPool;
+use crate::ops::verify::{self, Findings, Status, VerifyOptions};
 use crate::report::{self, verify as reporter};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -28,19 +28,19 @@ pub struct Args {
     #[arg(long)]
     pub list: bool,
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
 }
 
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
     let one = |error: Diagnostic| vec![error];
-    let wishes = Wishes {
+    let options = VerifyOptions {
         only: args.only,
         wait: Duration::from_secs(args.wait),
     };
-    wishes.known().map_err(one)?;
+    options.known().map_err(one)?;
     if args.list {
-        report::out(&list(&wishes));
+        report::out(&list(&options));
         return Ok(crate::base::exit::DONE);
     }
     if global.limit.is_some() {
@@ -52,23 +52,23 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         ]);
     }
     let site = fleet::site(global, &args.reach, "all", &verify::variables())?;
-    let options = reporter::Options {
+    let show = reporter::Options {
         strict: args.strict,
         verbose: global.verbose > 0,
     };
     let runtime = deploy::runtime().map_err(one)?;
     let outcome = runtime.block_on(async {
         let stop = stop::flag("ending; what was written for the trial is being deleted");
-        let mut crew = Crew::open(site.targets(), args.reach.forks).await;
-        verify::run(&site, &mut crew, &wishes, &stop, &tell).await
+        let mut pool = ConnectionPool::open(site.targets(), args.reach.forks).await;
+        verify::run(&site, &mut pool, &options, &stop, &tell).await
     });
     if let Some(path) = &args.junit {
-        reporter::write_junit(path, &outcome, options).map_err(one)?;
+        reporter::write_junit(path, &outcome, show).map_err(one)?;
     }
     report::out(&if global.json {
-        reporter::json(&outcome, options)
+        reporter::json(&outcome, show)
     } else {
-        reporter::text(&outcome, options)
+        reporter::text(&outcome, show)
     });
     Ok(outcome.exit_code(args.strict))
 }
@@ -90,13 +90,13 @@ fn tell(findings: &Findings) {
     ));
 }
 
-fn list(wishes: &Wishes) -> String {
+fn list(options: &VerifyOptions) -> String {
     let mut text = String::new();
     for check in verify::COMPONENTS
         .iter()
         .flat_map(|component| component.checks())
     {
-        if wishes.wants(check) {
+        if options.wants(check) {
             let severity = match check.severity {
                 verify::Severity::Fail => "fault",
                 verify::Severity::Warn => "warning",

@@ -1,11 +1,11 @@
 //! `hactl vip`: where the virtual address is, and moving it.
 
-use super::{Global, Outcome, deploy, desk, fleet};
+use super::{Global, Outcome, deploy, fleet, operation_context};
 use crate::base::{Diagnostic, exit};
-use crate::ops::desk::{Desk, Log};
 use crate::ops::hosts::Site;
 use crate::ops::journal::Header;
-use crate::ops::vip::{self, Ended, Place, Plan, Wish};
+use crate::ops::operation_context::{Log, OperationContext};
+use crate::ops::vip::{self, Ended, MoveOptions, MovePlan, Place};
 use crate::report;
 
 /// The arguments.
@@ -20,7 +20,7 @@ enum Command {
     /// Who has the address, as the hosts say and as two others find it; who could take it
     Status {
         #[command(flatten)]
-        reach: fleet::Reach,
+        reach: fleet::ConnectArgs,
     },
     /// Move the address to another load balancer, by the flag that keepalived tracks; no daemon is stopped
     Move(Move),
@@ -38,7 +38,7 @@ struct Move {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
     #[command(flatten)]
-    common: desk::Common,
+    common: operation_context::Common,
 }
 
 /// Runs the command.
@@ -50,19 +50,20 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     }
     match args.command {
         Command::Status { reach } => status(global, &reach),
-        Command::Move(wish) => shift(global, &wish),
+        Command::Move(options) => shift(global, &options),
     }
 }
 
-fn site(global: &Global, reach: &fleet::Reach) -> Result<(Site, Place), Vec<Diagnostic>> {
+fn site(global: &Global, reach: &fleet::ConnectArgs) -> Result<(Site, Place), Vec<Diagnostic>> {
     let site = fleet::site(global, reach, "all", vip::variables())?;
     let place = Place::of(&site).map_err(|error| vec![error])?;
     Ok((site, place))
 }
 
-fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
+fn status(global: &Global, reach: &fleet::ConnectArgs) -> Outcome {
     let (site, place) = site(global, reach)?;
-    let seen = desk::glance(&site, reach, async |crew| vip::look(&place, crew).await)?;
+    let seen =
+        operation_context::glance(&site, reach, async |pool| vip::observe(&place, pool).await)?;
     report::out(&if global.json {
         report::vip::json(&seen)
     } else {
@@ -79,21 +80,21 @@ fn status(global: &Global, reach: &fleet::Reach) -> Outcome {
 
 fn shift(global: &Global, args: &Move) -> Outcome {
     let (site, place) = site(global, &args.common.reach)?;
-    let wish = Wish {
+    let options = MoveOptions {
         to: args.to.clone(),
         keep: false,
     };
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
         let lock = (!args.dry_run).then_some(("vip move", args.common.break_lock));
-        let mut crew = desk::open(&site, &args.common.reach, lock).await?;
+        let mut pool = operation_context::open(&site, &args.common.reach, lock).await?;
         if args.dry_run {
-            let seen = vip::look(&place, &mut crew).await;
-            return dry(global, &seen, &wish);
+            let seen = vip::observe(&place, &mut pool).await;
+            return dry(global, &seen, &options);
         }
-        let stop = desk::stop();
-        let mut desk = Desk {
-            crew: &mut crew,
+        let stop = operation_context::stop();
+        let mut context = OperationContext {
+            pool: &mut pool,
             stop: &stop,
             say: &report::say,
             log: Log::new(Header::new(
@@ -102,36 +103,36 @@ fn shift(global: &Global, args: &Move) -> Outcome {
                 &args.reason,
             )),
         };
-        let ended = vip::run(&place, &wish, &mut desk).await;
+        let ended = vip::run(&place, &options, &mut context).await;
         let (code, kept) = tell(global, &place.address, ended);
         if let Some((result, message)) = kept {
             let hosts: Vec<&str> = place.balancers.iter().map(String::as_str).collect();
-            desk.close(hosts, result, &message).await;
+            context.close(hosts, result, &message).await;
         }
         Ok(code)
     })
 }
 
 /// The steps, or what stands against them.
-fn dry(global: &Global, seen: &vip::Look, wish: &Wish) -> Outcome {
-    let mut wish = wish.clone();
+fn dry(global: &Global, seen: &vip::VipSnapshot, options: &MoveOptions) -> Outcome {
+    let mut options = options.clone();
     if let Some(old) = seen.interrupted() {
         report::say(&format!(
             "a move was broken off earlier ({}): the flags on {} would be cleared first",
             old.by,
             old.hosts.join(", ")
         ));
-        wish.to = wish.to.or(old.to);
+        options.to = options.to.or(old.to);
     }
-    match vip::plan(seen, &wish)? {
-        Plan::Nothing(holder) => {
+    match vip::plan(seen, &options)? {
+        MovePlan::Nothing(holder) => {
             report::say(&format!("{} is on {holder} already", seen.address));
             if global.json {
                 report::out(&report::vip::plan_json(&[]));
             }
         }
-        Plan::Move(moving) => {
-            let steps = moving.steps(&seen.address, wish.keep);
+        MovePlan::Move(moving) => {
+            let steps = moving.steps(&seen.address, options.keep);
             report::out(&if global.json {
                 report::vip::plan_json(&steps)
             } else {

@@ -4,15 +4,15 @@
 
 mod master;
 mod probes;
+mod protocol;
 mod shell;
 mod ssh;
 mod target;
 mod tunnel;
-mod wire;
 
 pub use probes::{Decoder, compile};
+pub use protocol::Item;
 pub use shell::{Shell, Statistics};
 pub use ssh::Connection;
 pub use target::{HostKeys, Target, unheeded_note};
 pub use tunnel::Tunnel;
-pub use wire::Item;

@@ -3,7 +3,7 @@
 //! A shell never runs two batches at once and never resends one: whether a lost batch ran is not known, and the
 //! caller is told so.
 
-use super::wire::{self, Item};
+use super::protocol::{self, Item};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Reply;
 use std::sync::{Arc, Mutex};
@@ -165,10 +165,10 @@ impl Shell {
         let mut text = if self.begun {
             String::new()
         } else {
-            wire::prelude(&self.nonce, self.lock.as_deref())
+            protocol::prelude(&self.nonce, self.lock.as_deref())
         };
         self.begun = true;
-        text.push_str(&wire::encode(&self.nonce, &self.login, items));
+        text.push_str(&protocol::encode(&self.nonce, &self.login, items));
         let started = Instant::now();
         let result = self.exchange(&text, items.len()).await;
         self.statistics.waited_ms +=
@@ -231,8 +231,8 @@ impl Shell {
             self.statistics.bytes_down += line.len() as u64;
             let line = String::from_utf8_lossy(&line);
             // A login banner may come first; after that only frames of this run are taken.
-            let Some(head) = wire::head(&self.nonce, &line) else {
-                if !heads.is_empty() && wire::end_of_heads(&self.nonce, &line) {
+            let Some(head) = protocol::head(&self.nonce, &line) else {
+                if !heads.is_empty() && protocol::end_of_heads(&self.nonce, &line) {
                     break;
                 }
                 continue;
@@ -376,7 +376,7 @@ mod tests {
             .iter()
             .map(|reply| reply.code)
             .collect();
-        assert_eq!(codes, [0, 3, wire::NOT_RUN, 0]);
+        assert_eq!(codes, [0, 3, protocol::NOT_RUN, 0]);
     }
 
     #[tokio::test]
@@ -384,8 +384,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mark = directory.path().join("ran");
         let request = Request::sh(format!("touch {}", mark.display()));
-        let text = wire::prelude("n", None)
-            + &wire::encode(
+        let text = protocol::prelude("n", None)
+            + &protocol::encode(
                 "n",
                 "root",
                 &[Item {

@@ -1,5 +1,5 @@
 //! How a lab is logged in to: keys, the hosts' own keys, an `ssh_config`, and an inventory fragment that makes hactl and
-//! Ansible go through the lab's door.
+//! Ansible go through the lab's login.
 
 use super::keeper::own_program;
 use super::spec::Kind;
@@ -48,7 +48,7 @@ pub fn prepare(lab: &Lab, places: &Places) -> Result<()> {
 
 /// Writes `ssh_config` and the inventory fragment.
 pub fn publish(lab: &Lab, places: &Places) -> Result<()> {
-    let options = options(&Door::new(lab, places)?);
+    let options = options(&Login::new(lab, places)?);
     write_private(&places.ssh_config(), &ssh_config(lab, &options))?;
     let password = if lab.login == "opspw" {
         Some(read(&places.opspw_password())?.trim().to_owned())
@@ -90,13 +90,13 @@ fn password() -> String {
 }
 
 /// What ssh must know to get in.
-struct Door {
+struct Login {
     command: String,
     known_hosts: String,
     key: String,
 }
 
-impl Door {
+impl Login {
     fn new(lab: &Lab, places: &Places) -> Result<Self> {
         let program = own_program()?;
         let mut words = vec![
@@ -113,7 +113,7 @@ impl Door {
         }
         words.extend(["--name".to_owned(), lab.name.to_string()]);
         let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-        let door = Self {
+        let login = Self {
             command: quote::sh_join(words.iter().map(String::as_str)) + " %h %p",
             known_hosts: text(places.known_hosts()),
             key: text(places.key()),
@@ -123,9 +123,9 @@ impl Door {
             text.bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"/._-+@=,: %".contains(&b))
         };
-        if !plain(&door.command)
-            || !plain(&door.known_hosts)
-            || door.known_hosts.contains([' ', '%'])
+        if !plain(&login.command)
+            || !plain(&login.known_hosts)
+            || login.known_hosts.contains([' ', '%'])
         {
             return Err(Diagnostic::new(format!(
                 "the path `{}` or `{}` has blanks or special letters",
@@ -134,19 +134,19 @@ impl Door {
             ))
             .help("name another folder in HACTL_LAB_DIR"));
         }
-        Ok(door)
+        Ok(login)
     }
 }
 
 /// Options of ssh, as keyword and value.
-fn options(door: &Door) -> Vec<(&'static str, String)> {
+fn options(login: &Login) -> Vec<(&'static str, String)> {
     vec![
-        ("ProxyCommand", door.command.clone()),
+        ("ProxyCommand", login.command.clone()),
         ("ProxyUseFdpass", "yes".to_owned()),
-        ("UserKnownHostsFile", door.known_hosts.clone()),
+        ("UserKnownHostsFile", login.known_hosts.clone()),
         ("GlobalKnownHostsFile", "/dev/null".to_owned()),
         ("StrictHostKeyChecking", "yes".to_owned()),
-        ("IdentityFile", door.key.clone()),
+        ("IdentityFile", login.key.clone()),
         ("IdentitiesOnly", "yes".to_owned()),
     ]
 }
@@ -236,8 +236,8 @@ mod tests {
         }
     }
 
-    fn door() -> Door {
-        Door {
+    fn login() -> Login {
+        Login {
             command: "/bin/hactl lab connect --name x %h %p".to_owned(),
             known_hosts: "/s/known".to_owned(),
             key: "/s/key".to_owned(),
@@ -246,11 +246,11 @@ mod tests {
 
     #[test]
     fn the_inventory_leads_through_the_lab_and_pins_the_keys() {
-        let value = inventory(&lab("ops"), &options(&door()), Some("pw".to_owned()));
+        let value = inventory(&lab("ops"), &options(&login()), Some("pw".to_owned()));
         assert_eq!(
             value["all"]["hosts"]["a"],
             json!({"ansible_host": "a.x.lab.invalid", "cluster_address": "10.0.0.2"}),
-            "a name that resolves nowhere: without the door there is no way to any machine"
+            "a name that resolves nowhere: without the login there is no way to any machine"
         );
         let vars = &value["all"]["vars"];
         assert_eq!(
@@ -270,13 +270,13 @@ mod tests {
 
     #[test]
     fn the_ssh_config_names_hosts_by_name_and_address() {
-        let text = ssh_config(&lab("root"), &options(&door()));
+        let text = ssh_config(&lab("root"), &options(&login()));
         assert!(text.starts_with("Host a 10.0.0.2\n    HostName a.x.lab.invalid\nHost *\n    User root\n    ProxyCommand /bin/hactl lab connect --name x %h %p\n"), "{text}");
     }
 
     #[test]
     fn a_folder_that_cannot_be_one_word_is_refused() {
         let places = Places::new("/tmp/a b".into(), &LabName::new("x").unwrap());
-        assert!(Door::new(&lab("root"), &places).is_err());
+        assert!(Login::new(&lab("root"), &places).is_err());
     }
 }

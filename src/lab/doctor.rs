@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 /// One thing that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct DoctorFinding {
     pub what: &'static str,
     /// What was found, or what is wrong.
     pub found: std::result::Result<String, String>,
@@ -47,8 +47,8 @@ fn programs(kind: Kind) -> &'static [(&'static str, &'static str)] {
 const BESIDE: &str = "netavark";
 
 /// Looks for all that a lab of these kinds needs.
-pub fn examine(kinds: &[Kind]) -> Vec<Finding> {
-    let mut findings = vec![Finding {
+pub fn examine(kinds: &[Kind]) -> Vec<DoctorFinding> {
+    let mut findings = vec![DoctorFinding {
         what: "root",
         found: if nix::unistd::geteuid().is_root() {
             Ok("yes".to_owned())
@@ -60,31 +60,31 @@ pub fn examine(kinds: &[Kind]) -> Vec<Finding> {
     for (program, package) in needed(kinds) {
         let found = which::which_in(program, Some(search_path()), "/")
             .map(|path| path.display().to_string());
-        findings.push(Finding {
+        findings.push(DoctorFinding {
             what: program,
             found: found.map_err(|_| "not installed".to_owned()),
             package: Some(package),
         });
     }
-    findings.push(Finding {
+    findings.push(DoctorFinding {
         what: "namespaces",
         found: namespaces(),
         package: None,
     });
-    findings.push(Finding {
+    findings.push(DoctorFinding {
         what: "cgroups v2",
         found: cgroups(),
         package: None,
     });
     if kinds.contains(&Kind::Container) {
-        findings.push(Finding {
+        findings.push(DoctorFinding {
             what: "overlay filesystem",
             found: overlay(),
             package: None,
         });
     }
     if kinds.contains(&Kind::Vm) {
-        findings.push(Finding {
+        findings.push(DoctorFinding {
             what: "tap adapters",
             found: taps(),
             package: None,
@@ -114,8 +114,8 @@ pub fn require(kinds: &[Kind]) -> Result<()> {
     verdict(&examine(kinds))
 }
 
-fn verdict(findings: &[Finding]) -> Result<()> {
-    let missing: Vec<&Finding> = findings
+fn verdict(findings: &[DoctorFinding]) -> Result<()> {
+    let missing: Vec<&DoctorFinding> = findings
         .iter()
         .filter(|finding| finding.found.is_err())
         .collect();
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn all_that_is_missing_is_named_once_with_the_line_that_installs_it() {
-        let finding = |what, found: std::result::Result<&str, &str>, package| Finding {
+        let finding = |what, found: std::result::Result<&str, &str>, package| DoctorFinding {
             what,
             found: found.map(str::to_owned).map_err(str::to_owned),
             package,

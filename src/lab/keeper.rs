@@ -299,7 +299,7 @@ fn make_bridge(addresses: &[String]) -> Result<()> {
     let mut ip = super::program("ip");
     run(ip
         .args(["-batch", "-"])
-        .stdin(super::wire::text_as_stdin(&batch.join("\n"))?))?;
+        .stdin(super::cabling::text_as_stdin(&batch.join("\n"))?))?;
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
         .map_err(while_doing("cannot set ip_forward"))
 }

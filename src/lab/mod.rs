@@ -6,6 +6,7 @@
 //! keeper; when that dies, the kernel ends all the rest.
 
 pub mod access;
+pub mod cabling;
 mod cgroup;
 mod clock;
 pub mod doctor;
@@ -23,7 +24,6 @@ pub mod state;
 pub mod trouble;
 pub mod up;
 pub mod vm;
-pub mod wire;
 
 pub use spec::{HostSpec, LabName};
 pub use state::{Lab, Places};

@@ -7,7 +7,7 @@ use super::keeper::{Keeper, Network, own_program};
 use super::provider::{HostState, Provider};
 use super::spec::{HostSpec, Kind};
 use super::state::{Lab, Places, cache_dir, write_private};
-use super::{image, program, run, while_doing, wire};
+use super::{cabling, image, program, run, while_doing};
 use crate::base::{Diagnostic, Result, quote};
 use fs_err as fs;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
@@ -176,7 +176,11 @@ impl Containers {
             ])
             .args(["--name", &host.name, "--hostname", &host.name])
             .arg(format!("--cgroup-parent=/{}", self.cgroup))
-            .arg(format!("--annotation={}={}", wire::ANNOTATION, host.name))
+            .arg(format!(
+                "--annotation={}={}",
+                cabling::ANNOTATION,
+                host.name
+            ))
             .arg(format!("--volume={}:/lab:ro", folder.display()))
             .arg(format!(
                 "--log-opt=path={}",
@@ -263,7 +267,7 @@ impl Provider for Containers {
         if matches!(self.state(host), HostState::Absent | HostState::Dead) {
             return Ok(());
         }
-        wire::unplug(&self.podman.keeper, host);
+        cabling::unplug(&self.podman.keeper, host);
         if self.cgroup(host).is_none_or(|group| group.kill().is_err()) {
             run(self.podman().args(["kill", "--signal=KILL", &host.name]))
                 .map_err(|error| error.on(&host.name))?;

@@ -6,7 +6,7 @@ use super::keeper::{Keeper, Starting, remove_cgroups};
 use super::provider::{self, HostState};
 use super::spec::{HostSpec, Kind, LabName};
 use super::state::{Lab, Places, cache_dir};
-use super::{access, doctor, failed, ready, vm, while_doing, wire};
+use super::{access, cabling, doctor, failed, ready, vm, while_doing};
 use crate::base::{Diagnostic, Result};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a lab is to be.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct UpOptions {
     pub name: LabName,
     pub provider: Kind,
     pub hosts: Vec<HostSpec>,
@@ -34,41 +34,41 @@ pub struct Done {
 /// Brings a lab up, or what is missing of it. An error or an interrupt takes down what was begun here, and leaves a lab
 /// that was up before as it was. `interrupted` is called, after the cleaning, instead of returning.
 pub fn up(
-    wish: &Wish,
+    options: &UpOptions,
     places: &Places,
     say: &(dyn Fn(&str) + Sync),
     interrupted: fn() -> !,
 ) -> Result<Done> {
-    doctor::require(&[wish.provider])?;
+    doctor::require(&[options.provider])?;
     super::limits::raise(say)?;
     let _lock = places.lock()?;
     match Lab::load(places)? {
         Some(lab) if lab.keeper.as_ref().is_some_and(Keeper::is_alive) => {
-            return complete(lab, wish, places, say);
+            return complete(lab, options, places, say);
         }
         _ => clean(places)?,
     }
     let begun = Begun {
         places: places.clone(),
-        stage: Arc::new(Mutex::new(Stage::Begun(None))),
+        phase: Arc::new(Mutex::new(Phase::Begun(None))),
     };
     begun.on_interrupt(interrupted)?;
-    let result = create(wish, places, &begun, say);
+    let result = create(options, places, &begun, say);
     // Whoever comes first, this or an interrupt, cleans; the other finds it done.
-    let mut stage = begun.stage();
-    if let (Err(_), Stage::Begun(keeper)) = (&result, &*stage) {
+    let mut phase = begun.phase();
+    if let (Err(_), Phase::Begun(keeper)) = (&result, &*phase) {
         if let Some(keeper) = keeper {
             keeper.kill()?;
         }
         clean(places)?;
         places.forget();
     }
-    *stage = Stage::Over;
+    *phase = Phase::Over;
     result
 }
 
 /// How far `up` is, for the interrupt that may come.
-enum Stage {
+enum Phase {
     /// At work, with a keeper or not yet.
     Begun(Option<Keeper>),
     /// Nothing to take down any more.
@@ -78,12 +78,12 @@ enum Stage {
 /// What an interrupt has to take down.
 struct Begun {
     places: Places,
-    stage: Arc<Mutex<Stage>>,
+    phase: Arc<Mutex<Phase>>,
 }
 
 impl Begun {
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for an interrupt beside the work. The programs that run meanwhile are ended by the keeper's death.
@@ -95,12 +95,12 @@ impl Begun {
         signals
             .thread_block()
             .map_err(while_doing("cannot wait for interrupts"))?;
-        let (stage, places) = (Arc::clone(&self.stage), self.places.clone());
+        let (phase, places) = (Arc::clone(&self.phase), self.places.clone());
         std::thread::spawn(move || {
             while signals.wait().is_err() {}
             // Held to the end: the work cannot start a keeper, or return, while this cleans.
-            let stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Stage::Begun(keeper) = &*stage {
+            let phase = phase.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Phase::Begun(keeper) = &*phase {
                 if let Some(keeper) = keeper {
                     let _ = keeper.kill();
                 }
@@ -114,25 +114,25 @@ impl Begun {
 }
 
 fn create(
-    wish: &Wish,
+    options: &UpOptions,
     places: &Places,
     begun: &Begun,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Done> {
-    let recipe = Recipe::new(wish.provider, None, wish.with_python)?;
+    let recipe = Recipe::new(options.provider, None, options.with_python)?;
     let mut lab = Lab {
         version: Lab::VERSION,
-        name: wish.name.clone(),
+        name: options.name.clone(),
         keeper: None,
-        provider: wish.provider,
-        hosts: wish.hosts.clone(),
+        provider: options.provider,
+        hosts: options.hosts.clone(),
         image: recipe.image(),
-        with_python: wish.with_python,
-        login: wish.login.clone(),
+        with_python: options.with_python,
+        login: options.login.clone(),
         cuts: Vec::new(),
     };
     let keeper = {
-        let mut stage = begun.stage();
+        let mut phase = begun.phase();
         places.create()?;
         let log = places.root.join("keeper.log");
         let starting = Starting::new(&places.cgroup(), &lab.hosts, &log).map_err(|error| {
@@ -145,7 +145,7 @@ fn create(
         lab.keeper = Some(starting.keeper.clone());
         lab.save(places)?;
         let keeper = starting.stay()?;
-        *stage = Stage::Begun(Some(keeper.clone()));
+        *phase = Phase::Begun(Some(keeper.clone()));
         keeper
     };
     build(&lab, &lab.hosts, &keeper, places, say)?;
@@ -182,7 +182,7 @@ fn build(
 /// Starts the dead hosts of a lab that is up, and adds hosts that are new.
 fn complete(
     mut lab: Lab,
-    wish: &Wish,
+    options: &UpOptions,
     places: &Places,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Done> {
@@ -191,7 +191,7 @@ fn complete(
         .clone()
         .ok_or_else(|| failed("the lab has no keeper"))?;
     let down = || format!("take it down first: `hactl lab down --name {}`", lab.name);
-    if lab.with_python != wish.with_python {
+    if lab.with_python != options.with_python {
         let (is, wanted) = if lab.with_python {
             ("with", "without")
         } else {
@@ -203,8 +203,8 @@ fn complete(
         ))
         .help(down()));
     }
-    if lab.provider != wish.provider {
-        let (is, wanted) = (lab.provider.word(), wish.provider.word());
+    if lab.provider != options.provider {
+        let (is, wanted) = (lab.provider.word(), options.provider.word());
         return Err(Diagnostic::new(format!(
             "the lab `{}` is up with the provider `{is}`, and was asked for with `{wanted}`",
             lab.name
@@ -212,7 +212,7 @@ fn complete(
         .help(down()));
     }
     let mut new = Vec::new();
-    for host in &wish.hosts {
+    for host in &options.hosts {
         match lab.hosts.iter().find(|known| known.name == host.name) {
             Some(known) if known == host => {}
             Some(known) => {
@@ -246,10 +246,10 @@ fn complete(
         .cloned()
         .collect();
     build(&lab, &others, &keeper, places, say)?;
-    if !new.is_empty() || lab.login != wish.login {
+    if !new.is_empty() || lab.login != options.login {
         lab.hosts.extend(new);
         super::spec::check(&lab.hosts)?;
-        lab.login.clone_from(&wish.login);
+        lab.login.clone_from(&options.login);
         lab.save(places)?;
     }
     access::prepare(&lab, places)?;
@@ -338,6 +338,6 @@ pub fn set_cuts(
     let _lock = places.lock()?;
     let (mut lab, keeper) = Lab::alive(places)?;
     lab.cuts = change(&lab)?;
-    wire::apply_cuts(&keeper, &lab)?;
+    cabling::apply_cuts(&keeper, &lab)?;
     lab.save(places)
 }

@@ -3,7 +3,7 @@
 //! Each host keeps what it took part in, so one operation is found on several; they are put together by their id. A file that
 //! cannot be read is named, and the others are shown.
 
-use super::crew::Crew;
+use super::connection_pool::ConnectionPool;
 use super::hosts::Site;
 use super::journal::{self, OPERATION, Record};
 use crate::base::Diagnostic;
@@ -45,7 +45,7 @@ pub struct History {
 }
 
 /// Reads all of it, in one round.
-pub async fn read(site: &Site, crew: &mut Crew) -> History {
+pub async fn read(site: &Site, pool: &mut ConnectionPool) -> History {
     let work = site
         .hosts
         .iter()
@@ -53,7 +53,7 @@ pub async fn read(site: &Site, crew: &mut Crew) -> History {
         .collect();
     let mut said = Vec::new();
     let mut lost = Vec::new();
-    for (host, answer) in crew.round(work).await {
+    for (host, answer) in pool.round(work).await {
         match answer {
             Ok(answer) => {
                 let text = answer
@@ -135,7 +135,7 @@ mod tests {
         Header {
             id: id.to_owned(),
             started,
-            ..Header::new("switchover", "ann@desk, `hactl switchover`", "")
+            ..Header::new("switchover", "ann@context, `hactl switchover`", "")
         }
     }
 

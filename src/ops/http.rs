@@ -449,8 +449,8 @@ mod tests {
             local: true,
             ..Default::default()
         };
-        let mut crew = super::super::crew::Crew::open(vec![here], 1).await;
-        let answers = crew
+        let mut pool = super::super::connection_pool::ConnectionPool::open(vec![here], 1).await;
+        let answers = pool
             .round([("here".to_owned(), vec![call.request()])].into())
             .await;
         let answer = answers["here"].as_ref().expect("answered");

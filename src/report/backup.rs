@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_table_that_was_dropped_can_be_taken_from_a_replica() {
         let assessed = Assessed {
-            plan: crate::ops::backup::scripts::Plan {
+            plan: crate::ops::backup::scripts::RestorePlan {
                 directory: "/var/lib/postgresql/restored-1".to_owned(),
                 version: "15".to_owned(),
                 port: 5433,

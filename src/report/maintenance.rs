@@ -2,17 +2,17 @@
 
 use crate::base::mask::{mask, mask_value};
 use crate::base::quote::for_terminal;
-use crate::ops::maintenance::{Done, Entry, Scene};
+use crate::ops::maintenance::{Done, Entry, MaintenanceSnapshot};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Who, since when, why, and what does not fit together.
-pub fn text(scene: &Scene) -> String {
+pub fn text(snapshot: &MaintenanceSnapshot) -> String {
     let mut text = String::new();
-    if let Some(note) = scene.notes.service() {
+    if let Some(note) = snapshot.notes.service() {
         let _ = writeln!(text, "the service is in maintenance: {note}");
     }
-    for entry in scene.entries() {
+    for entry in snapshot.entries() {
         let Entry {
             host,
             note,
@@ -41,12 +41,12 @@ pub fn text(scene: &Scene) -> String {
 }
 
 /// The same as a document.
-pub fn json(scene: &Scene) -> String {
-    let hosts: serde_json::Map<String, Value> = scene
+pub fn json(snapshot: &MaintenanceSnapshot) -> String {
+    let hosts: serde_json::Map<String, Value> = snapshot
         .entries()
         .into_iter()
         .map(|entry| {
-            let state = match (&entry.note, scene.lost.contains_key(&entry.host)) {
+            let state = match (&entry.note, snapshot.lost.contains_key(&entry.host)) {
                 (_, true) => "unreachable",
                 (Some(note), _) if note.done => "out",
                 (Some(_), _) => "unfinished",
@@ -57,7 +57,7 @@ pub fn json(scene: &Scene) -> String {
         })
         .collect();
     document(
-        &json!({ "schema": "hactl.maintenance/1", "service": scene.notes.service(), "hosts": hosts }),
+        &json!({ "schema": "hactl.maintenance/1", "service": snapshot.notes.service(), "hosts": hosts }),
     )
 }
 

@@ -8,8 +8,8 @@ mod sections;
 
 use crate::base::mask::mask;
 use crate::base::quote::for_terminal;
-use crate::ops::status::board::{Board, Finding, Severity, State};
 use crate::ops::status::past::moment;
+use crate::ops::status::status_report::{Severity, State, StatusFinding, StatusReport};
 use comfy_table::{ContentArrangement, Table, presets};
 use console::{Style, Term};
 use serde_json::{Value, json};
@@ -29,34 +29,34 @@ pub fn width() -> u16 {
 }
 
 /// The document.
-pub fn json(board: &Board, took: Duration) -> Value {
-    let mut value = serde_json::to_value(board).unwrap_or_default();
+pub fn json(report: &StatusReport, took: Duration) -> Value {
+    let mut value = serde_json::to_value(report).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
         map.insert("seconds".to_owned(), json!(took.as_secs_f64()));
-        map.insert("exit_code".to_owned(), json!(board.exit_code()));
+        map.insert("exit_code".to_owned(), json!(report.exit_code()));
     }
     value
 }
 
 /// The screen.
-pub fn text(board: &Board, took: Duration, width: u16) -> String {
+pub fn text(report: &StatusReport, took: Duration, width: u16) -> String {
     let page = Page {
         width,
         text: String::new(),
     };
-    let page = page.verdict(board, took).findings(&board.findings);
-    let page = match &board.databases {
+    let page = page.verdict(report, took).findings(&report.findings);
+    let page = match &report.databases {
         Some(databases) => page.databases(databases),
         None => page,
     };
-    let page = match &board.virtual_address {
+    let page = match &report.virtual_address {
         Some(address) => page.address(address),
         None => page,
     };
-    page.balancers(&board.balancers, board.virtual_address.as_ref())
-        .applications(&board.applications)
-        .operations(board)
-        .points(&board.single_points)
+    page.balancers(&report.balancers, report.virtual_address.as_ref())
+        .applications(&report.applications)
+        .operations(report)
+        .points(&report.single_points)
         .finish()
 }
 
@@ -109,26 +109,26 @@ impl Page {
         }
     }
 
-    fn verdict(mut self, board: &Board, took: Duration) -> Self {
-        let style = match board.state {
+    fn verdict(mut self, report: &StatusReport, took: Duration) -> Self {
+        let style = match report.state {
             State::Healthy => Style::new().green().bold(),
             State::Degraded | State::Unknown => Style::new().yellow().bold(),
             State::Down | State::SplitBrain => Style::new().red().bold(),
         };
-        let verdict = for_terminal(&board.verdict).replace('\n', " ");
+        let verdict = for_terminal(&report.verdict).replace('\n', " ");
         // The first line is the verdict, whole: scripts read it.
         self.text.push_str(&style.apply_to(verdict).to_string());
-        let reached = board.hosts.iter().filter(|host| host.reached).count();
+        let reached = report.hosts.iter().filter(|host| host.reached).count();
         self.text.push_str(&format!(
             "\n{}, {reached} of {} hosts answered, {:.1} s\n",
-            moment(board.now),
-            board.hosts.len(),
+            moment(report.now),
+            report.hosts.len(),
             took.as_secs_f64()
         ));
         self
     }
 
-    fn findings(mut self, findings: &[Finding]) -> Self {
+    fn findings(mut self, findings: &[StatusFinding]) -> Self {
         if findings.is_empty() {
             return self;
         }
@@ -172,11 +172,11 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::status::{Scene, scenes};
+    use crate::ops::status::{Snapshot, snapshots};
 
-    fn screen(scene: &Scene<'_>) -> String {
+    fn screen(snapshot: &Snapshot<'_>) -> String {
         console::set_colors_enabled(false);
-        let text = text(&scene.board(), Duration::from_millis(420), WIDTH);
+        let text = text(&snapshot.report(), Duration::from_millis(420), WIDTH);
         let wide: Vec<&str> = text
             .lines()
             .skip(1)
@@ -188,31 +188,34 @@ mod tests {
 
     #[test]
     fn the_screen_of_each_scene() {
-        let site = scenes::site();
-        insta::assert_snapshot!("healthy", screen(&scenes::healthy(&site)));
-        insta::assert_snapshot!("primary_dead", screen(&scenes::primary_dead(&site)));
-        insta::assert_snapshot!("split_brain", screen(&scenes::split_brain(&site)));
-        insta::assert_snapshot!("replica_paused", screen(&scenes::replica_paused(&site)));
+        let site = snapshots::site();
+        insta::assert_snapshot!("healthy", screen(&snapshots::healthy(&site)));
+        insta::assert_snapshot!("primary_dead", screen(&snapshots::primary_dead(&site)));
+        insta::assert_snapshot!("split_brain", screen(&snapshots::split_brain(&site)));
+        insta::assert_snapshot!("replica_paused", screen(&snapshots::replica_paused(&site)));
         insta::assert_snapshot!(
             "unfinished_switchover",
-            screen(&scenes::unfinished_switchover(&site))
+            screen(&snapshots::unfinished_switchover(&site))
         );
-        insta::assert_snapshot!("fenced_old_primary", screen(&scenes::fenced(&site)));
-        let mut site = scenes::site();
-        insta::assert_snapshot!("no_replica_no_backup", screen(&scenes::lonely(&mut site)));
+        insta::assert_snapshot!("fenced_old_primary", screen(&snapshots::fenced(&site)));
+        let mut site = snapshots::site();
+        insta::assert_snapshot!(
+            "no_replica_no_backup",
+            screen(&snapshots::lonely(&mut site))
+        );
     }
 
     #[test]
     fn text_of_hosts_is_data() {
-        let site = scenes::site();
-        let mut scene = scenes::healthy(&site);
-        scene.change("app1", |seen| {
+        let site = snapshots::site();
+        let mut snapshot = snapshots::healthy(&site);
+        snapshot.change("app1", |seen| {
             seen.health = Some(Err("\u{1b}[2Jgone\nhealthy: all".to_owned()))
         });
-        scene.change("lb1", |seen| {
+        snapshot.change("lb1", |seen| {
             seen.maintenance = Some("\u{7}since\u{202e}".to_owned())
         });
-        let text = screen(&scene);
+        let text = screen(&snapshot);
         assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text}");
         assert!(
             !text.lines().any(|line| line.starts_with("healthy")),

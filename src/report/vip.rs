@@ -2,13 +2,13 @@
 
 use crate::base::mask::{mask, mask_value};
 use crate::base::quote::for_terminal;
-use crate::ops::vip::{Balancer, Gap, Look, Moved, Step};
+use crate::ops::vip::{Balancer, Gap, MoveStep, Moved, VipSnapshot};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Where it is, by two viewpoints, and what each host would need to take it.
-pub fn text(seen: &Look) -> String {
+pub fn text(seen: &VipSnapshot) -> String {
     let holders = seen.holders();
     let mut text = match holders.as_slice() {
         [] => format!("{} is on no host\n", seen.address),
@@ -86,7 +86,7 @@ fn able(one: &Balancer) -> String {
 }
 
 /// What is wrong with it: a move that was broken off, flags that nobody clears, more or less than one holder.
-pub fn faults(seen: &Look) -> Vec<String> {
+pub fn faults(seen: &VipSnapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     if seen.holders().len() != 1 {
         wrong.push("exactly one host should have it: hactl verify --only keepalived".to_owned());
@@ -114,7 +114,7 @@ pub fn faults(seen: &Look) -> Vec<String> {
 }
 
 /// The same as one document.
-pub fn json(seen: &Look) -> String {
+pub fn json(seen: &VipSnapshot) -> String {
     let balancers: Vec<Value> = seen
         .balancers
         .iter()
@@ -143,7 +143,7 @@ pub fn json(seen: &Look) -> String {
 }
 
 /// What would be done.
-pub fn plan(steps: &[Step]) -> String {
+pub fn plan(steps: &[MoveStep]) -> String {
     let mut text = String::new();
     for (number, step) in steps.iter().enumerate() {
         let _ = write!(text, "{:>2}. {}: {}", number + 1, step.host, step.what);
@@ -156,7 +156,7 @@ pub fn plan(steps: &[Step]) -> String {
 }
 
 /// What would be done, as a document.
-pub fn plan_json(steps: &[Step]) -> String {
+pub fn plan_json(steps: &[MoveStep]) -> String {
     let steps: Vec<Value> = steps
         .iter()
         .map(|step| json!({ "host": step.host, "what": step.what, "command": step.command }))

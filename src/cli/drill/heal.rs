@@ -6,9 +6,9 @@ use super::super::{Global, Outcome};
 use crate::base::{Diagnostic, exit};
 use crate::modules::Request;
 use crate::ops::cluster::Cluster;
-use crate::ops::cluster::cast::server;
+use crate::ops::cluster::assignment::server;
 use crate::ops::cluster::node::{Node, PeerView};
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::drill::faults::{self, Fault};
 use crate::ops::hosts::Site;
 use crate::report;
@@ -18,7 +18,7 @@ use serde_json::json;
 pub async fn heal(
     global: &Global,
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     cluster: &Cluster,
 ) -> Option<Outcome> {
     let mut broken: Vec<Fault> = Vec::new();
@@ -64,7 +64,7 @@ pub async fn heal(
             );
             let mut request = Request::sh(script);
             request.timeout_seconds = Some(60);
-            let answer = crew
+            let answer = pool
                 .round([(host.clone(), vec![request])].into())
                 .await
                 .remove(host);
@@ -80,7 +80,7 @@ pub async fn heal(
                     .note(why),
             );
         }
-        if let (Some(todo), true) = (cure.outside.first(), away(cluster, crew, host)) {
+        if let (Some(todo), true) = (cure.outside.first(), away(cluster, pool, host)) {
             left.push(
                 Diagnostic::with_code(exit::INCOMPLETE, format!("the drill did: {}", fault.text))
                     .on(host)
@@ -101,7 +101,7 @@ pub async fn heal(
         .nodes()
         .map(|(host, _)| (host.to_owned(), vec![faults::forget()]))
         .collect();
-    crew.round(work).await;
+    pool.round(work).await;
     if global.json {
         let document = json!({"result": "healed", "drill": first.drill, "rejoin": back});
         report::json::document("resume", &document);
@@ -117,8 +117,8 @@ pub async fn heal(
 }
 
 /// Whether a host is without power or cut off, as far as that is seen from here and from the other databases.
-fn away(cluster: &Cluster, crew: &Crew, host: &str) -> bool {
-    crew.lost(host).is_some()
+fn away(cluster: &Cluster, pool: &ConnectionPool, host: &str) -> bool {
+    pool.lost(host).is_some()
         || cluster
             .views_of(host)
             .any(|(_, view)| matches!(view, PeerView::Unreachable(_)))

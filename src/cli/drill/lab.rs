@@ -3,8 +3,8 @@
 use crate::base::{Diagnostic, Result};
 use crate::lab::provider::{self, Provider};
 use crate::lab::state::{self, Cut, Lab, Places};
-use crate::lab::{HostSpec, LabName, ready, up, wire};
-use crate::ops::drill::breaker::Breaker;
+use crate::lab::{HostSpec, LabName, cabling, ready, up};
+use crate::ops::drill::fault_injector::FaultInjector;
 use crate::ops::hosts::Site;
 
 /// A lab whose hosts are the inventory's.
@@ -63,7 +63,7 @@ impl LabBreaker {
     }
 }
 
-impl Breaker for LabBreaker {
+impl FaultInjector for LabBreaker {
     fn kill(&self, hosts: &[String]) -> Result<()> {
         provider::at_once(&self.hosts(hosts)?, |host| self.provider.kill(host))
     }
@@ -88,10 +88,10 @@ impl Breaker for LabBreaker {
             host: host.to_owned(),
             from: from.map(str::to_owned),
         };
-        self.cuts(|lab| wire::with_cut(&lab.cuts, cut))
+        self.cuts(|lab| cabling::with_cut(&lab.cuts, cut))
     }
 
     fn heal(&self, host: &str) -> Result<()> {
-        self.cuts(|lab| wire::without(&lab.cuts, Some(host), None))
+        self.cuts(|lab| cabling::without(&lab.cuts, Some(host), None))
     }
 }

@@ -18,7 +18,7 @@ use super::keeper::{Keeper, Network};
 use super::provider::{HostState, Provider};
 use super::spec::{HostSpec, Kind};
 use super::state::{Lab, Places, cache_dir, make_dir};
-use super::{failed, program, run, while_doing, wire};
+use super::{cabling, failed, program, run, while_doing};
 use crate::base::{Diagnostic, Result, quote};
 use accelerator::Runner;
 use fs_err as fs;
@@ -166,7 +166,7 @@ impl Machines {
             start: self.way_to_start(host, &folder, image)?,
             console: &console,
         };
-        wire::plug_in_tap(&self.keeper, host)?;
+        cabling::plug_in_tap(&self.keeper, host)?;
         make_dir(&self.cgroup(host).folder)?;
         // In the cgroup before it is QEMU: nothing of it may be outside. An emulated processor takes all that it gets, so
         // it gives way to whatever else this machine has to do.
@@ -188,8 +188,8 @@ impl Machines {
     }
 
     fn boot_in_user_mode(&self, host: &HostSpec, folder: &Path, image: &Path) -> Result<()> {
-        wire::plug_in_tap(&self.keeper, host)?;
-        wire::plug_in_lane(&self.keeper, host, &uml::lane_port(host))?;
+        cabling::plug_in_tap(&self.keeper, host)?;
+        cabling::plug_in_lane(&self.keeper, host, &uml::lane_port(host))?;
         make_dir(&self.cgroup(host).folder)?;
         make_dir(&folder.join("run"))?;
         // What was left by a kernel that was killed would be taken for one that runs.
@@ -359,7 +359,7 @@ impl Provider for Machines {
         if matches!(self.state(host), HostState::Absent | HostState::Dead) {
             return Ok(());
         }
-        wire::unplug(&self.keeper, host);
+        cabling::unplug(&self.keeper, host);
         let cgroup = self.cgroup(host);
         cgroup.kill().map_err(|error| error.on(&host.name))?;
         if cgroup.wait(HostState::Dead, Duration::from_secs(20)) {

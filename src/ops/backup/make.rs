@@ -3,7 +3,7 @@
 use super::{Info, Repository, failed, scripts};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::{Host, Site};
 use crate::ops::journal::{self, End, Header, Notes, Record};
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// When it was not reached.
-pub async fn one(crew: &mut Crew, host: &str, request: Request) -> Result<Reply> {
-    let mut answers = crew.round([(host.to_owned(), vec![request])].into()).await;
+pub async fn one(pool: &mut ConnectionPool, host: &str, request: Request) -> Result<Reply> {
+    let mut answers = pool.round([(host.to_owned(), vec![request])].into()).await;
     let answer = answers
         .remove(host)
         .unwrap_or_else(|| Err(lost(host, "it gave no answer")))?;
@@ -41,8 +41,8 @@ pub fn host<'a>(site: &'a Site, name: &str) -> Result<&'a Host> {
 ///
 /// # Errors
 /// When its host was not reached, with what that means for the databases; when pgBackRest failed.
-pub async fn info(site: &Site, repository: &Repository, crew: &mut Crew) -> Result<Info> {
-    let reply = one(crew, &repository.host, repository.ask())
+pub async fn info(site: &Site, repository: &Repository, pool: &mut ConnectionPool) -> Result<Info> {
+    let reply = one(pool, &repository.host, repository.ask())
         .await
         .map_err(|error| unreachable(repository, error))?;
     Info::read(host(site, &repository.host)?, &reply)
@@ -71,12 +71,12 @@ pub struct Made {
 pub async fn run(
     site: &Site,
     repository: &Repository,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     full: bool,
 ) -> Result<Made> {
-    let before = info(site, repository, crew).await?;
+    let before = info(site, repository, pool).await?;
     let kind = if full { "full" } else { "incr" };
-    let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
+    let reached: Vec<String> = pool.reached().map(str::to_owned).collect();
     let settle = site
         .members("postgresql")
         .iter()
@@ -86,10 +86,10 @@ pub async fn run(
             Some((name.clone(), vec![scripts::checkpoint(&cluster)]))
         })
         .collect();
-    crew.round(settle).await;
+    pool.round(settle).await;
     let mut request = Request::sh(scripts::make(kind));
     request.timeout_seconds = Some(scripts::LONG);
-    let reply = one(crew, &repository.host, request)
+    let reply = one(pool, &repository.host, request)
         .await
         .map_err(|error| {
             Diagnostic::with_code(exit::INCOMPLETE, "whether the backup was made is not known")
@@ -101,7 +101,7 @@ pub async fn run(
     if reply.code != 0 {
         return Err(failed(on, "the backup failed", &reply));
     }
-    let info = info(site, repository, crew).await?;
+    let info = info(site, repository, pool).await?;
     if info.last().map(|backup| &backup.label) == before.last().map(|backup| &backup.label) {
         return Err(failed(on, "no new backup is in the repository", &reply));
     }
@@ -117,13 +117,13 @@ pub async fn run(
 /// Writes into the history of every database host that was reached what was done.
 pub async fn record(
     site: &Site,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     header: Header,
     result: &str,
     message: &str,
     details: Notes,
 ) {
-    let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
+    let reached: Vec<String> = pool.reached().map(str::to_owned).collect();
     let keepers: Vec<String> = site
         .members("postgresql")
         .iter()
@@ -147,5 +147,5 @@ pub async fn record(
         .into_iter()
         .map(|host| (host, vec![journal::record(&record)]))
         .collect();
-    crew.round(work).await;
+    pool.round(work).await;
 }

@@ -2,25 +2,25 @@
 //! and read to the end on a database host, and removed again.
 
 use super::make::{self, one};
-use super::restore::{self, Assessed, Restored, Wish};
+use super::restore::{self, Assessed, RestoreOptions, Restored};
 use super::{Repository, failed, scripts};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Request;
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 
 /// What the repository's own check said.
 ///
 /// # Errors
 /// When a file is missing or differs, or the repository is not reached.
-pub async fn files(site: &Site, repository: &Repository, crew: &mut Crew) -> Result<()> {
+pub async fn files(site: &Site, repository: &Repository, pool: &mut ConnectionPool) -> Result<()> {
     let mut request = Request::sh(format!(
         "export LC_ALL=C; cd /; exec {} --log-level-console=info --log-level-file=off verify </dev/null",
         repository.command()
     ))
     .user("postgres");
     request.timeout_seconds = Some(scripts::LONG);
-    let reply = one(crew, &repository.host, request).await?;
+    let reply = one(pool, &repository.host, request).await?;
     let said = format!("{}\n{}", reply.out(), reply.err());
     let host = make::host(site, &repository.host)?;
     match complaints(&said) {
@@ -79,11 +79,15 @@ fn complaints(said: &str) -> Vec<String> {
 ///
 /// # Errors
 /// When none can be reached.
-pub async fn choose(site: &Site, crew: &mut Crew, wished: Option<&str>) -> Result<String> {
+pub async fn choose(
+    site: &Site,
+    pool: &mut ConnectionPool,
+    wished: Option<&str>,
+) -> Result<String> {
     if let Some(host) = wished {
         return Ok(host.to_owned());
     }
-    let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
+    let reached: Vec<String> = pool.reached().map(str::to_owned).collect();
     let work = site
         .members("postgresql")
         .iter()
@@ -97,7 +101,7 @@ pub async fn choose(site: &Site, crew: &mut Crew, wished: Option<&str>) -> Resul
             ))
         })
         .collect();
-    let answers = crew.round(work).await;
+    let answers = pool.round(work).await;
     let says = |word: &str| {
         answers.iter().find_map(|(host, answer)| {
             let reply = answer.as_ref().ok()?.replies.first()?;
@@ -119,16 +123,16 @@ pub async fn choose(site: &Site, crew: &mut Crew, wished: Option<&str>) -> Resul
 pub async fn assess(
     site: &Site,
     repository: &Repository,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     target: &str,
 ) -> Result<Assessed> {
-    let wish = Wish {
+    let options = RestoreOptions {
         time: None,
         target: target.to_owned(),
         directory: None,
         scratch: true,
     };
-    restore::assess(site, repository, crew, &wish).await
+    restore::assess(site, repository, pool, &options).await
 }
 
 /// Restores, compares with what the repository says, and notes the day.
@@ -138,11 +142,11 @@ pub async fn assess(
 pub async fn restored(
     site: &Site,
     repository: &Repository,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     target: &str,
     assessed: &Assessed,
 ) -> Result<Restored> {
-    let restored = restore::carry_out(site, repository, crew, target, &assessed.plan).await?;
+    let restored = restore::carry_out(site, repository, pool, target, &assessed.plan).await?;
     if restored.system != assessed.info.system {
         return Err(Diagnostic::with_code(
             exit::FAILED,
@@ -154,7 +158,7 @@ pub async fn restored(
             restored.system, assessed.info.system
         )));
     }
-    one(crew, &repository.host, Request::sh(scripts::note_test())).await?;
+    one(pool, &repository.host, Request::sh(scripts::note_test())).await?;
     Ok(restored)
 }
 

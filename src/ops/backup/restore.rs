@@ -3,12 +3,12 @@
 //! Never into a directory that is not empty, never into or below one that a cluster uses; the running servers go on untouched.
 
 use super::make::{self, one};
-use super::scripts::{self, Plan};
+use super::scripts::{self, RestorePlan};
 use super::{Backup, Info, Repository, failed};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Request;
 use crate::ops::cluster::condition::Conditions;
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::{Host, Site};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,7 +19,7 @@ const SPARE: u64 = 1 << 30;
 
 /// What is wished.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct RestoreOptions {
     /// The time to go to; the end of the log when there is none.
     pub time: Option<Timestamp>,
     /// The database host on whose disk.
@@ -113,7 +113,7 @@ impl Room {
 #[derive(Debug)]
 pub struct Assessed {
     /// What is done.
-    pub plan: Plan,
+    pub plan: RestorePlan,
     /// What must hold.
     pub conditions: Conditions,
     /// What it begins with.
@@ -131,24 +131,24 @@ pub struct Assessed {
 pub async fn assess(
     site: &Site,
     repository: &Repository,
-    crew: &mut Crew,
-    wish: &Wish,
+    pool: &mut ConnectionPool,
+    options: &RestoreOptions,
 ) -> Result<Assessed> {
-    if !site.members("postgresql").contains(&wish.target) {
+    if !site.members("postgresql").contains(&options.target) {
         return Err(Diagnostic::new(format!(
             "`{}` is no host of the group postgresql",
-            wish.target
+            options.target
         ))
         .help(format!(
             "only they have PostgreSQL: {}",
             site.members("postgresql").join(", ")
         )));
     }
-    let target = make::host(site, &wish.target)?;
-    let info = make::info(site, repository, crew).await?;
+    let target = make::host(site, &options.target)?;
+    let info = make::info(site, repository, pool).await?;
     let root = target.text("postgresql_data_root", "/var/lib/postgresql");
-    let directory = wish.directory.clone().unwrap_or_else(|| {
-        let kind = if wish.scratch {
+    let directory = options.directory.clone().unwrap_or_else(|| {
+        let kind = if options.scratch {
             "restore-test"
         } else {
             "restored"
@@ -159,27 +159,32 @@ pub async fn assess(
         )
     });
     let directory = directory.trim_end_matches('/').to_owned();
-    let reply = one(crew, &wish.target, Request::sh(scripts::room(&directory))).await?;
+    let reply = one(
+        pool,
+        &options.target,
+        Request::sh(scripts::room(&directory)),
+    )
+    .await?;
     if reply.code != 0 {
         return Err(failed(target, "the target cannot be looked at", &reply));
     }
     let room = Room::read(&reply.out());
-    let backup = match wish.time {
+    let backup = match options.time {
         Some(time) => info.before(time.as_second()).cloned(),
         None => info.last().cloned(),
     };
-    let plan = Plan {
+    let plan = RestorePlan {
         directory,
         version: info.version.clone(),
         port: 5433,
-        target: wish.time.map(postgres_time),
+        target: options.time.map(postgres_time),
         set: backup.as_ref().map(|backup| backup.label.clone()),
-        scratch: wish.scratch,
+        scratch: options.scratch,
     };
     let needs = backup
         .as_ref()
         .map_or(0, |backup| backup.size + backup.size / 10 + SPARE);
-    let conditions = conditions(&info, &room, wish, &plan, needs);
+    let conditions = conditions(&info, &room, options, &plan, needs);
     Ok(Assessed {
         plan,
         conditions,
@@ -189,12 +194,18 @@ pub async fn assess(
     })
 }
 
-fn conditions(info: &Info, room: &Room, wish: &Wish, plan: &Plan, needs: u64) -> Conditions {
+fn conditions(
+    info: &Info,
+    room: &Room,
+    options: &RestoreOptions,
+    plan: &RestorePlan,
+    needs: u64,
+) -> Conditions {
     let mut conditions = Conditions::default();
     let first = info.backups.first().map(|backup| backup.ended);
     conditions.add(
         "backup",
-        match wish.time {
+        match options.time {
             Some(_) => "there is a backup from before that time",
             None => "there is a backup",
         },
@@ -209,7 +220,7 @@ fn conditions(info: &Info, room: &Room, wish: &Wish, plan: &Plan, needs: u64) ->
             |first| format!("choose a time after {}", shown(first)),
         ),
     );
-    if let Some(time) = wish.time {
+    if let Some(time) = options.time {
         conditions.add(
             "past",
             "that time has passed",
@@ -350,8 +361,8 @@ impl Restored {
 }
 
 /// Brings what was committed until now into the repository, if a primary can be reached; says what is not so.
-pub async fn archive_now(site: &Site, crew: &mut Crew) -> Option<String> {
-    let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
+pub async fn archive_now(site: &Site, pool: &mut ConnectionPool) -> Option<String> {
+    let reached: Vec<String> = pool.reached().map(str::to_owned).collect();
     let work: BTreeMap<String, Vec<Request>> = site
         .members("postgresql")
         .iter()
@@ -361,7 +372,7 @@ pub async fn archive_now(site: &Site, crew: &mut Crew) -> Option<String> {
             Some((name.clone(), vec![scripts::archive_now(&cluster)]))
         })
         .collect();
-    let answers = crew.round(work).await;
+    let answers = pool.round(work).await;
     let said: Vec<String> = answers
         .into_values()
         .filter_map(|answer| Some(answer.ok()?.replies.first()?.out().trim().to_owned()))
@@ -382,9 +393,9 @@ pub async fn archive_now(site: &Site, crew: &mut Crew) -> Option<String> {
 pub async fn carry_out(
     site: &Site,
     repository: &Repository,
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     target: &str,
-    plan: &Plan,
+    plan: &RestorePlan,
 ) -> Result<Restored> {
     let on: &Host = make::host(site, target)?;
     let mut request = Request::sh(scripts::restore(repository, plan)).user("postgres");
@@ -397,7 +408,7 @@ pub async fn carry_out(
             plan.directory
         )
     };
-    let reply = one(crew, target, request).await.map_err(|error| {
+    let reply = one(pool, target, request).await.map_err(|error| {
         Diagnostic::with_code(
             exit::INCOMPLETE,
             "whether the restore came to its end is not known",

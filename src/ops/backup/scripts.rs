@@ -88,7 +88,7 @@ SELECT CASE WHEN last_archived_wal >= :'file' THEN 'archived' ELSE 'late' END FR
 
 /// Where and how to restore.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct RestorePlan {
     /// The new directory.
     pub directory: String,
     /// The major version.
@@ -104,7 +104,7 @@ pub struct Plan {
 }
 
 /// Settings that hold in a restored server whatever the backup says: the last line of a file wins.
-fn pinned(plan: &Plan) -> String {
+fn pinned(plan: &RestorePlan) -> String {
     format!(
         "listen_addresses = ''\nport = {}\nunix_socket_directories = '{}'\nunix_socket_permissions = 0700\narchive_mode = off\n\
          archive_command = ''\nprimary_conninfo = ''\nprimary_slot_name = ''\nsynchronous_standby_names = ''\nssl = off\n\
@@ -115,7 +115,7 @@ fn pinned(plan: &Plan) -> String {
 
 /// Restores into a new directory, brings the log in up to the target with a server of its own that only its own user can
 /// reach, looks at all of it, and stops that server. Says `key=value` a line.
-pub fn restore(repository: &Repository, plan: &Plan) -> String {
+pub fn restore(repository: &Repository, plan: &RestorePlan) -> String {
     let target = plan.target.as_ref().map_or_else(String::new, |time| {
         format!(" --type=time --target-action=promote --target={}", sh(time))
     });
@@ -204,8 +204,8 @@ pub fn note_test() -> String {
 mod tests {
     use super::*;
 
-    fn plan(scratch: bool) -> Plan {
-        Plan {
+    fn plan(scratch: bool) -> RestorePlan {
+        RestorePlan {
             directory: "/srv/it's".to_owned(),
             version: "15".to_owned(),
             port: 5433,

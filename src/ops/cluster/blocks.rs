@@ -9,7 +9,7 @@ use super::view::Cluster;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, exit};
 use crate::modules::Request;
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::ops::journal::{Record, StepState};
 
@@ -24,14 +24,14 @@ pub struct Blocks {
 
 impl Blocks {
     /// Asks every host but itself: one round.
-    pub async fn look(site: &Site, crew: &mut Crew, host: &str) -> Self {
+    pub async fn look(site: &Site, pool: &mut ConnectionPool, host: &str) -> Self {
         let ask = format!("[ -e {} ]", sh(&format!("/var/lib/hactl/blocked/{host}")));
         let work = site
             .hosts
             .iter()
             .map(|known| (known.name.clone(), vec![Request::sh(ask.clone())]))
             .collect();
-        let answers = crew.round(work).await;
+        let answers = pool.round(work).await;
         let mut blocks = Self::default();
         for name in site.hosts.iter().map(|known| &known.name) {
             match answers.get(name) {

@@ -11,9 +11,9 @@ pub use conditions::FLAP;
 pub use loss::Loss;
 pub use steps::{blocks, is_alone, steps};
 
-use super::cast::{Cast, known, server, the_primary};
+use super::assignment::{Assignment, known, server, the_primary};
 use super::condition::Conditions;
-use super::death::{self, Proof, Verdict};
+use super::failure_detection::{self, FailureVerdict, Proof};
 use super::lsn::Lsn;
 use super::node::{Live, PeerView};
 use super::view::Cluster;
@@ -23,7 +23,7 @@ use crate::ops::hosts::Site;
 /// What the operator allows.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools)] // Each is a flag of its own on the command line: consents are never merged.
-pub struct Wishes {
+pub struct FailoverOptions {
     /// The host to promote; the best replica when none is named.
     pub promote: Option<String>,
     /// Data may be lost.
@@ -71,7 +71,7 @@ impl Fence {
 #[derive(Debug)]
 pub struct Assessment {
     /// Who takes over from whom.
-    pub cast: Cast,
+    pub assignment: Assignment,
     /// Whether the old one is dead.
     pub proof: Proof,
     /// How it is fenced.
@@ -126,11 +126,11 @@ pub fn assess(
     old: &str,
     outsiders: &[(String, PeerView)],
     log_end: Option<Lsn>,
-    wishes: &Wishes,
+    options: &FailoverOptions,
 ) -> Result<Assessment, Vec<Diagnostic>> {
     let one = |error| vec![error];
-    let proof = death::judge(cluster, old, outsiders);
-    let candidate = match &wishes.promote {
+    let proof = failure_detection::judge(cluster, old, outsiders);
+    let candidate = match &options.promote {
         Some(host) if cluster.member(host).is_none() => {
             return Err(one(Diagnostic::new(format!(
                 "`{host}` is no host of the group postgresql"
@@ -140,7 +140,7 @@ pub fn assess(
                 cluster.names()
             ))));
         }
-        Some(host) if host == old && proof.verdict != Verdict::Alive => {
+        Some(host) if host == old && proof.verdict != FailureVerdict::Alive => {
             return Err(one(Diagnostic::refused(format!("{host} is the primary that is to be replaced"))
                 .note(proof.to_string())
                 .help(format!("to bring it back: hactl run -l {host} -- systemctl start postgresql; to replace it: hactl failover --promote replica"))));
@@ -157,7 +157,7 @@ pub fn assess(
             "nothing is to be taken over; to make another host the primary: hactl switchover",
         )));
     }
-    let cast = Cast {
+    let assignment = Assignment {
         old: known(site, cluster, old).map_err(one)?,
         new: known(site, cluster, &candidate).map_err(one)?,
         others: cluster
@@ -171,29 +171,29 @@ pub fn assess(
         .host(old)
         .is_some_and(|host| !host.text("postgresql_fence_command", "").is_empty());
     let fence = match proof.verdict {
-        Verdict::DeadInside | Verdict::FrozenInside => Fence::Inside,
+        FailureVerdict::DeadInside | FailureVerdict::FrozenInside => Fence::Inside,
         _ if command => Fence::Command,
         _ => Fence::Blocked,
     };
-    let loss = loss::estimate(site, cluster, &cast, log_end);
+    let loss = loss::estimate(site, cluster, &assignment, log_end);
     let mut list = Conditions::default();
-    conditions::dead(&mut list, &cast, &proof, fence, wishes);
-    conditions::candidate_is_fit(&mut list, cluster, &cast, &candidate);
-    conditions::history(&mut list, cluster, &candidate, wishes);
+    conditions::dead(&mut list, &assignment, &proof, fence, options);
+    conditions::candidate_is_fit(&mut list, cluster, &assignment, &candidate);
+    conditions::history(&mut list, cluster, &candidate, options);
     list.add(
         "data-loss",
         "no acknowledged write is lost",
         loss.bytes == Some(0),
         loss.said.clone(),
         if log_end.is_some() {
-            format!("the data of {old} is intact: starting its server loses nothing (hactl run -l {old} -- systemctl start {})", cast.old.unit)
+            format!("the data of {old} is intact: starting its server loses nothing (hactl run -l {old} -- systemctl start {})", assignment.old.unit)
         } else {
             format!("if {old} can be brought back, that loses nothing")
         },
     );
-    list.unless("--allow-data-loss", wishes.allow_data_loss);
+    list.unless("--allow-data-loss", options.allow_data_loss);
     Ok(Assessment {
-        cast,
+        assignment,
         proof,
         fence,
         loss,

@@ -3,18 +3,19 @@
 //! What is observed beats what the inventory says. Nothing here initialises, clones over or deletes a data directory that
 //! is not empty, and nothing promotes a server while another one may take writes.
 
+pub mod assignment;
 pub mod block;
 pub mod blocks;
 pub mod candidate;
-pub mod cast;
 pub mod condition;
-pub mod death;
 pub mod failover;
-pub mod look;
+pub mod failure_detection;
 pub mod lsn;
+pub mod next_action;
 pub mod node;
 pub mod observation;
 pub mod operation;
+pub mod probe;
 pub mod rejoin;
 pub mod replay;
 pub mod scripts;
@@ -23,7 +24,6 @@ pub mod switchover;
 #[cfg(test)]
 mod tests;
 pub mod view;
-pub mod way;
 
-pub use look::VARIABLES;
+pub use probe::VARIABLES;
 pub use view::Cluster;

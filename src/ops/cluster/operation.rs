@@ -20,7 +20,7 @@ pub use step::{
 
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::journal::{self, End, Notes, OVERTAKEN, Record, StepLine, StepState, Token};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,10 +51,10 @@ pub struct Operation<'a> {
 
 impl Operation<'_> {
     /// Runs the steps that are not done yet, in order.
-    pub async fn run(mut self, crew: &mut Crew) -> Ending {
+    pub async fn run(mut self, pool: &mut ConnectionPool) -> Ending {
         let started = Instant::now();
         // A keeper that dies meanwhile must not hold the others up for long.
-        crew.grace = GRACE;
+        pool.grace = GRACE;
         let mut notes = self.record.notes();
         self.introduce(&mut notes);
         let mut done = String::new();
@@ -72,11 +72,11 @@ impl Operation<'_> {
             }
             if self.stop.load(Ordering::Relaxed) && !returned {
                 let error = Diagnostic::with_code(exit::FAILED, "ended by the operator");
-                return self.undo(crew, index, error, &notes).await;
+                return self.undo(pool, index, error, &notes).await;
             }
             if !returned && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 let error = self.too_long(index);
-                return self.undo(crew, index, error, &notes).await;
+                return self.undo(pool, index, error, &notes).await;
             }
             (self.tell)(Event::Begun {
                 id: step.id,
@@ -89,14 +89,14 @@ impl Operation<'_> {
             if (step.no_return && !returned) || !step.holds_token() {
                 // Written down and confirmed first: who comes later must know that it may have happened, and this machine
                 // keeps no epoch.
-                if let Err(stop) = self.confirm(crew, &begun).await {
-                    return self.stopped(crew, index, stop, &notes).await;
+                if let Err(stop) = self.confirm(pool, &begun).await {
+                    return self.stopped(pool, index, stop, &notes).await;
                 }
                 begun = String::new();
             }
             returned |= step.no_return;
             let until = deadline.filter(|_| !returned);
-            let made = self.make(crew, index, &begun, &notes, !returned, until);
+            let made = self.make(pool, index, &begun, &notes, !returned, until);
             match made.await {
                 Ok(found) => {
                     (self.tell)(Event::Done {
@@ -118,14 +118,14 @@ impl Operation<'_> {
                         break;
                     }
                 }
-                Err(stop) => return self.stopped(crew, index, stop, &notes).await,
+                Err(stop) => return self.stopped(pool, index, stop, &notes).await,
             }
         }
         if failures.is_empty() {
-            self.end(crew, &done, "done", "").await;
+            self.end(pool, &done, "done", "").await;
             return Ending::Done;
         }
-        self.note(crew, &done).await;
+        self.note(pool, &done).await;
         Ending::Incomplete(failures)
     }
 
@@ -136,7 +136,13 @@ impl Operation<'_> {
     }
 
     /// A step was not made: what is to be taken back is taken back, unless it is no longer ours.
-    async fn stopped(self, crew: &mut Crew, index: usize, stop: Stop, notes: &Notes) -> Ending {
+    async fn stopped(
+        self,
+        pool: &mut ConnectionPool,
+        index: usize,
+        stop: Stop,
+        notes: &Notes,
+    ) -> Ending {
         let id = self.steps[index].id;
         let (Stop::Failed(error) | Stop::NotDone(error) | Stop::Overtaken(error)) = &stop;
         (self.tell)(Event::Failed {
@@ -146,7 +152,7 @@ impl Operation<'_> {
         match stop {
             Stop::Overtaken(error) => Ending::Overtaken(error),
             Stop::Failed(error) | Stop::NotDone(error) => {
-                self.undo(crew, index + 1, error, notes).await
+                self.undo(pool, index + 1, error, notes).await
             }
         }
     }
@@ -172,10 +178,10 @@ impl Operation<'_> {
 
     /// Right before the point of no return: all that can be asked confirm that the operation is still ours, and write down
     /// that the step begins. Without the arbiters nothing is begun.
-    async fn confirm(&self, crew: &mut Crew, begun: &str) -> Result<(), Stop> {
+    async fn confirm(&self, pool: &mut ConnectionPool, begun: &str) -> Result<(), Stop> {
         let mut again = false;
         loop {
-            let mut answers = crew.round(self.everywhere(begun)).await;
+            let mut answers = pool.round(self.everywhere(begun)).await;
             let mut lost = None;
             for (host, answer) in &answers {
                 if let Some(error) = overtaken(host, answer) {
@@ -206,7 +212,7 @@ impl Operation<'_> {
                 Some(error) if again => return Err(Stop::Failed(error)),
                 Some(_) => {
                     again = true;
-                    crew.reopen().await;
+                    pool.reopen().await;
                 }
             }
         }
@@ -218,7 +224,7 @@ impl Operation<'_> {
     /// enough; then nothing is tried again.
     async fn make(
         &self,
-        crew: &mut Crew,
+        pool: &mut ConnectionPool,
         index: usize,
         begun: &str,
         notes: &Notes,
@@ -252,7 +258,7 @@ impl Operation<'_> {
         loop {
             let mut work = self.everywhere(begun);
             work.insert(step.host.clone(), vec![request(&script, limit)]);
-            let mut answers = crew.round(work).await;
+            let mut answers = pool.round(work).await;
             if let Some(error) = answers
                 .iter()
                 .find_map(|(host, answer)| overtaken(host, answer))
@@ -269,7 +275,7 @@ impl Operation<'_> {
                 }
                 Err(_) => {
                     again = true;
-                    crew.reopen().await;
+                    pool.reopen().await;
                 }
             }
         }
@@ -287,14 +293,14 @@ impl Operation<'_> {
             .collect()
     }
 
-    async fn note(&self, crew: &mut Crew, lines: &str) {
-        crew.round(self.everywhere(lines)).await;
+    async fn note(&self, pool: &mut ConnectionPool, lines: &str) {
+        pool.round(self.everywhere(lines)).await;
     }
 
     /// Takes back the first `count` steps, last first.
     pub async fn undo(
         mut self,
-        crew: &mut Crew,
+        pool: &mut ConnectionPool,
         count: usize,
         why: Diagnostic,
         notes: &Notes,
@@ -313,7 +319,7 @@ impl Operation<'_> {
             });
             step.script = undo;
             lines.push_str(&line(step.id, StepState::Undone, Notes::new()));
-            match self.make(crew, index, "", &notes, false, None).await {
+            match self.make(pool, index, "", &notes, false, None).await {
                 Ok(_) => {}
                 Err(Stop::Overtaken(error)) => return Ending::Overtaken(error),
                 Err(Stop::Failed(error) | Stop::NotDone(error)) => {
@@ -321,19 +327,19 @@ impl Operation<'_> {
                         id: self.steps[index].id,
                         error: error.clone(),
                     });
-                    self.note(crew, &lines).await;
+                    self.note(pool, &lines).await;
                     return Ending::Incomplete(vec![why, error]);
                 }
             }
         }
         let message = why.to_string();
-        self.end(crew, &lines, "undone", &message).await;
+        self.end(pool, &lines, "undone", &message).await;
         Ending::Undone(why)
     }
 
     /// Ends it on all hosts that had it. A host where that does not arrive is named: the next operation, or `resume`,
     /// settles its journal.
-    async fn end(&mut self, crew: &mut Crew, lines: &str, result: &str, message: &str) {
+    async fn end(&mut self, pool: &mut ConnectionPool, lines: &str, result: &str, message: &str) {
         let end = End {
             result: result.to_owned(),
             ended: journal::seconds(),
@@ -355,7 +361,7 @@ impl Operation<'_> {
             finish.timeout_seconds = Some(KEEPING);
             work.entry(host.clone()).or_default().push(finish);
         }
-        for (host, answer) in crew.round(work).await {
+        for (host, answer) in pool.round(work).await {
             let why = match answer {
                 Ok(answer) => match answer.replies.last() {
                     Some(reply) if reply.code != 0 => reply.err().trim().to_owned(),
@@ -372,7 +378,10 @@ impl Operation<'_> {
 }
 
 /// What a host says of an operation that is no longer ours; or the lock that another operator has there.
-fn overtaken(host: &str, answer: &Result<crate::ops::crew::Answer>) -> Option<Diagnostic> {
+fn overtaken(
+    host: &str,
+    answer: &Result<crate::ops::connection_pool::Answer>,
+) -> Option<Diagnostic> {
     let said = match answer {
         Ok(answer) => {
             let reply = answer
@@ -381,7 +390,7 @@ fn overtaken(host: &str, answer: &Result<crate::ops::crew::Answer>) -> Option<Di
                 .find(|reply| reply.code == OVERTAKEN)?;
             reply.err().trim().to_owned()
         }
-        Err(error) if error.code == exit::REFUSED => crate::ops::desk::reason(error),
+        Err(error) if error.code == exit::REFUSED => crate::ops::operation_context::reason(error),
         Err(_) => return None,
     };
     Some(

@@ -14,7 +14,7 @@ pub use evidence::{
 pub use method::Method;
 pub use steps::steps;
 
-use super::cast::known;
+use super::assignment::known;
 use super::condition::Conditions;
 use super::lsn::Lsn;
 use super::node::Live;
@@ -26,7 +26,7 @@ use method::decide;
 
 /// What the operator allows.
 #[derive(Debug, Clone, Default)]
-pub struct Wishes {
+pub struct RejoinOptions {
     /// What only this host has may be given up; a copy is kept.
     pub discard_diverged: bool,
     /// A new copy of the primary, whatever the evidence says.
@@ -116,7 +116,7 @@ pub fn assess(
     server: Server,
     primary: Server,
     evidence: &Evidence,
-    wishes: &Wishes,
+    options: &RejoinOptions,
 ) -> Option<Assessment> {
     let node = cluster.node(&server.host)?;
     let leader = cluster.node(&primary.host)?;
@@ -132,14 +132,14 @@ pub fn assess(
                     || sender.address.as_deref() == Some(server.address.as_str()))
         })
     });
-    let follows = node.is_standby() && streams && !wishes.clone;
-    let (mut method, mut why, diverged) = decide(evidence, node, wishes);
+    let follows = node.is_standby() && streams && !options.clone;
+    let (mut method, mut why, diverged) = decide(evidence, node, options);
     if follows {
         (method, why) = (
             Method::Nothing,
             format!("it streams from {} already", primary.host),
         );
-    } else if wishes.clone && method == Method::Start {
+    } else if options.clone && method == Method::Start {
         (method, why) = (Method::Clone, "a new copy is wished".to_owned());
     }
     let mut conditions = Conditions::default();
@@ -164,10 +164,10 @@ pub fn assess(
             server.host, primary.host
         ),
     );
-    conditions.unless("--clone", wishes.clone);
+    conditions.unless("--clone", options.clone);
     // Checkpoints and what was never committed are no loss; what could not be read is not known to be none.
     let empty = matches!(evidence.committed, Committed::Counted(0, _));
-    if (diverged.is_some() && !empty) || (method == Method::Clone && !wishes.clone && !empty) {
+    if (diverged.is_some() && !empty) || (method == Method::Clone && !options.clone && !empty) {
         let lost = match &evidence.committed {
             Committed::Counted(count, between) => {
                 format!("; {count} transactions were committed, between {between}")
@@ -184,13 +184,13 @@ pub fn assess(
             format!("{why}{lost}"),
             "what is given up is kept beside it; look at it first if it may matter",
         );
-        conditions.unless("--discard-diverged", wishes.discard_diverged);
+        conditions.unless("--discard-diverged", options.discard_diverged);
     } else if diverged.is_some() {
         why.push_str(", but no transaction was committed in them");
     }
     let needed = match method {
         Method::Nothing | Method::Start => 0,
-        Method::Rewind if wishes.keep_log_only => 0,
+        Method::Rewind if options.keep_log_only => 0,
         Method::Rewind | Method::Clone => evidence.size + evidence.size / 10,
     };
     if needed > 0 {
@@ -223,6 +223,6 @@ pub fn assess(
                 .any(|setting| setting.name == super::settings::NAMES)
         }),
         kept,
-        keep_log_only: wishes.keep_log_only,
+        keep_log_only: options.keep_log_only,
     })
 }

@@ -10,7 +10,7 @@ pub mod trial;
 
 pub use steps::{GAP, GAP_DETAIL, after_promotion, gap, promotion, steps};
 
-use super::cast::{Cast, known, server, the_primary};
+use super::assignment::{Assignment, known, server, the_primary};
 use super::condition::Conditions;
 use super::view::Cluster;
 use crate::base::Diagnostic;
@@ -18,7 +18,7 @@ use crate::ops::hosts::Site;
 
 /// What the operator allows.
 #[derive(Debug, Clone)]
-pub struct Wishes {
+pub struct SwitchoverOptions {
     /// The host that is to be the primary; any replica that can when none is named.
     pub to: Option<String>,
     /// Bytes that the candidate may be behind when it begins.
@@ -40,8 +40,8 @@ pub struct Wishes {
 pub fn assess(
     site: &Site,
     cluster: &Cluster,
-    wishes: &Wishes,
-) -> Result<(Cast, Conditions), Vec<Diagnostic>> {
+    options: &SwitchoverOptions,
+) -> Result<(Assignment, Conditions), Vec<Diagnostic>> {
     let one = |error| vec![error];
     // Before anything else: what is seen now is only half of a change.
     if let Some(record) = cluster.unfinished() {
@@ -57,7 +57,7 @@ pub fn assess(
         )));
     }
     let old = the_primary(cluster).map_err(one)?;
-    let candidate = match &wishes.to {
+    let candidate = match &options.to {
         Some(host) => host.clone(),
         None => cluster
             .standbys()
@@ -83,7 +83,7 @@ pub fn assess(
         ))
         .help(format!("there are: {}", cluster.names()))));
     }
-    let cast = Cast {
+    let assignment = Assignment {
         old: known(site, cluster, old).map_err(one)?,
         new: known(site, cluster, &candidate).map_err(one)?,
         others: cluster
@@ -93,6 +93,6 @@ pub fn assess(
             .filter_map(|(host, _)| server(site, cluster, host))
             .collect(),
     };
-    let conditions = conditions::of(cluster, &cast, wishes);
-    Ok((cast, conditions))
+    let conditions = conditions::of(cluster, &assignment, options);
+    Ok((assignment, conditions))
 }

@@ -3,7 +3,7 @@
 use super::failover;
 use super::lsn::Lsn;
 use super::node::{Answer, Control, Live, Node, PeerView, Place, Receiver, Sender};
-use super::switchover::{self, Wishes};
+use super::switchover::{self, SwitchoverOptions};
 use super::view::{Cluster, Member};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
@@ -136,7 +136,7 @@ pub(super) fn gone(cluster: &mut Cluster, host: &str) {
 
 /// The ids of the conditions that refuse a switchover, or the message when it cannot even be planned.
 fn refused(cluster: &Cluster) -> Vec<String> {
-    let wishes = Wishes {
+    let options = SwitchoverOptions {
         to: None,
         max_lag: 100,
         max_transaction: 60,
@@ -144,7 +144,7 @@ fn refused(cluster: &Cluster) -> Vec<String> {
         gap: 5,
         unreached_clients_ok: false,
     };
-    match switchover::assess(&site(), cluster, &wishes) {
+    match switchover::assess(&site(), cluster, &options) {
         Ok((_, conditions)) => conditions
             .failed()
             .iter()
@@ -158,7 +158,7 @@ fn refused(cluster: &Cluster) -> Vec<String> {
 fn a_healthy_pair_may_switch_over_in_an_order_that_is_safe() {
     let cluster = pair();
     assert_eq!(refused(&cluster), Vec::<String>::new());
-    let wishes = Wishes {
+    let options = SwitchoverOptions {
         to: Some("db2".to_owned()),
         max_lag: 0,
         max_transaction: 60,
@@ -166,8 +166,8 @@ fn a_healthy_pair_may_switch_over_in_an_order_that_is_safe() {
         gap: 5,
         unreached_clients_ok: false,
     };
-    let (cast, _) = switchover::assess(&site(), &cluster, &wishes).expect("possible");
-    let steps = switchover::steps(&cast, 5);
+    let (assignment, _) = switchover::assess(&site(), &cluster, &options).expect("possible");
+    let steps = switchover::steps(&assignment, 5);
     let index = |id: &str| steps.iter().position(|step| step.id == id).expect("a step");
     // Whoever dies between two of these: the old primary cannot come back as one once the promotion may have begun.
     let stop = (steps[index("stop")].script)(&Notes::new());
@@ -302,9 +302,9 @@ fn consents_are_never_merged() {
     let failed = |cluster: &Cluster,
                   outsiders: &[(String, PeerView)],
                   end,
-                  wishes: failover::Wishes|
+                  options: failover::FailoverOptions|
      -> Vec<&'static str> {
-        failover::assess(&site(), cluster, "db1", outsiders, end, &wishes)
+        failover::assess(&site(), cluster, "db1", outsiders, end, &options)
             .expect("it can be judged")
             .conditions
             .failed()
@@ -312,9 +312,9 @@ fn consents_are_never_merged() {
             .map(|condition| condition.id)
             .collect()
     };
-    let none = failover::Wishes::default;
+    let none = failover::FailoverOptions::default;
     assert_eq!(failed(&dead(), &outsiders, None, none()), ["data-loss"]);
-    let lossy = failover::Wishes {
+    let lossy = failover::FailoverOptions {
         allow_data_loss: true,
         ..none()
     };
@@ -325,7 +325,7 @@ fn consents_are_never_merged() {
     assert_eq!(failed(&dead(), &wake, None, lossy.clone()), ["dead"]);
     let up = [("app1".to_owned(), PeerView::Closed("refused".to_owned()))];
     assert_eq!(failed(&dead(), &up, None, lossy.clone()), ["dead"]);
-    let unfenced = failover::Wishes {
+    let unfenced = failover::FailoverOptions {
         unfenced_ok: true,
         ..none()
     };
@@ -352,7 +352,7 @@ fn consents_are_never_merged() {
         ["one-history"]
     );
     // Alive: no consent helps.
-    let all = failover::Wishes {
+    let all = failover::FailoverOptions {
         promote: None,
         allow_data_loss: true,
         unfenced_ok: true,

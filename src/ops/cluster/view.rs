@@ -1,11 +1,11 @@
 //! The databases of a service as they were seen, and who is what among them. What was seen beats what the inventory says.
 
-use super::look;
 use super::lsn::Lsn;
 use super::node::{Live, Node, PeerView};
+use super::probe;
 use crate::base::{Diagnostic, Result};
 use crate::modules::Request;
-use crate::ops::crew::{Answer, Crew};
+use crate::ops::connection_pool::{Answer, ConnectionPool};
 use crate::ops::hosts::Site;
 use crate::ops::journal::{End, OPERATION, Record, Token, seconds};
 use std::collections::BTreeMap;
@@ -30,22 +30,22 @@ pub struct Cluster {
 
 impl Cluster {
     /// Looks at all of them: one round trip each.
-    pub async fn look(site: &Site, crew: &mut Crew) -> Self {
-        Self::look_with(site, crew, BTreeMap::new()).await.0
+    pub async fn look(site: &Site, pool: &mut ConnectionPool) -> Self {
+        Self::look_with(site, pool, BTreeMap::new()).await.0
     }
 
     /// The same, and asks other hosts something else in the same round.
     pub async fn look_with(
         site: &Site,
-        crew: &mut Crew,
+        pool: &mut ConnectionPool,
         mut work: BTreeMap<String, Vec<Request>>,
     ) -> (Self, BTreeMap<String, Result<Answer>>) {
         work.extend(
             site.members("postgresql")
                 .iter()
-                .filter_map(|name| Some((name.clone(), look::requests(site, site.host(name)?)))),
+                .filter_map(|name| Some((name.clone(), probe::requests(site, site.host(name)?)))),
         );
-        let mut answers = crew.round(work).await;
+        let mut answers = pool.round(work).await;
         let members = site
             .members("postgresql")
             .iter()
@@ -53,10 +53,10 @@ impl Cluster {
                 let host = site.host(name)?;
                 let seen = answers
                     .remove(name)?
-                    .and_then(|answer| look::node(site, host, &answer.replies));
+                    .and_then(|answer| probe::node(site, host, &answer.replies));
                 Some(Member {
                     host: name.clone(),
-                    address: look::address(site, name),
+                    address: probe::address(site, name),
                     seen,
                 })
             })

@@ -5,7 +5,7 @@
 //! host's file says is ever run.
 
 use super::catalog;
-use super::plan::{Step, Who};
+use super::plan::{DrillStep, Who};
 use super::record::What;
 use crate::base::quote::sh;
 use crate::modules::Request;
@@ -86,21 +86,21 @@ pub fn cure(fault: &Fault) -> Option<Cure> {
     let mut cure = Cure::default();
     for step in drill.heal {
         match *step {
-            Step::Script {
+            DrillStep::Script {
                 on,
                 what: What::Mend,
                 text,
                 script,
             } if plays(fault, on) => cure.scripts.push((text, script)),
-            Step::Power(who, true) if plays(fault, who) => {
+            DrillStep::Power(who, true) if plays(fault, who) => {
                 cure.outside
                     .push("give it power (in a lab: hactl lab start)");
             }
-            Step::Join(who) if plays(fault, who) => {
+            DrillStep::Join(who) if plays(fault, who) => {
                 cure.outside
                     .push("mend its cables (in a lab: hactl lab heal)");
             }
-            Step::Rejoin(who) if plays(fault, who) => cure.rejoin = true,
+            DrillStep::Rejoin(who) if plays(fault, who) => cure.rejoin = true,
             _ => {}
         }
     }
@@ -167,8 +167,8 @@ mod tests {
         for drill in DRILLS {
             for step in drill.prepare.iter().chain(drill.steps) {
                 let parts = match *step {
-                    Step::Power(who, false) | Step::Cut(who, _) => who,
-                    Step::Script {
+                    DrillStep::Power(who, false) | DrillStep::Cut(who, _) => who,
+                    DrillStep::Script {
                         on,
                         what: What::Break,
                         ..
@@ -186,7 +186,7 @@ mod tests {
     fn no_drill_moves_data() {
         for drill in DRILLS {
             for step in drill.prepare.iter().chain(drill.steps).chain(drill.heal) {
-                let Step::Script { script, .. } = step else {
+                let DrillStep::Script { script, .. } = step else {
                     continue;
                 };
                 for word in ["mount", "tmpfs", "cp -a", "mv ", "pg_wal/"] {

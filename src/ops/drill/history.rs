@@ -1,15 +1,15 @@
 //! Drills in the history of the database hosts, beside the operations: when the last one was, and what came of it.
 
-use super::field::Field;
+use super::drill_target::DrillTarget;
 use super::run::{Record, Tools};
 use crate::ops::journal::{self, End, Header, Notes};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Keeps it. A host that cannot write it misses it; the others have it.
-pub async fn keep(record: &Record, field: &Field, tools: &Tools<'_>) {
+pub async fn keep(record: &Record, drill_target: &DrillTarget, tools: &Tools<'_>) {
     let entry = entry(record, &tools.operator);
-    for host in record.cast.servers.keys() {
-        let failed = match field.ask(host, journal::record(&entry)).await {
+    for host in record.assignment.servers.keys() {
+        let failed = match drill_target.ask(host, journal::record(&entry)).await {
             Ok(reply) if reply.code == 0 => continue,
             Ok(reply) => reply.err().trim().to_owned(),
             Err(error) => error.message,
@@ -57,7 +57,7 @@ fn entry(record: &Record, operator: &str) -> journal::Record {
                 .started
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            hosts: record.cast.servers.keys().cloned().collect(),
+            hosts: record.assignment.servers.keys().cloned().collect(),
             details,
             ..Header::new(
                 "drill",

@@ -5,7 +5,7 @@
 
 use super::record::{Clock, Kind, Moment, Outcome, Sample};
 use super::rows::{image, quote};
-use super::way::Entrance;
+use super::tunnel::TunnelSocket;
 use crate::ops::http::{self, Call, Form, Response};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,9 +23,9 @@ const READS: u32 = 20;
 
 /// Where the clients go, and how often.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct LoadPlan {
     /// The way in.
-    pub way: Entrance,
+    pub way: TunnelSocket,
     /// The service's address, for the request's head.
     pub address: String,
     /// Its port.
@@ -48,7 +48,7 @@ pub struct Load {
 
 impl Load {
     /// Starts the clients.
-    pub fn start(plan: Plan, clock: Clock) -> Self {
+    pub fn start(plan: LoadPlan, clock: Clock) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (count, _) = watch::channel(0);
         let (stop, _) = watch::channel(false);
@@ -139,7 +139,7 @@ impl Book {
 async fn client(
     kind: Kind,
     rate: u32,
-    plan: Arc<Plan>,
+    plan: Arc<LoadPlan>,
     clock: Clock,
     book: Book,
     mut stop: watch::Receiver<bool>,
@@ -162,7 +162,7 @@ async fn client(
     while under_way.join_next().await.is_some() {}
 }
 
-async fn request(kind: Kind, seq: u64, plan: &Plan, clock: Clock) -> Sample {
+async fn request(kind: Kind, seq: u64, plan: &LoadPlan, clock: Clock) -> Sample {
     let call = match kind {
         Kind::Write => Call::upload(
             &plan.address,
@@ -260,9 +260,9 @@ mod tests {
 
     const CREATED: &str = "HTTP/1.1 201 CREATED\r\nX-Served-By: app1\r\nContent-Length: 23\r\n\r\n{\"database\":\"10.0.0.1\"}";
 
-    fn plan(way: &Path, rate: u32) -> Plan {
-        Plan {
-            way: Entrance::fixed(Some(way.to_owned())),
+    fn plan(way: &Path, rate: u32) -> LoadPlan {
+        LoadPlan {
+            way: TunnelSocket::fixed(Some(way.to_owned())),
             address: "192.0.2.1".to_owned(),
             port: 80,
             rate,
@@ -416,8 +416,8 @@ mod tests {
 
     #[tokio::test]
     async fn requests_without_a_way_have_failed() {
-        let closed = Plan {
-            way: Entrance::fixed(None),
+        let closed = LoadPlan {
+            way: TunnelSocket::fixed(None),
             ..plan(Path::new(""), 100)
         };
         let load = Load::start(closed, Clock::start());

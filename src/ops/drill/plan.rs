@@ -1,6 +1,6 @@
 //! What a drill is made of: steps, and what has to hold. Data; the drills themselves are in `catalog`.
 
-use super::field::Cast;
+use super::drill_target::DrillAssignment;
 use super::record::What;
 use std::time::Duration;
 
@@ -27,31 +27,31 @@ pub enum Who {
 
 impl Who {
     /// Their names.
-    pub fn hosts(self, cast: &Cast) -> Vec<String> {
+    pub fn hosts(self, assignment: &DrillAssignment) -> Vec<String> {
         match self {
-            Self::Primary => vec![cast.primary.clone()],
-            Self::Standby => vec![cast.standby.clone()],
-            Self::Holder => vec![cast.holder.clone()],
-            Self::Reserve => vec![cast.reserve.clone()],
-            Self::Balancers => [&cast.holder, &cast.reserve]
+            Self::Primary => vec![assignment.primary.clone()],
+            Self::Standby => vec![assignment.standby.clone()],
+            Self::Holder => vec![assignment.holder.clone()],
+            Self::Reserve => vec![assignment.reserve.clone()],
+            Self::Balancers => [&assignment.holder, &assignment.reserve]
                 .into_iter()
                 .filter(|name| !name.is_empty())
                 .cloned()
                 .collect(),
-            Self::Apps => cast.apps.clone(),
-            Self::FileServer => [&cast.file_server]
+            Self::Apps => assignment.apps.clone(),
+            Self::FileServer => [&assignment.file_server]
                 .into_iter()
                 .filter(|name| !name.is_empty())
                 .cloned()
                 .collect(),
-            Self::Everyone => cast.hosts.clone(),
+            Self::Everyone => assignment.hosts.clone(),
         }
     }
 }
 
 /// One thing that is done. Words in braces (`{primary}`) stand for names.
 #[derive(Debug, Clone, Copy)]
-pub enum Step {
+pub enum DrillStep {
     /// Takes power away, or gives it back: of all of them at the same instant.
     Power(Who, bool),
     /// Cuts the first off from the others; from everyone, this machine too, when there are none.
@@ -154,19 +154,19 @@ pub struct Drill {
     /// Who is broken.
     pub breaks: &'static [Who],
     /// What is made ready before the clients begin.
-    pub prepare: &'static [Step],
+    pub prepare: &'static [DrillStep],
     /// What is done. Ends at the first step that fails.
-    pub steps: &'static [Step],
+    pub steps: &'static [DrillStep],
     /// What brings the service back, done in any case; `verify` follows.
-    pub heal: &'static [Step],
+    pub heal: &'static [DrillStep],
     /// What has to hold.
     pub limits: Limits,
 }
 
 impl Drill {
     /// Whether it is for a lab only: it needs power or cables, or rebuilds a host before it breaks it.
-    pub fn needs_breaker(&self) -> bool {
-        let outside = |step: &Step| matches!(step, Step::Power(..) | Step::Cut(..));
+    pub fn needs_injector(&self) -> bool {
+        let outside = |step: &DrillStep| matches!(step, DrillStep::Power(..) | DrillStep::Cut(..));
         !self.prepare.is_empty() || self.steps.iter().any(outside)
     }
 }
@@ -180,12 +180,12 @@ impl PartialEq for Drill {
 impl Eq for Drill {}
 
 /// A text with the names in it.
-pub fn fill(text: &str, cast: &Cast) -> String {
+pub fn fill(text: &str, assignment: &DrillAssignment) -> String {
     [
-        ("{primary}", &cast.primary),
-        ("{standby}", &cast.standby),
-        ("{holder}", &cast.holder),
-        ("{reserve}", &cast.reserve),
+        ("{primary}", &assignment.primary),
+        ("{standby}", &assignment.standby),
+        ("{holder}", &assignment.holder),
+        ("{reserve}", &assignment.reserve),
     ]
     .iter()
     .fold(text.to_owned(), |text, (word, name)| {
@@ -200,22 +200,22 @@ mod tests {
     #[test]
     fn parts_are_hosts() {
         let name = |name: &str| name.to_owned();
-        let cast = Cast {
+        let assignment = DrillAssignment {
             primary: name("db1"),
             holder: name("lb"),
             apps: vec![name("app1"), name("app2")],
             hosts: ["lb", "app1", "app2", "db1", "db2"].map(name).to_vec(),
-            ..Cast::default()
+            ..DrillAssignment::default()
         };
-        assert_eq!(Who::Primary.hosts(&cast), ["db1"]);
-        assert_eq!(Who::Balancers.hosts(&cast), ["lb"]);
-        assert_eq!(Who::Everyone.hosts(&cast), cast.hosts);
+        assert_eq!(Who::Primary.hosts(&assignment), ["db1"]);
+        assert_eq!(Who::Balancers.hosts(&assignment), ["lb"]);
+        assert_eq!(Who::Everyone.hosts(&assignment), assignment.hosts);
         // Where there is none, nobody loses anything.
-        assert_eq!(Who::FileServer.hosts(&cast), [""; 0]);
-        let cast = Cast {
+        assert_eq!(Who::FileServer.hosts(&assignment), [""; 0]);
+        let assignment = DrillAssignment {
             file_server: name("lb"),
-            ..cast
+            ..assignment
         };
-        assert_eq!(Who::FileServer.hosts(&cast), ["lb"]);
+        assert_eq!(Who::FileServer.hosts(&assignment), ["lb"]);
     }
 }

@@ -115,7 +115,7 @@ impl Role {
 
 /// One look at a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct Observation {
     /// Its host.
     pub host: String,
     /// When it was asked.

@@ -2,8 +2,8 @@
 //!
 //! Never touches a row that has not this drill's mark, nor a file that no such row names.
 
-use super::field::{Field, Server, done};
-use super::reckon::Stored;
+use super::drill_target::{DrillTarget, Instance, done};
+use super::metrics::Stored;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Request;
@@ -65,12 +65,12 @@ pub fn stored(rows: &[Row], damaged: Option<BTreeSet<u64>>) -> Stored {
     found
 }
 
-impl Field {
+impl DrillTarget {
     /// The rows of a drill, in one request.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn rows(&self, host: &str, server: &Server, mark: &str) -> Result<Vec<Row>> {
+    pub async fn rows(&self, host: &str, server: &Instance, mark: &str) -> Result<Vec<Row>> {
         let sql = format!(
             "SELECT substring(quote from '[0-9]+$'), image_filename, encode(sha256(data), 'hex')
  FROM content LEFT JOIN image ON filename = image_filename WHERE quote LIKE 'drill {mark} seq %';"
@@ -115,7 +115,7 @@ impl Field {
     ///
     /// # Errors
     /// The database does not do it.
-    pub async fn sweep(&self, host: &str, server: &Server, mark: &str) -> Result<()> {
+    pub async fn sweep(&self, host: &str, server: &Instance, mark: &str) -> Result<()> {
         let sql = format!(
             "WITH gone AS (DELETE FROM content WHERE quote LIKE 'drill {mark} seq %' RETURNING image_filename),
  images AS (DELETE FROM image USING gone WHERE filename = image_filename)
@@ -236,7 +236,7 @@ mod tests {
     }
 
     /// A service whose only application server is this machine, and which keeps its images here.
-    fn here(folder: &std::path::Path) -> Field {
+    fn here(folder: &std::path::Path) -> DrillTarget {
         let me = nix::unistd::User::from_uid(nix::unistd::geteuid());
         let me = me.expect("users").expect("a user").name;
         let mut variables = Map::default();
@@ -273,7 +273,7 @@ mod tests {
             ]
             .into(),
         };
-        Field::new(site).unwrap_or_else(|error| panic!("{}", error.message))
+        DrillTarget::new(site).unwrap_or_else(|error| panic!("{}", error.message))
     }
 
     #[tokio::test]
@@ -288,10 +288,10 @@ mod tests {
         }
         // The fourth has no file.
         let rows = parse("1|1.png|\n2|2.png|\n3|3.png|\n4|4.png|\n").expect("rows");
-        let field = here(folder.path());
-        let damaged = field.damaged(&rows, "m").await.expect("compared");
+        let drill_target = here(folder.path());
+        let damaged = drill_target.damaged(&rows, "m").await.expect("compared");
         assert_eq!(damaged, [2, 3, 4].into());
-        let none = field.damaged(&[], "m").await.expect("compared");
+        let none = drill_target.damaged(&[], "m").await.expect("compared");
         assert!(none.is_empty());
         // A share that is away is not known to be empty.
         let away = here(&folder.path().join("away"));

@@ -2,18 +2,18 @@
 //!
 //! Whatever a step does, healing and tidying are tried. Nothing is reckoned as good because it could not be seen.
 
-use super::breaker::Breaker;
-use super::field::{Cast, Field};
+use super::drill_run::DrillRun;
+use super::drill_target::{DrillAssignment, DrillTarget};
+use super::fault_injector::FaultInjector;
 use super::hactl::Hactl;
 use super::history;
-use super::load::{Load, Plan};
+use super::load::{Load, LoadPlan};
+use super::metrics::{Figures, measure};
 use super::plan::Drill;
-use super::reckon::{Figures, reckon};
-use super::record::{Clock, Event, Expectation, Look, Ran, Sample};
-use super::stage::Stage;
+use super::record::{Clock, Event, Expectation, Observation, Ran, Sample};
+use super::tunnel::ReopeningTunnel;
 use super::verdict::judge;
 use super::watch::Watch;
-use super::way::Way;
 use crate::base::{Diagnostic, Result};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 /// What a drill needs besides the service.
 pub struct Tools<'a> {
     /// Power and cables, where there is somebody for them.
-    pub breaker: Option<Arc<dyn Breaker>>,
+    pub injector: Option<Arc<dyn FaultInjector>>,
     /// hactl itself.
     pub hactl: Hactl,
     /// Writes a second.
@@ -62,13 +62,13 @@ pub struct Record {
     /// How long all of it took.
     pub seconds: f64,
     /// Who was what.
-    pub cast: Cast,
+    pub assignment: DrillAssignment,
     /// Writes a second.
     pub rate: u32,
     /// Every request.
     pub samples: Vec<Sample>,
     /// Every look at the databases.
-    pub looks: Vec<Look>,
+    pub looks: Vec<Observation>,
     /// Everything that happened.
     pub events: Vec<Event>,
     /// Every run of hactl.
@@ -107,16 +107,16 @@ pub struct LeftOut {
 /// Nothing was broken: the service was not whole, or the clients got no write through.
 pub async fn run(
     drill: &'static Drill,
-    field: &Field,
-    cast: Cast,
+    drill_target: &DrillTarget,
+    assignment: DrillAssignment,
     tools: &Tools<'_>,
 ) -> Result<Record> {
     let clock = Clock::start();
-    let mut stage = Stage {
+    let mut drill_run = DrillRun {
         drill,
-        field,
+        drill_target,
         tools,
-        cast,
+        assignment,
         clock,
         started: SystemTime::now(),
         load: None,
@@ -126,60 +126,68 @@ pub async fn run(
     };
     let mark = format!("{:08x}", rand::random::<u32>());
     for step in drill.prepare {
-        if let Err(error) = stage.step(step).await {
-            let healed = stage.heal().await;
-            stage.forget(healed).await;
+        if let Err(error) = drill_run.step(step).await {
+            let healed = drill_run.heal().await;
+            drill_run.forget(healed).await;
             return Err(error);
         }
     }
-    let viewer = field
-        .target(&stage.cast.viewer)
+    let viewer = drill_target
+        .target(&drill_run.assignment.viewer)
         .ok_or_else(|| {
             Diagnostic::refused("no host is left for the clients to come through")
                 .help("a drill measures from an application server or load balancer that it does not break: one must answer (`hactl status`)")
         })?;
-    let way = Way::open(viewer, &field.address, field.port, tools.limit).await?;
-    let plan = Plan {
+    let way = ReopeningTunnel::open(
+        viewer,
+        &drill_target.address,
+        drill_target.port,
+        tools.limit,
+    )
+    .await?;
+    let plan = LoadPlan {
         way: way.entrance(),
-        address: field.address.clone(),
-        port: field.port,
+        address: drill_target.address.clone(),
+        port: drill_target.port,
         rate: tools.rate,
         limit: tools.limit,
         mark: mark.clone(),
     };
     let watch = Watch::start(
-        stage
-            .cast
+        drill_run
+            .assignment
             .servers
             .iter()
-            .filter_map(|(host, server)| Some((field.target(host)?.clone(), server.clone()))),
+            .filter_map(|(host, server)| {
+                Some((drill_target.target(host)?.clone(), server.clone()))
+            }),
         clock,
     );
-    stage.load = Some(Load::start(plan, clock));
-    let begun = stage.steady(Duration::ZERO).await;
+    drill_run.load = Some(Load::start(plan, clock));
+    let begun = drill_run.steady(Duration::ZERO).await;
     if begun {
-        stage.play().await;
-        stage.heal().await;
+        drill_run.play().await;
+        drill_run.heal().await;
         let now = clock.now();
-        let after = stage.steady(now).await;
-        stage.expect(
+        let after = drill_run.steady(now).await;
+        drill_run.expect(
             after,
             "the service takes writes at the end",
             "yes",
             if after { "yes" } else { "no" },
         );
     }
-    let samples = match stage.load.take() {
+    let samples = match drill_run.load.take() {
         Some(load) => load.stop().await,
         None => Vec::new(),
     };
     let looks = watch.stop().await;
     way.close().await;
-    let whole = begun && stage.verify().await;
+    let whole = begun && drill_run.verify().await;
     if begun {
-        stage.forget(whole).await;
+        drill_run.forget(whole).await;
     }
-    let stored = stage.tidy(&mark).await;
+    let stored = drill_run.tidy(&mark).await;
     if !begun {
         let seen = samples
             .last()
@@ -187,32 +195,32 @@ pub async fn run(
         return Err(Diagnostic::refused(
             "no steady writes come through to the service, so nothing was broken",
         )
-        .on(&stage.cast.viewer)
+        .on(&drill_run.assignment.viewer)
         .note(seen)
         .help("see `hactl verify`"));
     }
-    let figures = reckon(&samples, &looks, &stage.events, stored.as_ref());
-    let mut expectations = std::mem::take(&mut stage.expectations);
+    let figures = measure(&samples, &looks, &drill_run.events, stored.as_ref());
+    let mut expectations = std::mem::take(&mut drill_run.expectations);
     expectations.extend(judge(
         &figures,
-        &drill.limits.patient(field.site().patience()),
-        field.synchronous(),
+        &drill.limits.patient(drill_target.site().patience()),
+        drill_target.synchronous(),
     ));
     let record = Record {
         drill,
         mark,
-        started: stage.started,
+        started: drill_run.started,
         seconds: clock.now().as_secs_f64(),
-        cast: stage.cast.clone(),
+        assignment: drill_run.assignment.clone(),
         rate: tools.rate,
         samples,
         looks,
-        events: std::mem::take(&mut stage.events),
-        ran: std::mem::take(&mut stage.ran),
+        events: std::mem::take(&mut drill_run.events),
+        ran: std::mem::take(&mut drill_run.ran),
         figures,
         expectations,
         whole,
     };
-    history::keep(&record, field, tools).await;
+    history::keep(&record, drill_target, tools).await;
     Ok(record)
 }

@@ -1,9 +1,9 @@
 //! A drill that was run, for tests of what is made of it.
 
 use super::catalog::DRILLS;
-use super::field::{Cast, Server};
-use super::reckon::{Stored, reckon};
-use super::record::{Event, Expectation, Kind, Look, Outcome, Ran, Role, Sample, What};
+use super::drill_target::{DrillAssignment, Instance};
+use super::metrics::{Stored, measure};
+use super::record::{Event, Expectation, Kind, Observation, Outcome, Ran, Role, Sample, What};
 use super::run::Record;
 use std::time::{Duration, SystemTime};
 
@@ -42,7 +42,7 @@ pub fn record() -> Record {
         sample(Kind::Write, 4, 2000, 2110, Outcome::Done, ""),
         sample(Kind::Read, 3, 3200, 3210, Outcome::Done, ""),
     ];
-    let look = |host: &str, asked, role| Look {
+    let look = |host: &str, asked, role| Observation {
         host: host.to_owned(),
         asked: ms(asked),
         answered: ms(asked + 20),
@@ -71,13 +71,13 @@ pub fn record() -> Record {
         rows: [(4, 1)].into(),
         damaged: Some([4].into()),
     };
-    let figures = reckon(&samples, &looks, &events, Some(&stored));
+    let figures = measure(&samples, &looks, &events, Some(&stored));
     Record {
         drill: &DRILLS[0],
         mark: "0123abcd".to_owned(),
         started: SystemTime::UNIX_EPOCH,
         seconds: 4.0,
-        cast: Cast {
+        assignment: DrillAssignment {
             primary: "db1".to_owned(),
             standby: "db2".to_owned(),
             holder: "lb1".to_owned(),
@@ -85,11 +85,11 @@ pub fn record() -> Record {
             apps: vec!["app1".to_owned()],
             viewer: "app1".to_owned(),
             servers: [
-                ("db1".to_owned(), Server::default()),
-                ("db2".to_owned(), Server::default()),
+                ("db1".to_owned(), Instance::default()),
+                ("db2".to_owned(), Instance::default()),
             ]
             .into(),
-            ..Cast::default()
+            ..DrillAssignment::default()
         },
         rate: 20,
         expectations: vec![

@@ -1,7 +1,7 @@
 //! Whether a drill's figures are within its limits. Pure. What is not known is not good.
 
+use super::metrics::{Figures, Gap};
 use super::plan::{Limits, Loss};
-use super::reckon::{Figures, Gap};
 use super::record::Expectation;
 
 /// What had to hold of the figures.
@@ -95,7 +95,7 @@ fn numbers(what: &str, found: Option<&[u64]>, allowed: bool) -> Expectation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::drill::reckon::Overlap;
+    use crate::ops::drill::metrics::Overlap;
     use std::time::Duration;
 
     fn good() -> Figures {

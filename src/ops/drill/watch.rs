@@ -2,9 +2,9 @@
 //!
 //! A host that cannot be asked is unknown, never dead.
 
-use super::field::Server;
+use super::drill_target::Instance;
 use super::line::Line;
-use super::record::{Clock, Look, Role};
+use super::record::{Clock, Observation, Role};
 use crate::connection::Target;
 use crate::modules::{Reply, Request};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,14 +22,14 @@ const LIMIT: u64 = 2;
 
 /// The watcher at work.
 pub struct Watch {
-    looks: Arc<Mutex<Vec<Look>>>,
+    looks: Arc<Mutex<Vec<Observation>>>,
     stop: watch::Sender<bool>,
     eyes: Vec<JoinHandle<()>>,
 }
 
 impl Watch {
     /// Starts to look at these databases.
-    pub fn start(servers: impl IntoIterator<Item = (Target, Server)>, clock: Clock) -> Self {
+    pub fn start(servers: impl IntoIterator<Item = (Target, Instance)>, clock: Clock) -> Self {
         let looks = Arc::new(Mutex::new(Vec::new()));
         let (stop, _) = watch::channel(false);
         let eyes = servers
@@ -48,7 +48,7 @@ impl Watch {
     }
 
     /// Stops looking; everything that was seen, in order.
-    pub async fn stop(self) -> Vec<Look> {
+    pub async fn stop(self) -> Vec<Observation> {
         self.stop.send_replace(true);
         for eye in self.eyes {
             // A look ends by itself.
@@ -63,9 +63,9 @@ impl Watch {
 
 async fn eye(
     target: Target,
-    server: Server,
+    server: Instance,
     clock: Clock,
-    looks: Arc<Mutex<Vec<Look>>>,
+    looks: Arc<Mutex<Vec<Observation>>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut line = Line::new(&target, OPENING);
@@ -85,7 +85,7 @@ async fn eye(
         looks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Look {
+            .push(Observation {
                 host: target.host.clone(),
                 asked,
                 answered,
@@ -99,7 +99,7 @@ fn rest_after(took: Duration) -> Duration {
     BEAT.saturating_sub(took).max(took)
 }
 
-fn question(server: &Server) -> Request {
+fn question(server: &Instance) -> Request {
     let mut request = server.sql("postgres", "SELECT pg_is_in_recovery()");
     request.timeout_seconds = Some(LIMIT);
     request
@@ -153,9 +153,9 @@ mod tests {
             timeout_seconds: 1,
             ..Target::default()
         };
-        let server = Server {
+        let server = Instance {
             port: 1,
-            ..Server::default()
+            ..Instance::default()
         };
         let watch = Watch::start(
             [(target(true), server.clone()), (target(false), server)],

@@ -6,15 +6,15 @@
 mod haproxy;
 mod off;
 mod on;
-mod scene;
+mod snapshot;
 
 pub use off::off;
 pub use on::{on, refusals};
-pub use scene::{Entry, Scene, scene};
+pub use snapshot::{Entry, MaintenanceSnapshot, snapshot};
 
-use super::crew::Crew;
-use super::desk::{Desk, Work, moment};
+use super::connection_pool::ConnectionPool;
 use super::hosts::Site;
+use super::operation_context::{OperationContext, Work, moment};
 use crate::base::{Diagnostic, Result};
 use crate::modules::Request;
 use serde::{Deserialize, Serialize};
@@ -87,14 +87,19 @@ impl Note {
         self.scope == Scope::Host
     }
 
-    fn of(scope: Scope, desk: &Desk<'_>, who: &super::desk::Who, reason: &str) -> Self {
+    fn of(
+        scope: Scope,
+        context: &OperationContext<'_>,
+        who: &super::operation_context::Who,
+        reason: &str,
+    ) -> Self {
         Self {
             scope,
             operator: who.operator.clone(),
             from: who.from.clone(),
             since: moment(),
             reason: reason.to_owned(),
-            id: desk.log.id().to_owned(),
+            id: context.log.id().to_owned(),
             done: false,
             did: Did::default(),
         }
@@ -160,14 +165,14 @@ pub struct Notes {
 }
 
 /// Reads the notes of all hosts, in one round.
-pub async fn read(site: &Site, crew: &mut Crew) -> Notes {
+pub async fn read(site: &Site, pool: &mut ConnectionPool) -> Notes {
     let work = site
         .hosts
         .iter()
         .map(|host| (host.name.clone(), vec![ask()]))
         .collect();
     let mut notes = Notes::default();
-    for (host, answer) in crew.round(work).await {
+    for (host, answer) in pool.round(work).await {
         let text = answer
             .ok()
             .and_then(|answer| Some(answer.replies.first()?.out().into_owned()));
@@ -229,7 +234,7 @@ impl Notes {
 
 /// What is wished of `on` and `off`.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct MaintenanceOptions {
     /// The hosts; the whole service when empty.
     pub hosts: Vec<String>,
     /// Why.
@@ -240,8 +245,8 @@ pub struct Wish {
     pub limit: Duration,
     /// End sessions that are left then.
     pub cut: bool,
-    /// Who wishes it.
-    pub who: super::desk::Who,
+    /// Who options it.
+    pub who: super::operation_context::Who,
 }
 
 /// What was done, in words, by host.
@@ -258,19 +263,19 @@ pub struct Done {
 /// # Errors
 /// When a host cannot be written to, or nobody can be reached.
 pub async fn service(
-    scene: &Scene,
-    wish: &Wish,
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
     set: bool,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) -> Result<Done, Vec<Diagnostic>> {
     let note = set.then(|| {
-        let mut note = Note::of(Scope::Service, desk, &wish.who, &wish.reason);
+        let mut note = Note::of(Scope::Service, context, &options.who, &options.reason);
         note.done = true;
         note
     });
     let mut work = Work::new();
     let mut done = Done::default();
-    for (host, notes) in &scene.notes.of {
+    for (host, notes) in &snapshot.notes.of {
         let there = notes.iter().find(|note| !note.is_of_host());
         match (set, there) {
             (true, Some(there)) => done
@@ -283,7 +288,7 @@ pub async fn service(
             }
         }
     }
-    for (host, line) in &scene.notes.unclear {
+    for (host, line) in &snapshot.notes.unclear {
         match line {
             Some(_) => {
                 // What cannot be read is replaced.
@@ -307,7 +312,10 @@ pub async fn service(
     } else {
         "take the note of the service's maintenance away"
     };
-    desk.step(what, work).await.map_err(|error| vec![error])?;
+    context
+        .step(what, work)
+        .await
+        .map_err(|error| vec![error])?;
     Ok(done)
 }
 

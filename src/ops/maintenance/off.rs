@@ -1,12 +1,12 @@
 //! Putting hosts back: exactly what `on` did is undone, and it ends only when the host serves again.
 
 use super::haproxy;
-use super::scene::Scene;
-use super::{Did, Done, Scope, Wish, write};
+use super::snapshot::MaintenanceSnapshot;
+use super::{Did, Done, MaintenanceOptions, Scope, write};
 use crate::base::{Diagnostic, Diagnostics, Result, exit};
 use crate::modules::Request;
-use crate::ops::desk::{Desk, Work, pace};
 use crate::ops::http::{self, Call};
+use crate::ops::operation_context::{OperationContext, Work, pace};
 use crate::ops::vip;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -19,12 +19,16 @@ const UNDO: Duration = Duration::from_secs(30);
 /// # Errors
 /// Hosts that are not out, at once and before anything is changed; then what went wrong with which host. Those before it are
 /// back.
-pub async fn off(scene: &Scene, wish: &Wish, desk: &mut Desk<'_>) -> Result<Done, Vec<Diagnostic>> {
+pub async fn off(
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
+    context: &mut OperationContext<'_>,
+) -> Result<Done, Vec<Diagnostic>> {
     let mut errors = Diagnostics::default();
     let mut plans = Vec::new();
     let mut done = Done::default();
-    for host in &wish.hosts {
-        match what(scene, host) {
+    for host in &options.hosts {
+        match what(snapshot, host) {
             Ok(Some(did)) => plans.push((host, did)),
             Ok(None) => done
                 .said
@@ -34,7 +38,7 @@ pub async fn off(scene: &Scene, wish: &Wish, desk: &mut Desk<'_>) -> Result<Done
     }
     errors.finish(())?;
     for (host, did) in plans {
-        back(scene, host, &did, wish.limit, desk)
+        back(snapshot, host, &did, options.limit, context)
             .await
             .map_err(|error| vec![error])?;
         done.changed.push(host.clone());
@@ -43,24 +47,24 @@ pub async fn off(scene: &Scene, wish: &Wish, desk: &mut Desk<'_>) -> Result<Done
 }
 
 /// What is to be undone on a host: by its note, or by what is seen when there is none. Nothing when it is in service.
-fn what(scene: &Scene, host: &str) -> Result<Option<Did>> {
-    if let Some(error) = scene.lost.get(host) {
+fn what(snapshot: &MaintenanceSnapshot, host: &str) -> Result<Option<Did>> {
+    if let Some(error) = snapshot.lost.get(host) {
         let mut error = error.clone();
         error.code = exit::UNREACHABLE;
         return Err(error);
     }
-    let balancer = scene.vip.as_ref().and_then(|look| look.balancer(host));
+    let balancer = snapshot.vip.as_ref().and_then(|look| look.balancer(host));
     let flagged = balancer.is_some_and(vip::Balancer::is_flagged);
-    let left = scene
+    let left = snapshot
         .operations
         .iter()
         .any(|(one, header)| one == host && header["kind"] == vip::KIND);
-    let unreadable = matches!(scene.notes.unclear.get(host), Some(Some(_)));
-    let did = match scene.notes.host(host) {
+    let unreadable = matches!(snapshot.notes.unclear.get(host), Some(Some(_)));
+    let did = match snapshot.notes.host(host) {
         Some(note) => {
             let mut did = note.did.clone();
             // The file is evidence as good as the note.
-            for place in scene.kept(host) {
+            for place in snapshot.kept(host) {
                 if !did.servers.contains(&place) {
                     did.servers.push(place);
                 }
@@ -69,13 +73,13 @@ fn what(scene: &Scene, host: &str) -> Result<Option<Did>> {
             did
         }
         None => Did {
-            servers: scene.kept(host),
+            servers: snapshot.kept(host),
             flag: flagged || left,
         },
     };
-    let nothing = scene.notes.host(host).is_none() && !unreadable && did == Did::default();
+    let nothing = snapshot.notes.host(host).is_none() && !unreadable && did == Did::default();
     if nothing {
-        let by_hand: Vec<&str> = scene
+        let by_hand: Vec<&str> = snapshot
             .servers(host)
             .into_iter()
             .filter(|(_, row)| row.is_out())
@@ -93,9 +97,9 @@ fn what(scene: &Scene, host: &str) -> Result<Option<Did>> {
         return Ok(None);
     }
     for (balancer, _) in &did.servers {
-        let proxy = scene.proxies.get(balancer);
+        let proxy = snapshot.proxies.get(balancer);
         if let Some(Err(why)) = proxy.map(|proxy| &proxy.rows) {
-            let code = if scene.lost.contains_key(balancer) {
+            let code = if snapshot.lost.contains_key(balancer) {
                 exit::UNREACHABLE
             } else {
                 exit::REFUSED
@@ -115,38 +119,38 @@ fn what(scene: &Scene, host: &str) -> Result<Option<Did>> {
 }
 
 async fn back(
-    scene: &Scene,
+    snapshot: &MaintenanceSnapshot,
     host: &str,
     did: &Did,
     limit: Duration,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) -> Result<()> {
-    healthy(scene, host, did, limit, desk).await?;
-    restore(scene, host, did, limit, desk).await
+    healthy(snapshot, host, did, limit, context).await?;
+    restore(snapshot, host, did, limit, context).await
 }
 
 /// Undoes an `on` that did not come to its end; a server that was up before need not prove it.
 pub(super) async fn put_back(
-    scene: &Scene,
+    snapshot: &MaintenanceSnapshot,
     host: &str,
     did: &Did,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) -> Result<()> {
-    restore(scene, host, did, UNDO, desk).await
+    restore(snapshot, host, did, UNDO, context).await
 }
 
 /// Every load balancer must get a good answer from it before it is sent requests: HAProxy takes a server that leaves
 /// maintenance for healthy until its first check fails.
 async fn healthy(
-    scene: &Scene,
+    snapshot: &MaintenanceSnapshot,
     host: &str,
     did: &Did,
     limit: Duration,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) -> Result<()> {
     let mut calls = Work::new();
     for (balancer, backend) in &did.servers {
-        let Some(proxy) = scene.proxies.get(balancer) else {
+        let Some(proxy) = snapshot.proxies.get(balancer) else {
             continue;
         };
         if let Some((address, port)) = haproxy::address(&proxy.state, backend, host) {
@@ -157,14 +161,14 @@ async fn healthy(
     if calls.is_empty() {
         return Ok(());
     }
-    (desk.say)(&format!(
+    (context.say)(&format!(
         "{host}: wait until it is healthy, as the load balancers see it"
     ));
-    desk.log.step(&[host], "wait until it is healthy");
+    context.log.step(&[host], "wait until it is healthy");
     let begun = Instant::now();
     loop {
         let mut bad = None;
-        for (balancer, answer) in desk.ask(calls.clone()).await {
+        for (balancer, answer) in context.ask(calls.clone()).await {
             for reply in answer? {
                 match http::response(&reply) {
                     Ok(response) if response.status == 200 => {}
@@ -176,7 +180,7 @@ async fn healthy(
         let Some((balancer, why)) = bad else {
             return Ok(());
         };
-        if begun.elapsed() > limit || desk.stopped() {
+        if begun.elapsed() > limit || context.stopped() {
             return Err(Diagnostic::refused(format!(
                 "it is not healthy as {balancer} sees it, so it stays out of service"
             ))
@@ -189,34 +193,34 @@ async fn healthy(
 }
 
 async fn restore(
-    scene: &Scene,
+    snapshot: &MaintenanceSnapshot,
     host: &str,
     did: &Did,
     limit: Duration,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) -> Result<()> {
     if !did.servers.is_empty() {
-        ready(host, did, desk).await?;
-        up(host, did, limit, desk).await?;
+        ready(host, did, context).await?;
+        up(host, did, limit, context).await?;
     }
     if did.flag {
-        unflag(scene, host, desk).await?;
+        unflag(snapshot, host, context).await?;
     }
     let empty = Vec::new();
-    let notes = scene.notes.of.get(host).unwrap_or(&empty);
+    let notes = snapshot.notes.of.get(host).unwrap_or(&empty);
     let request = write(notes, Scope::Host, None);
-    desk.each("take the note away", [host], &request).await
+    context.each("take the note away", [host], &request).await
 }
 
 /// Out of the file first: if this is broken off in between, the note still stands and `off` is made again.
-async fn ready(host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
+async fn ready(host: &str, did: &Did, context: &mut OperationContext<'_>) -> Result<()> {
     let balancers: BTreeSet<&String> = did.servers.iter().map(|(balancer, _)| balancer).collect();
     let read: Work = balancers
         .iter()
         .map(|balancer| ((*balancer).clone(), vec![haproxy::read()]))
         .collect();
     let mut work = Work::new();
-    for (balancer, answer) in desk.ask(read).await {
+    for (balancer, answer) in context.ask(read).await {
         let mut file = answer?
             .first()
             .map_or_else(String::new, |reply| reply.out().into_owned());
@@ -228,14 +232,23 @@ async fn ready(host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
         set.insert(0, haproxy::write(file));
         work.insert(balancer, set);
     }
-    desk.step(&format!("put {host} back"), work).await.map(drop)
+    context
+        .step(&format!("put {host} back"), work)
+        .await
+        .map(drop)
 }
 
-async fn up(host: &str, did: &Did, limit: Duration, desk: &mut Desk<'_>) -> Result<()> {
-    (desk.say)(&format!(
+async fn up(
+    host: &str,
+    did: &Did,
+    limit: Duration,
+    context: &mut OperationContext<'_>,
+) -> Result<()> {
+    (context.say)(&format!(
         "{host}: wait until it is up in every load balancer"
     ));
-    desk.log
+    context
+        .log
         .step(&[host], "wait until it is up in every load balancer");
     let begun = Instant::now();
     loop {
@@ -245,7 +258,7 @@ async fn up(host: &str, did: &Did, limit: Duration, desk: &mut Desk<'_>) -> Resu
             .map(|(balancer, _)| (balancer.clone(), vec![haproxy::command("show stat")]))
             .collect();
         let mut waiting = None;
-        for (balancer, answer) in desk.ask(work).await {
+        for (balancer, answer) in context.ask(work).await {
             let replies = answer?;
             let rows = replies
                 .first()
@@ -274,15 +287,19 @@ async fn up(host: &str, did: &Did, limit: Duration, desk: &mut Desk<'_>) -> Resu
 }
 
 /// Lets it take the address again, and waits until keepalived has left the fault. The address does not come back.
-async fn unflag(scene: &Scene, host: &str, desk: &mut Desk<'_>) -> Result<()> {
-    let Some(place) = &scene.place else {
+async fn unflag(
+    snapshot: &MaintenanceSnapshot,
+    host: &str,
+    context: &mut OperationContext<'_>,
+) -> Result<()> {
+    let Some(place) = &snapshot.place else {
         return Ok(());
     };
     let request = Request::sh(format!("printf '0\\n' >{} && {}", vip::FLAG, vip::forget()));
-    desk.each("clear its flag", [host], &request).await?;
+    context.each("clear its flag", [host], &request).await?;
     let begun = Instant::now();
     loop {
-        let now = vip::glance(place, desk.crew).await;
+        let now = vip::glance(place, context.pool).await;
         let held = now.iter().any(|balancer| balancer.holds);
         let able = now
             .iter()
@@ -308,7 +325,7 @@ async fn unflag(scene: &Scene, host: &str, desk: &mut Desk<'_>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scene::tests::{noted, put, whole};
+    use super::super::snapshot::tests::{noted, put, whole};
     use super::*;
 
     #[test]
@@ -321,28 +338,28 @@ mod tests {
             flag: false,
         };
         assert_eq!(what(&whole(), "app1"), Ok(None));
-        let mut scene = whole();
-        noted(&mut scene, "app1", true, servers(&["lb1"]));
-        assert_eq!(what(&scene, "app1"), Ok(Some(servers(&["lb1"]))));
+        let mut snapshot = whole();
+        noted(&mut snapshot, "app1", true, servers(&["lb1"]));
+        assert_eq!(what(&snapshot, "app1"), Ok(Some(servers(&["lb1"]))));
         // A load balancer that remembers it is told, too; so it is when the note was lost with the host.
-        scene.proxies.get_mut("lb2").expect("lb2").file = scene.proxies["lb2"].state.clone();
-        assert_eq!(what(&scene, "app1"), Ok(Some(servers(&["lb1", "lb2"]))));
-        scene.notes.add("app1", Some(""));
-        assert_eq!(what(&scene, "app1"), Ok(Some(servers(&["lb2"]))));
-        scene.proxies.get_mut("lb2").expect("lb2").rows = Err("no socket".to_owned());
-        assert_eq!(what(&scene, "app2"), Ok(None));
+        snapshot.proxies.get_mut("lb2").expect("lb2").file = snapshot.proxies["lb2"].state.clone();
+        assert_eq!(what(&snapshot, "app1"), Ok(Some(servers(&["lb1", "lb2"]))));
+        snapshot.notes.add("app1", Some(""));
+        assert_eq!(what(&snapshot, "app1"), Ok(Some(servers(&["lb2"]))));
+        snapshot.proxies.get_mut("lb2").expect("lb2").rows = Err("no socket".to_owned());
+        assert_eq!(what(&snapshot, "app2"), Ok(None));
 
-        let mut scene = whole();
-        put(&mut scene, "lb1", "app1", "MAINT");
-        let refused = what(&scene, "app1").expect_err("by hand");
+        let mut snapshot = whole();
+        put(&mut snapshot, "lb1", "app1", "MAINT");
+        let refused = what(&snapshot, "app1").expect_err("by hand");
         assert_eq!(refused.code, exit::REFUSED);
-        let mut scene = whole();
-        scene.vip.as_mut().expect("an address").balancers[1].flag = "1".to_owned();
+        let mut snapshot = whole();
+        snapshot.vip.as_mut().expect("an address").balancers[1].flag = "1".to_owned();
         let flag = Did {
             flag: true,
             ..Did::default()
         };
-        assert_eq!(what(&scene, "lb2"), Ok(Some(flag)));
-        assert_eq!(what(&scene, "lb1"), Ok(None));
+        assert_eq!(what(&snapshot, "lb2"), Ok(Some(flag)));
+        assert_eq!(what(&snapshot, "lb1"), Ok(None));
     }
 }

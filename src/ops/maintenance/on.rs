@@ -1,11 +1,11 @@
 //! Taking hosts out: all refusals first, then host by host, each undone when it does not come to its end.
 
 use super::haproxy;
-use super::scene::{Database, Scene};
-use super::{Did, Done, Note, Scope, Wish, write};
+use super::snapshot::{Database, MaintenanceSnapshot};
+use super::{Did, Done, MaintenanceOptions, Note, Scope, write};
 use crate::base::{Diagnostic, Diagnostics, Refusal, Result, exit};
 use crate::modules::Request;
-use crate::ops::desk::{Desk, Work, pace};
+use crate::ops::operation_context::{OperationContext, Work, pace};
 use crate::ops::vip::{self, Ended};
 use std::time::Instant;
 
@@ -17,9 +17,12 @@ fn refused(host: &str, message: impl Into<String>) -> Refusal {
 ///
 /// # Errors
 /// That.
-pub fn refusals(scene: &Scene, wish: &Wish) -> Result<(), Vec<Diagnostic>> {
+pub fn refusals(
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
+) -> Result<(), Vec<Diagnostic>> {
     let mut errors = Diagnostics::default();
-    for (host, header) in &scene.operations {
+    for (host, header) in &snapshot.operations {
         if header["kind"] != vip::KIND {
             let kind = header["kind"].as_str().unwrap_or("?");
             errors.push(
@@ -28,8 +31,8 @@ pub fn refusals(scene: &Scene, wish: &Wish) -> Result<(), Vec<Diagnostic>> {
             );
         }
     }
-    for host in &wish.hosts {
-        if let Some(error) = scene.lost.get(host) {
+    for host in &options.hosts {
+        if let Some(error) = snapshot.lost.get(host) {
             let mut error = error
                 .clone()
                 .note("the note that it is out of service belongs on it");
@@ -37,12 +40,12 @@ pub fn refusals(scene: &Scene, wish: &Wish) -> Result<(), Vec<Diagnostic>> {
             errors.push(error);
             continue;
         }
-        if scene.notes.host(host).is_none() {
-            balancer(scene, wish, host, &mut errors);
-            server(scene, wish, host, &mut errors);
+        if snapshot.notes.host(host).is_none() {
+            balancer(snapshot, options, host, &mut errors);
+            server(snapshot, options, host, &mut errors);
         }
-        match scene.databases.get(host) {
-            Some(Database::Primary) => errors.push(primary(scene, host)),
+        match snapshot.databases.get(host) {
+            Some(Database::Primary) => errors.push(primary(snapshot, host)),
             Some(Database::Silent(why)) => errors.push(
                 refused(host, "whether its database is the primary is not known")
                     .note(why.clone())
@@ -54,8 +57,8 @@ pub fn refusals(scene: &Scene, wish: &Wish) -> Result<(), Vec<Diagnostic>> {
     errors.finish(())
 }
 
-fn primary(scene: &Scene, host: &str) -> Diagnostic {
-    let standby = scene
+fn primary(snapshot: &MaintenanceSnapshot, host: &str) -> Diagnostic {
+    let standby = snapshot
         .databases
         .iter()
         .find(|(_, database)| **database == Database::Standby)
@@ -66,15 +69,20 @@ fn primary(scene: &Scene, host: &str) -> Diagnostic {
 }
 
 /// A load balancer: another one must be able to take the address.
-fn balancer(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
-    let Some(look) = &scene.vip else { return };
+fn balancer(
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
+    host: &str,
+    errors: &mut Diagnostics,
+) {
+    let Some(look) = &snapshot.vip else { return };
     if look.balancer(host).is_none() {
         return;
     }
     let others = look
         .balancers
         .iter()
-        .filter(|b| !wish.hosts.contains(&b.host));
+        .filter(|b| !options.hosts.contains(&b.host));
     let mut why = Vec::new();
     for other in others {
         let obstacles = other.obstacles();
@@ -87,7 +95,7 @@ fn balancer(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
                 .map(|o| format!("{}: {o}", other.host)),
         );
     }
-    if wish.last_one {
+    if options.last_one {
         return;
     }
     let mut error = refused(
@@ -100,12 +108,17 @@ fn balancer(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
 }
 
 /// An application server: every load balancer must be there to be told, and have another one.
-fn server(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
-    let places = scene.servers(host);
+fn server(
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
+    host: &str,
+    errors: &mut Diagnostics,
+) {
+    let places = snapshot.servers(host);
     if places.is_empty() {
         return;
     }
-    for (balancer, proxy) in &scene.proxies {
+    for (balancer, proxy) in &snapshot.proxies {
         if let Err(why) = &proxy.rows {
             let mut error = refused(
                 balancer,
@@ -113,7 +126,7 @@ fn server(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
             )
             .note(why.clone())
             .help("once it is back it would send requests there: mend it, or take it out of the inventory");
-            if scene.lost.contains_key(balancer) {
+            if snapshot.lost.contains_key(balancer) {
                 error.code = exit::UNREACHABLE;
             }
             errors.push(error);
@@ -137,18 +150,18 @@ fn server(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
                     .help("what was done by hand must be undone by hand: set its state to ready at the socket, or ask who did it"),
             );
         }
-        let another = scene
+        let another = snapshot
             .proxies
             .get(balancer)
             .and_then(|p| p.rows.as_ref().ok())
             .is_some_and(|rows| {
                 rows.iter().any(|other| {
                     other.backend == row.backend
-                        && !wish.hosts.contains(&other.server)
+                        && !options.hosts.contains(&other.server)
                         && other.serves()
                 })
             });
-        if !another && !wish.last_one {
+        if !another && !options.last_one {
             errors.push(
                 refused(host, format!("it is the last one that serves {} in {balancer}", row.backend))
                     .help("bring another one back first; --last-one takes it out all the same, and the service is down then"),
@@ -161,15 +174,19 @@ fn server(scene: &Scene, wish: &Wish, host: &str, errors: &mut Diagnostics) {
 ///
 /// # Errors
 /// What went wrong with which host; it is in service again then, unless the error says otherwise. Those before it stay out.
-pub async fn on(scene: &Scene, wish: &Wish, desk: &mut Desk<'_>) -> Result<Done, Vec<Diagnostic>> {
-    refusals(scene, wish)?;
+pub async fn on(
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
+    context: &mut OperationContext<'_>,
+) -> Result<Done, Vec<Diagnostic>> {
+    refusals(snapshot, options)?;
     let mut done = Done::default();
     // One that has the address comes last, so that it does not go to one that is to leave, too.
-    let mut hosts = wish.hosts.clone();
-    hosts.sort_by_key(|host| holds(scene, host));
+    let mut hosts = options.hosts.clone();
+    hosts.sort_by_key(|host| holds(snapshot, host));
     for host in &hosts {
-        let there = scene.notes.host(host);
-        let left_out = scene
+        let there = snapshot.notes.host(host);
+        let left_out = snapshot
             .entries()
             .iter()
             .any(|e| e.host == *host && e.wrong.is_empty());
@@ -178,7 +195,7 @@ pub async fn on(scene: &Scene, wish: &Wish, desk: &mut Desk<'_>) -> Result<Done,
                 .push((host.clone(), format!("in maintenance already ({note})")));
             continue;
         }
-        one(scene, wish, host, desk, &mut done)
+        one(snapshot, options, host, context, &mut done)
             .await
             .map_err(|error| vec![error])?;
         done.changed.push(host.clone());
@@ -186,56 +203,57 @@ pub async fn on(scene: &Scene, wish: &Wish, desk: &mut Desk<'_>) -> Result<Done,
     Ok(done)
 }
 
-fn holds(scene: &Scene, host: &str) -> bool {
-    let look = scene.vip.as_ref();
+fn holds(snapshot: &MaintenanceSnapshot, host: &str) -> bool {
+    let look = snapshot.vip.as_ref();
     look.is_some_and(|look| look.holders().contains(&host))
 }
 
 async fn one(
-    scene: &Scene,
-    wish: &Wish,
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
     host: &str,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
     done: &mut Done,
 ) -> Result<()> {
     let empty = Vec::new();
-    let notes = scene.notes.of.get(host).unwrap_or(&empty);
-    let mut note = scene
+    let notes = snapshot.notes.of.get(host).unwrap_or(&empty);
+    let mut note = snapshot
         .notes
         .host(host)
         .cloned()
-        .unwrap_or_else(|| Note::of(Scope::Host, desk, &wish.who, &wish.reason));
+        .unwrap_or_else(|| Note::of(Scope::Host, context, &options.who, &options.reason));
     note.done = false;
-    note.did.servers = scene
+    note.did.servers = snapshot
         .servers(host)
         .iter()
         .map(|(balancer, row)| ((*balancer).to_owned(), row.backend.clone()))
         .collect();
-    let look = scene.vip.as_ref();
+    let look = snapshot.vip.as_ref();
     note.did.flag = look.is_some_and(|look| look.balancer(host).is_some());
     let mark = write(notes, Scope::Host, Some(&note));
-    desk.each("note who takes it out, and why", [host], &mark)
+    context
+        .each("note who takes it out, and why", [host], &mark)
         .await?;
-    let mut result = drain(wish, host, &note.did, desk).await;
+    let mut result = drain(options, host, &note.did, context).await;
     if result.is_ok() && !note.did.servers.is_empty() {
-        result = keep_out(host, &note.did, desk).await;
+        result = keep_out(host, &note.did, context).await;
     }
     if result.is_ok() && note.did.flag {
-        result = leave(scene, wish, host, desk, done).await;
+        result = leave(snapshot, options, host, context, done).await;
     }
     if let Err(error) = result {
-        return Err(undo(scene, host, &note.did, error, desk).await);
+        return Err(undo(snapshot, host, &note.did, error, context).await);
     }
     note.done = true;
     let mark = write(notes, Scope::Host, Some(&note));
-    desk.each("note that it is out", [host], &mark).await?;
-    if scene.databases.get(host) == Some(&Database::Standby) {
+    context.each("note that it is out", [host], &mark).await?;
+    if snapshot.databases.get(host) == Some(&Database::Standby) {
         done.said.push((
             host.to_owned(),
             "it goes on replicating; no failover is made to it while the note stands".to_owned(),
         ));
-        let others = scene.databases.iter().filter(|(name, database)| {
-            *name != host && **database == Database::Standby && scene.notes.host(name).is_none()
+        let others = snapshot.databases.iter().filter(|(name, database)| {
+            *name != host && **database == Database::Standby && snapshot.notes.host(name).is_none()
         });
         if others.count() == 0 {
             done.said.push((
@@ -259,18 +277,24 @@ fn everywhere(did: &Did, request: impl Fn(&str) -> Vec<Request>) -> Work {
 }
 
 /// No new requests; waits until the last session has ended.
-async fn drain(wish: &Wish, host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
+async fn drain(
+    options: &MaintenanceOptions,
+    host: &str,
+    did: &Did,
+    context: &mut OperationContext<'_>,
+) -> Result<()> {
     if did.servers.is_empty() {
         return Ok(());
     }
     let work = everywhere(did, |backend| vec![haproxy::set(backend, host, "drain")]);
-    desk.step(&format!("send {host} no new requests"), work)
+    context
+        .step(&format!("send {host} no new requests"), work)
         .await?;
     let begun = Instant::now();
     loop {
         let work = everywhere(did, |_| vec![haproxy::command("show stat")]);
         let (mut left, mut unknown) = (0, None);
-        for (balancer, answer) in desk.ask(work).await {
+        for (balancer, answer) in context.ask(work).await {
             let rows = answer
                 .ok()
                 .and_then(|replies| haproxy::rows(&replies.first()?.out()));
@@ -295,27 +319,28 @@ async fn drain(wish: &Wish, host: &str, did: &Did, desk: &mut Desk<'_>) -> Resul
         if left == 0 {
             return Ok(());
         }
-        if desk.stopped() {
+        if context.stopped() {
             return Err(Diagnostic::with_code(exit::FAILED, "ended by the operator"));
         }
-        if begun.elapsed() > wish.limit {
-            if !wish.cut {
+        if begun.elapsed() > options.limit {
+            if !options.cut {
                 return Err(Diagnostic::with_code(
                     exit::FAILED,
                     format!(
                         "after {} s it still has sessions: {left}",
-                        wish.limit.as_secs()
+                        options.limit.as_secs()
                     ),
                 )
                 .on(host)
                 .help("--wait SECONDS gives them longer, --cut ends them"));
             }
             let work = everywhere(did, |backend| vec![haproxy::shutdown(backend, host)]);
-            desk.step(
-                &format!("end the sessions that {host} still has: {left}"),
-                work,
-            )
-            .await?;
+            context
+                .step(
+                    &format!("end the sessions that {host} still has: {left}"),
+                    work,
+                )
+                .await?;
             return Ok(());
         }
         pace().await;
@@ -323,14 +348,16 @@ async fn drain(wish: &Wish, host: &str, did: &Did, desk: &mut Desk<'_>) -> Resul
 }
 
 /// MAINT now, and after every reload.
-async fn keep_out(host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
+async fn keep_out(host: &str, did: &Did, context: &mut OperationContext<'_>) -> Result<()> {
     let mut work = everywhere(did, |backend| vec![haproxy::set(backend, host, "maint")]);
     for requests in work.values_mut() {
         requests.push(haproxy::command("show servers state"));
         // As it is now: another host may have been taken out since the first look.
         requests.push(haproxy::read());
     }
-    let replies = desk.step(&format!("put {host} into MAINT"), work).await?;
+    let replies = context
+        .step(&format!("put {host} into MAINT"), work)
+        .await?;
     let mut work = Work::new();
     for (balancer, replies) in &replies {
         let [.., state, file] = replies.as_slice() else {
@@ -342,23 +369,24 @@ async fn keep_out(host: &str, did: &Did, desk: &mut Desk<'_>) -> Result<()> {
         }
         work.insert(balancer.clone(), vec![haproxy::write(file)]);
     }
-    desk.step(
-        &format!("keep {host} out across reloads and restarts"),
-        work,
-    )
-    .await
-    .map(drop)
+    context
+        .step(
+            &format!("keep {host} out across reloads and restarts"),
+            work,
+        )
+        .await
+        .map(drop)
 }
 
 /// The address leaves, and does not come back while the flag is set.
 async fn leave(
-    scene: &Scene,
-    wish: &Wish,
+    snapshot: &MaintenanceSnapshot,
+    options: &MaintenanceOptions,
     host: &str,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
     done: &mut Done,
 ) -> Result<()> {
-    let (Some(place), Some(look)) = (&scene.place, &scene.vip) else {
+    let (Some(place), Some(look)) = (&snapshot.place, &snapshot.vip) else {
         return Ok(());
     };
     let able = look
@@ -366,11 +394,11 @@ async fn leave(
         .iter()
         .any(|b| b.host != host && b.obstacles().is_empty());
     if look.holders() == [host] && able {
-        let wish = vip::Wish {
+        let options = vip::MoveOptions {
             to: None,
             keep: true,
         };
-        return match vip::run(place, &wish, desk).await {
+        return match vip::run(place, &options, context).await {
             Ended::Done(moved) => {
                 let gap = moved.gaps.iter().map(|gap| gap.milliseconds).max();
                 let seen = gap.map_or_else(String::new, |gap| {
@@ -382,7 +410,7 @@ async fn leave(
                 ));
                 Ok(())
             }
-            Ended::Nothing(_) | Ended::Finished(_) => flag(host, desk).await,
+            Ended::Nothing(_) | Ended::Finished(_) => flag(host, context).await,
             Ended::Failed(error) => Err(error),
             Ended::Refused(errors) => Err(errors.into_iter().next().unwrap_or_else(|| {
                 refused(host, "the address cannot be moved")
@@ -390,34 +418,35 @@ async fn leave(
             })),
         };
     }
-    if !able && wish.last_one {
+    if !able && options.last_one {
         done.said
             .push((host.to_owned(), format!("nobody has {} now", place.address)));
     }
-    flag(host, desk).await
+    flag(host, context).await
 }
 
-async fn flag(host: &str, desk: &mut Desk<'_>) -> Result<()> {
+async fn flag(host: &str, context: &mut OperationContext<'_>) -> Result<()> {
     // A move that was broken off here is taken up by this.
     let request = Request::sh(format!("printf '1\\n' >{} && {}", vip::FLAG, vip::forget()));
-    desk.each(
-        "set its flag: it does not take the address",
-        [host],
-        &request,
-    )
-    .await
+    context
+        .each(
+            "set its flag: it does not take the address",
+            [host],
+            &request,
+        )
+        .await
 }
 
 /// Puts everything back that was begun.
 async fn undo(
-    scene: &Scene,
+    snapshot: &MaintenanceSnapshot,
     host: &str,
     did: &Did,
     mut error: Diagnostic,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) -> Diagnostic {
-    desk.crew.reopen().await;
-    match super::off::put_back(scene, host, did, desk).await {
+    context.pool.reopen().await;
+    match super::off::put_back(snapshot, host, did, context).await {
         Ok(()) => {
             error = error.note(format!("undone: {host} is in service"));
             if error.code == exit::REFUSED {

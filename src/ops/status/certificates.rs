@@ -3,8 +3,8 @@
 //!
 //! One that lasts is not mentioned, and one that is missing is for `verify`.
 
-use super::Scene;
-use super::board::{Finding, Severity};
+use super::Snapshot;
+use super::status_report::{Severity, StatusFinding};
 use crate::base::quote::sh;
 use crate::ops::backup::Repository;
 
@@ -36,9 +36,9 @@ pub(super) fn read(said: &str) -> Option<Ending> {
     })
 }
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// Names the hosts whose certificates end soon or have ended.
-    pub(super) fn certificates(&self, findings: &mut Vec<Finding>) {
+    pub(super) fn certificates(&self, findings: &mut Vec<StatusFinding>) {
         let of = |wanted: bool| -> Vec<(&str, &Ending)> {
             self.answered()
                 .filter_map(|(host, seen)| Some((host, seen.certificate.as_ref()?)))
@@ -59,7 +59,7 @@ impl Scene<'_> {
             } else {
                 ""
             };
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 severity,
                 format!(
                     "the backup certificate of {} {verb} ({}){cost}",

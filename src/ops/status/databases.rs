@@ -7,8 +7,8 @@ mod lines;
 mod replicas;
 mod writers;
 
-use super::board::{Databases, Finding, Severity};
-use super::{Scene, loss};
+use super::status_report::{Databases, Severity, StatusFinding};
+use super::{Snapshot, loss};
 use crate::base::value::to_bool;
 use crate::ops::cluster::node::{Node, Sender};
 use crate::ops::cluster::view::strangers;
@@ -18,9 +18,9 @@ pub const BEHIND_BYTES: u64 = 16 << 20;
 /// A replica that is behind by so many seconds is.
 pub const BEHIND_SECONDS: f64 = 10.0;
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// The databases and what is wrong with them.
-    pub(super) fn databases(&self, findings: &mut Vec<Finding>) -> Option<Databases> {
+    pub(super) fn databases(&self, findings: &mut Vec<StatusFinding>) -> Option<Databases> {
         let first = self.cluster.members.first()?;
         let first_choice = self
             .site
@@ -35,7 +35,7 @@ impl Scene<'_> {
         };
         self.judge_writers(&writers, findings);
         if let Some(error) = strangers(&self.cluster) {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Degraded,
                 error.message,
                 "a host with another system identifier is no replica: find out whose data it has",
@@ -66,7 +66,7 @@ impl Scene<'_> {
             .as_deref()
             .filter(|primary| *primary != first_choice)
         {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Note,
                 format!("{primary} is the primary; {first_choice} is only the inventory's first choice for empty hosts"),
                 "",
@@ -96,12 +96,12 @@ impl Scene<'_> {
         })
     }
 
-    fn judge_synchronous(&self, primary: &str, findings: &mut Vec<Finding>) {
+    fn judge_synchronous(&self, primary: &str, findings: &mut Vec<StatusFinding>) {
         let Some(answer) = self.cluster.node(primary).and_then(Node::answer) else {
             return;
         };
         if !answer.synchronous.is_empty() && !answer.senders.iter().any(is_synchronous) {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Down,
                 format!("every commit on {primary} waits for a synchronous replica, and none streams"),
                 "bring the replica back (hactl rejoin HOST), or give up the guarantee: postgresql_synchronous: false, hactl deploy",

@@ -8,13 +8,13 @@ mod balancers;
 mod files;
 mod writes;
 
-use super::Scene;
-use super::seen::{self, HostSeen};
+use super::Snapshot;
+use super::host_probe::{self, HostSeen};
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// Hosts that look at the service as its users do, and answered.
     fn viewers(&self) -> impl Iterator<Item = (&str, &HostSeen)> {
         self.answered()
-            .filter(|(host, _)| seen::looks(self.site, host))
+            .filter(|(host, _)| host_probe::looks(self.site, host))
     }
 }

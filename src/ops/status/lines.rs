@@ -5,7 +5,7 @@
 use crate::base::{Diagnostic, Result, exit};
 use crate::connection::Target;
 use crate::modules::Request;
-use crate::ops::crew::{Answer, Crew};
+use crate::ops::connection_pool::{Answer, ConnectionPool};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ struct Line {
 }
 
 enum State {
-    Open(Crew),
-    Lost(Crew),
-    Trying(JoinHandle<Crew>),
-    /// Its crew went down with a task; it is opened anew.
+    Open(ConnectionPool),
+    Lost(ConnectionPool),
+    Trying(JoinHandle<ConnectionPool>),
+    /// Its pool went down with a task; it is opened anew.
     Gone,
 }
 
@@ -96,7 +96,7 @@ impl Lines {
         self.all
             .iter()
             .find_map(|line| match &line.state {
-                State::Open(crew) if line.host == host => Some(crew.statistics(host).round_trips),
+                State::Open(pool) if line.host == host => Some(pool.statistics(host).round_trips),
                 _ => None,
             })
             .unwrap_or_default()
@@ -112,26 +112,26 @@ impl Line {
         patience: Duration,
     ) -> Result<Answer> {
         self.state = match std::mem::replace(&mut self.state, State::Gone) {
-            State::Open(crew) => State::Open(crew),
+            State::Open(pool) => State::Open(pool),
             State::Trying(task) => State::Trying(task),
-            State::Lost(crew) => State::Trying(reopen(gate, crew)),
+            State::Lost(pool) => State::Trying(reopen(gate, pool)),
             State::Gone => State::Trying(open(gate, target.clone())),
         };
         if let State::Trying(task) = &mut self.state {
             match tokio::time::timeout(target.patient(patience), task).await {
-                Ok(Ok(crew)) => {
-                    self.why = crew.lost(&self.host);
+                Ok(Ok(pool)) => {
+                    self.why = pool.lost(&self.host);
                     self.state = if self.why.is_some() {
-                        State::Lost(crew)
+                        State::Lost(pool)
                     } else {
-                        State::Open(crew)
+                        State::Open(pool)
                     };
                 }
                 Ok(Err(_)) => self.state = State::Gone,
                 Err(_) => {}
             }
         }
-        let State::Open(crew) = &mut self.state else {
+        let State::Open(pool) = &mut self.state else {
             return Err(self.why.clone().unwrap_or_else(|| {
                 lost(
                     &self.host,
@@ -141,7 +141,7 @@ impl Line {
         };
         let work = [(self.host.clone(), requests)].into();
         let limit = target.patient(ANSWER);
-        let answer = match tokio::time::timeout(limit, crew.round(work)).await {
+        let answer = match tokio::time::timeout(limit, pool.round(work)).await {
             Ok(mut answers) => answers
                 .remove(&self.host)
                 .unwrap_or_else(|| Err(lost(&self.host, "it was not asked"))),
@@ -153,28 +153,28 @@ impl Line {
         };
         if let Err(error) = &answer {
             self.why = Some(error.clone());
-            if let State::Open(crew) = std::mem::replace(&mut self.state, State::Gone) {
-                self.state = State::Lost(crew);
+            if let State::Open(pool) = std::mem::replace(&mut self.state, State::Gone) {
+                self.state = State::Lost(pool);
             }
         }
         answer
     }
 }
 
-fn open(gate: &Arc<Semaphore>, target: Target) -> JoinHandle<Crew> {
+fn open(gate: &Arc<Semaphore>, target: Target) -> JoinHandle<ConnectionPool> {
     let gate = Arc::clone(gate);
     tokio::spawn(async move {
         let _pass = gate.acquire_owned().await;
-        Crew::open(vec![target], 1).await
+        ConnectionPool::open(vec![target], 1).await
     })
 }
 
-fn reopen(gate: &Arc<Semaphore>, mut crew: Crew) -> JoinHandle<Crew> {
+fn reopen(gate: &Arc<Semaphore>, mut pool: ConnectionPool) -> JoinHandle<ConnectionPool> {
     let gate = Arc::clone(gate);
     tokio::spawn(async move {
         let _pass = gate.acquire_owned().await;
-        crew.reopen().await;
-        crew
+        pool.reopen().await;
+        pool
     })
 }
 

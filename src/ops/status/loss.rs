@@ -1,17 +1,17 @@
 //! What would be lost, were the primary to die now, and whether another database could take over. An estimate for people:
 //! `failover` looks again by itself.
 
-use super::Scene;
-use super::board::{Amount, Databases, Failover, Loss};
+use super::Snapshot;
 use super::databases::{is_synchronous, size};
+use super::status_report::{Amount, Databases, Failover, Loss};
 use crate::base::Diagnostic;
-use crate::ops::cluster::failover::{self, Assessment, FLAP, Wishes};
+use crate::ops::cluster::failover::{self, Assessment, FLAP, FailoverOptions};
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::Node;
 use crate::ops::cluster::view::strangers;
 
 /// What would be lost.
-pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases) -> Loss {
+pub fn expected(snapshot: &Snapshot<'_>, primary: Option<&str>, databases: &Databases) -> Loss {
     let loss = |amount, bytes, seconds, sentence: String| Loss {
         amount,
         bytes,
@@ -19,9 +19,9 @@ pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases)
         sentence,
     };
     let Some(primary) = primary else {
-        return without_primary(scene);
+        return without_primary(snapshot);
     };
-    let Some(answer) = scene.cluster.node(primary).and_then(Node::answer) else {
+    let Some(answer) = snapshot.cluster.node(primary).and_then(Node::answer) else {
         let sentence = format!("not known: {primary} could not be asked");
         return loss(Amount::Unknown, None, None, sentence);
     };
@@ -51,7 +51,7 @@ pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases)
             ),
         ),
         Some((member, bytes)) => {
-            let age = scene.flush_delay(primary, &member.host);
+            let age = snapshot.flush_delay(primary, &member.host);
             let since = age.map_or_else(String::new, |age| format!(", the last {age:.1} s"));
             let stream = if member.streaming {
                 ""
@@ -66,7 +66,7 @@ pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases)
             loss(Amount::Some, Some(bytes), age, sentence)
         }
         None => {
-            let sentence = match &scene.last().backup {
+            let sentence = match &snapshot.last().backup {
                 Some(backup) => format!(
                     "everything since the last backup ({}): no replica has it",
                     super::past::moment(backup.ended)
@@ -79,18 +79,18 @@ pub fn expected(scene: &Scene<'_>, primary: Option<&str>, databases: &Databases)
 }
 
 /// The primary is gone, or there is more than one.
-fn without_primary(scene: &Scene<'_>) -> Loss {
+fn without_primary(snapshot: &Snapshot<'_>) -> Loss {
     let unknown = |sentence: String| Loss {
         sentence,
         ..Loss::default()
     };
-    if scene.writers().len() > 1 {
+    if snapshot.writers().len() > 1 {
         return unknown("what one of the two has taken, the other lacks".to_owned());
     }
-    let Some((host, node)) = scene.cluster.most_advanced() else {
+    let Some((host, node)) = snapshot.cluster.most_advanced() else {
         return unknown("not known: no replica answers".to_owned());
     };
-    if let Some((old, end)) = stopped(scene, host, node) {
+    if let Some((old, end)) = stopped(snapshot, host, node) {
         let has = node.has_log_to().unwrap_or_default();
         // The record of the shutdown begins where the log is said to end.
         let bytes = if has > end {
@@ -116,7 +116,7 @@ fn without_primary(scene: &Scene<'_>) -> Loss {
             },
         };
     }
-    match assess(scene) {
+    match assess(snapshot) {
         Ok(assessment) => Loss {
             amount: match assessment.loss.bytes {
                 Some(0) => Amount::None,
@@ -132,7 +132,7 @@ fn without_primary(scene: &Scene<'_>) -> Loss {
 }
 
 /// What `failover` would find, from what this look has seen.
-fn assess(scene: &Scene<'_>) -> Result<Assessment, String> {
+fn assess(snapshot: &Snapshot<'_>) -> Result<Assessment, String> {
     let first = |errors: Vec<Diagnostic>| {
         errors.first().map_or_else(String::new, |error| {
             let note = error
@@ -142,22 +142,22 @@ fn assess(scene: &Scene<'_>) -> Result<Assessment, String> {
             error.message.clone() + &note
         })
     };
-    let old = failover::old_primary(&scene.cluster).map_err(|error| first(vec![error]))?;
-    let outsiders = scene.outsiders(&old);
+    let old = failover::old_primary(&snapshot.cluster).map_err(|error| first(vec![error]))?;
+    let outsiders = snapshot.outsiders(&old);
     failover::assess(
-        scene.site,
-        &scene.cluster,
+        snapshot.site,
+        &snapshot.cluster,
         &old,
         &outsiders,
         None,
-        &Wishes::default(),
+        &FailoverOptions::default(),
     )
     .map_err(first)
 }
 
 /// A server that was stopped in order, and where its log ends.
-fn stopped<'a>(scene: &'a Scene<'_>, host: &str, node: &Node) -> Option<(&'a str, Lsn)> {
-    scene
+fn stopped<'a>(snapshot: &'a Snapshot<'_>, host: &str, node: &Node) -> Option<(&'a str, Lsn)> {
+    snapshot
         .cluster
         .nodes()
         .filter(|(name, node)| *name != host && node.answer().is_none())
@@ -169,14 +169,14 @@ fn stopped<'a>(scene: &'a Scene<'_>, host: &str, node: &Node) -> Option<(&'a str
 }
 
 /// There is no primary: what `failover` would say.
-fn without(scene: &Scene<'_>) -> Failover {
-    if scene.running_operation().is_some() {
+fn without(snapshot: &Snapshot<'_>) -> Failover {
+    if snapshot.running_operation().is_some() {
         return Failover {
             why_not: vec!["an operation is under way".to_owned()],
             ..Failover::default()
         };
     }
-    let assessment = match assess(scene) {
+    let assessment = match assess(snapshot) {
         Ok(assessment) => assessment,
         Err(why) => {
             return Failover {
@@ -185,8 +185,8 @@ fn without(scene: &Scene<'_>) -> Failover {
             };
         }
     };
-    let to = assessment.cast.new.host.clone();
-    let clean = without_primary(scene).amount == Amount::None;
+    let to = assessment.assignment.new.host.clone();
+    let clean = without_primary(snapshot).amount == Amount::None;
     let (mut why_not, mut consent) = (Vec::new(), "");
     for condition in assessment.conditions.failed() {
         match condition.flag {
@@ -204,8 +204,8 @@ fn without(scene: &Scene<'_>) -> Failover {
         possible,
         // What was begun is taken up rather than overtaken.
         command: possible.then(|| {
-            if scene.has_unfinished() {
-                scene.way_on()
+            if snapshot.has_unfinished() {
+                snapshot.way_on()
             } else {
                 format!("hactl failover --promote {to}{consent}")
             }
@@ -216,34 +216,37 @@ fn without(scene: &Scene<'_>) -> Failover {
 }
 
 /// Whether another one could take over, and what to type.
-pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
+pub fn failover(snapshot: &Snapshot<'_>, primary: Option<&str>) -> Failover {
     let mut why_not = Vec::new();
-    if scene.writers().len() > 1 {
+    if snapshot.writers().len() > 1 {
         return Failover {
             why_not: vec!["more than one database takes writes".to_owned()],
             ..Failover::default()
         };
     }
     if primary.is_none() {
-        return without(scene);
+        return without(snapshot);
     }
-    if let Some(error) = strangers(&scene.cluster) {
+    if let Some(error) = strangers(&snapshot.cluster) {
         why_not.push(error.message);
     }
-    if scene.running_operation().is_some() {
+    if snapshot.running_operation().is_some() {
         why_not.push("an operation is under way".to_owned());
-    } else if scene.has_unfinished() {
+    } else if snapshot.has_unfinished() {
         why_not.push("an operation is unfinished: hactl resume".to_owned());
     }
-    if let Some(last) = scene.last().change.filter(|last| last.kind == "failover")
-        && scene.now.saturating_sub(last.ended) < FLAP
+    if let Some(last) = snapshot
+        .last()
+        .change
+        .filter(|last| last.kind == "failover")
+        && snapshot.now.saturating_sub(last.ended) < FLAP
     {
         why_not.push(format!(
             "the last failover was {} ago: another one takes --again",
-            super::past::ago(scene.now, last.ended)
+            super::past::ago(snapshot.now, last.ended)
         ));
     }
-    let Some((host, node)) = candidate(scene, primary) else {
+    let Some((host, node)) = candidate(snapshot, primary) else {
         why_not.insert(0, "no replica answers".to_owned());
         return Failover {
             why_not,
@@ -253,13 +256,13 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
     if node.answer().is_some_and(|answer| answer.paused) {
         why_not.push(format!("replay is paused on {host}"));
     }
-    if scene
+    if snapshot
         .host(host)
         .is_some_and(|seen| seen.maintenance.is_some())
     {
         why_not.push(format!("{host} is in maintenance"));
     }
-    let timeline = primary.and_then(|primary| Some(scene.cluster.node(primary)?.timeline()));
+    let timeline = primary.and_then(|primary| Some(snapshot.cluster.node(primary)?.timeline()));
     if timeline.is_some_and(|timeline| timeline != node.timeline()) {
         why_not.push(format!("{host} is on another timeline"));
     }
@@ -273,15 +276,15 @@ pub fn failover(scene: &Scene<'_>, primary: Option<&str>) -> Failover {
 }
 
 /// The replica that has most, if possible none that is in maintenance or paused.
-fn candidate<'a>(scene: &'a Scene<'_>, primary: Option<&str>) -> Option<(&'a str, &'a Node)> {
+fn candidate<'a>(snapshot: &'a Snapshot<'_>, primary: Option<&str>) -> Option<(&'a str, &'a Node)> {
     let rank = |host: &str, node: &Node| {
         let paused = node.answer().is_some_and(|answer| answer.paused);
-        let kept_out = scene
+        let kept_out = snapshot
             .host(host)
             .is_some_and(|seen| seen.maintenance.is_some());
         (!paused && !kept_out, node.timeline(), node.has_log_to())
     };
-    scene
+    snapshot
         .cluster
         .standbys()
         .into_iter()

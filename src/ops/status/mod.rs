@@ -3,38 +3,38 @@
 //!
 //! What was not seen is unknown, and never shown as fine.
 
-pub mod board;
 mod certificates;
 pub mod databases;
 mod front;
+mod host_probe;
 mod lines;
 mod loss;
 pub mod past;
 mod promises;
-#[cfg(test)]
-pub mod scenes;
-mod seen;
 mod single;
+#[cfg(test)]
+pub mod snapshots;
+pub mod status_report;
 #[cfg(test)]
 mod tests;
 
-pub use board::Board;
 pub use lines::Lines;
+pub use status_report::StatusReport;
 
 use crate::base::{Diagnostic, Result};
-use crate::ops::cluster::look as database;
+use crate::ops::cluster::probe as database;
 use crate::ops::cluster::view::Member;
 use crate::ops::cluster::{Cluster, VARIABLES};
 use crate::ops::hosts::Site;
-use board::{Finding, HostLine, Severity};
-use seen::{COMPONENTS, HostSeen};
+use host_probe::{COMPONENTS, HostSeen};
+use status_report::{HostLine, Severity, StatusFinding};
 use std::collections::BTreeMap;
 
 /// All variables that are read.
 pub fn variables() -> Vec<&'static str> {
     VARIABLES
         .iter()
-        .chain(seen::VARIABLES)
+        .chain(host_probe::VARIABLES)
         .chain(crate::ops::backup::VARIABLES)
         .copied()
         .collect()
@@ -42,7 +42,7 @@ pub fn variables() -> Vec<&'static str> {
 
 /// Everything that one look has seen.
 #[derive(Debug)]
-pub struct Scene<'a> {
+pub struct Snapshot<'a> {
     /// What the inventory says.
     pub site: &'a Site,
     /// The databases.
@@ -56,7 +56,7 @@ pub struct Scene<'a> {
 }
 
 /// Looks at every host once.
-pub async fn look<'a>(site: &'a Site, lines: &mut Lines) -> Scene<'a> {
+pub async fn observe<'a>(site: &'a Site, lines: &mut Lines) -> Snapshot<'a> {
     let before: BTreeMap<&str, u64> = site
         .hosts
         .iter()
@@ -65,14 +65,14 @@ pub async fn look<'a>(site: &'a Site, lines: &mut Lines) -> Scene<'a> {
     let work = site
         .hosts
         .iter()
-        .map(|host| (host.name.clone(), seen::requests(site, host)))
+        .map(|host| (host.name.clone(), host_probe::requests(site, host)))
         .collect();
     let mut answers = lines.round(work).await;
     let mut hosts = BTreeMap::new();
     let mut nodes = BTreeMap::new();
     for host in &site.hosts {
         let read = match answers.remove(&host.name) {
-            Some(Ok(answer)) => seen::read(site, host, &answer.replies),
+            Some(Ok(answer)) => host_probe::read(site, host, &answer.replies),
             Some(Err(error)) => Err(error),
             None => Err(
                 Diagnostic::with_code(crate::base::exit::UNREACHABLE, "it was not asked")
@@ -111,7 +111,7 @@ pub async fn look<'a>(site: &'a Site, lines: &mut Lines) -> Scene<'a> {
             (host.name.clone(), trips.saturating_sub(before))
         })
         .collect();
-    Scene {
+    Snapshot {
         site,
         cluster: Cluster { members },
         hosts,
@@ -120,7 +120,7 @@ pub async fn look<'a>(site: &'a Site, lines: &mut Lines) -> Scene<'a> {
     }
 }
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// A host that answered.
     fn host(&self, name: &str) -> Option<&HostSeen> {
         self.hosts.get(name)?.as_ref().ok()
@@ -151,7 +151,7 @@ impl Scene<'_> {
     }
 
     /// Everything that is to be said.
-    pub fn board(&self) -> Board {
+    pub fn report(&self) -> StatusReport {
         let mut findings = Vec::new();
         let databases = self.databases(&mut findings);
         let primary = databases
@@ -171,7 +171,7 @@ impl Scene<'_> {
             .iter()
             .filter_map(|(host, seen)| Some((host, seen.as_ref().err()?)))
         {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Unknown,
                 format!("{host} could not be asked: {}", reason(error)),
                 error
@@ -182,7 +182,7 @@ impl Scene<'_> {
         }
         // The order of finding stays within one severity.
         findings.sort_by_key(|finding| finding.severity);
-        let mut board = Board {
+        let mut report = StatusReport {
             now: self.now,
             hosts: self.host_lines(),
             findings,
@@ -193,11 +193,11 @@ impl Scene<'_> {
             unfinished,
             marks,
             last: self.last(),
-            ..Board::default()
+            ..StatusReport::default()
         };
-        board.single_points = single::single_points(self, &board);
-        board.judge();
-        board
+        report.single_points = single::single_points(self, &report);
+        report.judge();
+        report
     }
 
     fn host_lines(&self) -> Vec<HostLine> {
@@ -208,7 +208,7 @@ impl Scene<'_> {
                 host: host.name.clone(),
                 components: COMPONENTS
                     .into_iter()
-                    .filter(|group| seen::is(self.site, group, &host.name))
+                    .filter(|group| host_probe::is(self.site, group, &host.name))
                     .map(str::to_owned)
                     .collect(),
                 reached: self.reached(&host.name),

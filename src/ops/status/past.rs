@@ -1,12 +1,12 @@
 //! What was done to the service, and what was left of it on its hosts: the unfinished operation, the last ones, flags.
 
-use super::Scene;
-use super::board::{Finding, Last, Mark, Past, Severity, Unfinished};
-use crate::ops::cluster::way::Situation;
+use super::Snapshot;
+use super::status_report::{Last, Mark, Past, Severity, StatusFinding, Unfinished};
+use crate::ops::cluster::next_action::Situation;
 use crate::ops::journal::{OPERATION, Record, StepState};
 use std::collections::BTreeMap;
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// The journals of operations that were not ended, with their hosts.
     fn open_journals(&self) -> impl Iterator<Item = (&str, Result<&Record, String>)> {
         self.answered().flat_map(|(host, seen)| {
@@ -41,7 +41,7 @@ impl Scene<'_> {
     }
 
     /// The operation that was not ended.
-    pub(super) fn unfinished(&self, findings: &mut Vec<Finding>) -> Option<Unfinished> {
+    pub(super) fn unfinished(&self, findings: &mut Vec<StatusFinding>) -> Option<Unfinished> {
         let hosts: Vec<String> = self
             .open_journals()
             .map(|(host, _)| host.to_owned())
@@ -60,7 +60,7 @@ impl Scene<'_> {
             let (host, why) = self
                 .open_journals()
                 .find_map(|(host, record)| Some((host, record.err()?)))?;
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Degraded,
                 format!("an operation was begun, and its journal on {host} cannot be read: {why}"),
                 format!("look at {OPERATION} on {host}: its first line says what was begun; then put the file aside"),
@@ -91,7 +91,7 @@ impl Scene<'_> {
         };
         let since = ago(self.now, unfinished.started);
         findings.push(match &unfinished.running {
-            Some(who) => Finding::new(
+            Some(who) => StatusFinding::new(
                 Severity::Degraded,
                 format!(
                     "a {} is under way, begun {since} ago by {who}",
@@ -99,7 +99,7 @@ impl Scene<'_> {
                 ),
                 "wait for its end; then look again",
             ),
-            None => Finding::new(
+            None => StatusFinding::new(
                 Severity::Degraded,
                 format!(
                     "a {} that {} began {since} ago is unfinished ({})",
@@ -150,10 +150,10 @@ impl Scene<'_> {
     }
 
     /// Flags that were left on hosts.
-    pub(super) fn marks(&self, findings: &mut Vec<Finding>) -> Vec<Mark> {
+    pub(super) fn marks(&self, findings: &mut Vec<StatusFinding>) -> Vec<Mark> {
         let mut marks = Vec::new();
         let mut note = |what: String, remedy: String| {
-            findings.push(Finding::new(Severity::Note, what, remedy))
+            findings.push(StatusFinding::new(Severity::Note, what, remedy))
         };
         for (host, seen) in self.answered() {
             let mut mark = |kind, subject: Option<&String>, text: &str| {
@@ -196,7 +196,7 @@ impl Scene<'_> {
     }
 
     /// Who is blocked by whom: what keeps a fenced host out, and what cuts off one that is a member again.
-    fn judge_blocks(&self, findings: &mut Vec<Finding>) {
+    fn judge_blocks(&self, findings: &mut Vec<StatusFinding>) {
         let mut blocked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (host, seen) in self.answered() {
             for subject in &seen.blocks {
@@ -211,7 +211,7 @@ impl Scene<'_> {
                 .node(subject)
                 .is_some_and(|node| node.answer().is_some() && !node.is_fenced());
             findings.push(if takes_part {
-                Finding::new(
+                StatusFinding::new(
                     Severity::Degraded,
                     format!(
                         "{what}, and its server takes part: what is sent to it from there is lost"
@@ -219,7 +219,7 @@ impl Scene<'_> {
                     format!("hactl rejoin {subject} takes the blocks away"),
                 )
             } else {
-                Finding::new(
+                StatusFinding::new(
                     Severity::Note,
                     what,
                     format!("hactl rejoin {subject} lifts it, once {subject} is safe"),

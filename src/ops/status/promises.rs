@@ -2,15 +2,15 @@
 //!
 //! Only what a database host said of itself; a host that was not asked is judged elsewhere.
 
-use super::Scene;
-use super::board::{Finding, Severity};
+use super::Snapshot;
 use super::past::ago;
+use super::status_report::{Severity, StatusFinding};
 use crate::ops::cluster::settings::NAMES;
 use crate::ops::drill::faults::Fault;
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// What a drill broke, and has not healed yet.
-    pub(super) fn broken_by_drills(&self, findings: &mut Vec<Finding>) {
+    pub(super) fn broken_by_drills(&self, findings: &mut Vec<StatusFinding>) {
         let mut faults: Vec<&Fault> = Vec::new();
         for fault in self.cluster.nodes().flat_map(|(_, node)| &node.faults) {
             if !faults.contains(&fault) {
@@ -18,7 +18,7 @@ impl Scene<'_> {
             }
         }
         for fault in faults {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Degraded,
                 format!(
                     "the drill {} of {} is under way, or was killed ({} ago on {}: {})",
@@ -34,7 +34,7 @@ impl Scene<'_> {
     }
 
     /// Settings that are not in force as they are declared.
-    pub(super) fn overridden(&self, findings: &mut Vec<Finding>) {
+    pub(super) fn overridden(&self, findings: &mut Vec<StatusFinding>) {
         for (host, node) in self.cluster.nodes() {
             for setting in node
                 .answer()
@@ -46,7 +46,7 @@ impl Scene<'_> {
                 } else {
                     setting.remedy()
                 };
-                findings.push(Finding::new(
+                findings.push(StatusFinding::new(
                     Severity::Degraded,
                     format!("{host}: {}", setting.words()),
                     remedy,

@@ -2,9 +2,9 @@
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, View, ask_units, judge_units};
+use super::observations::{Ask, Observations, last_words};
 use super::parse;
 use super::postgresql::psql;
-use super::seen::{Ask, Seen, last_words};
 use crate::base::quote::sh;
 use crate::base::value::Value;
 use crate::ops::backup::{Info, Repository, VARIABLES};
@@ -188,7 +188,7 @@ impl Component for Backup {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let Some(repository) = Repository::of(view.site) else {
             findings.add(
                 &NONE,
@@ -407,7 +407,7 @@ fn gaps(info: &Info, files: &str) -> Verdict {
 }
 
 /// Only whoever takes writes archives.
-fn archiving(seen: &Seen, databases: &[String], findings: &mut Findings) {
+fn archiving(seen: &Observations, databases: &[String], findings: &mut Findings) {
     for host in databases {
         let reply = match seen.reply(host, ARCHIVER) {
             Ok(reply) => reply,

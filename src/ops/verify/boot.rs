@@ -3,7 +3,7 @@
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, View, ask_units, judge_units};
-use super::seen::{Ask, Seen, last_words};
+use super::observations::{Ask, Observations, last_words};
 use crate::base::value::to_bool;
 use crate::modules::{Reply, Request};
 use crate::ops::hosts::{Host, Site};
@@ -98,7 +98,7 @@ impl Component for Boot {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let all: Vec<&String> = view.site.hosts.iter().map(|host| &host.name).collect();
         let with = |name: &'static str| {
             view.site

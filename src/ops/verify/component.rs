@@ -4,8 +4,8 @@
 //! of its inventory.
 
 use super::check::{Check, Findings, Verdict};
+use super::observations::{Ask, Observations};
 use super::parse;
-use super::seen::{Ask, Seen};
 use crate::base::quote::sh;
 use crate::modules::{Reply, Request};
 use crate::ops::hosts::{Host, Site};
@@ -31,10 +31,10 @@ pub trait Component: Sync {
     fn asks(&self, view: &View<'_>, host: &Host) -> Vec<Ask>;
 
     /// Judges the answers.
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings);
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings);
 
     /// What to try out on the service, after the questions.
-    fn trial(&self, _view: &View<'_>, _seen: &Seen) -> Option<Box<dyn Trial>> {
+    fn trial(&self, _view: &View<'_>, _seen: &Observations) -> Option<Box<dyn Trial>> {
         None
     }
 }

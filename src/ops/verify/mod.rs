@@ -10,11 +10,11 @@ mod component;
 pub(in crate::ops) mod haproxy;
 mod keepalived;
 mod nfs;
+mod observations;
 pub(in crate::ops) mod parse;
 mod ports;
 mod postgresql;
 mod security;
-mod seen;
 #[cfg(test)]
 mod tests;
 mod welcome_app;
@@ -25,12 +25,12 @@ pub use component::Component;
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Reply;
 use component::{Replies, View};
-use seen::{Answers, Ask, Seen};
+use observations::{Answers, Ask, Observations};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::crew::Crew;
+use super::connection_pool::ConnectionPool;
 use super::hosts::Site;
 
 /// Every component that hactl knows how to judge.
@@ -58,14 +58,14 @@ pub fn variables() -> Vec<&'static str> {
 
 /// What is to be checked, and for how long.
 #[derive(Debug, Clone, Default)]
-pub struct Wishes {
+pub struct VerifyOptions {
     /// Ids of checks or names of components; all when empty.
     pub only: Vec<String>,
     /// Look again until everything holds, for so long at most.
     pub wait: Duration,
 }
 
-impl Wishes {
+impl VerifyOptions {
     /// Whether a check is wanted.
     pub fn wants(&self, check: &Check) -> bool {
         self.only.is_empty()
@@ -152,8 +152,8 @@ impl Outcome {
 /// Looks at the service. `stop` ends it early, but not before it has cleaned up; `again` is told before each further look.
 pub async fn run(
     site: &Site,
-    crew: &mut Crew,
-    wishes: &Wishes,
+    pool: &mut ConnectionPool,
+    options: &VerifyOptions,
     stop: &AtomicBool,
     again: &(dyn Fn(&Findings) + Sync),
 ) -> Outcome {
@@ -161,12 +161,12 @@ pub async fn run(
     let mut looks = 0;
     loop {
         looks += 1;
-        let findings = look(site, crew, wishes, stop).await;
+        let findings = look(site, pool, options, stop).await;
         let whole = findings
             .all()
             .iter()
             .all(|finding| matches!(finding.status, Status::Pass | Status::Warn));
-        let over = started.elapsed() >= wishes.wait || stop.load(Ordering::Relaxed);
+        let over = started.elapsed() >= options.wait || stop.load(Ordering::Relaxed);
         if whole || over {
             return Outcome {
                 findings,
@@ -178,26 +178,31 @@ pub async fn run(
         }
         again(&findings);
         tokio::time::sleep(Duration::from_secs(2)).await;
-        crew.reopen().await;
+        pool.reopen().await;
     }
 }
 
-async fn look(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBool) -> Findings {
+async fn look(
+    site: &Site,
+    pool: &mut ConnectionPool,
+    options: &VerifyOptions,
+    stop: &AtomicBool,
+) -> Findings {
     let components: Vec<&&dyn Component> = COMPONENTS
         .iter()
         .filter(|component| component.applies(site))
         .collect();
-    let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
+    let reached: Vec<String> = pool.reached().map(str::to_owned).collect();
     let view = View::new(
         site,
         &reached.iter().map(String::as_str).collect::<Vec<_>>(),
     );
-    let seen = ask(&view, crew, &components).await;
+    let seen = ask(&view, pool, &components).await;
     let mut findings = Findings::default();
     for component in &components {
         component.judge(&view, &seen, &mut findings);
-        let tried = component.checks().iter().any(|check| wishes.wants(check))
-            || wishes.wants(&postgresql::MARKER);
+        let tried = component.checks().iter().any(|check| options.wants(check))
+            || options.wants(&postgresql::MARKER);
         if let Some(mut trial) = component.trial(&view, &seen).filter(|_| tried) {
             let mut replies = Replies::new();
             loop {
@@ -207,7 +212,7 @@ async fn look(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBool) 
                 let Some(round) = trial.next(&replies) else {
                     break;
                 };
-                replies = crew
+                replies = pool
                     .round(round)
                     .await
                     .into_iter()
@@ -217,12 +222,16 @@ async fn look(site: &Site, crew: &mut Crew, wishes: &Wishes, stop: &AtomicBool) 
             trial.judge(&mut findings);
         }
     }
-    findings.retain(|check| wishes.wants(check));
+    findings.retain(|check| options.wants(check));
     findings
 }
 
 /// Asks every host everything, in one round.
-async fn ask(view: &View<'_>, crew: &mut Crew, components: &[&&dyn Component]) -> Seen {
+async fn ask(
+    view: &View<'_>,
+    pool: &mut ConnectionPool,
+    components: &[&&dyn Component],
+) -> Observations {
     let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut work = BTreeMap::new();
     for host in &view.site.hosts {
@@ -235,8 +244,8 @@ async fn ask(view: &View<'_>, crew: &mut Crew, components: &[&&dyn Component]) -
         keys.insert(host.name.clone(), names);
         work.insert(host.name.clone(), requests);
     }
-    let mut seen = Seen::default();
-    for (host, answer) in crew.round(work).await {
+    let mut seen = Observations::default();
+    for (host, answer) in pool.round(work).await {
         let answers = match answer {
             Ok(answer) => {
                 let names = keys.remove(&host).unwrap_or_default();

@@ -5,7 +5,7 @@
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, View, ask_units, judge_units, list};
-use super::seen::{Ask, Seen, last_words};
+use super::observations::{Ask, Observations, last_words};
 use crate::base::quote::sh;
 use crate::base::value::to_text;
 use crate::modules::Request;
@@ -137,7 +137,7 @@ impl Component for Nfs {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let servers = view.site.members(SERVER);
         let clients = view.site.members(CLIENT);
         let of = |name: &str| view.site.host(name);
@@ -196,7 +196,7 @@ impl Component for Nfs {
     }
 }
 
-/// The door of the file server: whether a host may come in, and its port.
+/// The rule of the file server: whether a host may come in, and its port.
 pub(super) fn port(view: &View<'_>, server: &str) -> u16 {
     view.site
         .host(server)

@@ -80,7 +80,7 @@ pub fn neighbour(text: &str) -> Option<String> {
 
 /// A line of HAProxy's `show stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub struct HaproxyServer {
     /// Its backend.
     pub backend: String,
     /// Its name.
@@ -91,7 +91,7 @@ pub struct Server {
     pub check: String,
 }
 
-impl Server {
+impl HaproxyServer {
     /// Whether requests go to it.
     pub fn is_up(&self) -> bool {
         // "UP 1/3" is on its way down and still takes requests.
@@ -107,7 +107,7 @@ impl Server {
 }
 
 /// The servers in HAProxy's CSV, without front ends and totals. Nothing when it is not that CSV.
-pub fn servers(text: &str) -> Option<Vec<Server>> {
+pub fn servers(text: &str) -> Option<Vec<HaproxyServer>> {
     let mut lines = text.lines();
     let header: Vec<&str> = lines
         .find_map(|line| line.strip_prefix("# "))?
@@ -122,7 +122,7 @@ pub fn servers(text: &str) -> Option<Vec<Server>> {
             .filter(|fields| fields.get(kind) == Some(&"2"))
             .filter_map(|fields| {
                 let field = |at: usize| fields.get(at).map(|field| (*field).to_owned());
-                Some(Server {
+                Some(HaproxyServer {
                     backend: field(backend)?,
                     name: field(name)?,
                     status: field(status)?,
@@ -202,14 +202,14 @@ mod tests {
         assert_eq!(names, [("app1", true), ("app2", false)]);
         assert_eq!(super::servers("<html>"), None);
         assert!(
-            Server {
+            HaproxyServer {
                 status: "UP 1/3".into(),
                 ..servers[1].clone()
             }
             .is_up()
         );
         assert!(
-            !Server {
+            !HaproxyServer {
                 status: "no check".into(),
                 ..servers[1].clone()
             }

@@ -5,9 +5,9 @@
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, View, list};
-use super::ports::probe::{self, Greeting, Heard, Knock};
+use super::observations::{Ask, Observations, last_words};
+use super::ports::probe::{self, Greeting, Heard, PortProbe};
 use super::postgresql;
-use super::seen::{Ask, Seen, last_words};
 use crate::base::value::to_text;
 use crate::modules::Request;
 use crate::ops::hosts::{Host, Site};
@@ -107,7 +107,7 @@ impl Component for Security {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let hosts: Vec<&String> = view.site.hosts.iter().map(|host| &host.name).collect();
         for (check, key, expected) in [
             (&READABLE, FILES, "no such file"),
@@ -195,9 +195,9 @@ fn servers<'a>(view: &'a View<'_>, viewer: &'a str) -> impl Iterator<Item = &'a 
         .filter(move |name| *name != viewer)
 }
 
-fn knocks(view: &View<'_>, viewer: &str) -> Vec<Knock> {
+fn knocks(view: &View<'_>, viewer: &str) -> Vec<PortProbe> {
     servers(view, viewer)
-        .map(|name| Knock {
+        .map(|name| PortProbe {
             address: view.address(name),
             port: super::ports::database_port(view),
             greeting: Greeting::Postgresql {
@@ -208,7 +208,7 @@ fn knocks(view: &View<'_>, viewer: &str) -> Vec<Knock> {
         .collect()
 }
 
-fn superuser(seen: &Seen, host: &str, heard: &Heard) -> Verdict {
+fn superuser(seen: &Observations, host: &str, heard: &Heard) -> Verdict {
     let expected = "refused before a password is asked";
     let rules = postgresql::superuser_rules(seen, host);
     match heard {

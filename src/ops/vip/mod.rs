@@ -3,18 +3,18 @@
 //! Never stops a daemon: a flag that is set makes its host give the address up gracefully (keepalived announces it, so
 //! that nobody has to wait for a timeout), and a host whose flag is cleared does not take it back (`nopreempt`).
 
-mod look;
 mod plan;
+mod probe;
 mod prober;
 mod shift;
 
-pub use look::{Balancer, Look, Place, Viewer, look};
-pub use plan::{Moving, Plan, Step, Wish, plan};
+pub use plan::{MoveOptions, MovePlan, MoveStep, Moving, plan};
+pub use probe::{Balancer, Place, Viewer, VipSnapshot, observe};
 pub use prober::Gap;
 pub use shift::{Ended, Moved, run};
 
-pub(super) use look::glance;
 pub(super) use plan::forget;
+pub(super) use probe::glance;
 
 /// The flag that keepalived tracks: anything but 0 sends the address away. The role `keepalived` makes it.
 pub const FLAG: &str = "/etc/keepalived/maintenance";

@@ -1,6 +1,6 @@
 //! Whether the address may be moved, and by which steps. Pure: it decides from one look.
 
-use super::look::{Balancer, Look, list};
+use super::probe::{Balancer, VipSnapshot, list};
 use super::{FLAG, KIND};
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Diagnostics, Refusal, exit};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct MoveOptions {
     /// The host that shall have it; the ready one of the highest priority when absent.
     pub to: Option<String>,
     /// Leave the flag of the former holder set: it goes into maintenance.
@@ -19,7 +19,7 @@ pub struct Wish {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
+pub enum MovePlan {
     /// It is there already; the holder.
     Nothing(String),
     /// It is to be moved.
@@ -39,7 +39,7 @@ pub struct Moving {
 
 /// A step of a plan, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct MoveStep {
     /// Where.
     pub host: String,
     /// What.
@@ -59,7 +59,7 @@ pub struct Interrupted {
     pub by: String,
 }
 
-impl Look {
+impl VipSnapshot {
     /// The move that was broken off, if there is one.
     pub fn interrupted(&self) -> Option<Interrupted> {
         let mut found = Interrupted::default();
@@ -85,9 +85,9 @@ fn refused(message: impl Into<String>) -> Refusal {
 ///
 /// # Errors
 /// Everything that stands against it, at once.
-pub fn plan(seen: &Look, wish: &Wish) -> Result<Plan, Vec<Diagnostic>> {
+pub fn plan(seen: &VipSnapshot, options: &MoveOptions) -> Result<MovePlan, Vec<Diagnostic>> {
     let mut errors = Diagnostics::default();
-    if let Some(to) = &wish.to
+    if let Some(to) = &options.to
         && seen.balancer(to).is_none()
     {
         let names: Vec<&str> = seen.balancers.iter().map(|b| b.host.as_str()).collect();
@@ -95,7 +95,7 @@ pub fn plan(seen: &Look, wish: &Wish) -> Result<Plan, Vec<Diagnostic>> {
             Diagnostic::new(format!("`{to}` cannot have the virtual address"))
                 .help(format!("{} can", list(&names))),
         );
-        return errors.finish(Plan::Nothing(String::new()));
+        return errors.finish(MovePlan::Nothing(String::new()));
     }
     for (host, header) in seen.operations.iter().filter(|(_, h)| h["kind"] != KIND) {
         let kind = header["kind"].as_str().unwrap_or("?");
@@ -109,7 +109,7 @@ pub fn plan(seen: &Look, wish: &Wish) -> Result<Plan, Vec<Diagnostic>> {
         );
     }
     for (host, error) in &seen.lost {
-        if seen.balancer(host).is_some() && wish.to.as_deref() != Some(host.as_str()) {
+        if seen.balancer(host).is_some() && options.to.as_deref() != Some(host.as_str()) {
             let mut error = error
                 .clone()
                 .on(host)
@@ -146,16 +146,16 @@ pub fn plan(seen: &Look, wish: &Wish) -> Result<Plan, Vec<Diagnostic>> {
             None
         }
     };
-    if let (Some(from), Some(to)) = (&from, &wish.to)
+    if let (Some(from), Some(to)) = (&from, &options.to)
         && from == to
         && errors.is_empty()
     {
-        return Ok(Plan::Nothing(to.clone()));
+        return Ok(MovePlan::Nothing(to.clone()));
     }
     if let Some(holder) = from.as_deref().and_then(|from| seen.balancer(from)) {
         view(seen, holder, &mut errors);
     }
-    let to = target(seen, wish, from.as_deref(), &mut errors);
+    let to = target(seen, options, from.as_deref(), &mut errors);
     match (from, to) {
         (Some(from), Some(to)) if errors.is_empty() => {
             let aside = seen
@@ -164,14 +164,14 @@ pub fn plan(seen: &Look, wish: &Wish) -> Result<Plan, Vec<Diagnostic>> {
                 .filter(|b| b.host != from && b.host != to && !b.is_flagged() && b.lost.is_none())
                 .map(|b| b.host.clone())
                 .collect();
-            Ok(Plan::Move(Moving { from, to, aside }))
+            Ok(MovePlan::Move(Moving { from, to, aside }))
         }
         _ => Err(errors.into_vec()),
     }
 }
 
 /// What the others see, and whether the holder would heed its flag.
-fn view(seen: &Look, holder: &Balancer, errors: &mut Diagnostics) {
+fn view(seen: &VipSnapshot, holder: &Balancer, errors: &mut Diagnostics) {
     if holder.keepalived != "active" {
         errors.push(
             refused(format!(
@@ -218,8 +218,8 @@ fn view(seen: &Look, holder: &Balancer, errors: &mut Diagnostics) {
 
 /// The one that shall have it. What keeps it from it is an error.
 fn target(
-    seen: &Look,
-    wish: &Wish,
+    seen: &VipSnapshot,
+    options: &MoveOptions,
     from: Option<&str>,
     errors: &mut Diagnostics,
 ) -> Option<String> {
@@ -227,9 +227,9 @@ fn target(
         .balancers
         .iter()
         .filter(|b| Some(b.host.as_str()) != from)
-        .filter(|b| wish.to.as_ref().is_none_or(|to| *to == b.host))
+        .filter(|b| options.to.as_ref().is_none_or(|to| *to == b.host))
         .collect();
-    if wish.to.is_none() && from.is_none() {
+    if options.to.is_none() && from.is_none() {
         // Who could take it is only a question when somebody has it.
         return None;
     }
@@ -286,14 +286,14 @@ pub fn forget() -> String {
 
 impl Moving {
     /// The steps, for people.
-    pub fn steps(&self, address: &str, keep: bool) -> Vec<Step> {
-        let step = |host: &str, what: String, command: String| Step {
+    pub fn steps(&self, address: &str, keep: bool) -> Vec<MoveStep> {
+        let step = |host: &str, what: String, command: String| MoveStep {
             host: host.to_owned(),
             what,
             command,
         };
         let put = |value: u8| format!("echo {value} >{FLAG}");
-        let mut steps: Vec<Step> = self
+        let mut steps: Vec<MoveStep> = self
             .aside
             .iter()
             .map(|host| {

@@ -4,7 +4,7 @@
 //! It runs beside everything else, ends when its file is taken away, and at the latest after [`LIFE`] seconds: a hactl that
 //! is killed leaves nothing behind.
 
-use super::look::Place;
+use super::probe::Place;
 use crate::base::quote::sh_join;
 use crate::modules::Request;
 

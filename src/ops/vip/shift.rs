@@ -1,12 +1,12 @@
 //! Moving the address: flag, wait, flag back, see that it stays; undone when anything goes wrong on the way.
 
 use super::KIND;
-use super::look::{Balancer, Look, Place, glance, list, look};
-use super::plan::{Interrupted, Moving, Plan, Wish, clear, forget, plan, set};
+use super::plan::{Interrupted, MoveOptions, MovePlan, Moving, clear, forget, plan, set};
+use super::probe::{Balancer, Place, VipSnapshot, glance, list, observe};
 use super::prober::{self, Gap};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Request;
-use crate::ops::desk::{Desk, Work, milliseconds, pace};
+use crate::ops::operation_context::{OperationContext, Work, milliseconds, pace};
 use std::time::{Duration, Instant};
 
 /// So long the address may take to move. A graceful move takes less than a second; this covers a holder that gives it up
@@ -46,29 +46,33 @@ pub struct Moved {
 }
 
 /// Moves the address, or brings an earlier move to its end.
-pub async fn run(place: &Place, wish: &Wish, desk: &mut Desk<'_>) -> Ended {
-    let mut wish = wish.clone();
-    let mut seen = look(place, desk.crew).await;
+pub async fn run(
+    place: &Place,
+    options: &MoveOptions,
+    context: &mut OperationContext<'_>,
+) -> Ended {
+    let mut options = options.clone();
+    let mut seen = observe(place, context.pool).await;
     let interrupted = seen.interrupted();
     if let Some(old) = &interrupted {
-        (desk.say)(&format!(
+        (context.say)(&format!(
             "a move was broken off earlier ({}); its flags are cleared first",
             old.by
         ));
-        if let Err(error) = settle(place, old, &seen, desk).await {
+        if let Err(error) = settle(place, old, &seen, context).await {
             return Ended::Failed(error);
         }
-        wish.to = wish.to.or_else(|| old.to.clone());
-        seen = look(place, desk.crew).await;
+        options.to = options.to.or_else(|| old.to.clone());
+        seen = observe(place, context.pool).await;
     }
-    match plan(&seen, &wish) {
+    match plan(&seen, &options) {
         Err(errors) => Ended::Refused(errors),
-        Ok(Plan::Nothing(holder)) if interrupted.is_some() => Ended::Finished(holder),
-        Ok(Plan::Nothing(holder)) => Ended::Nothing(holder),
-        Ok(Plan::Move(moving)) => {
-            desk.log.detail("to", &moving.to);
-            desk.log.detail("from", &moving.from);
-            match carry(place, &moving, &wish, &seen, desk).await {
+        Ok(MovePlan::Nothing(holder)) if interrupted.is_some() => Ended::Finished(holder),
+        Ok(MovePlan::Nothing(holder)) => Ended::Nothing(holder),
+        Ok(MovePlan::Move(moving)) => {
+            context.log.detail("to", &moving.to);
+            context.log.detail("from", &moving.from);
+            match carry(place, &moving, &options, &seen, context).await {
                 Ok(moved) => Ended::Done(moved),
                 Err(error) => Ended::Failed(error),
             }
@@ -83,8 +87,8 @@ pub async fn run(place: &Place, wish: &Wish, desk: &mut Desk<'_>) -> Ended {
 pub async fn settle(
     place: &Place,
     old: &Interrupted,
-    seen: &Look,
-    desk: &mut Desk<'_>,
+    seen: &VipSnapshot,
+    context: &mut OperationContext<'_>,
 ) -> Result<()> {
     let mut work = Work::new();
     for host in &old.hosts {
@@ -95,16 +99,22 @@ pub async fn settle(
         work.insert(host.clone(), vec![request]);
     }
     let cleared: Vec<String> = work.keys().cloned().collect();
-    desk.step("clear the flag of a move that was broken off", work)
+    context
+        .step("clear the flag of a move that was broken off", work)
         .await?;
-    calm(place, &cleared, seen, desk).await
+    calm(place, &cleared, seen, context).await
 }
 
 /// Waits until these hosts are no longer in the fault that their flag made.
-async fn calm(place: &Place, hosts: &[String], seen: &Look, desk: &mut Desk<'_>) -> Result<()> {
+async fn calm(
+    place: &Place,
+    hosts: &[String],
+    seen: &VipSnapshot,
+    context: &mut OperationContext<'_>,
+) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let now = glance(place, desk.crew).await;
+        let now = glance(place, context.pool).await;
         let faulty: Vec<&Balancer> = now
             .iter()
             .filter(|b| hosts.contains(&b.host) && !b.is_flagged())
@@ -134,17 +144,17 @@ async fn calm(place: &Place, hosts: &[String], seen: &Look, desk: &mut Desk<'_>)
 async fn carry(
     place: &Place,
     moving: &Moving,
-    wish: &Wish,
-    seen: &Look,
-    desk: &mut Desk<'_>,
+    options: &MoveOptions,
+    seen: &VipSnapshot,
+    context: &mut OperationContext<'_>,
 ) -> Result<Moved> {
     let viewers: Vec<String> = seen.viewers.iter().map(|v| v.host.clone()).collect();
     let begun = Instant::now();
-    let result = match watch(place, &viewers, desk).await {
-        Ok(()) => shift(place, moving, wish, seen, desk).await,
+    let result = match watch(place, &viewers, context).await {
+        Ok(()) => shift(place, moving, options, seen, context).await,
         Err(error) => Err(error),
     };
-    let gaps = unwatch(&viewers, desk).await;
+    let gaps = unwatch(&viewers, context).await;
     match result {
         Ok(at) => Ok(Moved {
             from: moving.from.clone(),
@@ -152,29 +162,33 @@ async fn carry(
             gaps,
             milliseconds: milliseconds(at.duration_since(begun)),
         }),
-        Err(error) => Err(undo(place, moving, error, desk).await),
+        Err(error) => Err(undo(place, moving, error, context).await),
     }
 }
 
 /// Starts the probers and waits until each has had answers, so that the last one before the gap is known.
-async fn watch(place: &Place, viewers: &[String], desk: &mut Desk<'_>) -> Result<()> {
-    let (id, begun) = (desk.log.id().to_owned(), Instant::now());
+async fn watch(
+    place: &Place,
+    viewers: &[String],
+    context: &mut OperationContext<'_>,
+) -> Result<()> {
+    let (id, begun) = (context.log.id().to_owned(), Instant::now());
     let each = |request: Request| -> Work {
         viewers
             .iter()
             .map(|host| (host.clone(), vec![request.clone()]))
             .collect()
     };
-    desk.ask(each(prober::start(place, &id))).await;
+    context.ask(each(prober::start(place, &id))).await;
     loop {
-        let answers = desk.ask(each(prober::read(&id))).await;
+        let answers = context.ask(each(prober::read(&id))).await;
         let cold = answers.iter().find(|(host, answer)| {
             !matches!(answer, Ok(replies) if replies.first().is_some_and(|reply| prober::gap(host, &reply.out()).answered >= WARM))
         });
         let Some((host, _)) = cold else {
             return Ok(());
         };
-        if begun.elapsed() > Duration::from_secs(8) || desk.stopped() {
+        if begun.elapsed() > Duration::from_secs(8) || context.stopped() {
             return Err(Diagnostic::with_code(
                 exit::FAILED,
                 format!(
@@ -188,13 +202,14 @@ async fn watch(place: &Place, viewers: &[String], desk: &mut Desk<'_>) -> Result
     }
 }
 
-async fn unwatch(viewers: &[String], desk: &mut Desk<'_>) -> Vec<Gap> {
-    let id = desk.log.id().to_owned();
+async fn unwatch(viewers: &[String], context: &mut OperationContext<'_>) -> Vec<Gap> {
+    let id = context.log.id().to_owned();
     let work = viewers
         .iter()
         .map(|host| (host.clone(), vec![prober::stop(&id)]))
         .collect();
-    desk.ask(work)
+    context
+        .ask(work)
         .await
         .into_iter()
         .filter_map(|(host, answer)| Some((host, answer.ok()?)))
@@ -206,37 +221,39 @@ async fn unwatch(viewers: &[String], desk: &mut Desk<'_>) -> Vec<Gap> {
 async fn shift(
     place: &Place,
     moving: &Moving,
-    wish: &Wish,
-    seen: &Look,
-    desk: &mut Desk<'_>,
+    options: &MoveOptions,
+    seen: &VipSnapshot,
+    context: &mut OperationContext<'_>,
 ) -> Result<Instant> {
-    let request = set(&desk.log.header_of(KIND));
+    let request = set(&context.log.header_of(KIND));
     let aside = moving.aside.iter().map(String::as_str);
-    desk.each("set the flag, so that it stays aside", aside, &request)
+    context
+        .each("set the flag, so that it stays aside", aside, &request)
         .await?;
-    desk.each(
-        &format!("set the flag: keepalived gives {} up", place.address),
-        [moving.from.as_str()],
-        &request,
-    )
-    .await?;
-    arrive(place, &moving.to, desk).await?;
+    context
+        .each(
+            &format!("set the flag: keepalived gives {} up", place.address),
+            [moving.from.as_str()],
+            &request,
+        )
+        .await?;
+    arrive(place, &moving.to, context).await?;
     let arrived = Instant::now();
     let back: Vec<String> = moving
         .aside
         .iter()
-        .chain((!wish.keep).then_some(&moving.from))
+        .chain((!options.keep).then_some(&moving.from))
         .cloned()
         .collect();
     let back_names = back.iter().map(String::as_str);
-    desk.each("clear the flag", back_names, &clear()).await?;
-    if wish.keep {
+    context.each("clear the flag", back_names, &clear()).await?;
+    if options.keep {
         let done = Request::sh(forget());
         let work = [(moving.from.clone(), vec![done])].into();
-        desk.ask(work).await;
+        context.ask(work).await;
     }
-    calm(place, &back, seen, desk).await?;
-    let now = look(place, desk.crew).await;
+    calm(place, &back, seen, context).await?;
+    let now = observe(place, context.pool).await;
     match now.objection(&moving.to) {
         None => Ok(arrived),
         Some(why) => Err(Diagnostic::with_code(
@@ -248,12 +265,12 @@ async fn shift(
 }
 
 /// Waits until exactly this host has the address, the others find it there, and it answers.
-async fn arrive(place: &Place, to: &str, desk: &mut Desk<'_>) -> Result<()> {
+async fn arrive(place: &Place, to: &str, context: &mut OperationContext<'_>) -> Result<()> {
     let begun = Instant::now();
-    (desk.say)(&format!("{to}: wait until it has {}", place.address));
-    desk.log.step(&[to], "wait until it has the address");
+    (context.say)(&format!("{to}: wait until it has {}", place.address));
+    context.log.step(&[to], "wait until it has the address");
     loop {
-        let holders: Vec<String> = glance(place, desk.crew)
+        let holders: Vec<String> = glance(place, context.pool)
             .await
             .into_iter()
             .filter(|balancer| balancer.holds)
@@ -264,12 +281,12 @@ async fn arrive(place: &Place, to: &str, desk: &mut Desk<'_>) -> Result<()> {
             list(&holders.iter().map(String::as_str).collect::<Vec<_>>())
         );
         if holders == [to] {
-            match look(place, desk.crew).await.objection(to) {
+            match observe(place, context.pool).await.objection(to) {
                 None => return Ok(()),
                 Some(objection) => why = objection,
             }
         }
-        if desk.stopped() {
+        if context.stopped() {
             return Err(Diagnostic::with_code(exit::FAILED, "ended by the operator"));
         }
         if begun.elapsed() > LIMIT {
@@ -291,20 +308,23 @@ async fn undo(
     place: &Place,
     moving: &Moving,
     mut error: Diagnostic,
-    desk: &mut Desk<'_>,
+    context: &mut OperationContext<'_>,
 ) -> Diagnostic {
-    desk.crew.reopen().await;
+    context.pool.reopen().await;
     let mut flagged: Vec<&str> = moving.aside.iter().map(String::as_str).collect();
     flagged.push(&moving.from);
     // Only where this move is noted: nobody else's flag is touched.
     let request = Request::sh(format!(
         "if grep -q {} {} 2>/dev/null; then printf '0\\n' >{} && {}; fi",
-        crate::base::quote::sh(desk.log.id()),
+        crate::base::quote::sh(context.log.id()),
         crate::ops::journal::OPERATION,
         super::FLAG,
         forget()
     ));
-    if let Err(failed) = desk.each("undo: clear the flag", flagged, &request).await {
+    if let Err(failed) = context
+        .each("undo: clear the flag", flagged, &request)
+        .await
+    {
         error.code = exit::INCOMPLETE;
         return error
             .note(format!("the flag could not be cleared: {failed}"))
@@ -312,14 +332,14 @@ async fn undo(
     }
     let begun = Instant::now();
     loop {
-        let now = glance(place, desk.crew).await;
+        let now = glance(place, context.pool).await;
         let holders: Vec<&str> = now
             .iter()
             .filter(|b| b.holds)
             .map(|b| b.host.as_str())
             .collect();
         if holders.len() == 1 || begun.elapsed() > LIMIT {
-            desk.log.step(
+            context.log.step(
                 &holders,
                 &format!("undone; the address is on {}", list(&holders)),
             );

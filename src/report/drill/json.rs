@@ -1,7 +1,7 @@
 //! Drills as one JSON document.
 
 use crate::base::mask::mask_value;
-use crate::ops::drill::reckon::{Counts, Figures, Gap};
+use crate::ops::drill::metrics::{Counts, Figures, Gap};
 use crate::ops::drill::record::{Moment, Sample};
 use crate::ops::drill::run::{LeftOut, Record};
 use jiff::Timestamp;
@@ -29,10 +29,10 @@ fn drill(record: &Record) -> Value {
         "started": started.unwrap_or_default(),
         "seconds": milli(Duration::from_secs_f64(record.seconds)),
         "rate": record.rate,
-        "primary": record.cast.primary,
-        "standby": record.cast.standby,
-        "holder": record.cast.holder,
-        "viewer": record.cast.viewer,
+        "primary": record.assignment.primary,
+        "standby": record.assignment.standby,
+        "holder": record.assignment.holder,
+        "viewer": record.assignment.viewer,
         "passed": record.passed(),
         "whole": record.whole,
         "figures": figures(&record.figures),

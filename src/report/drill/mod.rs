@@ -12,7 +12,7 @@ pub use json::json;
 use crate::base::mask::mask;
 use crate::base::quote::for_terminal;
 use crate::base::{Diagnostic, Result, exit};
-use crate::ops::drill::reckon::Gap;
+use crate::ops::drill::metrics::Gap;
 use crate::ops::drill::run::{LeftOut, Record};
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use console::Style;

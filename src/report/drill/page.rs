@@ -5,7 +5,7 @@ use super::{figures, timeline};
 use crate::base::mask::mask;
 use crate::base::quote::for_terminal;
 use crate::base::{Diagnostic, Result, exit};
-use crate::ops::drill::reckon::Counts;
+use crate::ops::drill::metrics::Counts;
 use crate::ops::drill::record::{Outcome, Sample};
 use crate::ops::drill::run::{LeftOut, Record};
 use jiff::Timestamp;
@@ -90,9 +90,9 @@ fn drill(record: &Record, index: usize) -> Value {
         started => started.unwrap_or_default(),
         seconds => format!("{:.0}", record.seconds),
         rate => record.rate,
-        cast => &[
-            ("primary", &record.cast.primary), ("standby", &record.cast.standby),
-            ("address at", &record.cast.holder), ("clients come through", &record.cast.viewer),
+        assignment => &[
+            ("primary", &record.assignment.primary), ("standby", &record.assignment.standby),
+            ("address at", &record.assignment.holder), ("clients come through", &record.assignment.viewer),
         ].map(|(part, host)| context! { part, host }),
         picture => Value::from_safe_string(timeline::draw(record, index)),
         counts => &[("writes", &record.figures.writes), ("reads", &record.figures.reads)].map(|(name, counts)| row(name, counts)),

@@ -3,8 +3,8 @@
 //!
 //! One mark a request, of the class `m`. Outcomes differ in shape, not only in colour. All text is escaped.
 
-use crate::ops::drill::reckon::Gap;
-use crate::ops::drill::record::{Kind, Look, Moment, Outcome, Sample};
+use crate::ops::drill::metrics::Gap;
+use crate::ops::drill::record::{Kind, Moment, Observation, Outcome, Sample};
 use crate::ops::drill::run::Record;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub fn draw(record: &Record, key: usize) -> String {
         end,
         slowest,
     };
-    let hosts: Vec<&String> = record.cast.servers.keys().collect();
+    let hosts: Vec<&String> = record.assignment.servers.keys().collect();
     let count = f64::from(u32::try_from(hosts.len()).unwrap_or(0));
     let bottom = TOP + 2.0 * (LANE + BETWEEN) + count * (BAND + 6.0);
     let _ = write!(
@@ -240,13 +240,13 @@ impl Picture<'_> {
             top + 13.0,
             escape(host)
         );
-        let looks: Vec<&Look> = self
+        let looks: Vec<&Observation> = self
             .record
             .looks
             .iter()
             .filter(|look| look.host == host)
             .collect();
-        let mut runs: Vec<(&Look, Moment)> = Vec::new();
+        let mut runs: Vec<(&Observation, Moment)> = Vec::new();
         for look in looks {
             match runs.last_mut() {
                 Some((first, until)) if first.role == look.role => *until = look.answered,

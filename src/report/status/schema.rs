@@ -1,7 +1,7 @@
 //! The document against its schema in `docs/schema/status.json`, both ways.
 
 use super::json;
-use crate::ops::status::scenes;
+use crate::ops::status::snapshots;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use std::time::Duration;
 fn the_document_is_as_its_schema_says() {
     let schema: Value =
         serde_json::from_str(include_str!("../../../docs/schema/status.json")).expect("a schema");
-    let site = scenes::site();
-    for scene in [
-        scenes::healthy(&site),
-        scenes::primary_dead(&site),
-        scenes::split_brain(&site),
-        scenes::unfinished_switchover(&site),
-        scenes::fenced(&site),
+    let site = snapshots::site();
+    for snapshot in [
+        snapshots::healthy(&site),
+        snapshots::primary_dead(&site),
+        snapshots::split_brain(&site),
+        snapshots::unfinished_switchover(&site),
+        snapshots::fenced(&site),
     ] {
-        let mut document = json(&scene.board(), Duration::from_secs(1));
+        let mut document = json(&snapshot.report(), Duration::from_secs(1));
         document["schema"] = json!("hactl.status/1");
         agree(&schema, &schema, &document, "$");
     }

@@ -4,11 +4,11 @@
 
 use super::Page;
 use crate::base::quote::for_terminal;
-use crate::ops::status::board::{
-    Application, Balancer, Board, Database, Databases, Past, Unfinished, VirtualAddress,
-};
 use crate::ops::status::databases::size;
 use crate::ops::status::past::{ago, moment, operator, progress};
+use crate::ops::status::status_report::{
+    Application, Balancer, Database, Databases, Past, StatusReport, Unfinished, VirtualAddress,
+};
 
 impl Page {
     pub(super) fn databases(mut self, databases: &Databases) -> Self {
@@ -174,31 +174,31 @@ impl Page {
         self
     }
 
-    pub(super) fn operations(mut self, board: &Board) -> Self {
+    pub(super) fn operations(mut self, report: &StatusReport) -> Self {
         self.title("Operations");
         let past = |past: &Option<Past>, none: &str| {
             past.as_ref()
-                .map_or_else(|| none.to_owned(), |past| ended(past, board.now))
+                .map_or_else(|| none.to_owned(), |past| ended(past, report.now))
         };
         let mut rows = vec![
             vec![
                 "unfinished".to_owned(),
-                board
+                report
                     .unfinished
                     .as_ref()
-                    .map_or_else(|| "none".to_owned(), |one| unfinished(one, board.now)),
+                    .map_or_else(|| "none".to_owned(), |one| unfinished(one, report.now)),
             ],
             vec![
                 "last change of primary".to_owned(),
-                past(&board.last.change, "none"),
+                past(&report.last.change, "none"),
             ],
             vec![
                 "last backup".to_owned(),
-                past(&board.last.backup, "none configured"),
+                past(&report.last.backup, "none configured"),
             ],
-            vec!["last drill".to_owned(), past(&board.last.drill, "none")],
+            vec!["last drill".to_owned(), past(&report.last.drill, "none")],
         ];
-        for mark in &board.marks {
+        for mark in &report.marks {
             let what = match (mark.kind, &mark.subject) {
                 ("blocks", Some(subject)) => format!("{} blocks {subject}", mark.host),
                 ("keepalived_flag", _) => format!("{}: keepalived's flag", mark.host),

@@ -84,13 +84,13 @@ fn everything_that_forbids_a_restore_is_seen() {
     ] {
         let time = Timestamp::from_second(time).expect("a time");
         let info = info();
-        let wish = Wish {
+        let options = RestoreOptions {
             time: Some(time),
             target: "db2".to_owned(),
             directory: Some(directory.to_owned()),
             scratch: false,
         };
-        let plan = Plan {
+        let plan = RestorePlan {
             directory: directory.to_owned(),
             version: "15".to_owned(),
             port: 5433,
@@ -100,7 +100,7 @@ fn everything_that_forbids_a_restore_is_seen() {
                 .map(|backup| backup.label.clone()),
             scratch: false,
         };
-        let conditions = conditions(&info, &Room::read(&text), &wish, &plan, 2 << 30);
+        let conditions = conditions(&info, &Room::read(&text), &options, &plan, 2 << 30);
         let seen: Vec<&str> = conditions
             .failed()
             .iter()

@@ -2,13 +2,13 @@
 //!
 //! Each consent answers one question: no flag waives two conditions.
 
-use super::{Fence, Wishes};
+use super::{FailoverOptions, Fence};
+use crate::ops::cluster::assignment::Assignment;
 use crate::ops::cluster::candidate;
-use crate::ops::cluster::cast::Cast;
 use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::death::{Proof, Verdict};
+use crate::ops::cluster::failure_detection::{FailureVerdict, Proof};
+use crate::ops::cluster::next_action::{Kind, NextAction, Phase, Situation, State};
 use crate::ops::cluster::view::{Cluster, Member};
-use crate::ops::cluster::way::{Kind, Phase, Situation, State, Way};
 use crate::ops::journal::{self, Record};
 
 /// No second failover within so many seconds (orchestrator's default): who fails over twice in an hour has another problem.
@@ -22,24 +22,30 @@ const UP_OUTSIDE: &str = "its host is up and ssh does not work: it is booting, o
 const FROZEN_OUTSIDE: &str = "it may be frozen or only cut off, and take writes again. Switch its machine off (or set postgresql_fence_command), then run again. Without that, every host that serves clients blocks it in both directions, so that no client of theirs gets an answer from it; clients on other machines, and sessions on its own host, may still commit until it notices that it was paused and stops (postgresql_pause_seconds)";
 
 /// The old primary takes no more writes.
-pub fn dead(list: &mut Conditions, cast: &Cast, proof: &Proof, fence: Fence, wishes: &Wishes) {
-    let old = &cast.old.host;
+pub fn dead(
+    list: &mut Conditions,
+    assignment: &Assignment,
+    proof: &Proof,
+    fence: Fence,
+    options: &FailoverOptions,
+) {
+    let old = &assignment.old.host;
     let what = format!("{old} is dead, or can be fenced");
     match proof.verdict {
-        Verdict::DeadInside | Verdict::Gone => {
+        FailureVerdict::DeadInside | FailureVerdict::Gone => {
             list.add("dead", what, true, proof.to_string(), "");
         }
-        Verdict::Alive => list.add(
+        FailureVerdict::Alive => list.add(
             "dead",
             format!("{old} is dead"),
             false,
             proof.to_string(),
             format!(
                 "it is alive. To move the primary without any loss: hactl switchover --to {}",
-                cast.new.host
+                assignment.new.host
             ),
         ),
-        Verdict::FrozenInside => {
+        FailureVerdict::FrozenInside => {
             list.add(
                 "dead",
                 what,
@@ -47,23 +53,28 @@ pub fn dead(list: &mut Conditions, cast: &Cast, proof: &Proof, fence: Fence, wis
                 proof.to_string(),
                 "a frozen server may wake up and take writes; look at it first: it may only be overloaded. To kill and fence it and promote",
             );
-            list.unless("--kill-frozen", wishes.kill_frozen);
+            list.unless("--kill-frozen", options.kill_frozen);
         }
-        Verdict::FrozenOutside | Verdict::UpOutside | Verdict::Unknown => {
+        FailureVerdict::FrozenOutside | FailureVerdict::UpOutside | FailureVerdict::Unknown => {
             let fenced = fence == Fence::Command;
-            let help = if proof.verdict == Verdict::UpOutside {
+            let help = if proof.verdict == FailureVerdict::UpOutside {
                 UP_OUTSIDE
             } else {
                 FROZEN_OUTSIDE
             };
             list.add("dead", what, fenced, proof.to_string(), help);
-            list.unless("--unfenced-ok", wishes.unfenced_ok);
+            list.unless("--unfenced-ok", options.unfenced_ok);
         }
     }
 }
 
 /// The replica can lead, and none is better.
-pub fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, candidate: &str) {
+pub fn candidate_is_fit(
+    list: &mut Conditions,
+    cluster: &Cluster,
+    assignment: &Assignment,
+    candidate: &str,
+) {
     candidate::same_cluster(list, cluster);
     let Some(node) = cluster.node(candidate) else {
         list.add(
@@ -105,15 +116,15 @@ pub fn candidate_is_fit(list: &mut Conditions, cluster: &Cluster, cast: &Cast, c
     );
     // Positions on different timelines cannot be compared.
     if let Some(old) = cluster
-        .node(&cast.old.host)
+        .node(&assignment.old.host)
         .filter(|old| old.control.is_some())
     {
         list.add(
             "one-history",
-            format!("{candidate} and {} are on the same timeline", cast.old.host),
+            format!("{candidate} and {} are on the same timeline", assignment.old.host),
             old.timeline() == node.timeline(),
-            format!("{candidate} {}, {} {}", node.timeline(), cast.old.host, old.timeline()),
-            format!("{candidate} left the history of {} before: start {} again, or find out whose data counts", cast.old.host, cast.old.host),
+            format!("{candidate} {}, {} {}", node.timeline(), assignment.old.host, old.timeline()),
+            format!("{candidate} left the history of {} before: start {} again, or find out whose data counts", assignment.old.host, assignment.old.host),
         );
     }
     if let Some((ahead, other)) = cluster
@@ -165,7 +176,8 @@ fn may_overtake(record: &Record, way: Option<&Situation>, candidate: &str) -> bo
         return record.header.kind == "rejoin"
             && record.header.details.get("host").map(String::as_str) != Some(candidate);
     };
-    let named = matches!(way.way(), Way::Failover(part) if way.host(part) == candidate);
+    let named =
+        matches!(way.next_action(), NextAction::Failover(part) if way.host(part) == candidate);
     let promoted_nobody = way.kind == Kind::Switchover
         && way.phase == Phase::Before
         && way.old.1 != State::Primary
@@ -174,7 +186,12 @@ fn may_overtake(record: &Record, way: Option<&Situation>, candidate: &str) -> bo
 }
 
 /// No operation is in the way, and none was just made.
-pub fn history(list: &mut Conditions, cluster: &Cluster, candidate: &str, wishes: &Wishes) {
+pub fn history(
+    list: &mut Conditions,
+    cluster: &Cluster,
+    candidate: &str,
+    options: &FailoverOptions,
+) {
     let now = journal::seconds();
     if let Some(record) = cluster.unfinished() {
         let way = Situation::of(cluster, &record);
@@ -213,6 +230,6 @@ pub fn history(list: &mut Conditions, cluster: &Cluster, candidate: &str, wishes
             format!("{} minutes ago, by {}", ago / 60, record.header.operator),
             "a second failover within the hour means that something else is wrong: find it first",
         );
-        list.unless("--again", wishes.again);
+        list.unless("--again", options.again);
     }
 }

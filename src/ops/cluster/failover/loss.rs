@@ -4,7 +4,7 @@
 //! primary: the settings of the standby, and what the inventory declares, are not evidence.
 
 use crate::base::value::to_bool;
-use crate::ops::cluster::cast::Cast;
+use crate::ops::cluster::assignment::Assignment;
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::Node;
 use crate::ops::cluster::observation::{Observation, Question, proves_no_loss};
@@ -23,8 +23,13 @@ pub struct Loss {
 }
 
 /// Weighs it.
-pub fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn>) -> Loss {
-    let (old, new) = (&cast.old.host, &cast.new.host);
+pub fn estimate(
+    site: &Site,
+    cluster: &Cluster,
+    assignment: &Assignment,
+    log_end: Option<Lsn>,
+) -> Loss {
+    let (old, new) = (&assignment.old.host, &assignment.new.host);
     let node = cluster.node(new);
     let has = node.and_then(Node::has_log_to).unwrap_or_default();
     let answer = node.and_then(Node::answer);
@@ -49,11 +54,11 @@ pub fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn
             .is_some_and(|value| to_bool(value).unwrap_or(false))
     });
     let compared: Vec<&str> = std::iter::once(new.as_str())
-        .chain(cast.others.iter().map(|other| other.host.as_str()))
+        .chain(assignment.others.iter().map(|other| other.host.as_str()))
         .collect();
     let observed = node.and_then(|node| node.observed.as_ref());
     let question = Question {
-        address: &cast.old.address,
+        address: &assignment.old.address,
         system: node.and_then(Node::system).unwrap_or_default(),
         timeline: node.map_or(0, Node::timeline),
         has,
@@ -96,7 +101,7 @@ pub fn estimate(site: &Site, cluster: &Cluster, cast: &Cast, log_end: Option<Lsn
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::cluster::failover::{Wishes, assess};
+    use crate::ops::cluster::failover::{FailoverOptions, assess};
     use crate::ops::cluster::observation::Said;
     use crate::ops::cluster::tests::{at, gone, pair, said, site};
 
@@ -154,8 +159,15 @@ mod tests {
             said(&mut cluster, "db2").synchronous = own.to_owned();
             let found = seen.clone();
             at(&mut cluster, "db2").observed = found;
-            let assessment =
-                assess(&site, &cluster, "db1", &[], None, &Wishes::default()).expect("assessed");
+            let assessment = assess(
+                &site,
+                &cluster,
+                "db1",
+                &[],
+                None,
+                &FailoverOptions::default(),
+            )
+            .expect("assessed");
             let loss = &assessment.loss;
             assert_eq!(
                 loss.bytes,

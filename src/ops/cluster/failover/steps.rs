@@ -5,8 +5,8 @@
 
 use super::Fence;
 use crate::base::quote::sh;
+use crate::ops::cluster::assignment::Assignment;
 use crate::ops::cluster::block::{block, unblock};
-use crate::ops::cluster::cast::Cast;
 use crate::ops::cluster::node::Node;
 use crate::ops::cluster::operation::{HERE, OPERATION_EPOCH, OPERATION_ID, Step, plain};
 use crate::ops::cluster::scripts::Server;
@@ -15,10 +15,10 @@ use crate::ops::cluster::view::Cluster;
 use crate::ops::hosts::Site;
 
 /// Whether the new primary would wait for a replica that is not there.
-pub fn is_alone(cluster: &Cluster, cast: &Cast) -> bool {
-    cast.others.is_empty()
+pub fn is_alone(cluster: &Cluster, assignment: &Assignment) -> bool {
+    assignment.others.is_empty()
         && cluster
-            .node(&cast.new.host)
+            .node(&assignment.new.host)
             .and_then(Node::answer)
             .is_some_and(|answer| !answer.synchronous.is_empty())
 }
@@ -34,13 +34,13 @@ pub fn blocks(site: &Site, host: &str) -> bool {
 /// `alone`: commits would wait for a replica, and there will be none; `gone`: nobody got through to the old primary.
 pub fn steps(
     site: &Site,
-    cast: &Cast,
+    assignment: &Assignment,
     fence: Fence,
     blockers: &[String],
     alone: bool,
     gone: bool,
 ) -> Vec<Step> {
-    let Cast { old, new, others } = cast.clone();
+    let Assignment { old, new, others } = assignment.clone();
     let mut steps = Vec::new();
     match fence {
         Fence::Inside => steps.push(Step {

@@ -5,7 +5,7 @@
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::Request;
 use crate::ops::cluster::view::Cluster;
-use crate::ops::crew::Crew;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::journal::{self, End, Header, OVERTAKEN, Record, Token, UNFINISHED};
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ const TRIES: usize = 3;
 /// # Errors
 /// When another one is unfinished, or no keeper can write.
 pub async fn begin(
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     header: &mut Header,
     keepers: &[String],
     hosts: &[String],
 ) -> Result<()> {
     let mut tries = 1;
     loop {
-        match try_to_begin(crew, header, keepers, hosts).await {
+        match try_to_begin(pool, header, keepers, hosts).await {
             Ok(()) => return Ok(()),
             Err(Failed {
                 found: Some(found), ..
@@ -45,7 +45,7 @@ struct Failed {
 }
 
 async fn try_to_begin(
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     header: &Header,
     keepers: &[String],
     hosts: &[String],
@@ -60,7 +60,7 @@ async fn try_to_begin(
     }
     let mut written = Vec::new();
     let mut failed: Option<Failed> = None;
-    for (host, answer) in crew.round(work).await {
+    for (host, answer) in pool.round(work).await {
         let mut found = None;
         let error = match answer.map(|answer| answer.replies[0].clone()) {
             Ok(reply) if reply.code == 0 => {
@@ -112,7 +112,7 @@ async fn try_to_begin(
         .into_iter()
         .map(|host| (host, vec![journal::finish(&token, &end)]))
         .collect();
-    crew.round(work).await;
+    pool.round(work).await;
     Err(failed)
 }
 
@@ -122,7 +122,7 @@ async fn try_to_begin(
 /// # Errors
 /// When one of the `arbiters` does not confirm: without them an older operator could still make the step that counts.
 pub async fn claim(
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     record: &mut Record,
     keepers: &[String],
     hosts: &[String],
@@ -139,7 +139,7 @@ pub async fn claim(
         for host in keepers {
             work.insert(host.clone(), vec![journal::claim(&token, Some(record))]);
         }
-        let answers = crew.round(work).await;
+        let answers = pool.round(work).await;
         for answer in answers.values() {
             let Some(reply) = answer.as_ref().ok().and_then(|it| it.replies.first()) else {
                 continue;
@@ -157,7 +157,7 @@ pub async fn claim(
                 Some(Ok(answer)) if answer.replies[0].code == 0 => continue,
                 Some(Ok(answer)) => answer.replies[0].err().trim().to_owned(),
                 Some(Err(error)) => error.message.clone(),
-                None => crew
+                None => pool
                     .lost(host)
                     .map_or_else(|| "it was not asked".to_owned(), |error| error.message),
             };
@@ -177,13 +177,13 @@ pub async fn claim(
 /// # Errors
 /// When no keeper could note it.
 pub async fn close(
-    crew: &mut Crew,
+    pool: &mut ConnectionPool,
     mut record: Record,
     keepers: &[String],
     result: &str,
     message: &str,
 ) -> Result<()> {
-    claim(crew, &mut record, keepers, &[], &[]).await?;
+    claim(pool, &mut record, keepers, &[], &[]).await?;
     let end = End {
         result: result.to_owned(),
         ended: journal::seconds(),
@@ -194,7 +194,7 @@ pub async fn close(
         .iter()
         .map(|host| (host.clone(), vec![journal::finish(&token, &end)]))
         .collect();
-    let answers = crew.round(work).await;
+    let answers = pool.round(work).await;
     let noted = answers
         .values()
         .any(|answer| matches!(answer, Ok(answer) if answer.replies[0].code == 0));
@@ -220,14 +220,14 @@ fn token(header: &Header) -> Token {
 
 /// Puts the journals of operations that are over into the history of the hosts that missed their end. Which ones those are
 /// follows from what all hosts together know; see [`Cluster::stale_journals`]. Gives a sentence for each.
-pub async fn settle(crew: &mut Crew, cluster: &Cluster) -> Vec<String> {
+pub async fn settle(pool: &mut ConnectionPool, cluster: &Cluster) -> Vec<String> {
     let stale = cluster.stale_journals();
     let mut work: BTreeMap<String, Vec<Request>> = BTreeMap::new();
     for (host, ended) in &stale {
         let request = journal::settle(&ended.header.id, ended);
         work.entry(host.clone()).or_default().push(request);
     }
-    let answers = crew.round(work).await;
+    let answers = pool.round(work).await;
     stale
         .into_iter()
         .map(|(host, ended)| {

@@ -12,7 +12,7 @@ async fn made(steps: Vec<Step>, record: Record) -> (Ending, Vec<String>) {
         local: true,
         ..Target::default()
     };
-    let mut crew = Crew::open(vec![target], 1).await;
+    let mut pool = ConnectionPool::open(vec![target], 1).await;
     let said = Mutex::new(Vec::new());
     let ending = Operation {
         token: Token::default(),
@@ -31,7 +31,7 @@ async fn made(steps: Vec<Step>, record: Record) -> (Ending, Vec<String>) {
             said.lock().expect("no panic").push(word);
         },
     }
-    .run(&mut crew)
+    .run(&mut pool)
     .await;
     (ending, said.into_inner().expect("no panic"))
 }

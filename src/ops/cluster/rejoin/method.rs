@@ -2,7 +2,7 @@
 //!
 //! In doubt it is a new copy: nothing here trusts a directory of which it cannot be told how its log goes on.
 
-use super::{Committed, Evidence, Wishes};
+use super::{Committed, Evidence, RejoinOptions};
 use crate::ops::cluster::lsn::Lsn;
 use crate::ops::cluster::node::Node;
 
@@ -35,7 +35,7 @@ impl Method {
 pub fn decide(
     evidence: &Evidence,
     node: &Node,
-    wishes: &Wishes,
+    options: &RejoinOptions,
 ) -> (Method, String, Option<(Lsn, Lsn)>) {
     let standby = node.place.standby_signal;
     let (own, primary) = (evidence.timeline, evidence.primary_timeline);
@@ -92,7 +92,7 @@ pub fn decide(
         .is_ok_and(|version| version < 15);
     // A rewind reads the log since the last checkpoint before the fork.
     let gone = matches!(evidence.committed, Committed::Gone(_));
-    let method = if wishes.clone || old || gone {
+    let method = if options.clone || old || gone {
         Method::Clone
     } else {
         Method::Rewind
@@ -124,18 +124,18 @@ mod tests {
             },
             ..Node::default()
         };
-        let clone = Wishes {
+        let clone = RejoinOptions {
             clone: true,
-            ..Wishes::default()
+            ..RejoinOptions::default()
         };
-        for (own, end, fork, signal, version, wishes, method, diverged) in [
+        for (own, end, fork, signal, version, options, method, diverged) in [
             (
                 3,
                 Some("0/6"),
                 None,
                 true,
                 "15",
-                Wishes::default(),
+                RejoinOptions::default(),
                 Method::Start,
                 None,
             ),
@@ -145,7 +145,7 @@ mod tests {
                 Some("0/5000060"),
                 false,
                 "15",
-                Wishes::default(),
+                RejoinOptions::default(),
                 Method::Start,
                 None,
             ),
@@ -155,7 +155,7 @@ mod tests {
                 Some("0/5000060"),
                 false,
                 "15",
-                Wishes::default(),
+                RejoinOptions::default(),
                 Method::Rewind,
                 Some(1),
             ),
@@ -165,7 +165,7 @@ mod tests {
                 Some("0/5000060"),
                 false,
                 "14",
-                Wishes::default(),
+                RejoinOptions::default(),
                 Method::Clone,
                 Some(1),
             ),
@@ -185,7 +185,7 @@ mod tests {
                 Some("0/5000060"),
                 false,
                 "15",
-                Wishes::default(),
+                RejoinOptions::default(),
                 Method::Clone,
                 None,
             ),
@@ -195,7 +195,7 @@ mod tests {
                 None,
                 false,
                 "15",
-                Wishes::default(),
+                RejoinOptions::default(),
                 Method::Clone,
                 None,
             ),
@@ -207,7 +207,7 @@ mod tests {
                 fork: fork.map(lsn),
                 ..Evidence::default()
             };
-            let (got, why, lost) = decide(&evidence, &node(signal, version), &wishes);
+            let (got, why, lost) = decide(&evidence, &node(signal, version), &options);
             assert_eq!(got, method, "{why}");
             assert_eq!(
                 lost.map(|(fork, end)| end.ahead_of(fork)),
@@ -222,7 +222,7 @@ mod tests {
             ..Evidence::default()
         };
         assert_eq!(
-            decide(&half, &node(true, "15"), &Wishes::default()).0,
+            decide(&half, &node(true, "15"), &RejoinOptions::default()).0,
             Method::Clone
         );
     }
@@ -255,7 +255,7 @@ mod tests {
                 },
                 ..Node::default()
             };
-            let (got, why, lost) = decide(&evidence, &node, &Wishes::default());
+            let (got, why, lost) = decide(&evidence, &node, &RejoinOptions::default());
             assert_eq!((got, lost), (method, None), "{why}");
         }
     }

@@ -97,13 +97,13 @@ fn what_is_given_up_needs_a_consent_unless_it_is_known_to_be_nothing() {
             committed: committed.clone(),
             ..Evidence::default()
         };
-        let wishes = Wishes {
+        let options = RejoinOptions {
             discard_diverged: consent,
-            ..Wishes::default()
+            ..RejoinOptions::default()
         };
         let cluster = cluster();
         let assessment =
-            assess(&cluster, server("db1"), server("db2"), &evidence, &wishes).expect("seen");
+            assess(&cluster, server("db1"), server("db2"), &evidence, &options).expect("seen");
         let case = format!("{committed:?}, consent {consent}");
         assert_eq!(assessment.method, method, "{case}");
         let failed = assessment.conditions.failed();

@@ -2,9 +2,9 @@
 //!
 //! Pure: it never asks a host, and never decides by what the inventory says of roles.
 
-use super::Wishes;
+use super::SwitchoverOptions;
+use crate::ops::cluster::assignment::Assignment;
 use crate::ops::cluster::candidate;
-use crate::ops::cluster::cast::Cast;
 use crate::ops::cluster::condition::Conditions;
 use crate::ops::cluster::node::{Answer, Live, Node, PeerView, Sender};
 use crate::ops::cluster::view::Cluster;
@@ -13,9 +13,9 @@ use crate::ops::cluster::view::Cluster;
 const UNARCHIVED: i64 = 8;
 
 /// Looks at everything that must hold between these hosts.
-pub fn of(cluster: &Cluster, cast: &Cast, wishes: &Wishes) -> Conditions {
+pub fn of(cluster: &Cluster, assignment: &Assignment, options: &SwitchoverOptions) -> Conditions {
     let mut list = Conditions::default();
-    let (old, new) = (cast.old.host.as_str(), cast.new.host.as_str());
+    let (old, new) = (assignment.old.host.as_str(), assignment.new.host.as_str());
     for member in &cluster.members {
         if let Err(error) = &member.seen {
             list.add(
@@ -69,19 +69,25 @@ pub fn of(cluster: &Cluster, cast: &Cast, wishes: &Wishes) -> Conditions {
         );
         return list;
     };
-    streaming(&mut list, cast, primary, standby, wishes);
-    candidate_is_fit(&mut list, cast, primary, standby_says);
-    stop(&mut list, cast, primary_says, wishes);
+    streaming(&mut list, assignment, primary, standby, options);
+    candidate_is_fit(&mut list, assignment, primary, standby_says);
+    stop(&mut list, assignment, primary_says, options);
     list
 }
 
 /// Replication: direct, streaming, on one timeline, close.
-fn streaming(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Node, wishes: &Wishes) {
-    let (old, new) = (&cast.old.host, &cast.new.host);
+fn streaming(
+    list: &mut Conditions,
+    assignment: &Assignment,
+    primary: &Node,
+    standby: &Node,
+    options: &SwitchoverOptions,
+) {
+    let (old, new) = (&assignment.old.host, &assignment.new.host);
     let (Some(primary_says), Some(standby_says)) = (primary.answer(), standby.answer()) else {
         return;
     };
-    let sender = sender_of(primary_says, cast);
+    let sender = sender_of(primary_says, assignment);
     list.add(
         "streams",
         format!("{new} streams from {old} directly"),
@@ -90,7 +96,7 @@ fn streaming(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Node,
             || format!("{old} has no sender for it"),
             |sender| format!("state {}", sender.state),
         ),
-        format!("hactl status; the log of {new} says why it does not: hactl run -l {new} -- journalctl -u {}", cast.new.unit),
+        format!("hactl status; the log of {new} says why it does not: hactl run -l {new} -- journalctl -u {}", assignment.new.unit),
     );
     list.add(
         "timeline",
@@ -106,17 +112,22 @@ fn streaming(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Node,
         .ahead_of(standby_says.replayed.unwrap_or_default());
     list.add(
         "lag",
-        format!("{new} is at most {} bytes behind", wishes.max_lag),
-        behind <= wishes.max_lag,
+        format!("{new} is at most {} bytes behind", options.max_lag),
+        behind <= options.max_lag,
         format!("{behind} bytes are not replayed"),
         "wait until it has caught up, or allow more with --max-lag",
     );
 }
 
 /// What the candidate needs to be a primary.
-fn candidate_is_fit(list: &mut Conditions, cast: &Cast, primary: &Node, standby: &Answer) {
-    let (old, new) = (&cast.old.host, &cast.new.host);
-    let followers = i64::try_from(cast.others.len() + 1).unwrap_or(i64::MAX);
+fn candidate_is_fit(
+    list: &mut Conditions,
+    assignment: &Assignment,
+    primary: &Node,
+    standby: &Answer,
+) {
+    let (old, new) = (&assignment.old.host, &assignment.new.host);
+    let followers = i64::try_from(assignment.others.len() + 1).unwrap_or(i64::MAX);
     list.add(
         "senders",
         format!("{new} has room for {followers} standbys"),
@@ -169,8 +180,13 @@ fn candidate_is_fit(list: &mut Conditions, cast: &Cast, primary: &Node, standby:
 }
 
 /// What would make the clean stop slow or costly.
-fn stop(list: &mut Conditions, cast: &Cast, primary: &Answer, wishes: &Wishes) {
-    let old = &cast.old.host;
+fn stop(
+    list: &mut Conditions,
+    assignment: &Assignment,
+    primary: &Answer,
+    options: &SwitchoverOptions,
+) {
+    let old = &assignment.old.host;
     if let Some(waiting) = primary.unarchived {
         list.add(
             "archive",
@@ -191,17 +207,18 @@ fn stop(list: &mut Conditions, cast: &Cast, primary: &Answer, wishes: &Wishes) {
         "transactions",
         format!(
             "no client's transaction is older than {} s",
-            wishes.max_transaction
+            options.max_transaction
         ),
-        primary.oldest_transaction <= wishes.max_transaction,
+        primary.oldest_transaction <= options.max_transaction,
         format!("the oldest is {} s old", primary.oldest_transaction),
         "wait for it to end: it would be cut off",
     );
-    list.unless("--long-transactions-ok", wishes.long_transactions_ok);
+    list.unless("--long-transactions-ok", options.long_transactions_ok);
 }
 
-fn sender_of<'a>(primary: &'a Answer, cast: &Cast) -> Option<&'a Sender> {
+fn sender_of<'a>(primary: &'a Answer, assignment: &Assignment) -> Option<&'a Sender> {
     primary.senders.iter().find(|sender| {
-        sender.name == cast.new.host || sender.address.as_deref() == Some(cast.new.address.as_str())
+        sender.name == assignment.new.host
+            || sender.address.as_deref() == Some(assignment.new.address.as_str())
     })
 }

@@ -4,7 +4,7 @@
 //! the candidate has the last byte.
 
 use super::trial;
-use crate::ops::cluster::cast::Cast;
+use crate::ops::cluster::assignment::Assignment;
 use crate::ops::cluster::operation::{SECONDS_LEFT, Step, plain};
 use crate::ops::cluster::replay::MARKER;
 use crate::ops::cluster::scripts::{AT_STOP, Server};
@@ -32,8 +32,8 @@ fn left(notes: &Notes) -> u64 {
 }
 
 /// The steps, in order. When writes have waited for `gap` seconds and nobody is promoted, all is taken back.
-pub fn steps(cast: &Cast, gap: u64) -> Vec<Step> {
-    let Cast { old, new, others } = cast.clone();
+pub fn steps(assignment: &Assignment, gap: u64) -> Vec<Step> {
+    let Assignment { old, new, others } = assignment.clone();
     let followers: Vec<&Server> = std::iter::once(&old).chain(&others).collect();
     let (tried, stopped, last_byte) = (new.clone(), old.clone(), new.clone());
     let mut steps = vec![

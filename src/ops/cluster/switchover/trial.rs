@@ -3,16 +3,16 @@
 //! What a look says can be minutes old, or true of the connection and not of what goes through it. Changes nothing but for a
 //! marker in the log, and not even that in a dry run.
 
-use super::Wishes;
+use super::SwitchoverOptions;
 use crate::base::Result;
 use crate::modules::{Reply, Request};
-use crate::ops::cluster::cast::Cast;
+use crate::ops::cluster::assignment::Assignment;
 use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::look::{ask_port, port_view};
 use crate::ops::cluster::node::PeerView;
 use crate::ops::cluster::operation::notes;
+use crate::ops::cluster::probe::{ask_port, port_view};
 use crate::ops::cluster::replay::MARKER;
-use crate::ops::crew::{Answer, Crew};
+use crate::ops::connection_pool::{Answer, ConnectionPool};
 use crate::ops::hosts::Site;
 
 /// What was seen.
@@ -41,14 +41,18 @@ pub fn seconds(gap: u64) -> u64 {
 /// Tries it out: two rounds. `clients` has connections to [`clients`]; whoever is missing there counts as lost.
 pub async fn run(
     site: &Site,
-    cast: &Cast,
-    databases: &mut Crew,
-    clients: &mut Crew,
-    wishes: &Wishes,
+    assignment: &Assignment,
+    databases: &mut ConnectionPool,
+    clients: &mut ConnectionPool,
+    options: &SwitchoverOptions,
     dry: bool,
 ) -> Trial {
-    let ask = ask_port(&cast.new.address, cast.new.port, site.patience());
-    let asked: Vec<String> = self::clients(site, &cast.new.host)
+    let ask = ask_port(
+        &assignment.new.address,
+        assignment.new.port,
+        site.patience(),
+    );
+    let asked: Vec<String> = self::clients(site, &assignment.new.host)
         .map(str::to_owned)
         .collect();
     let work = asked
@@ -56,7 +60,7 @@ pub async fn run(
         .map(|host| (host.clone(), vec![ask.clone()]))
         .collect();
     let (replayed, mut answers) = tokio::join!(
-        replay(cast, databases, wishes.gap, dry),
+        replay(assignment, databases, options.gap, dry),
         clients.round(work)
     );
     let seen = asked.into_iter().map(|host| {
@@ -74,25 +78,30 @@ pub async fn run(
     }
 }
 
-async fn replay(cast: &Cast, crew: &mut Crew, gap: u64, dry: bool) -> Result<String, String> {
+async fn replay(
+    assignment: &Assignment,
+    pool: &mut ConnectionPool,
+    gap: u64,
+    dry: bool,
+) -> Result<String, String> {
     let mark = if dry {
-        cast.old.position()
+        assignment.old.position()
     } else {
-        cast.old.mark()
+        assignment.old.mark()
     };
     let mut mark = Request::sh(mark);
     mark.timeout_seconds = Some(5);
-    let marked = one(crew, &cast.old.host, mark).await?;
+    let marked = one(pool, &assignment.old.host, mark).await?;
     let Some(marker) = notes(&marked).remove(MARKER).filter(|_| marked.code == 0) else {
         return Err(format!(
             "{} could not write a marker: {}",
-            cast.old.host,
+            assignment.old.host,
             why(&marked)
         ));
     };
-    let mut wait = Request::sh(cast.new.has_replayed(&marker, seconds(gap)));
+    let mut wait = Request::sh(assignment.new.has_replayed(&marker, seconds(gap)));
     wait.timeout_seconds = Some(seconds(gap) + 3);
-    let replayed = one(crew, &cast.new.host, wait).await?;
+    let replayed = one(pool, &assignment.new.host, wait).await?;
     if replayed.code == 0 {
         Ok(marker)
     } else {
@@ -100,8 +109,8 @@ async fn replay(cast: &Cast, crew: &mut Crew, gap: u64, dry: bool) -> Result<Str
     }
 }
 
-async fn one(crew: &mut Crew, host: &str, request: Request) -> Result<Reply, String> {
-    let mut answers = crew.round([(host.to_owned(), vec![request])].into()).await;
+async fn one(pool: &mut ConnectionPool, host: &str, request: Request) -> Result<Reply, String> {
+    let mut answers = pool.round([(host.to_owned(), vec![request])].into()).await;
     let first = |answer: Answer| answer.replies.into_iter().next();
     match answers.remove(host).map(|answer| answer.map(first)) {
         Some(Ok(Some(reply))) => Ok(reply),
@@ -120,8 +129,13 @@ fn why(reply: &Reply) -> String {
 }
 
 /// Adds what was found out.
-pub fn judge(list: &mut Conditions, cast: &Cast, wishes: &Wishes, trial: &Trial) {
-    let (old, new) = (&cast.old.host, &cast.new.host);
+pub fn judge(
+    list: &mut Conditions,
+    assignment: &Assignment,
+    options: &SwitchoverOptions,
+    trial: &Trial,
+) {
+    let (old, new) = (&assignment.old.host, &assignment.new.host);
     let dry = if trial.dry {
         " (a dry run writes no marker)"
     } else {
@@ -131,7 +145,7 @@ pub fn judge(list: &mut Conditions, cast: &Cast, wishes: &Wishes, trial: &Trial)
         "replays",
         format!(
             "{new} replays what {old} writes, within {} s",
-            seconds(wishes.gap)
+            seconds(options.gap)
         ),
         trial.replayed.is_ok(),
         match &trial.replayed {
@@ -147,7 +161,7 @@ pub fn judge(list: &mut Conditions, cast: &Cast, wishes: &Wishes, trial: &Trial)
     let names: Vec<&str> = trial.clients.iter().map(|(host, _)| &**host).collect();
     list.add(
         "clients-reach",
-        format!("every application server reaches {new}, port {}", cast.new.port),
+        format!("every application server reaches {new}, port {}", assignment.new.port),
         away.is_empty(),
         if away.is_empty() {
             format!("{} do", names.join(", "))
@@ -156,7 +170,7 @@ pub fn judge(list: &mut Conditions, cast: &Cast, wishes: &Wishes, trial: &Trial)
         },
         "repair the network or firewall between them: their writes would stop with the switchover; a server that is away for long leaves the inventory",
     );
-    list.unless("--unreached-clients-ok", wishes.unreached_clients_ok);
+    list.unless("--unreached-clients-ok", options.unreached_clients_ok);
 }
 
 /// What is wrong with a client's way to the candidate.
@@ -175,7 +189,7 @@ mod tests {
     use crate::ops::cluster::scripts::Server;
     use crate::ops::hosts::Host;
 
-    fn cast() -> Cast {
+    fn assignment() -> Assignment {
         let server = |name: &str| {
             let host = Host {
                 name: name.to_owned(),
@@ -185,15 +199,15 @@ mod tests {
             };
             Server::new(&host, "192.0.2.1", &Place::default())
         };
-        Cast {
+        Assignment {
             old: server("db1"),
             new: server("db2"),
             others: Vec::new(),
         }
     }
 
-    fn wishes(unreached_clients_ok: bool) -> Wishes {
-        Wishes {
+    fn options(unreached_clients_ok: bool) -> SwitchoverOptions {
+        SwitchoverOptions {
             to: None,
             max_lag: 0,
             max_transaction: 60,
@@ -247,7 +261,7 @@ mod tests {
                 dry: false,
             };
             let mut list = Conditions::default();
-            judge(&mut list, &cast(), &wishes(false), &trial);
+            judge(&mut list, &assignment(), &options(false), &trial);
             let failed: Vec<(&str, &str)> = list
                 .failed()
                 .iter()
@@ -255,7 +269,7 @@ mod tests {
                 .collect();
             assert_eq!(failed, refused);
             let mut waived = Conditions::default();
-            judge(&mut waived, &cast(), &wishes(true), &trial);
+            judge(&mut waived, &assignment(), &options(true), &trial);
             assert!(
                 waived
                     .failed()

@@ -1,7 +1,7 @@
 //! Whether a primary is dead: what each viewpoint saw, as data, and the verdict.
 
 use super::{answers, at, gone, pair, said};
-use crate::ops::cluster::death::{self, Verdict};
+use crate::ops::cluster::failure_detection::{self, FailureVerdict};
 use crate::ops::cluster::node::{Live, PeerView};
 
 #[test]
@@ -12,7 +12,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
         PeerView,
         Option<PeerView>,
         f64,
-        Verdict,
+        FailureVerdict,
     );
     let unreachable = || PeerView::Unreachable("no route to host".to_owned());
     let closed = || PeerView::Closed("connection refused".to_owned());
@@ -24,7 +24,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             answers(),
             None,
             5.0,
-            Verdict::Alive,
+            FailureVerdict::Alive,
         ),
         (
             "its host lets in, no server",
@@ -32,7 +32,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             closed(),
             None,
             5.0,
-            Verdict::DeadInside,
+            FailureVerdict::DeadInside,
         ),
         (
             "it starts up",
@@ -42,7 +42,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             refuses(),
             None,
             5.0,
-            Verdict::Alive,
+            FailureVerdict::Alive,
         ),
         (
             "it hangs",
@@ -50,7 +50,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             PeerView::Silent,
             None,
             5.0,
-            Verdict::FrozenInside,
+            FailureVerdict::FrozenInside,
         ),
         (
             "it hangs for us only",
@@ -58,7 +58,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             answers(),
             None,
             5.0,
-            Verdict::Alive,
+            FailureVerdict::Alive,
         ),
         (
             "nobody gets through",
@@ -66,7 +66,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             unreachable(),
             Some(unreachable()),
             5.0,
-            Verdict::Gone,
+            FailureVerdict::Gone,
         ),
         (
             "nobody but an application",
@@ -74,7 +74,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             unreachable(),
             Some(PeerView::Silent),
             5.0,
-            Verdict::FrozenOutside,
+            FailureVerdict::FrozenOutside,
         ),
         (
             "only we are cut off",
@@ -82,7 +82,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             answers(),
             Some(unreachable()),
             5.0,
-            Verdict::Alive,
+            FailureVerdict::Alive,
         ),
         (
             "its log still arrives",
@@ -90,9 +90,16 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             unreachable(),
             Some(unreachable()),
             0.2,
-            Verdict::Alive,
+            FailureVerdict::Alive,
         ),
-        ("it says no", None, refuses(), None, 5.0, Verdict::Alive),
+        (
+            "it says no",
+            None,
+            refuses(),
+            None,
+            5.0,
+            FailureVerdict::Alive,
+        ),
         // A refused connection is an answer of the host: it boots, or its sshd is broken.
         (
             "its host is up, as the replica sees it",
@@ -100,7 +107,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             closed(),
             Some(unreachable()),
             5.0,
-            Verdict::UpOutside,
+            FailureVerdict::UpOutside,
         ),
         (
             "its host is up, as all see it",
@@ -108,7 +115,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             closed(),
             Some(closed()),
             5.0,
-            Verdict::UpOutside,
+            FailureVerdict::UpOutside,
         ),
         (
             "its port takes connections again for one of them",
@@ -116,7 +123,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             closed(),
             Some(PeerView::Silent),
             5.0,
-            Verdict::FrozenOutside,
+            FailureVerdict::FrozenOutside,
         ),
     ];
     for (what, inside, from_replica, from_application, silent, verdict) in cases {
@@ -137,12 +144,15 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             .map(|view| ("app1".to_owned(), view))
             .into_iter()
             .collect();
-        let proof = death::judge(&cluster, "db1", &outsiders);
+        let proof = failure_detection::judge(&cluster, "db1", &outsiders);
         assert_eq!(proof.verdict, verdict, "{what}: {proof}");
     }
     // Nobody else looked: who cannot get through may be cut off himself.
     let mut alone = pair();
     gone(&mut alone, "db1");
     gone(&mut alone, "db2");
-    assert_eq!(death::judge(&alone, "db1", &[]).verdict, Verdict::Unknown);
+    assert_eq!(
+        failure_detection::judge(&alone, "db1", &[]).verdict,
+        FailureVerdict::Unknown
+    );
 }

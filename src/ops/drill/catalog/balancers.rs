@@ -1,6 +1,6 @@
 //! Drills that break load balancers.
 
-use super::{Drill, Step, What, Who};
+use super::{Drill, DrillStep, What, Who};
 use crate::ops::drill::plan::{Limits, Loss};
 use std::time::Duration;
 
@@ -12,12 +12,15 @@ pub const LOSS: Drill = Drill {
     breaks: &[Who::Holder],
     prepare: &[],
     steps: &[
-        Step::Power(Who::Holder, false),
-        Step::AwaitHolder(Who::Reserve),
-        Step::Writes,
+        DrillStep::Power(Who::Holder, false),
+        DrillStep::AwaitHolder(Who::Reserve),
+        DrillStep::Writes,
     ],
     // It does not take the address back.
-    heal: &[Step::Power(Who::Holder, true), Step::HolderIs(Who::Reserve)],
+    heal: &[
+        DrillStep::Power(Who::Holder, true),
+        DrillStep::HolderIs(Who::Reserve),
+    ],
     limits: Limits {
         write_gap: 6.0,
         read_gap: 6.0,
@@ -35,25 +38,25 @@ pub const CHECK_FAILS: Drill = Drill {
     breaks: &[Who::Holder],
     prepare: &[],
     steps: &[
-        Step::Script {
+        DrillStep::Script {
             on: Who::Holder,
             what: What::Break,
             text: "stop HAProxy on {holder}",
             script: "systemctl stop haproxy",
         },
-        Step::AwaitHolder(Who::Reserve),
-        Step::Writes,
-        Step::Script {
+        DrillStep::AwaitHolder(Who::Reserve),
+        DrillStep::Writes,
+        DrillStep::Script {
             on: Who::Holder,
             what: What::Mend,
             text: "start HAProxy on {holder}",
             script: "systemctl start haproxy",
         },
         // Long enough for the check to rise and for an advertisement.
-        Step::Pause(Duration::from_secs(4)),
-        Step::HolderIs(Who::Reserve),
+        DrillStep::Pause(Duration::from_secs(4)),
+        DrillStep::HolderIs(Who::Reserve),
     ],
-    heal: &[Step::Script {
+    heal: &[DrillStep::Script {
         on: Who::Holder,
         what: What::Mend,
         text: "see that HAProxy of {holder} runs",

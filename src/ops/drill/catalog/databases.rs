@@ -1,8 +1,8 @@
 //! Drills that break a database or its host.
 
 use super::{
-    CRASH as KILL, Drill, FAILOVER, LOSSY, REASON, REJOIN, START, STOP, Step, What, Who, failover,
-    refused,
+    CRASH as KILL, Drill, DrillStep, FAILOVER, LOSSY, REASON, REJOIN, START, STOP, What, Who,
+    failover, refused,
 };
 use crate::ops::drill::plan::{Limits, Loss};
 
@@ -22,7 +22,12 @@ pub const CRASH: Drill = Drill {
     needs: None,
     breaks: &[Who::Primary],
     prepare: &[],
-    steps: &[KILL, FAILOVER, Step::Writes, Step::PrimaryIs(Who::Standby)],
+    steps: &[
+        KILL,
+        FAILOVER,
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Standby),
+    ],
     heal: &[REJOIN],
     limits: UNPLANNED,
 };
@@ -37,8 +42,8 @@ pub const STOPPED: Drill = Drill {
     steps: &[
         STOP,
         failover(&["failover", "--promote=replica", "--again", REASON]),
-        Step::Writes,
-        Step::PrimaryIs(Who::Standby),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Standby),
     ],
     heal: &[REJOIN],
     limits: Limits {
@@ -55,14 +60,14 @@ pub const POWER_LOSS: Drill = Drill {
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
-        Step::Power(Who::Primary, false),
+        DrillStep::Power(Who::Primary, false),
         FAILOVER,
-        Step::Writes,
+        DrillStep::Writes,
         // Back with data that says that it is the primary: no client may be served by it.
-        Step::Power(Who::Primary, true),
-        Step::Writes,
+        DrillStep::Power(Who::Primary, true),
+        DrillStep::Writes,
     ],
-    heal: &[Step::Power(Who::Primary, true), REJOIN],
+    heal: &[DrillStep::Power(Who::Primary, true), REJOIN],
     limits: Limits {
         write_gap: 15.0,
         ..UNPLANNED
@@ -77,7 +82,7 @@ pub const FROZEN: Drill = Drill {
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
-        Step::Script {
+        DrillStep::Script {
             on: Who::Primary,
             what: What::Break,
             text: "freeze the database of {primary} (SIGSTOP)",
@@ -92,11 +97,11 @@ pub const FROZEN: Drill = Drill {
             "--kill-frozen",
             REASON,
         ]),
-        Step::Writes,
-        Step::PrimaryIs(Who::Standby),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Standby),
     ],
     heal: &[
-        Step::Script {
+        DrillStep::Script {
             on: Who::Primary,
             what: What::Mend,
             text: "see that nothing is frozen on {primary}",
@@ -138,18 +143,18 @@ pub const DISK_FULL: Drill = Drill {
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
-        Step::Script {
+        DrillStep::Script {
             on: Who::Primary,
             what: What::Break,
             text: "deny {primary}'s server every write, as a full disk does",
             script: FILL,
         },
         FAILOVER,
-        Step::Writes,
-        Step::PrimaryIs(Who::Standby),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Standby),
     ],
     heal: &[
-        Step::Script {
+        DrillStep::Script {
             on: Who::Primary,
             what: What::Mend,
             text: "let the server of {primary} write again, if it still runs",
@@ -157,7 +162,7 @@ pub const DISK_FULL: Drill = Drill {
         },
         REJOIN,
         // It filled whole files of the log, and was lost before it could archive them.
-        Step::Backup,
+        DrillStep::Backup,
     ],
     limits: Limits {
         write_gap: 25.0,
@@ -173,7 +178,7 @@ pub const PAUSED_REPLAY: Drill = Drill {
     breaks: &[Who::Primary, Who::Standby],
     prepare: &[],
     steps: &[
-        Step::Script {
+        DrillStep::Script {
             on: Who::Standby,
             what: What::Break,
             text: "pause the replay of {standby}",
@@ -182,12 +187,12 @@ pub const PAUSED_REPLAY: Drill = Drill {
         STOP,
         refused(LOSSY, &["refused (replay)"]),
         START,
-        Step::Writes,
-        Step::PrimaryIs(Who::Primary),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Primary),
     ],
     heal: &[
         START,
-        Step::Script {
+        DrillStep::Script {
             on: Who::Standby,
             what: What::Mend,
             text: "let {standby} replay again",

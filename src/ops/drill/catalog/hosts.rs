@@ -1,6 +1,6 @@
 //! Drills in which hosts that hold no database alone lose their power: the file server, and all hosts at once.
 
-use super::{Drill, Step, Who};
+use super::{Drill, DrillStep, Who};
 use crate::ops::drill::plan::{Limits, Loss};
 
 /// Nobody was promoted and nobody may be: what was acknowledged is on disks that come back. Containers are back after 8 to 13 s;
@@ -21,12 +21,12 @@ pub const FILE_SERVER_LOSS: Drill = Drill {
     breaks: &[Who::FileServer],
     prepare: &[],
     steps: &[
-        Step::Power(Who::FileServer, false),
-        Step::Power(Who::FileServer, true),
-        Step::Writes,
-        Step::PrimaryIs(Who::Primary),
+        DrillStep::Power(Who::FileServer, false),
+        DrillStep::Power(Who::FileServer, true),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Primary),
     ],
-    heal: &[Step::Power(Who::FileServer, true)],
+    heal: &[DrillStep::Power(Who::FileServer, true)],
     limits: SAME,
 };
 
@@ -38,12 +38,12 @@ pub const COLD_START: Drill = Drill {
     breaks: &[Who::Everyone],
     prepare: &[],
     steps: &[
-        Step::Power(Who::Everyone, false),
-        Step::Power(Who::Everyone, true),
-        Step::Writes,
+        DrillStep::Power(Who::Everyone, false),
+        DrillStep::Power(Who::Everyone, true),
+        DrillStep::Writes,
         // A replica starts as a replica, and the start guard lets the former primary start when nobody was promoted.
-        Step::PrimaryIs(Who::Primary),
+        DrillStep::PrimaryIs(Who::Primary),
     ],
-    heal: &[Step::Power(Who::Everyone, true)],
+    heal: &[DrillStep::Power(Who::Everyone, true)],
     limits: SAME,
 };

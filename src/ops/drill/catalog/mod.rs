@@ -6,7 +6,7 @@ mod hosts;
 mod network;
 mod operations;
 
-use super::plan::{Drill, Step, Who};
+use super::plan::{Drill, DrillStep, Who};
 use super::record::What;
 use crate::base::exit;
 
@@ -44,7 +44,7 @@ pub fn find(name: &str) -> Option<&'static Drill> {
 const REASON: &str = "--reason=drill";
 
 /// A switchover to the one that follows.
-const SWITCHOVER: Step = Step::Hactl {
+const SWITCHOVER: DrillStep = DrillStep::Hactl {
     words: &["switchover", REASON],
     code: 0,
     says: &[],
@@ -59,11 +59,11 @@ const LOSSY: &[&str] = &[
     REASON,
 ];
 
-const FAILOVER: Step = failover(LOSSY);
+const FAILOVER: DrillStep = failover(LOSSY);
 
 /// A failover that succeeds.
-const fn failover(words: &'static [&'static str]) -> Step {
-    Step::Hactl {
+const fn failover(words: &'static [&'static str]) -> DrillStep {
+    DrillStep::Hactl {
         words,
         code: exit::DONE,
         says: &["{standby} is the primary now"],
@@ -71,8 +71,8 @@ const fn failover(words: &'static [&'static str]) -> Step {
 }
 
 /// Something that hactl must refuse, and the words by which it is known why.
-const fn refused(words: &'static [&'static str], says: &'static [&'static str]) -> Step {
-    Step::Hactl {
+const fn refused(words: &'static [&'static str], says: &'static [&'static str]) -> DrillStep {
+    DrillStep::Hactl {
         words,
         code: exit::REFUSED,
         says,
@@ -80,24 +80,24 @@ const fn refused(words: &'static [&'static str], says: &'static [&'static str]) 
 }
 
 /// The old primary comes back.
-const REJOIN: Step = Step::Rejoin(Who::Primary);
+const REJOIN: DrillStep = DrillStep::Rejoin(Who::Primary);
 
 /// Kills the server of a database as the kernel does when memory is short.
-const CRASH: Step = Step::Script {
+const CRASH: DrillStep = DrillStep::Script {
     on: Who::Primary,
     what: What::Break,
     text: "kill the database of {primary} (SIGKILL)",
     script: "read -r pid <\"$data/postmaster.pid\" && kill -9 \"$pid\"",
 };
 
-const STOP: Step = Step::Script {
+const STOP: DrillStep = DrillStep::Script {
     on: Who::Primary,
     what: What::Break,
     text: "stop the database of {primary}",
     script: "systemctl stop \"$unit\"",
 };
 
-const START: Step = Step::Script {
+const START: DrillStep = DrillStep::Script {
     on: Who::Primary,
     what: What::Mend,
     text: "start the database of {primary}",
@@ -107,11 +107,11 @@ const START: Step = Step::Script {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::drill::field::Cast;
+    use crate::ops::drill::drill_target::DrillAssignment;
     use crate::ops::drill::plan::fill;
     use std::collections::BTreeSet;
 
-    fn steps(drill: &Drill) -> impl Iterator<Item = &Step> {
+    fn steps(drill: &Drill) -> impl Iterator<Item = &DrillStep> {
         drill.prepare.iter().chain(drill.steps).chain(drill.heal)
     }
 
@@ -137,13 +137,12 @@ mod tests {
         for drill in DRILLS {
             for step in steps(drill) {
                 let mended = match step {
-                    Step::Power(who, false) => {
-                        steps(drill).any(|step| matches!(step, Step::Power(by, true) if by == who))
-                    }
-                    Step::Cut(who, _) => drill
+                    DrillStep::Power(who, false) => steps(drill)
+                        .any(|step| matches!(step, DrillStep::Power(by, true) if by == who)),
+                    DrillStep::Cut(who, _) => drill
                         .heal
                         .iter()
-                        .any(|step| matches!(step, Step::Join(by) if by == who)),
+                        .any(|step| matches!(step, DrillStep::Join(by) if by == who)),
                     _ => true,
                 };
                 assert!(mended, "{}: {step:?}", drill.id);
@@ -151,8 +150,8 @@ mod tests {
             let named = |who: &Who| drill.breaks.contains(who);
             for step in drill.prepare.iter().chain(drill.steps) {
                 let who = match step {
-                    Step::Power(who, _) | Step::Cut(who, _) => who,
-                    Step::Script {
+                    DrillStep::Power(who, _) | DrillStep::Cut(who, _) => who,
+                    DrillStep::Script {
                         on,
                         what: What::Break,
                         ..
@@ -166,23 +165,27 @@ mod tests {
 
     #[test]
     fn all_words_in_braces_are_names() {
-        let cast = Cast {
+        let assignment = DrillAssignment {
             primary: "a".to_owned(),
             standby: "b".to_owned(),
             holder: "c".to_owned(),
             reserve: "d".to_owned(),
-            ..Cast::default()
+            ..DrillAssignment::default()
         };
         for drill in DRILLS {
             for step in steps(drill) {
                 let texts: Vec<&str> = match step {
-                    Step::Hactl { words, says, .. } => [*words, *says].concat(),
-                    Step::Killed { words, .. } => words.to_vec(),
-                    Step::Script { text, .. } => vec![text],
+                    DrillStep::Hactl { words, says, .. } => [*words, *says].concat(),
+                    DrillStep::Killed { words, .. } => words.to_vec(),
+                    DrillStep::Script { text, .. } => vec![text],
                     _ => Vec::new(),
                 };
                 for text in texts {
-                    assert!(!fill(text, &cast).contains('{'), "{}: {text}", drill.id);
+                    assert!(
+                        !fill(text, &assignment).contains('{'),
+                        "{}: {text}",
+                        drill.id
+                    );
                 }
             }
         }
@@ -192,7 +195,7 @@ mod tests {
     fn scripts_are_for_any_sh() {
         for drill in DRILLS {
             for step in steps(drill) {
-                let Step::Script { script, .. } = step else {
+                let DrillStep::Script { script, .. } = step else {
                     continue;
                 };
                 let sh = std::process::Command::new("sh")

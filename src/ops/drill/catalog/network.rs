@@ -1,6 +1,6 @@
 //! Drills that cut cables.
 
-use super::{CRASH, Drill, FAILOVER, LOSSY, REASON, REJOIN, SWITCHOVER, Step, Who, refused};
+use super::{CRASH, Drill, DrillStep, FAILOVER, LOSSY, REASON, REJOIN, SWITCHOVER, Who, refused};
 use crate::ops::drill::plan::{Limits, Loss};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub const CUT_REPLICATION: Drill = Drill {
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
-        Step::Cut(Who::Primary, &[Who::Standby]),
+        DrillStep::Cut(Who::Primary, &[Who::Standby]),
         refused(
             &[
                 "failover",
@@ -32,10 +32,10 @@ pub const CUT_REPLICATION: Drill = Drill {
             ],
             &["refused (dead)", "it is alive"],
         ),
-        Step::Writes,
-        Step::PrimaryIs(Who::Primary),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Primary),
     ],
-    heal: &[Step::Join(Who::Primary)],
+    heal: &[DrillStep::Join(Who::Primary)],
     limits: QUIET,
 };
 
@@ -47,14 +47,14 @@ pub const CUT_CLIENTS: Drill = Drill {
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
-        Step::Cut(Who::Primary, &[Who::Apps, Who::Balancers]),
+        DrillStep::Cut(Who::Primary, &[Who::Apps, Who::Balancers]),
         refused(LOSSY, &["refused (dead)", "it is alive"]),
         SWITCHOVER,
-        Step::Writes,
-        Step::PrimaryIs(Who::Standby),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Standby),
     ],
     // The host of the backups may be one of those: log that was complete meanwhile is in no archive, now that it follows.
-    heal: &[Step::Join(Who::Primary), Step::Backup],
+    heal: &[DrillStep::Join(Who::Primary), DrillStep::Backup],
     limits: Limits {
         write_gap: 25.0,
         read_gap: 15.0,
@@ -71,16 +71,16 @@ pub const CUT_ALL: Drill = Drill {
     breaks: &[Who::Primary],
     prepare: &[],
     steps: &[
-        Step::Cut(Who::Primary, &[]),
+        DrillStep::Cut(Who::Primary, &[]),
         FAILOVER,
-        Step::Writes,
+        DrillStep::Writes,
         // It still believes that it is the primary.
-        Step::Join(Who::Primary),
-        Step::Pause(Duration::from_secs(2)),
-        Step::Writes,
+        DrillStep::Join(Who::Primary),
+        DrillStep::Pause(Duration::from_secs(2)),
+        DrillStep::Writes,
     ],
     // What it could not archive is missing there.
-    heal: &[Step::Join(Who::Primary), REJOIN, Step::Backup],
+    heal: &[DrillStep::Join(Who::Primary), REJOIN, DrillStep::Backup],
     limits: Limits {
         write_gap: 20.0,
         read_gap: 15.0,
@@ -99,23 +99,23 @@ pub const UNIQUE_ROWS: Drill = Drill {
     prepare: &[],
     steps: &[
         // What is written from here on stays with it.
-        Step::Cut(Who::Primary, &[Who::Standby]),
-        Step::Writes,
+        DrillStep::Cut(Who::Primary, &[Who::Standby]),
+        DrillStep::Writes,
         CRASH,
         FAILOVER,
         // Not before: what waits in a socket outlives its server, and would reach the other one after all.
-        Step::Join(Who::Primary),
-        Step::Writes,
-        Step::PrimaryIs(Who::Standby),
+        DrillStep::Join(Who::Primary),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Standby),
         refused(&["rejoin", "{primary}", REASON], &["--discard-diverged"]),
-        Step::Hactl {
+        DrillStep::Hactl {
             words: &["rejoin", "{primary}", "--discard-diverged", REASON],
             code: 0,
             says: &[],
         },
-        Step::CopyIsKept(Who::Primary),
+        DrillStep::CopyIsKept(Who::Primary),
     ],
-    heal: &[Step::Join(Who::Primary), REJOIN],
+    heal: &[DrillStep::Join(Who::Primary), REJOIN],
     limits: Limits {
         write_gap: 15.0,
         read_gap: 8.0,

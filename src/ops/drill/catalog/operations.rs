@@ -1,6 +1,6 @@
 //! Drills of what operators do: planned changes, a deploy after them, and a hactl that dies in the middle.
 
-use super::{Drill, REASON, SWITCHOVER as SWITCH, Step, Who};
+use super::{Drill, DrillStep, REASON, SWITCHOVER as SWITCH, Who};
 use crate::ops::drill::plan::{Limits, Loss};
 
 const PLANNED: Limits = Limits {
@@ -20,11 +20,11 @@ pub const SWITCHOVER: Drill = Drill {
     prepare: &[],
     steps: &[
         SWITCH,
-        Step::Writes,
-        Step::PrimaryIs(Who::Standby),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Standby),
         SWITCH,
-        Step::Writes,
-        Step::PrimaryIs(Who::Primary),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Primary),
     ],
     heal: &[],
     limits: Limits {
@@ -42,13 +42,13 @@ pub const DEPLOY: Drill = Drill {
     prepare: &[],
     steps: &[
         SWITCH,
-        Step::Writes,
-        Step::Hactl {
+        DrillStep::Writes,
+        DrillStep::Hactl {
             words: &["deploy"],
             code: 0,
             says: &["0 changed"],
         },
-        Step::PrimaryIs(Who::Standby),
+        DrillStep::PrimaryIs(Who::Standby),
     ],
     heal: &[],
     limits: PLANNED,
@@ -62,26 +62,26 @@ pub const KILLED: Drill = Drill {
     breaks: &[Who::Primary, Who::Standby],
     prepare: &[],
     steps: &[
-        Step::Killed {
+        DrillStep::Killed {
             words: &["switchover", REASON],
             step: "stop",
         },
-        Step::Hactl {
+        DrillStep::Hactl {
             words: &["resume"],
             code: 0,
             says: &[],
         },
-        Step::Writes,
-        Step::Killed {
+        DrillStep::Writes,
+        DrillStep::Killed {
             words: &["switchover", REASON],
             step: "follow",
         },
-        Step::Hactl {
+        DrillStep::Hactl {
             words: &["resume"],
             code: 0,
             says: &[],
         },
-        Step::Writes,
+        DrillStep::Writes,
     ],
     heal: &[],
     limits: Limits {
@@ -99,18 +99,18 @@ pub const RESTORE: Drill = Drill {
     breaks: &[Who::Standby],
     prepare: &[],
     steps: &[
-        Step::Hactl {
+        DrillStep::Hactl {
             words: &["backup", "now", REASON],
             code: 0,
             says: &[],
         },
-        Step::Hactl {
+        DrillStep::Hactl {
             words: &["backup", "verify"],
             code: 0,
             says: &[],
         },
-        Step::Writes,
-        Step::PrimaryIs(Who::Primary),
+        DrillStep::Writes,
+        DrillStep::PrimaryIs(Who::Primary),
     ],
     heal: &[],
     limits: Limits {

@@ -4,12 +4,12 @@
 
 use super::size;
 use crate::ops::cluster::node::Disk;
-use crate::ops::status::Scene;
-use crate::ops::status::board::{Finding, Severity};
+use crate::ops::status::Snapshot;
+use crate::ops::status::status_report::{Severity, StatusFinding};
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// Judges the disks of all database hosts that answered.
-    pub(super) fn judge_disks(&self, primary: Option<&str>, findings: &mut Vec<Finding>) {
+    pub(super) fn judge_disks(&self, primary: Option<&str>, findings: &mut Vec<StatusFinding>) {
         for (host, node) in self.cluster.nodes() {
             for disk in node.place.disks.iter().filter(|disk| disk.is_low()) {
                 let leads = primary == Some(host);
@@ -27,7 +27,7 @@ impl Scene<'_> {
                         format!("the disk of {host} is nearly full"),
                     ),
                 };
-                findings.push(Finding::new(
+                findings.push(StatusFinding::new(
                     severity,
                     format!("{what} ({})", room(disk)),
                     format!(

@@ -5,10 +5,10 @@
 use super::writers::Writer;
 use crate::ops::cluster::node::{Answer, Live, Node, PeerView, Sender};
 use crate::ops::cluster::view::Member;
-use crate::ops::status::board::Database;
-use crate::ops::status::{Scene, past, reason};
+use crate::ops::status::status_report::Database;
+use crate::ops::status::{Snapshot, past, reason};
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// A host in one line.
     pub(super) fn line(
         &self,

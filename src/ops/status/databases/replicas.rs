@@ -5,24 +5,24 @@
 use super::{BEHIND_BYTES, BEHIND_SECONDS, size};
 use crate::ops::cluster::node::{Live, Node};
 use crate::ops::cluster::view::Member;
-use crate::ops::status::board::{Database, Finding, Severity, SlotLine};
-use crate::ops::status::{Scene, past};
+use crate::ops::status::status_report::{Database, Severity, SlotLine, StatusFinding};
+use crate::ops::status::{Snapshot, past};
 
 /// A slot that nobody uses may keep so many bytes before it is worth a word of its own.
 const SLOT_BYTES: u64 = 1 << 30;
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// Judges one.
     pub(super) fn judge_replica(
         &self,
         member: &Member,
         line: &Database,
         primary: Option<&str>,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<StatusFinding>,
     ) {
         let host = &member.host;
         let mut wrong = |what: String, remedy: String| {
-            findings.push(Finding::new(Severity::Degraded, what, remedy))
+            findings.push(StatusFinding::new(Severity::Degraded, what, remedy))
         };
         let rejoin = format!("hactl rejoin {host}");
         let Ok(node) = &member.seen else {
@@ -107,7 +107,7 @@ impl Scene<'_> {
                 let note = note.map_or_else(String::new, |note| format!(" ({note})"));
                 wrong(format!("{host} is fenced{note}: it is no replica"), rejoin);
             }
-            Live::Down(_) if node.place.version.is_empty() => findings.push(Finding::new(
+            Live::Down(_) if node.place.version.is_empty() => findings.push(StatusFinding::new(
                 Severity::Unknown,
                 format!("the server on {host} does not run, and what it holds could not be seen"),
                 format!("look again; hactl ssh {host}"),
@@ -155,7 +155,7 @@ impl Scene<'_> {
     pub(super) fn slots(
         &self,
         primary: Option<&str>,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<StatusFinding>,
     ) -> Vec<SlotLine> {
         let mut lines = Vec::new();
         for (host, node) in self.cluster.nodes() {
@@ -165,7 +165,7 @@ impl Scene<'_> {
                 let lost = matches!(status, "lost" | "unreserved");
                 let heavy = kept.is_some_and(|kept| kept >= SLOT_BYTES);
                 if lost || (!slot.active && heavy) {
-                    findings.push(Finding::new(
+                    findings.push(StatusFinding::new(
                         Severity::Degraded,
                         format!(
                             "slot {} on {host} is {status}{} and keeps {}",
@@ -176,7 +176,7 @@ impl Scene<'_> {
                         "the replica behind it needs a new copy (hactl rejoin HOST), or the slot is to be dropped",
                     ));
                 } else if !slot.active && primary != Some(host) {
-                    findings.push(Finding::new(
+                    findings.push(StatusFinding::new(
                         Severity::Note,
                         format!(
                             "slot {} on {host} is used by nobody and keeps {}",

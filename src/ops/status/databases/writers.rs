@@ -4,9 +4,9 @@
 
 use crate::ops::cluster::node::{Node, PeerView};
 use crate::ops::cluster::view::Member;
-use crate::ops::cluster::{death, failover};
-use crate::ops::status::board::{Finding, Severity};
-use crate::ops::status::{Scene, loss};
+use crate::ops::cluster::{failover, failure_detection};
+use crate::ops::status::status_report::{Severity, StatusFinding};
+use crate::ops::status::{Snapshot, loss};
 
 /// Who takes writes, and who says so.
 pub struct Writer<'a> {
@@ -16,7 +16,7 @@ pub struct Writer<'a> {
     pub seen_by: Vec<&'a str>,
 }
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// The hosts that take writes: by their own word, or, when they cannot be asked, as their peers see them.
     pub(in crate::ops::status) fn writers(&self) -> Vec<Writer<'_>> {
         self.cluster
@@ -51,11 +51,11 @@ impl Scene<'_> {
             .collect()
     }
 
-    pub(super) fn judge_writers(&self, writers: &[Writer<'_>], findings: &mut Vec<Finding>) {
+    pub(super) fn judge_writers(&self, writers: &[Writer<'_>], findings: &mut Vec<StatusFinding>) {
         match writers {
             [] => self.no_writer(findings),
             [one] if one.seen_by.is_empty() => {}
-            [one] => findings.push(Finding::new(
+            [one] => findings.push(StatusFinding::new(
                 Severity::Unknown,
                 format!(
                     "{} takes writes as {} sees it, and could not be asked itself",
@@ -84,7 +84,7 @@ impl Scene<'_> {
                         }
                     })
                     .collect();
-                findings.push(Finding::new(
+                findings.push(StatusFinding::new(
                     Severity::SplitBrain,
                     format!("{} take writes", names.join(" and ")),
                     self.replaced().unwrap_or_else(|| "decide whose data stays; stop the other one now (hactl ssh HOST, systemctl stop postgresql), then hactl rejoin it".to_owned()),
@@ -111,10 +111,10 @@ impl Scene<'_> {
     }
 
     /// Nobody says that it takes writes, and nobody is seen to.
-    fn no_writer(&self, findings: &mut Vec<Finding>) {
+    fn no_writer(&self, findings: &mut Vec<StatusFinding>) {
         // Whoever still hears from a host that cannot be asked proves it alive.
         if let Some((host, proof)) = self.alive_unasked() {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Unknown,
                 format!("{host} could not be asked, and it is alive ({proof})"),
                 format!("mend the way from here to {host}; do not fail over"),
@@ -122,7 +122,7 @@ impl Scene<'_> {
             return;
         }
         if self.cluster.nodes().next().is_none() && !self.applications_fail() {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Unknown,
                 "it cannot be seen who takes writes: no database host could be asked",
                 "mend the way from here to the databases; then look again",
@@ -145,7 +145,7 @@ impl Scene<'_> {
                 failover.why_not.join("; ")
             ),
         };
-        findings.push(Finding::new(
+        findings.push(StatusFinding::new(
             Severity::Down,
             format!("no primary takes writes ({})", states.join(", ")),
             remedy,
@@ -159,8 +159,9 @@ impl Scene<'_> {
             .cluster
             .member(&old)
             .is_some_and(|member| member.seen.is_err());
-        let proof = death::judge(&self.cluster, &old, &self.outsiders(&old));
-        (unasked && proof.verdict == death::Verdict::Alive).then(|| (old, proof.to_string()))
+        let proof = failure_detection::judge(&self.cluster, &old, &self.outsiders(&old));
+        (unasked && proof.verdict == failure_detection::FailureVerdict::Alive)
+            .then(|| (old, proof.to_string()))
     }
 
     /// What hosts that are no databases see of a database's port.

@@ -2,17 +2,17 @@
 //!
 //! It is never called lost because a holder could not be asked while somebody answers there.
 
-use crate::ops::status::Scene;
-use crate::ops::status::board::{AddressView, Finding, Severity, VirtualAddress};
-use crate::ops::status::seen::{self, HostSeen};
+use crate::ops::status::Snapshot;
+use crate::ops::status::host_probe::{self, HostSeen};
+use crate::ops::status::status_report::{AddressView, Severity, StatusFinding, VirtualAddress};
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// Where the virtual address is.
     pub(in crate::ops::status) fn virtual_address(
         &self,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<StatusFinding>,
     ) -> Option<VirtualAddress> {
-        let address = seen::virtual_address(self.site)?;
+        let address = host_probe::virtual_address(self.site)?;
         let holders: Vec<String> = self
             .answered()
             .filter(|(_, seen)| seen.addresses.iter().any(|(_, found)| *found == address))
@@ -66,15 +66,16 @@ impl Scene<'_> {
     }
 }
 
-fn judge_address(view: &VirtualAddress, findings: &mut Vec<Finding>) {
+fn judge_address(view: &VirtualAddress, findings: &mut Vec<StatusFinding>) {
     let address = &view.address;
     let good = view
         .views
         .iter()
         .filter(|view| view.status == Some(200))
         .count();
-    let mut say =
-        |severity, what: String, remedy: &str| findings.push(Finding::new(severity, what, remedy));
+    let mut say = |severity, what: String, remedy: &str| {
+        findings.push(StatusFinding::new(severity, what, remedy))
+    };
     match (view.holders.as_slice(), view.not_asked.as_slice()) {
         ([_], _) => {}
         ([], []) => say(

@@ -2,15 +2,15 @@
 //!
 //! One that cannot be asked is never called down unless every load balancer says so.
 
-use crate::ops::status::Scene;
-use crate::ops::status::board::{Application, Finding, Severity};
+use crate::ops::status::Snapshot;
+use crate::ops::status::status_report::{Application, Severity, StatusFinding};
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// The application servers.
     pub(in crate::ops::status) fn applications(
         &self,
         primary: Option<&str>,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<StatusFinding>,
     ) -> Vec<Application> {
         let names = self.site.members("welcome_app");
         let mut lines: Vec<Application> = names.iter().map(|host| self.application(host)).collect();
@@ -39,7 +39,7 @@ impl Scene<'_> {
                 .map(|(trouble, hosts)| trouble.finding(&hosts)),
         );
         if serving == 0 && doubtful == 0 && !lines.is_empty() {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Down,
                 "no application server is healthy",
                 "what each of them says is below",
@@ -88,7 +88,7 @@ impl Scene<'_> {
                 .filter_map(|(_, seen)| seen.servers.as_ref()?.as_ref().ok())
                 .flatten()
                 .filter(|server| server.name == *host)
-                .map(crate::ops::verify::parse::Server::is_up)
+                .map(crate::ops::verify::parse::HaproxyServer::is_up)
                 .collect();
             if states.is_empty() || states.contains(&true) {
                 return (None, None);
@@ -129,7 +129,7 @@ enum Trouble {
 }
 
 impl Trouble {
-    fn finding(self, hosts: &[&str]) -> Finding {
+    fn finding(self, hosts: &[&str]) -> StatusFinding {
         // Reads may go to any database that answers; only writes need the primary, and find it by themselves.
         let severity = match self {
             Self::Elsewhere(_) => Severity::Note,
@@ -164,6 +164,6 @@ impl Trouble {
                 "nothing: a write finds the primary by itself".to_owned(),
             ),
         };
-        Finding::new(severity, what, remedy)
+        StatusFinding::new(severity, what, remedy)
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Never one word twice: what several of them say of a server is one finding.
 
-use crate::ops::status::Scene;
-use crate::ops::status::board::{Balancer, Finding, ServerLine, Severity};
-use crate::ops::status::seen;
+use crate::ops::status::Snapshot;
+use crate::ops::status::host_probe;
+use crate::ops::status::status_report::{Balancer, ServerLine, Severity, StatusFinding};
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// Whether a load balancer answers others: none when nobody could look.
     fn answers(&self, balancer: &str) -> Option<bool> {
         let mut any = None;
@@ -20,7 +20,10 @@ impl Scene<'_> {
     }
 
     /// The load balancers.
-    pub(in crate::ops::status) fn balancers(&self, findings: &mut Vec<Finding>) -> Vec<Balancer> {
+    pub(in crate::ops::status) fn balancers(
+        &self,
+        findings: &mut Vec<StatusFinding>,
+    ) -> Vec<Balancer> {
         let mut names: Vec<&String> = self.site.members("haproxy").iter().collect();
         for name in self.site.members("keepalived") {
             if !names.contains(&name) {
@@ -42,7 +45,7 @@ impl Scene<'_> {
                 .iter()
                 .all(|balancer| balancer.servers.iter().all(|server| !server.up))
         {
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 Severity::Down,
                 "no load balancer has a server that is up",
                 "look at the application servers: their health names what they miss",
@@ -54,7 +57,7 @@ impl Scene<'_> {
     fn balancer(&self, host: &str) -> Balancer {
         let mut line = Balancer {
             host: host.to_owned(),
-            answers: if seen::is(self.site, "haproxy", host) {
+            answers: if host_probe::is(self.site, "haproxy", host) {
                 self.answers(host)
             } else {
                 None
@@ -87,10 +90,10 @@ impl Scene<'_> {
         line
     }
 
-    fn judge_balancer(&self, balancer: &Balancer, findings: &mut Vec<Finding>) {
+    fn judge_balancer(&self, balancer: &Balancer, findings: &mut Vec<StatusFinding>) {
         let host = &balancer.host;
         let mut wrong = |what: String, remedy: String| {
-            findings.push(Finding::new(Severity::Degraded, what, remedy))
+            findings.push(StatusFinding::new(Severity::Degraded, what, remedy))
         };
         if !self.reached(host) {
             if balancer.answers == Some(false) {
@@ -137,7 +140,7 @@ impl Scene<'_> {
 }
 
 /// What the load balancers say of a server that gets nothing: once, when they say the same.
-fn judge_servers(balancers: &[Balancer], findings: &mut Vec<Finding>) {
+fn judge_servers(balancers: &[Balancer], findings: &mut Vec<StatusFinding>) {
     let mut seen: Vec<(&str, String, Vec<&str>)> = Vec::new();
     for balancer in balancers {
         for server in balancer.servers.iter().filter(|server| !server.up) {
@@ -161,7 +164,7 @@ fn judge_servers(balancers: &[Balancer], findings: &mut Vec<Finding>) {
             format!("hactl run -l {server} -- systemctl status welcome_app")
         };
         let send = if by.len() == 1 { "sends" } else { "send" };
-        findings.push(Finding::new(
+        findings.push(StatusFinding::new(
             Severity::Degraded,
             format!("{} {send} nothing to {server}: {state}", by.join(" and ")),
             remedy,

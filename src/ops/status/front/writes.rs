@@ -3,16 +3,16 @@
 //! Unknown is neither yes nor no: an application that does not say, or cannot be asked, is not counted.
 
 use crate::ops::cluster::node::PeerView;
-use crate::ops::status::Scene;
-use crate::ops::status::board::{Application, Finding, Severity};
+use crate::ops::status::Snapshot;
+use crate::ops::status::status_report::{Application, Severity, StatusFinding};
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// Notes for each application server whether it can write, and says which cannot.
     pub(super) fn judge_writes(
         &self,
         lines: &mut [Application],
         primary: Option<&str>,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<StatusFinding>,
     ) {
         // Without a primary that is said, and nothing is to be added.
         let Some(primary) = primary else { return };
@@ -53,7 +53,7 @@ impl Scene<'_> {
                     hosts.join(" and ")
                 )
             };
-            findings.push(Finding::new(
+            findings.push(StatusFinding::new(
                 severity,
                 what,
                 if blocked {

@@ -3,14 +3,14 @@
 use crate::base::{Diagnostic, exit};
 use crate::ops::cluster::node::{Disk, Live, PeerView};
 use crate::ops::journal::{OPERATION, StepState};
-use crate::ops::status::Scene;
-use crate::ops::status::board::State;
-use crate::ops::status::scenes::{self, NOW};
+use crate::ops::status::Snapshot;
+use crate::ops::status::snapshots::{self, NOW};
+use crate::ops::status::status_report::State;
 
-/// A scene that began well: what is changed, the word, what the first line begins with, and what must be among the findings.
+/// A snapshot that began well: what is changed, the word, what the first line begins with, and what must be among the findings.
 pub struct Case {
     pub name: &'static str,
-    pub change: fn(&mut Scene<'_>),
+    pub change: fn(&mut Snapshot<'_>),
     pub state: State,
     pub begins: &'static str,
     pub says: &'static [&'static str],
@@ -27,17 +27,17 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a load balancer cannot be asked and answers others",
-        change: |scene| scene.lose("lb2"),
+        change: |snapshot| snapshot.lose("lb2"),
         state: State::Unknown,
         begins: "unknown: lb2 could not be asked",
         says: &[],
     },
     Case {
         name: "a load balancer is frozen",
-        change: |scene| {
-            scene.lose("lb2");
+        change: |snapshot| {
+            snapshot.lose("lb2");
             for host in ["app1", "app2", "db1", "db2"] {
-                scene.change(host, |seen| {
+                snapshot.change(host, |seen| {
                     drop(
                         seen.balancers
                             .insert("lb2".to_owned(), Err("no answer within 2 s".to_owned())),
@@ -51,23 +51,23 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the primary cannot be asked, and a replica sees it take writes",
-        change: |scene| scene.lose("db1"),
+        change: |snapshot| snapshot.lose("db1"),
         state: State::Unknown,
         begins: "unknown: db1 takes writes as db2 sees it, and could not be asked itself",
         says: &[],
     },
     Case {
         name: "the replica cannot be asked, and the primary sends to it",
-        change: |scene| scene.lose("db2"),
+        change: |snapshot| snapshot.lose("db2"),
         state: State::Unknown,
         begins: "unknown: db2 could not be asked",
         says: &[],
     },
     Case {
         name: "the replica is gone",
-        change: |scene| {
-            scene.lose("db2");
-            scene.change_answer("db1", |answer| answer.senders.clear());
+        change: |snapshot| {
+            snapshot.lose("db2");
+            snapshot.change_answer("db1", |answer| answer.senders.clear());
         },
         state: State::Degraded,
         begins: "degraded: the replica db2 is missing",
@@ -75,9 +75,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "no database can be asked, and the application works",
-        change: |scene| {
-            scene.lose("db1");
-            scene.lose("db2");
+        change: |snapshot| {
+            snapshot.lose("db1");
+            snapshot.lose("db2");
         },
         state: State::Unknown,
         begins: "unknown: it cannot be seen who takes writes",
@@ -85,12 +85,12 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the primary cannot be asked, and does not answer the replica, but an outsider gets no further",
-        change: |scene| {
-            scene.lose("db1");
-            scene.change_node("db2", |node| {
+        change: |snapshot| {
+            snapshot.lose("db1");
+            snapshot.change_node("db2", |node| {
                 drop(node.peers.insert("db1".to_owned(), PeerView::Silent))
             });
-            scene.change_answer("db2", |answer| {
+            snapshot.change_answer("db2", |answer| {
                 answer.receiver.as_mut().expect("a receiver").silent = Some(20.0)
             });
         },
@@ -100,9 +100,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the primary is frozen",
-        change: |scene| {
-            scene.change_node("db1", |node| node.live = Live::Silent);
-            scene.change_node("db2", |node| {
+        change: |snapshot| {
+            snapshot.change_node("db1", |node| node.live = Live::Silent);
+            snapshot.change_node("db2", |node| {
                 drop(node.peers.insert("db1".to_owned(), PeerView::Silent))
             });
         },
@@ -112,9 +112,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a second primary is seen by its peer only",
-        change: |scene| {
-            scene.lose("db2");
-            scene.change_node("db1", |node| {
+        change: |snapshot| {
+            snapshot.lose("db2");
+            snapshot.change_node("db1", |node| {
                 node.peers.insert(
                     "db2".to_owned(),
                     PeerView::Answers {
@@ -130,12 +130,12 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a stopped server that would start as a second primary",
-        change: |scene| {
-            scene.change_node("db2", |node| {
+        change: |snapshot| {
+            snapshot.change_node("db2", |node| {
                 node.live = Live::Down("no server".to_owned());
                 node.place.standby_signal = false;
             });
-            scene.change_answer("db1", |answer| answer.senders.clear());
+            snapshot.change_answer("db1", |answer| answer.senders.clear());
         },
         state: State::Degraded,
         begins: "degraded: the server on db2 is down, and would start as a second primary",
@@ -143,8 +143,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a server that is down, on a host too slow to say what it holds",
-        change: |scene| {
-            scene.change_node("db2", |node| {
+        change: |snapshot| {
+            snapshot.change_node("db2", |node| {
                 node.live = Live::Down("no server".to_owned());
                 (node.place, node.control) = Default::default();
             });
@@ -155,11 +155,11 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the replica follows somebody else",
-        change: |scene| {
-            scene.change_answer("db2", |answer| {
+        change: |snapshot| {
+            snapshot.change_answer("db2", |answer| {
                 answer.conninfo = "host=198.51.100.1".to_owned()
             });
-            scene.change_answer("db1", |answer| answer.senders.clear());
+            snapshot.change_answer("db1", |answer| answer.senders.clear());
         },
         state: State::Degraded,
         begins: "degraded: the replica db2 follows nobody of this inventory, not db1",
@@ -167,16 +167,16 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "another timeline",
-        change: |scene| scene.change_answer("db2", |answer| answer.timeline = 3),
+        change: |snapshot| snapshot.change_answer("db2", |answer| answer.timeline = 3),
         state: State::Degraded,
         begins: "degraded: db2 is on timeline 3, db1 on 1",
         says: &[],
     },
     Case {
         name: "the primary was set back: the replica has the only copy",
-        change: |scene| {
-            scene.change_answer("db1", |answer| answer.senders.clear());
-            scene.change_answer("db2", |answer| {
+        change: |snapshot| {
+            snapshot.change_answer("db1", |answer| answer.senders.clear());
+            snapshot.change_answer("db2", |answer| {
                 answer.receiver = None;
                 answer.replayed = Some("0/5000100".parse().expect("a position"));
             });
@@ -187,15 +187,15 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "another cluster",
-        change: |scene| scene.change_answer("db2", |answer| answer.system = "8".to_owned()),
+        change: |snapshot| snapshot.change_answer("db2", |answer| answer.system = "8".to_owned()),
         state: State::Degraded,
         begins: "degraded: db1 and db2 hold different clusters",
         says: &[],
     },
     Case {
         name: "commits wait for a replica that is not there",
-        change: |scene| {
-            scene.change_answer("db1", |answer| {
+        change: |snapshot| {
+            snapshot.change_answer("db1", |answer| {
                 answer.synchronous = "ANY 1 (*)".to_owned();
                 answer.senders.clear();
             });
@@ -206,8 +206,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a slot lost its log",
-        change: |scene| {
-            scene.change_answer("db1", |answer| {
+        change: |snapshot| {
+            snapshot.change_answer("db1", |answer| {
                 answer.slots[0].wal_status = Some("lost".to_owned())
             });
         },
@@ -217,10 +217,10 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the virtual address is nowhere",
-        change: |scene| {
-            scene.change("lb1", |seen| drop(seen.addresses.pop()));
+        change: |snapshot| {
+            snapshot.change("lb1", |seen| drop(seen.addresses.pop()));
             for host in ["app1", "app2", "db1", "db2"] {
-                scene.change(host, |seen| {
+                snapshot.change(host, |seen| {
                     (seen.entrance, seen.neighbour) = (Some(Err("no route to it".to_owned())), None)
                 });
             }
@@ -231,8 +231,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the virtual address is in two places",
-        change: |scene| {
-            scene.change("lb2", |seen| {
+        change: |snapshot| {
+            snapshot.change("lb2", |seen| {
                 seen.addresses
                     .push(("eth0".to_owned(), "192.0.2.10".to_owned()))
             })
@@ -243,8 +243,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "a neighbour sends to the wrong host",
-        change: |scene| {
-            scene.change("app2", |seen| {
+        change: |snapshot| {
+            snapshot.change("app2", |seen| {
                 seen.neighbour = Some("02:00:00:00:00:01".to_owned())
             })
         },
@@ -254,22 +254,22 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the holder cannot be asked, and the service answers",
-        change: |scene| scene.lose("lb1"),
+        change: |snapshot| snapshot.lose("lb1"),
         state: State::Unknown,
         begins: "unknown: lb1 could not be asked",
         says: &[],
     },
     Case {
         name: "keepalived is told to stay away",
-        change: |scene| scene.change("lb2", |seen| seen.flag = Some("1".to_owned())),
+        change: |snapshot| snapshot.change("lb2", |seen| seen.flag = Some("1".to_owned())),
         state: State::Degraded,
         begins: "degraded: lb2 is in maintenance: it leaves the virtual address to others",
         says: &[],
     },
     Case {
         name: "an application server stopped",
-        change: |scene| {
-            scene.change("app2", |seen| {
+        change: |snapshot| {
+            snapshot.change("app2", |seen| {
                 seen.units
                     .insert("welcome_app.service".to_owned(), "failed".to_owned());
                 seen.health = Some(Err("connection refused".to_owned()));
@@ -281,8 +281,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "an application uses a replica",
-        change: |scene| {
-            scene.change("app1", |seen| {
+        change: |snapshot| {
+            snapshot.change("app1", |seen| {
                 if let Some(Ok(health)) = &mut seen.health {
                     health.database = Some("192.0.2.32".to_owned());
                 }
@@ -294,9 +294,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "nobody serves",
-        change: |scene| {
+        change: |snapshot| {
             for app in ["app1", "app2"] {
-                scene.change(app, |seen| {
+                snapshot.change(app, |seen| {
                     seen.health = Some(Err("connection refused".to_owned()))
                 });
             }
@@ -307,28 +307,28 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "an operation that goes on",
-        change: |scene| {
-            scene.write(
+        change: |snapshot| {
+            snapshot.write(
                 OPERATION,
-                &Ok(scenes::record(
+                &Ok(snapshots::record(
                     "switchover",
                     NOW - 2,
                     &[("stop", StepState::Begun)],
                     None,
                 )),
             );
-            scene.change("db1", |seen| {
-                seen.busy = Some("ann@desk, `hactl switchover`, pid 7".to_owned())
+            snapshot.change("db1", |seen| {
+                seen.busy = Some("ann@context, `hactl switchover`, pid 7".to_owned())
             });
         },
         state: State::Degraded,
-        begins: "degraded: a switchover is under way, begun 2 s ago by ann@desk, `hactl switchover`, pid 7",
+        begins: "degraded: a switchover is under way, begun 2 s ago by ann@context, `hactl switchover`, pid 7",
         says: &["wait for its end"],
     },
     Case {
         name: "a journal that cannot be read",
-        change: |scene| {
-            scene.write(
+        change: |snapshot| {
+            snapshot.write(
                 OPERATION,
                 &Err(Diagnostic::with_code(
                     exit::FAILED,
@@ -342,23 +342,23 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "maintenance is no fault",
-        change: |scene| {
-            scene.change("app1", |seen| {
+        change: |snapshot| {
+            snapshot.change("app1", |seen| {
                 seen.maintenance = Some(
-                    r#"{"operator":"ann@desk","since":"2026-01-02","reason":"disk"}"#.to_owned(),
+                    r#"{"operator":"ann@context","since":"2026-01-02","reason":"disk"}"#.to_owned(),
                 )
             });
         },
         state: State::Healthy,
         begins: "healthy: ",
-        says: &["app1 is in maintenance (since 2026-01-02, by ann@desk, disk)"],
+        says: &["app1 is in maintenance (since 2026-01-02, by ann@context, disk)"],
     },
     Case {
         name: "members that others block",
-        change: |scene| {
-            scene.change("app1", |seen| seen.blocks = vec!["db1".to_owned()]);
+        change: |snapshot| {
+            snapshot.change("app1", |seen| seen.blocks = vec!["db1".to_owned()]);
             for host in ["app2", "lb1"] {
-                scene.change(host, |seen| seen.blocks = vec!["db2".to_owned()]);
+                snapshot.change(host, |seen| seen.blocks = vec!["db2".to_owned()]);
             }
         },
         state: State::Degraded,
@@ -371,8 +371,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "an application server does not reach the primary",
-        change: |scene| {
-            scene.change("app1", |seen| {
+        change: |snapshot| {
+            snapshot.change("app1", |seen| {
                 let view = PeerView::Unreachable("nothing comes back".to_owned());
                 drop(seen.databases.insert("db1".to_owned(), view));
                 let health = seen.health.as_mut().expect("asked").as_mut().expect("said");
@@ -386,9 +386,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "no application server reaches the primary",
-        change: |scene| {
+        change: |snapshot| {
             for host in ["app1", "app2"] {
-                scene.change(host, |seen| {
+                snapshot.change(host, |seen| {
                     let view = PeerView::Closed("connection refused".to_owned());
                     drop(seen.databases.insert("db1".to_owned(), view));
                     seen.health
@@ -406,9 +406,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "one application server does not reach the primary, the other cannot be asked",
-        change: |scene| {
-            scene.lose("app2");
-            scene.change("app1", |seen| {
+        change: |snapshot| {
+            snapshot.lose("app2");
+            snapshot.change("app1", |seen| {
                 let view = PeerView::Closed("connection refused".to_owned());
                 drop(seen.databases.insert("db1".to_owned(), view));
             });
@@ -419,9 +419,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the applications find no database that takes writes",
-        change: |scene| {
+        change: |snapshot| {
             for host in ["app1", "app2"] {
-                scene.change(host, |seen| {
+                snapshot.change(host, |seen| {
                     seen.health
                         .as_mut()
                         .expect("asked")
@@ -437,8 +437,8 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "an application that does not say whether it can write",
-        change: |scene| {
-            scene.change("app1", |seen| {
+        change: |snapshot| {
+            snapshot.change("app1", |seen| {
                 seen.health
                     .as_mut()
                     .expect("asked")
@@ -453,21 +453,23 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the disk of the primary is nearly full",
-        change: |scene| scene.change_node("db1", |node| node.place.disks = vec![disk(1 << 30)]),
+        change: |snapshot| {
+            snapshot.change_node("db1", |node| node.place.disks = vec![disk(1 << 30)])
+        },
         state: State::Degraded,
         begins: "degraded: the disk of db1 is nearly full (1.0 GB of 100.0 GB free on /)",
         says: &["make room on db1"],
     },
     Case {
         name: "the disk of the primary is full",
-        change: |scene| scene.change_node("db1", |node| node.place.disks = vec![disk(0)]),
+        change: |snapshot| snapshot.change_node("db1", |node| node.place.disks = vec![disk(0)]),
         state: State::Down,
         begins: "down: the disk of the primary db1 is full: it takes no writes",
         says: &[],
     },
     Case {
         name: "the disk of the replica is full",
-        change: |scene| scene.change_node("db2", |node| node.place.disks = vec![disk(0)]),
+        change: |snapshot| snapshot.change_node("db2", |node| node.place.disks = vec![disk(0)]),
         state: State::Degraded,
         begins: "degraded: the disk of db2 is full: its server can write nothing",
         says: &[],

@@ -143,7 +143,7 @@ fn an_inventory_without_a_repository_has_one_warning() {
     };
     let mut findings = Findings::default();
     assert!(Backup.applies(&site));
-    Backup.judge(&view, &Seen::default(), &mut findings);
+    Backup.judge(&view, &Observations::default(), &mut findings);
     let seen: Vec<&str> = findings
         .all()
         .iter()

@@ -2,7 +2,7 @@
 
 use super::super::check::{Check, Findings, Verdict};
 use super::super::component::{View, list};
-use super::super::seen::{Ask, Seen, last_words};
+use super::super::observations::{Ask, Observations, last_words};
 use crate::base::quote::sh;
 use crate::modules::Reply;
 use crate::ops::hosts::Host;
@@ -73,7 +73,7 @@ pub fn asks(host: &Host) -> Vec<Ask> {
 }
 
 /// Judges what the hosts answered.
-pub fn judge(view: &View<'_>, seen: &Seen, hosts: &[String], findings: &mut Findings) {
+pub fn judge(view: &View<'_>, seen: &Observations, hosts: &[String], findings: &mut Findings) {
     seen.judge_each(
         findings,
         &SYNCHRONISED,
@@ -135,7 +135,7 @@ fn follows(reply: &Reply) -> Verdict {
 }
 
 /// Compares with the first host that has the package.
-fn versions(view: &View<'_>, seen: &Seen, hosts: &[String], findings: &mut Findings) {
+fn versions(view: &View<'_>, seen: &Observations, hosts: &[String], findings: &mut Findings) {
     let mut first: BTreeMap<String, (String, String)> = BTreeMap::new();
     for host in hosts {
         let verdict = match seen.reply(host, "common.versions") {

@@ -7,8 +7,8 @@ pub use operations::{blocks, fenced, maintenance};
 
 use super::check::{Check, Findings, Verdict, reason};
 use super::component::{Component, View, ask_units, judge_units, list};
+use super::observations::{Ask, Observations, last_words};
 use super::parse;
-use super::seen::{Ask, Seen, last_words};
 use crate::base::quote::sh;
 use crate::ops::hosts::{Host, Site};
 
@@ -145,7 +145,7 @@ impl Component for Common {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let hosts: Vec<String> = view
             .site
             .hosts
@@ -276,7 +276,7 @@ fn wrong_name(view: &View<'_>, wanted: &str, text: &str) -> Option<String> {
     }
 }
 
-fn disks(seen: &Seen, host: &str, limit: u8) -> Verdict {
+fn disks(seen: &Observations, host: &str, limit: u8) -> Verdict {
     let mut all = Vec::new();
     for (key, what) in [("common.disks", ""), ("common.inodes", " of the inodes")] {
         match seen.reply(host, key) {
@@ -305,7 +305,7 @@ fn disks(seen: &Seen, host: &str, limit: u8) -> Verdict {
 }
 
 /// The clocks are compared by where each may stand at the earliest and at the latest.
-fn time(seen: &Seen, hosts: &[String], findings: &mut Findings) {
+fn time(seen: &Observations, hosts: &[String], findings: &mut Findings) {
     let mut known: Vec<(&str, f64, f64)> = Vec::new();
     for host in hosts {
         let read = seen

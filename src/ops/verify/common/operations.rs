@@ -4,7 +4,7 @@
 
 use super::super::check::{Check, Findings, Verdict};
 use super::super::component::list;
-use super::super::seen::{Ask, Seen, last_words};
+use super::super::observations::{Ask, Observations, last_words};
 use crate::base::value::{Value, to_text};
 use std::collections::BTreeMap;
 
@@ -127,28 +127,28 @@ fn read(text: &str) -> Vec<Mark> {
 }
 
 /// Why a host is fenced; nothing when it is not, or when it could not be asked.
-pub fn fenced(seen: &Seen, host: &str) -> Option<String> {
+pub fn fenced(seen: &Observations, host: &str) -> Option<String> {
     mark(seen, host, "fenced")
 }
 
 /// Whether a host blocks another one, as far as it could be asked.
-pub fn blocks(seen: &Seen, host: &str, other: &str) -> bool {
+pub fn blocks(seen: &Observations, host: &str, other: &str) -> bool {
     mark(seen, host, &format!("blocked/{other}")).is_some()
 }
 
 /// Why a host is in maintenance; nothing when it is not, or when it could not be asked.
-pub fn maintenance(seen: &Seen, host: &str) -> Option<String> {
+pub fn maintenance(seen: &Observations, host: &str) -> Option<String> {
     mark(seen, host, "maintenance")
 }
 
-fn mark(seen: &Seen, host: &str, name: &str) -> Option<String> {
+fn mark(seen: &Observations, host: &str, name: &str) -> Option<String> {
     let reply = seen.reply(host, KEY).ok()?;
     let marks = read(&reply.out());
     marks.iter().find(|mark| mark.name == name).map(Mark::story)
 }
 
 /// Judges what each host has of them.
-pub fn judge(seen: &Seen, hosts: &[String], findings: &mut Findings) {
+pub fn judge(seen: &Observations, hosts: &[String], findings: &mut Findings) {
     for host in hosts {
         let marks = match seen.reply(host, KEY) {
             Ok(reply) if reply.code == 0 => Ok(read(&reply.out())),
@@ -212,7 +212,7 @@ fn flag(marks: &[Mark], name: &str, advice: &str) -> Verdict {
 }
 
 /// One finding for each host that is blocked, whoever blocks it.
-fn blocked(seen: &Seen, hosts: &[String], findings: &mut Findings) {
+fn blocked(seen: &Observations, hosts: &[String], findings: &mut Findings) {
     let mut blocks: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
     let mut others = Vec::new();
     for host in hosts {
@@ -296,12 +296,12 @@ mod tests {
 
     #[test]
     fn a_mark_tells_its_story() {
-        let text = "== 1795272669 operation\n{\"id\":\"7\",\"kind\":\"switchover\",\"operator\":\"ann\",\"from\":\"desk\",\
+        let text = "== 1795272669 operation\n{\"id\":\"7\",\"kind\":\"switchover\",\"operator\":\"ann\",\"from\":\"context\",\
                     \"started\":1795273200,\"reason\":\"kernel\"}\n{\"step\":\"stop\",\"state\":\"begun\"}\n";
         let marks = read(text);
         assert!(
             matches!(operation("", &marks), Verdict::Bad { observed, .. } if observed
-            == "switchover 7 since 2026-11-21T15:00:00Z by ann from desk: kernel; last step: stop begun")
+            == "switchover 7 since 2026-11-21T15:00:00Z by ann from context: kernel; last step: stop begun")
         );
         for (line, story) in [
             ("", "since 2026-11-21T14:51:09Z"),

@@ -5,8 +5,8 @@ mod runtime;
 use super::check::{Check, Findings, Verdict};
 use super::common;
 use super::component::{Component, View, ask_units, judge_units, list};
-use super::parse::{self, Server};
-use super::seen::{Ask, Seen, last_words};
+use super::observations::{Ask, Observations, last_words};
+use super::parse::{self, HaproxyServer};
 use crate::ops::hosts::Host;
 use crate::ops::http::{self, Call};
 
@@ -123,7 +123,7 @@ impl Component for Haproxy {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let balancers = view.site.members(self.name());
         seen.judge_each(
             findings,
@@ -180,7 +180,7 @@ impl Component for Haproxy {
 }
 
 /// The servers as a load balancer sees them: by its socket, or else by its page.
-fn servers(seen: &Seen, host: &str) -> Result<Vec<Server>, Verdict> {
+fn servers(seen: &Observations, host: &str) -> Result<Vec<HaproxyServer>, Verdict> {
     let socket = seen.reply(host, "haproxy.socket")?;
     if socket.code == 0
         && let Some(servers) = parse::servers(&socket.out())
@@ -204,7 +204,7 @@ fn servers(seen: &Seen, host: &str) -> Result<Vec<Server>, Verdict> {
     }
 }
 
-fn up(view: &View<'_>, seen: &Seen, balancer: &str, servers: &[Server]) -> Verdict {
+fn up(view: &View<'_>, seen: &Observations, balancer: &str, servers: &[HaproxyServer]) -> Verdict {
     let group = view
         .site
         .host(balancer)
@@ -246,7 +246,7 @@ fn up(view: &View<'_>, seen: &Seen, balancer: &str, servers: &[Server]) -> Verdi
     }
 }
 
-fn same(seen: &Seen, hosts: &[String], findings: &mut Findings) {
+fn same(seen: &Observations, hosts: &[String], findings: &mut Findings) {
     let mut digests = Vec::new();
     for host in hosts {
         match seen.reply(host, ALIKE) {

@@ -2,8 +2,8 @@
 
 use super::super::check::{Check, Findings, Verdict};
 use super::super::component::View;
-use super::super::parse::{self, Server};
-use super::super::seen::{Ask, Seen, last_words};
+use super::super::observations::{Ask, Observations, last_words};
+use super::super::parse::{self, HaproxyServer};
 use crate::ops::hosts::Host;
 use crate::ops::http::Call;
 
@@ -50,7 +50,7 @@ pub fn group(host: &Host) -> String {
 }
 
 /// Judges what the load balancers answered.
-pub fn judge(view: &View<'_>, seen: &Seen, balancers: &[String], findings: &mut Findings) {
+pub fn judge(view: &View<'_>, seen: &Observations, balancers: &[String], findings: &mut Findings) {
     for name in balancers {
         let Some(host) = view.site.host(name) else {
             continue;
@@ -90,7 +90,7 @@ pub fn judge(view: &View<'_>, seen: &Seen, balancers: &[String], findings: &mut 
 }
 
 /// What it holds of each server, against what the server answers to the same question from the same host.
-fn real(view: &View<'_>, seen: &Seen, host: &Host, servers: &[Server]) -> Verdict {
+fn real(view: &View<'_>, seen: &Observations, host: &Host, servers: &[HaproxyServer]) -> Verdict {
     let mut wrong = Vec::new();
     for name in view.site.members(&group(host)) {
         // One that is missing is named by haproxy.servers.
@@ -122,7 +122,7 @@ fn real(view: &View<'_>, seen: &Seen, host: &Host, servers: &[Server]) -> Verdic
     )
 }
 
-fn loaded(seen: &Seen, name: &str, info: &str) -> Verdict {
+fn loaded(seen: &Observations, name: &str, info: &str) -> Verdict {
     let uptime = parse::info(info, "Uptime_sec").and_then(|text| text.parse::<i64>().ok());
     let times: Vec<i64> = match seen.reply(name, "haproxy.file") {
         Ok(reply) if reply.code == 0 => reply

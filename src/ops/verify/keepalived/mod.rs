@@ -5,8 +5,8 @@ mod pair;
 use super::check::{Check, Findings, Verdict};
 use super::common::{ADDRESSES, LINKS};
 use super::component::{Component, View, ask_units, judge_units, list};
+use super::observations::{Ask, Observations, last_words};
 use super::parse;
-use super::seen::{Ask, Seen, last_words};
 use crate::base::quote::sh;
 use crate::ops::hosts::Host;
 use crate::ops::http::Call;
@@ -125,7 +125,7 @@ impl Component for Keepalived {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let members = view.site.members(self.name());
         seen.judge_each(
             findings,
@@ -200,7 +200,7 @@ impl Keepalived {
     fn holders(
         &self,
         view: &View<'_>,
-        seen: &Seen,
+        seen: &Observations,
         address: &str,
         findings: &mut Findings,
     ) -> Vec<(String, String)> {
@@ -259,7 +259,7 @@ fn path(view: &View<'_>) -> String {
 }
 
 /// Whether a host reaches the address at the one that holds it.
-fn neighbour(seen: &Seen, viewer: &str, holders: &[(String, String)]) -> Verdict {
+fn neighbour(seen: &Observations, viewer: &str, holders: &[(String, String)]) -> Verdict {
     let reply = match seen.reply(viewer, "keepalived.neighbour") {
         Ok(reply) => reply,
         Err(verdict) => return verdict,

@@ -2,7 +2,7 @@
 
 use super::super::check::{Check, Findings, Verdict};
 use super::super::component::{View, list};
-use super::super::seen::{Ask, Seen, last_words};
+use super::super::observations::{Ask, Observations, last_words};
 use crate::base::quote::sh;
 use std::sync::OnceLock;
 
@@ -74,7 +74,12 @@ pub fn asks() -> Vec<Ask> {
 }
 
 /// Judges the pair. `holders` are the hosts that have the address.
-pub fn judge(view: &View<'_>, seen: &Seen, holders: &[(String, String)], findings: &mut Findings) {
+pub fn judge(
+    view: &View<'_>,
+    seen: &Observations,
+    holders: &[(String, String)],
+    findings: &mut Findings,
+) {
     let members = view.site.members("keepalived");
     let first = members.iter().find_map(|host| {
         Some((

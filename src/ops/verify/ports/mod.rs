@@ -9,11 +9,11 @@ use super::check::{Check, Findings, Verdict};
 use super::common;
 use super::component::{Component, View, list};
 use super::nfs;
+use super::observations::{Ask, Observations, last_words};
 use super::postgresql;
-use super::seen::{Ask, Seen, last_words};
 use crate::base::value::to_text;
 use crate::ops::hosts::{Host, Site};
-use probe::{Greeting, Heard, Knock};
+use probe::{Greeting, Heard, PortProbe};
 
 /// The component.
 pub struct Ports;
@@ -39,19 +39,19 @@ static UNDECLARED: Check = Check::warn(
 
 static CHECKS: &[&Check] = &[&OPEN, &CLOSED, &UNDECLARED];
 
-/// What a door should do.
+/// What a rule should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Open,
     Closed,
 }
 
-/// A door and who stands before it.
-struct Door {
+/// A rule and who stands before it.
+struct PortRule {
     server: String,
     place: String,
     wanted: Wanted,
-    knock: Knock,
+    port_probe: PortProbe,
 }
 
 /// A database and who may use it.
@@ -85,9 +85,9 @@ impl Component for Ports {
     }
 
     fn asks(&self, view: &View<'_>, host: &Host) -> Vec<Ask> {
-        let knocks: Vec<Knock> = doors(view, host)
+        let knocks: Vec<PortProbe> = rules(view, host)
             .into_iter()
-            .map(|door| door.knock)
+            .map(|rule| rule.port_probe)
             .collect();
         vec![
             Ask::new(KNOCKS, probe::request(&knocks, view.site.patience())),
@@ -95,28 +95,28 @@ impl Component for Ports {
         ]
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         for host in &view.site.hosts {
-            let doors = doors(view, host);
-            let knocks: Vec<Knock> = doors.iter().map(|door| door.knock.clone()).collect();
+            let rules = rules(view, host);
+            let knocks: Vec<PortProbe> = rules.iter().map(|rule| rule.port_probe.clone()).collect();
             let heard = seen
                 .reply(&host.name, KNOCKS)
                 .map(|reply| probe::heard(reply, &knocks, view.site.patience()));
-            for (number, door) in doors.iter().enumerate() {
+            for (number, rule) in rules.iter().enumerate() {
                 // It must not listen at all (see postgresql.fence), or must not be reached from here (common.blocked).
-                if common::fenced(seen, &door.server).is_some()
-                    || common::blocks(seen, &host.name, &door.server)
-                    || common::blocks(seen, &door.server, &host.name)
+                if common::fenced(seen, &rule.server).is_some()
+                    || common::blocks(seen, &host.name, &rule.server)
+                    || common::blocks(seen, &rule.server, &host.name)
                 {
                     continue;
                 }
-                let (check, verdict) = match (&heard, door.wanted) {
+                let (check, verdict) = match (&heard, rule.wanted) {
                     (Err(verdict), Wanted::Open) => (&OPEN, verdict.clone()),
                     (Err(verdict), Wanted::Closed) => (&CLOSED, verdict.clone()),
-                    (Ok(heard), Wanted::Open) => (&OPEN, open(seen, door, &heard[number])),
-                    (Ok(heard), Wanted::Closed) => (&CLOSED, closed(seen, door, &heard[number])),
+                    (Ok(heard), Wanted::Open) => (&OPEN, open(seen, rule, &heard[number])),
+                    (Ok(heard), Wanted::Closed) => (&CLOSED, closed(seen, rule, &heard[number])),
                 };
-                findings.add(check, &door.place, verdict);
+                findings.add(check, &rule.place, verdict);
             }
         }
         let hosts: Vec<&String> = view.site.hosts.iter().map(|host| &host.name).collect();
@@ -224,26 +224,26 @@ fn databases(host: &Host) -> Vec<Database> {
 /// The places at which a host knocks, and whether it should come in.
 #[cfg(test)]
 pub fn places(view: &View<'_>, from: &Host) -> Vec<(String, bool)> {
-    let doors = doors(view, from).into_iter();
-    doors
-        .map(|door| (door.place, door.wanted == Wanted::Open))
+    let rules = rules(view, from).into_iter();
+    rules
+        .map(|rule| (rule.place, rule.wanted == Wanted::Open))
         .collect()
 }
 
-/// All doors at which a host knocks.
-fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
-    let mut doors = Vec::new();
-    let mut door =
+/// All rules at which a host knocks.
+fn rules(view: &View<'_>, from: &Host) -> Vec<PortRule> {
+    let mut rules = Vec::new();
+    let mut rule =
         |server: &str, address: String, port: u16, wanted: Wanted, greeting: Greeting| {
             let what = match &greeting {
                 Greeting::Open => String::new(),
                 Greeting::Postgresql { database, .. } => format!(" ({database})"),
             };
-            doors.push(Door {
+            rules.push(PortRule {
                 server: server.to_owned(),
                 place: format!("{server}:{port}{what} seen from {}", from.name),
                 wanted,
-                knock: Knock {
+                port_probe: PortProbe {
                     address,
                     port,
                     greeting,
@@ -257,7 +257,7 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
         };
         let alive = host.number("haproxy_alive_port", 8405);
         if *name == from.name {
-            door(
+            rule(
                 name,
                 "127.0.0.1".to_owned(),
                 alive,
@@ -270,9 +270,9 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
             host.number("haproxy_port", 80),
             host.number("haproxy_stats_port", 8080),
         ] {
-            door(name, view.address(name), port, Wanted::Open, Greeting::Open);
+            rule(name, view.address(name), port, Wanted::Open, Greeting::Open);
         }
-        door(
+        rule(
             name,
             view.address(name),
             alive,
@@ -286,7 +286,7 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
                 .site
                 .host(name)
                 .map_or(5000, |host| host.number("welcome_app_port", 5000));
-            door(name, view.address(name), port, Wanted::Open, Greeting::Open);
+            rule(name, view.address(name), port, Wanted::Open, Greeting::Open);
         }
     }
     for name in view.site.members("nfs_server") {
@@ -297,7 +297,7 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
                 Wanted::Closed
             };
             let port = nfs::port(view, name);
-            door(name, view.address(name), port, wanted, Greeting::Open);
+            rule(name, view.address(name), port, wanted, Greeting::Open);
         }
     }
     let port = database_port(view);
@@ -314,7 +314,7 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
                 user,
                 database: "postgres".to_owned(),
             };
-            door(name, view.address(name), port, Wanted::Open, greeting);
+            rule(name, view.address(name), port, Wanted::Open, greeting);
         }
         for database in databases(host) {
             let wanted = if database.clients.contains(&from.name) {
@@ -326,17 +326,17 @@ fn doors(view: &View<'_>, from: &Host) -> Vec<Door> {
                 user: database.owner,
                 database: database.name,
             };
-            door(name, view.address(name), port, wanted, greeting);
+            rule(name, view.address(name), port, wanted, greeting);
         }
     }
-    doors
+    rules
 }
 
-fn open(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
-    match (heard, &door.knock.greeting) {
+fn open(seen: &Observations, rule: &PortRule, heard: &Heard) -> Verdict {
+    match (heard, &rule.port_probe.greeting) {
         // That its host is gone is said once, not from each side.
-        (Heard::Silent(_), _) if seen.lost(&door.server).is_some() => {
-            Verdict::Unreached(door.server.clone())
+        (Heard::Silent(_), _) if seen.lost(&rule.server).is_some() => {
+            Verdict::Unreached(rule.server.clone())
         }
         (Heard::Open, _) => Verdict::Good("open".to_owned()),
         (Heard::Asked("SCRAM"), Greeting::Postgresql { .. }) => Verdict::Good(heard.words()),
@@ -349,8 +349,8 @@ fn open(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
     }
 }
 
-fn closed(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
-    match (heard, &door.knock.greeting) {
+fn closed(seen: &Observations, rule: &PortRule, heard: &Heard) -> Verdict {
+    match (heard, &rule.port_probe.greeting) {
         (Heard::Unclear(why), _) => return Verdict::Unknown(why.clone()),
         (Heard::Denied(_), _) => return Verdict::Good(heard.words()),
         (Heard::Refused | Heard::Silent(_), _) => {}
@@ -367,11 +367,11 @@ fn closed(seen: &Seen, door: &Door, heard: &Heard) -> Verdict {
         }
     }
     // A server that does not run proves nothing about who may come in when it does.
-    if seen.lost(&door.server).is_some() {
-        return Verdict::Unreached(door.server.clone());
+    if seen.lost(&rule.server).is_some() {
+        return Verdict::Unreached(rule.server.clone());
     }
-    match door.knock.greeting {
-        Greeting::Postgresql { .. } if !postgresql::answers(seen, &door.server) => {
+    match rule.port_probe.greeting {
+        Greeting::Postgresql { .. } if !postgresql::answers(seen, &rule.server) => {
             Verdict::Unknown("its server does not run, so pg_hba.conf could not refuse".to_owned())
         }
         Greeting::Postgresql { .. } => {

@@ -11,16 +11,16 @@ const PATIENCE: u64 = 3;
 
 /// Each line of the input: a number, address, port, and the greeting in octal or `-`. Each line of the output: the number, the
 /// exit code, and what came. One read is enough: a server says its first message at once.
-const SCRIPT: &str = r#"knock='if [ "$3" = - ]; then exec 3<>"/dev/tcp/$1/$2" && echo open; exit; fi
+const SCRIPT: &str = r#"port_probe='if [ "$3" = - ]; then exec 3<>"/dev/tcp/$1/$2" && echo open; exit; fi
 exec 3<>"/dev/tcp/$1/$2" && printf "$3" >&3 && dd bs=1024 count=1 <&3 2>/dev/null | od -An -v -tx1 -w1024'
 end='
 '
 while read -r n a p g; do
-( said=$(timeout "$1" bash -c "$knock" knock "$a" "$p" "$g" 2>&1); echo "$n $? ${said##*"$end"}" ) &
+( said=$(timeout "$1" bash -c "$port_probe" port_probe "$a" "$p" "$g" 2>&1); echo "$n $? ${said##*"$end"}" ) &
 done
 wait"#;
 
-/// Somebody at the door.
+/// Somebody at the rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Greeting {
     /// Whether anybody opens.
@@ -34,9 +34,9 @@ pub enum Greeting {
     },
 }
 
-/// A door.
+/// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Knock {
+pub struct PortProbe {
     /// Its address.
     pub address: String,
     /// Its port.
@@ -45,7 +45,7 @@ pub struct Knock {
     pub greeting: Greeting,
 }
 
-/// What happened at a door.
+/// What happened at a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// It opens.
@@ -85,10 +85,10 @@ impl Heard {
 }
 
 /// The command that knocks at all of them, and waits for each so many times longer than usual.
-pub fn request(knocks: &[Knock], times: u32) -> Request {
+pub fn request(knocks: &[PortProbe], times: u32) -> Request {
     let mut input = String::new();
-    for (number, knock) in knocks.iter().enumerate() {
-        let greeting = match &knock.greeting {
+    for (number, port_probe) in knocks.iter().enumerate() {
+        let greeting = match &port_probe.greeting {
             Greeting::Open => "-".to_owned(),
             Greeting::Postgresql { user, database } => {
                 startup(user, database)
@@ -102,7 +102,7 @@ pub fn request(knocks: &[Knock], times: u32) -> Request {
         let _ = writeln!(
             input,
             "{number} {} {} {greeting}",
-            knock.address, knock.port
+            port_probe.address, port_probe.port
         );
     }
     let limit = limit(times);
@@ -134,8 +134,8 @@ fn startup(user: &str, database: &str) -> Vec<u8> {
     [length.to_be_bytes().to_vec(), body].concat()
 }
 
-/// What was heard at each door, in order.
-pub fn heard(reply: &Reply, knocks: &[Knock], times: u32) -> Vec<Heard> {
+/// What was heard at each rule, in order.
+pub fn heard(reply: &Reply, knocks: &[PortProbe], times: u32) -> Vec<Heard> {
     let text = reply.out();
     (0..knocks.len())
         .map(|number| {
@@ -224,8 +224,8 @@ fn answer(bytes: &[u8]) -> Heard {
 mod tests {
     use super::*;
 
-    fn knock(greeting: Greeting) -> Knock {
-        Knock {
+    fn port_probe(greeting: Greeting) -> PortProbe {
+        PortProbe {
             address: "192.0.2.1".into(),
             port: 5432,
             greeting,
@@ -304,7 +304,11 @@ mod tests {
                 stdout: line.clone().into(),
                 ..Reply::default()
             };
-            assert_eq!(heard(&reply, &[knock(greeting)], 1), [expected], "{line}");
+            assert_eq!(
+                heard(&reply, &[port_probe(greeting)], 1),
+                [expected],
+                "{line}"
+            );
         }
     }
 

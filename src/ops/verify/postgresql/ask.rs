@@ -1,7 +1,7 @@
 //! What PostgreSQL is asked: one query for the whole state, a write that must fail, a login to each peer.
 
 use super::super::component::View;
-use super::super::seen::Ask;
+use super::super::observations::Ask;
 use crate::base::quote::sh;
 use crate::modules::Request;
 use crate::ops::cluster::{observation, settings};

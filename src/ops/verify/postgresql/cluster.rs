@@ -3,7 +3,7 @@
 use super::super::check::{Findings, Verdict};
 use super::super::component::{View, list};
 use super::{
-    ARCHIVER, LAG, ONE, SETTINGS, SLOTS, STREAMING, SYNC, SYSTEM, Server, TIMELINE, WRITES,
+    ARCHIVER, LAG, ONE, SETTINGS, SLOTS, STREAMING, SYNC, SYSTEM, ServerState, TIMELINE, WRITES,
 };
 use crate::base::value::{Value, to_bool, to_text};
 
@@ -24,7 +24,7 @@ const LIMITS: &[&str] = &[
 ];
 
 /// Judges the cluster.
-pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Findings) {
+pub fn judge(view: &View<'_>, servers: &[(&str, ServerState)], findings: &mut Findings) {
     let primaries: Vec<&str> = servers
         .iter()
         .filter(|(_, server)| {
@@ -35,7 +35,7 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
         .map(|(host, _)| *host)
         .collect();
     let unclear = servers.iter().find_map(|(host, server)| match server {
-        Server::Unclear(verdict) => Some((*host, verdict.clone())),
+        ServerState::Unclear(verdict) => Some((*host, verdict.clone())),
         _ => None,
     });
     findings.add(&ONE, "", match (primaries.as_slice(), &unclear) {
@@ -72,9 +72,11 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
         }
         let verdicts = match (server, primary) {
             // It must not follow anybody until it rejoins; see postgresql.running.
-            (Server::Fenced(_), _) => continue,
-            (Server::Unclear(verdict), _) => [verdict.clone(), verdict.clone(), verdict.clone()],
-            (Server::Down(why), _) => {
+            (ServerState::Fenced(_), _) => continue,
+            (ServerState::Unclear(verdict), _) => {
+                [verdict.clone(), verdict.clone(), verdict.clone()]
+            }
+            (ServerState::Down(why), _) => {
                 let down = Verdict::bad(
                     "a standby that follows the primary",
                     format!("it does not run: {why}"),
@@ -86,17 +88,17 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
                     Verdict::Unknown("it does not run".to_owned()),
                 ]
             }
-            (Server::Up(state), Some(primary)) if state["in_recovery"] == true => [
+            (ServerState::Up(state), Some(primary)) if state["in_recovery"] == true => [
                 streaming(view, host, state, primary),
                 lag(view, host, primary),
                 limits(state, primary),
             ],
-            (Server::Up(state), _) if state["in_recovery"] == false => {
+            (ServerState::Up(state), _) if state["in_recovery"] == false => {
                 let second = Verdict::bad("a standby", "it is a primary itself")
                     .advise("see postgresql.one-primary");
                 [second.clone(), second.clone(), second]
             }
-            (Server::Up(_), _) => {
+            (ServerState::Up(_), _) => {
                 let nobody = Verdict::bad("a primary to follow", "there is not exactly one")
                     .advise("see postgresql.one-primary");
                 [
@@ -114,7 +116,7 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
         Some((host, state)) => {
             let wanted = servers
                 .iter()
-                .filter(|(_, server)| !matches!(server, Server::Fenced(_)))
+                .filter(|(_, server)| !matches!(server, ServerState::Fenced(_)))
                 .count();
             findings.add(&SLOTS, host, slots(state, wanted.saturating_sub(1)));
             findings.add(&SYNC, host, synchronous(view, host, state));
@@ -144,7 +146,7 @@ pub fn judge(view: &View<'_>, servers: &[(&str, Server)], findings: &mut Finding
 }
 
 /// Of these servers (of all that answer, when there are none) the one that was promoted last, as far as timelines tell.
-fn latest<'a>(servers: &[(&'a str, Server)], among: &[&str]) -> &'a str {
+fn latest<'a>(servers: &[(&'a str, ServerState)], among: &[&str]) -> &'a str {
     servers
         .iter()
         .filter(|(host, _)| among.is_empty() || among.contains(host))
@@ -156,7 +158,7 @@ fn latest<'a>(servers: &[(&'a str, Server)], among: &[&str]) -> &'a str {
 }
 
 /// Same cluster, same timeline: compared with the primary, or with the server that was promoted last.
-fn alike(servers: &[(&str, Server)], primaries: &[&str], findings: &mut Findings) {
+fn alike(servers: &[(&str, ServerState)], primaries: &[&str], findings: &mut Findings) {
     let model = latest(servers, primaries);
     let first = servers
         .iter()
@@ -168,10 +170,12 @@ fn alike(servers: &[(&str, Server)], primaries: &[&str], findings: &mut Findings
     ] {
         for (host, server) in servers {
             let verdict = match (server, first) {
-                (Server::Fenced(_), _) => continue,
-                (Server::Unclear(verdict), _) => verdict.clone(),
-                (Server::Down(_), _) | (_, None) => Verdict::Unknown("it does not run".to_owned()),
-                (Server::Up(state), Some((first, model))) => {
+                (ServerState::Fenced(_), _) => continue,
+                (ServerState::Unclear(verdict), _) => verdict.clone(),
+                (ServerState::Down(_), _) | (_, None) => {
+                    Verdict::Unknown("it does not run".to_owned())
+                }
+                (ServerState::Up(state), Some((first, model))) => {
                     let (own, wanted) = (to_text(&state[key]), to_text(&model[key]));
                     Verdict::of(
                         own == wanted,

@@ -1,6 +1,6 @@
 //! PostgreSQL: one primary, standbys that follow it, and nothing that would spoil the next failover.
 //!
-//! What the hosts say counts, never what the inventory wishes: it names no primary.
+//! What the hosts say counts, never what the inventory options: it names no primary.
 
 mod ask;
 mod certificate;
@@ -11,7 +11,7 @@ mod settings;
 use super::check::{Check, Findings, Verdict};
 use super::common::fenced;
 use super::component::{Component, View};
-use super::seen::{Ask, Seen, last_words};
+use super::observations::{Ask, Observations, last_words};
 use crate::base::value::{Value, to_text};
 use crate::ops::hosts::Host;
 
@@ -179,7 +179,7 @@ pub static MARKER: Check = Check::fail(
 
 /// A server as it was seen.
 #[derive(Debug, Clone)]
-pub(super) enum Server {
+pub(super) enum ServerState {
     /// It answered.
     Up(Value),
     /// It does not run; why.
@@ -190,7 +190,7 @@ pub(super) enum Server {
     Unclear(Verdict),
 }
 
-impl Server {
+impl ServerState {
     fn up(&self) -> Option<&Value> {
         match self {
             Self::Up(state) => Some(state),
@@ -259,9 +259,9 @@ impl Component for Postgresql {
         }
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let hosts = view.site.members(self.name());
-        let servers: Vec<(&str, Server)> = hosts
+        let servers: Vec<(&str, ServerState)> = hosts
             .iter()
             .map(|host| (host.as_str(), look(seen, host)))
             .collect();
@@ -278,7 +278,7 @@ impl Component for Postgresql {
 }
 
 /// The standbys that were seen.
-pub fn standbys(view: &View<'_>, seen: &Seen) -> Vec<String> {
+pub fn standbys(view: &View<'_>, seen: &Observations) -> Vec<String> {
     view.site
         .members("postgresql")
         .iter()
@@ -292,19 +292,19 @@ pub fn standbys(view: &View<'_>, seen: &Seen) -> Vec<String> {
 }
 
 /// Whether a host's server answers on the host itself.
-pub fn answers(seen: &Seen, host: &str) -> bool {
+pub fn answers(seen: &Observations, host: &str) -> bool {
     look(seen, host).up().is_some()
 }
 
 /// The lines of a host's pg_hba.conf that let a superuser in from elsewhere.
-pub fn superuser_rules(seen: &Seen, host: &str) -> Vec<String> {
+pub fn superuser_rules(seen: &Observations, host: &str) -> Vec<String> {
     look(seen, host).up().map_or_else(Vec::new, |state| {
         server::names(state, "superuser_rules", |rule| Some(to_text(rule)))
     })
 }
 
 /// The servers that answer, with a setting of each as a number; one that cannot be read is left out.
-pub fn setting(view: &View<'_>, seen: &Seen, name: &str) -> Vec<(String, usize)> {
+pub fn setting(view: &View<'_>, seen: &Observations, name: &str) -> Vec<(String, usize)> {
     let hosts = view.site.members("postgresql").iter();
     hosts
         .filter_map(|host| {
@@ -315,25 +315,25 @@ pub fn setting(view: &View<'_>, seen: &Seen, name: &str) -> Vec<(String, usize)>
 }
 
 /// How many servers there should be: all but those that are fenced.
-pub fn wanted(view: &View<'_>, seen: &Seen) -> usize {
+pub fn wanted(view: &View<'_>, seen: &Observations) -> usize {
     let hosts = view.site.members("postgresql").iter();
     hosts
-        .filter(|host| !matches!(look(seen, host), Server::Fenced(_)))
+        .filter(|host| !matches!(look(seen, host), ServerState::Fenced(_)))
         .count()
 }
 
-fn look(seen: &Seen, host: &str) -> Server {
+fn look(seen: &Observations, host: &str) -> ServerState {
     match (asked(seen, host), fenced(seen, host)) {
-        (Server::Down(_), Some(story)) => Server::Fenced(story),
+        (ServerState::Down(_), Some(story)) => ServerState::Fenced(story),
         (server, _) => server,
     }
 }
 
-fn asked(seen: &Seen, host: &str) -> Server {
+fn asked(seen: &Observations, host: &str) -> ServerState {
     match seen.reply(host, ask::STATE) {
         Ok(reply) if reply.code == 0 => match serde_json::from_slice(&reply.stdout) {
-            Ok(state) => Server::Up(state),
-            Err(error) => Server::Unclear(Verdict::Unknown(format!(
+            Ok(state) => ServerState::Up(state),
+            Err(error) => ServerState::Unclear(Verdict::Unknown(format!(
                 "its answer cannot be read: {error}"
             ))),
         },
@@ -349,11 +349,11 @@ fn asked(seen: &Seen, host: &str) -> Server {
             .iter()
             .any(|proof| talk.contains(proof));
             if stopped {
-                Server::Down(words)
+                ServerState::Down(words)
             } else {
-                Server::Unclear(Verdict::Unknown(words))
+                ServerState::Unclear(Verdict::Unknown(words))
             }
         }
-        Err(verdict) => Server::Unclear(verdict),
+        Err(verdict) => ServerState::Unclear(verdict),
     }
 }

@@ -3,10 +3,10 @@
 use super::super::check::{Check, Findings, Verdict};
 use super::super::common::blocks;
 use super::super::component::{View, list};
-use super::super::seen::{Seen, last_words};
+use super::super::observations::{Observations, last_words};
 use super::{
     CERTIFICATE, CHECKSUMS, CONNECTIONS, FENCE, FILES, GUARD, LOADED, LOGINS, READ_ONLY, REPLAY,
-    RESTART, REWIND, RUNNING, SCRAM, SIGNAL, STALE, Server, WRAP, ask, certificate, settings,
+    RESTART, REWIND, RUNNING, SCRAM, SIGNAL, STALE, ServerState, WRAP, ask, certificate, settings,
 };
 use crate::base::value::{Value, to_text};
 
@@ -17,25 +17,25 @@ const OLDEST_TRANSACTION: i64 = 3600;
 const CERTIFICATE_DAYS: i64 = 30;
 
 /// Judges whether the servers run and will run again.
-pub fn running(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
+pub fn running(seen: &Observations, servers: &[(&str, ServerState)], findings: &mut Findings) {
     for (host, server) in servers {
         let verdict = match (server, seen.reply(host, ask::CLUSTERS)) {
-            (Server::Unclear(verdict), _) => verdict.clone(),
+            (ServerState::Unclear(verdict), _) => verdict.clone(),
             (_, Err(verdict)) => verdict,
-            (Server::Down(why), _) => Verdict::bad("a server that answers", why.as_str()),
-            (Server::Fenced(story), _) => {
+            (ServerState::Down(why), _) => Verdict::bad("a server that answers", why.as_str()),
+            (ServerState::Fenced(story), _) => {
                 Verdict::bad("a server that answers", format!("it is fenced ({story})")).advise(
                     format!("hactl rejoin {host}: until then there is one standby less"),
                 )
             }
-            (Server::Up(_), Ok(clusters)) => starts(&clusters.out()),
+            (ServerState::Up(_), Ok(clusters)) => starts(&clusters.out()),
         };
         findings.add(&RUNNING, *host, verdict);
     }
 }
 
 /// Judges whether fenced servers stay down, whatever happens to their hosts.
-pub fn fences(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
+pub fn fences(seen: &Observations, servers: &[(&str, ServerState)], findings: &mut Findings) {
     for (host, server) in servers {
         let verdict = match (super::fenced(seen, host), seen.reply(host, ask::CLUSTERS)) {
             (_, Err(verdict)) => verdict,
@@ -51,10 +51,10 @@ pub fn fences(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) 
                     .collect();
                 let expected = "down, and start.conf disabled or the unit masked";
                 match (server, open.is_empty()) {
-                    (Server::Up(_), _) => {
+                    (ServerState::Up(_), _) => {
                         Verdict::bad(expected, format!("it runs, although fenced ({story})"))
                     }
-                    (Server::Unclear(verdict), _) => verdict.clone(),
+                    (ServerState::Unclear(verdict), _) => verdict.clone(),
                     (_, false) => Verdict::bad(
                         expected,
                         format!("it would start with the host: {}", list(open)),
@@ -71,10 +71,10 @@ pub fn fences(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) 
 }
 
 /// Judges whether a former primary would be kept from starting as one. A fenced one starts in no way.
-pub fn guards(seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
+pub fn guards(seen: &Observations, servers: &[(&str, ServerState)], findings: &mut Findings) {
     for (host, server) in servers {
         let verdict = match (server, seen.reply(host, ask::GUARD)) {
-            (Server::Fenced(_), _) => continue,
+            (ServerState::Fenced(_), _) => continue,
             (_, Err(verdict)) => verdict,
             (_, Ok(reply)) if reply.code == 0 => Verdict::Good("asked at every start".to_owned()),
             (_, Ok(reply)) => Verdict::bad("a start guard", last_words(reply)),
@@ -115,11 +115,16 @@ fn starts(text: &str) -> Verdict {
 }
 
 /// Judges whether each server lets the others replicate from it.
-pub fn logins(view: &View<'_>, seen: &Seen, servers: &[(&str, Server)], findings: &mut Findings) {
+pub fn logins(
+    view: &View<'_>,
+    seen: &Observations,
+    servers: &[(&str, ServerState)],
+    findings: &mut Findings,
+) {
     for (host, _) in servers {
         for (peer, server) in servers {
             let blocked = blocks(seen, host, peer) || blocks(seen, peer, host);
-            if peer == host || blocked || matches!(server, Server::Fenced(_)) {
+            if peer == host || blocked || matches!(server, ServerState::Fenced(_)) {
                 continue;
             }
             let verdict = match seen.reply(host, &format!("postgresql.login.{peer}")) {
@@ -137,7 +142,7 @@ pub fn logins(view: &View<'_>, seen: &Seen, servers: &[(&str, Server)], findings
 }
 
 /// Judges one server.
-pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) {
+pub fn judge(seen: &Observations, host: &str, server: &ServerState, findings: &mut Findings) {
     const CHECKS: &[&Check] = &[
         &REWIND,
         &RESTART,
@@ -151,15 +156,15 @@ pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) 
         &CERTIFICATE,
     ];
     let state = match server {
-        Server::Fenced(_) => return,
-        Server::Up(state) => state,
-        Server::Down(_) => {
+        ServerState::Fenced(_) => return,
+        ServerState::Up(state) => state,
+        ServerState::Down(_) => {
             for check in CHECKS {
                 findings.add(check, host, Verdict::Unknown("it does not run".to_owned()));
             }
             return;
         }
-        Server::Unclear(verdict) => {
+        ServerState::Unclear(verdict) => {
             for check in CHECKS {
                 findings.add(check, host, verdict.clone());
             }
@@ -315,7 +320,7 @@ fn ends(state: &Value) -> Verdict {
 }
 
 /// The standby's own answer to a write.
-fn refused(seen: &Seen, host: &str) -> Verdict {
+fn refused(seen: &Observations, host: &str) -> Verdict {
     match seen.reply(host, ask::WRITE) {
         Ok(reply) if reply.err().contains("25006") => Verdict::Good("refused (25006)".to_owned()),
         Ok(reply) if reply.out().contains("written") => Verdict::bad(

@@ -2,8 +2,8 @@
 
 use super::super::check::{Findings, Verdict};
 use super::super::component::list;
-use super::super::seen::Seen;
-use super::{CHECKSUMS, IN_FORCE, OBSERVED, Server, UNCHECKED, ask};
+use super::super::observations::Observations;
+use super::{CHECKSUMS, IN_FORCE, OBSERVED, ServerState, UNCHECKED, ask};
 use crate::base::value::{Value, to_text};
 use crate::ops::cluster::observation::{Observation, SILENCE};
 use crate::ops::cluster::settings::{NAMES, Overridden};
@@ -12,16 +12,16 @@ use crate::ops::cluster::settings::{NAMES, Overridden};
 const DURABLE: &[&str] = &["fsync", "full_page_writes"];
 
 /// Judges one server.
-pub fn judge(seen: &Seen, host: &str, server: &Server, findings: &mut Findings) {
+pub fn judge(seen: &Observations, host: &str, server: &ServerState, findings: &mut Findings) {
     let state = match server {
-        Server::Fenced(_) => return,
-        Server::Up(state) => state,
-        Server::Down(_) => {
+        ServerState::Fenced(_) => return,
+        ServerState::Up(state) => state,
+        ServerState::Down(_) => {
             let verdict = Verdict::Unknown("it does not run".to_owned());
             findings.add(&IN_FORCE, host, verdict);
             return;
         }
-        Server::Unclear(verdict) => {
+        ServerState::Unclear(verdict) => {
             findings.add(&IN_FORCE, host, verdict.clone());
             return;
         }
@@ -94,7 +94,7 @@ fn in_force(state: &Value) -> Verdict {
     .advise(remedies.join("; "))
 }
 
-fn observed(seen: &Seen, host: &str) -> Verdict {
+fn observed(seen: &Observations, host: &str) -> Verdict {
     let reply = match seen.reply(host, ask::OBSERVER) {
         Ok(reply) => reply,
         Err(verdict) => return verdict,

@@ -1,4 +1,4 @@
-//! Faults that the next boot would show, and doors that are open too wide.
+//! Faults that the next boot would show, and rules that are open too wide.
 
 use super::{Case, said};
 use crate::modules::Reply;

@@ -16,7 +16,7 @@ pub(super) use stack::{said, web};
 
 use super::check::{Check, Findings, Status};
 use super::component::View;
-use super::{COMPONENTS, Outcome, Wishes};
+use super::{COMPONENTS, Outcome, VerifyOptions};
 use crate::base::exit;
 use serde_json::json;
 
@@ -171,12 +171,12 @@ fn an_unreachable_host_never_passes() {
                 "nfs_server" | "nfs_client" => "nfs",
                 other => other.strip_prefix("postgresql_").unwrap_or(other),
             };
-            let wishes = Wishes {
+            let options = VerifyOptions {
                 only: vec![component.to_owned()],
-                ..Wishes::default()
+                ..VerifyOptions::default()
             };
             let mut only = findings.clone();
-            only.retain(|check| wishes.wants(check));
+            only.retain(|check| options.wants(check));
             assert_ne!(code(only, false), exit::DONE, "{host} {component}");
         }
     }
@@ -316,9 +316,9 @@ fn those_who_look_are_two_that_cannot_hold_the_address() {
 
 #[test]
 fn wishes_name_checks_or_components() {
-    let wishes = |only: &str| Wishes {
+    let options = |only: &str| VerifyOptions {
         only: vec![only.to_owned()],
-        ..Wishes::default()
+        ..VerifyOptions::default()
     };
     for (only, known) in [
         ("haproxy", true),
@@ -327,8 +327,8 @@ fn wishes_name_checks_or_components() {
         ("nginx", false),
         ("", false),
     ] {
-        assert_eq!(wishes(only).known().is_ok(), known, "{only}");
+        assert_eq!(options(only).known().is_ok(), known, "{only}");
     }
-    let error = wishes("postgresql.slot").known().expect_err("unknown");
+    let error = options("postgresql.slot").known().expect_err("unknown");
     assert!(error.help.expect("help").contains("postgresql.slots"));
 }

@@ -14,50 +14,50 @@ const STOPPED: &str =
 pub(super) const CASES: &[Case] = &[
     (
         "a port that nobody opens",
-        |s| s.door("lb2:8080 seen from app2", NOBODY),
+        |s| s.rule("lb2:8080 seen from app2", NOBODY),
         &["fail ports.open lb2:8080 seen from app2"],
     ),
     (
         "a port behind a firewall",
-        |s| s.door("app1:5000 seen from lb2", "124 "),
+        |s| s.rule("app1:5000 seen from lb2", "124 "),
         &["fail ports.open app1:5000 seen from lb2"],
     ),
     (
         "a client that pg_hba.conf refuses",
-        |s| s.door("db2:5432 (welcome) seen from app1", DENIES),
+        |s| s.rule("db2:5432 (welcome) seen from app1", DENIES),
         &["fail ports.open db2:5432 (welcome) seen from app1"],
     ),
     (
         "a client that is let in without a password",
-        |s| s.door("db2:5432 (welcome) seen from app1", LETS_IN),
+        |s| s.rule("db2:5432 (welcome) seen from app1", LETS_IN),
         &["fail ports.open db2:5432 (welcome) seen from app1"],
     ),
     (
         "a peer that pg_hba.conf refuses",
-        |s| s.door("db1:5432 (postgres) seen from db2", DENIES),
+        |s| s.rule("db1:5432 (postgres) seen from db2", DENIES),
         &["fail ports.open db1:5432 (postgres) seen from db2"],
     ),
     (
         "a stranger who is asked for a password",
-        |s| s.door("db1:5432 (welcome) seen from lb1", ASKS),
+        |s| s.rule("db1:5432 (welcome) seen from lb1", ASKS),
         &["fail ports.closed db1:5432 (welcome) seen from lb1"],
     ),
     (
         "a stranger who is stopped before pg_hba.conf",
         |s| {
-            s.door("db1:5432 (welcome) seen from lb1", NOBODY);
-            s.door("db1:5432 (welcome) seen from lb2", "124 ");
+            s.rule("db1:5432 (welcome) seen from lb1", NOBODY);
+            s.rule("db1:5432 (welcome) seen from lb2", "124 ");
         },
         &[],
     ),
     (
         "a server too busy to refuse a stranger",
-        |s| s.door("db1:5432 (welcome) seen from lb1", BUSY),
+        |s| s.rule("db1:5432 (welcome) seen from lb1", BUSY),
         &["unknown ports.closed db1:5432 (welcome) seen from lb1"],
     ),
     (
         "the local check of HAProxy for everybody",
-        |s| s.door("lb1:8405 seen from db2", "0 open"),
+        |s| s.rule("lb1:8405 seen from db2", "0 open"),
         &["fail ports.closed lb1:8405 seen from db2"],
     ),
     (
@@ -137,7 +137,7 @@ pub(super) const CASES: &[Case] = &[
         "a host that blocks a server does not miss it, and the server does not miss the host",
         |s| {
             s.mark("lb1", "blocked/db2", "192.168.104.32");
-            s.door("lb1:80 seen from db2", "124 ");
+            s.rule("lb1:80 seen from db2", "124 ");
             s.mark("db1", "blocked/db2", "192.168.104.32");
             s.set(
                 "db1",
@@ -150,7 +150,7 @@ pub(super) const CASES: &[Case] = &[
                 said(2, "", "timeout expired\n"),
             );
             s.mark("app1", "blocked/db2", "192.168.104.32");
-            s.door(
+            s.rule(
                 "db2:5432 (welcome) seen from app1",
                 "1 bash: connect: No route to host",
             );

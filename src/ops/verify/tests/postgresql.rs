@@ -178,7 +178,7 @@ pub(super) const CASES: &[Case] = &[
         &["fail postgresql.replication-login db1 at db2"],
     ),
     (
-        "synchronous against the wish",
+        "synchronous against the options",
         |s| {
             s.state(
                 "db1",

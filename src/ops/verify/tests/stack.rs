@@ -3,8 +3,8 @@
 use super::super::COMPONENTS;
 use super::super::check::Findings;
 use super::super::component::View;
+use super::super::observations::{Answers, Observations};
 use super::super::ports;
-use super::super::seen::{Answers, Seen};
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
@@ -168,8 +168,8 @@ impl Stack {
         self.out(host, key, &state.to_string());
     }
 
-    /// Another thing happens at a door than should.
-    pub(super) fn door(&mut self, place: &str, heard: &str) {
+    /// Another thing happens at a rule than should.
+    pub(super) fn rule(&mut self, place: &str, heard: &str) {
         let from = place.rsplit(' ').next().expect("a host").to_owned();
         let view = View::new(&self.site, &[]);
         let host = self.site.host(&from).expect("a host");
@@ -213,7 +213,7 @@ impl Stack {
             .filter(|host| !self.lost.iter().any(|lost| lost == host))
             .collect();
         let view = View::new(&self.site, &reached);
-        let mut seen = Seen::default();
+        let mut seen = Observations::default();
         for host in &self.site.hosts {
             let answers = if self.lost.contains(&host.name) {
                 Answers::Lost(

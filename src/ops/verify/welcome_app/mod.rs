@@ -5,8 +5,8 @@ mod trip;
 
 use super::check::{Check, Findings, Verdict};
 use super::component::{Component, Trial, View, ask_units, judge_units, list};
+use super::observations::{Ask, Observations, last_words};
 use super::postgresql;
-use super::seen::{Ask, Seen, last_words};
 use crate::ops::hosts::Host;
 use crate::ops::http::{self, Call};
 use std::collections::BTreeSet;
@@ -121,7 +121,7 @@ impl Component for WelcomeApp {
         asks
     }
 
-    fn judge(&self, view: &View<'_>, seen: &Seen, findings: &mut Findings) {
+    fn judge(&self, view: &View<'_>, seen: &Observations, findings: &mut Findings) {
         let apps = view.site.members(self.name());
         seen.judge_each(findings, &RUNNING, apps, "welcome_app.units", |_, reply| {
             judge_units(reply, UNITS)
@@ -168,7 +168,7 @@ impl Component for WelcomeApp {
         }
     }
 
-    fn trial(&self, view: &View<'_>, seen: &Seen) -> Option<Box<dyn Trial>> {
+    fn trial(&self, view: &View<'_>, seen: &Observations) -> Option<Box<dyn Trial>> {
         let entrance = view.entrance()?;
         let database = view
             .site
@@ -183,7 +183,7 @@ impl Component for WelcomeApp {
             .map_or_else(String::new, |app| {
                 app.text("welcome_app_db_name", "welcome_app")
             });
-        Some(Box::new(trip::Trip::new(trip::Plan {
+        Some(Box::new(trip::Trip::new(trip::TripPlan {
             viewers: view.viewers.clone(),
             entrance,
             apps: view
@@ -212,7 +212,7 @@ fn turns(apps: &[String]) -> usize {
     2 * apps.len() + 1
 }
 
-fn balanced(view: &View<'_>, seen: &Seen, apps: &[String]) -> Verdict {
+fn balanced(view: &View<'_>, seen: &Observations, apps: &[String]) -> Verdict {
     let Some(viewer) = view.viewers.first() else {
         return Verdict::Unknown("no host can look".to_owned());
     };

@@ -2,8 +2,8 @@
 
 use super::super::check::{Check, Findings, Verdict};
 use super::super::component::{View, list};
+use super::super::observations::{Ask, Observations, last_words};
 use super::super::postgresql;
-use super::super::seen::{Ask, Seen, last_words};
 use crate::base::quote::sh;
 use crate::ops::hosts::Host;
 
@@ -46,7 +46,7 @@ pub fn asks(host: &Host) -> Vec<Ask> {
 }
 
 /// Judges what they answered.
-pub fn judge(view: &View<'_>, seen: &Seen, apps: &[String], findings: &mut Findings) {
+pub fn judge(view: &View<'_>, seen: &Observations, apps: &[String], findings: &mut Findings) {
     let addresses: Vec<(String, String)> = view
         .site
         .members("postgresql")
@@ -105,7 +105,7 @@ pub fn judge(view: &View<'_>, seen: &Seen, apps: &[String], findings: &mut Findi
 
 /// Any server may be the primary, so the one with the fewest counts. A thread has one connection at a time. How many clients the
 /// load balancers take has no part in it: they wait for a thread.
-fn budget(view: &View<'_>, seen: &Seen, apps: &[String]) -> Verdict {
+fn budget(view: &View<'_>, seen: &Observations, apps: &[String]) -> Verdict {
     let reserved = postgresql::setting(view, seen, "superuser_reserved_connections");
     let fewest = postgresql::setting(view, seen, "max_connections")
         .into_iter()
@@ -135,7 +135,7 @@ fn budget(view: &View<'_>, seen: &Seen, apps: &[String]) -> Verdict {
     )
 }
 
-fn same(seen: &Seen, apps: &[String], findings: &mut Findings) {
+fn same(seen: &Observations, apps: &[String], findings: &mut Findings) {
     let first = apps.iter().find_map(|app| {
         let reply = seen.reply(app, "welcome_app.code").ok()?;
         (reply.code == 0).then(|| (app, reply.out().into_owned()))

@@ -105,7 +105,7 @@ impl Service {
     }
 
     fn travel(&mut self, stop_at: Option<usize>) -> Findings {
-        let mut trip = Trip::new(Plan {
+        let mut trip = Trip::new(TripPlan {
             viewers: vec!["app1".into(), "db2".into()],
             entrance: ("192.0.2.10".into(), 80),
             apps: vec![

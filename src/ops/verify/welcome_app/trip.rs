@@ -11,7 +11,7 @@ use crate::modules::Reply;
 use crate::ops::http::{self, Call, Form};
 
 /// Where the trip goes.
-pub struct Plan {
+pub struct TripPlan {
     /// The hosts that look; the second takes over when the first is lost.
     pub viewers: Vec<String>,
     /// Address and port of the service.
@@ -29,7 +29,7 @@ pub struct Plan {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum TripStep {
     Start,
     Upload,
     Fetch,
@@ -43,10 +43,10 @@ enum Step {
 
 /// The trip.
 pub struct Trip {
-    plan: Plan,
+    plan: TripPlan,
     marker: String,
     image: Vec<u8>,
-    step: Step,
+    step: TripStep,
     stopped: bool,
     attempts: usize,
     created: Option<(i64, String)>,
@@ -66,13 +66,13 @@ const LIST: &str = "/api/content?limit=1000";
 
 impl Trip {
     /// A trip with a marker of its own.
-    pub fn new(plan: Plan) -> Self {
+    pub fn new(plan: TripPlan) -> Self {
         let marker = format!("{MARK}{:032x}", rand::random::<u128>());
         Self {
             image: image(&marker),
             marker,
             plan,
-            step: Step::Start,
+            step: TripStep::Start,
             stopped: false,
             attempts: 0,
             created: None,
@@ -102,7 +102,7 @@ impl Trip {
     }
 
     fn go_upload(&mut self) -> Option<Round> {
-        self.step = Step::Upload;
+        self.step = TripStep::Upload;
         let (address, port) = &self.plan.entrance;
         let form = Form {
             text: ("quote", &self.marker),
@@ -142,14 +142,14 @@ impl Trip {
                 self.upload = Some(Verdict::bad("201", response.summary()));
                 if (400..500).contains(&response.status) {
                     // Refused: nothing was made.
-                    self.step = Step::Over;
+                    self.step = TripStep::Over;
                     return None;
                 }
             }
             Some(Err(why)) => {
                 self.upload = Some(Verdict::bad("201", why));
                 if nobody {
-                    self.step = Step::Over;
+                    self.step = TripStep::Over;
                     return None;
                 }
             }
@@ -159,7 +159,7 @@ impl Trip {
     }
 
     fn go_search(&mut self) -> Option<Round> {
-        self.step = Step::Search;
+        self.step = TripStep::Search;
         let (address, port) = &self.plan.entrance;
         self.ask([Call::get(address, *port, LIST)])
     }
@@ -172,7 +172,7 @@ impl Trip {
             .filter(|response| response.status == 200)
             .and_then(|response| response.json());
         let Some(list) = list else {
-            self.step = Step::Over;
+            self.step = TripStep::Over;
             self.removed = Some(Verdict::Unknown(format!(
                 "whether the quote `{}` was written is not known",
                 self.marker
@@ -189,12 +189,12 @@ impl Trip {
         if self.created.is_some() {
             return self.go_remove();
         }
-        self.step = Step::Over;
+        self.step = TripStep::Over;
         None
     }
 
     fn go_fetch(&mut self) -> Option<Round> {
-        self.step = Step::Fetch;
+        self.step = TripStep::Fetch;
         let (_, url) = self.created.clone()?;
         let mut round = self.ask(self.image_calls(&url))?;
         // In a loop on the standby itself: how long the row takes is seen without the way there and back.
@@ -271,7 +271,7 @@ impl Trip {
     }
 
     fn go_remove(&mut self) -> Option<Round> {
-        self.step = Step::Remove;
+        self.step = TripStep::Remove;
         self.attempts += 1;
         let (id, url) = self.created.clone()?;
         let (address, port) = &self.plan.entrance;
@@ -279,7 +279,7 @@ impl Trip {
         let list = Call::get(address, *port, LIST);
         let round = self.ask([delete, list].into_iter().chain(self.image_calls(&url)));
         if round.is_none() {
-            self.step = Step::Over;
+            self.step = TripStep::Over;
             self.removed = Some(Verdict::bad(
                 "deleted",
                 format!(
@@ -340,7 +340,7 @@ impl Trip {
         if !done && again {
             return self.go_remove();
         }
-        self.step = Step::Sweep;
+        self.step = TripStep::Sweep;
         let (address, port) = &self.plan.entrance;
         let old: Vec<Call> = listed
             .and_then(|response| response.json())
@@ -381,13 +381,13 @@ fn leftovers(list: &serde_json::Value, now: jiff::Timestamp) -> Vec<i64> {
 impl Trial for Trip {
     fn next(&mut self, replies: &Replies) -> Option<Round> {
         match self.step {
-            Step::Start if self.stopped => None,
-            Step::Start => self.go_upload(),
-            Step::Upload => self.after_upload(replies),
-            Step::Search => self.after_search(replies),
-            Step::Fetch => self.after_fetch(replies),
-            Step::Remove => self.after_remove(replies),
-            Step::Sweep | Step::Over => None,
+            TripStep::Start if self.stopped => None,
+            TripStep::Start => self.go_upload(),
+            TripStep::Upload => self.after_upload(replies),
+            TripStep::Search => self.after_search(replies),
+            TripStep::Fetch => self.after_fetch(replies),
+            TripStep::Remove => self.after_remove(replies),
+            TripStep::Sweep | TripStep::Over => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What stands against a move, and which steps it has.
 
-use super::super::look::Viewer;
+use super::super::probe::Viewer;
 use super::*;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn ready(host: &str, priority: u8) -> Balancer {
 }
 
 /// lb1 has it, lb2 and lb3 could, and two others see that.
-fn whole() -> Look {
+fn whole() -> VipSnapshot {
     let mut one = ready("lb1", 254);
     one.holds = true;
     one.mac = Some("5a:01".to_owned());
@@ -27,7 +27,7 @@ fn whole() -> Look {
         mac: Some("5a:01".to_owned()),
         answer: Ok(200),
     };
-    Look {
+    VipSnapshot {
         address: "192.0.2.10".to_owned(),
         balancers: vec![one, ready("lb2", 244), ready("lb3", 234)],
         strays: Vec::new(),
@@ -37,8 +37,8 @@ fn whole() -> Look {
     }
 }
 
-fn to(host: &str) -> Wish {
-    Wish {
+fn to(host: &str) -> MoveOptions {
+    MoveOptions {
         to: Some(host.to_owned()),
         keep: false,
     }
@@ -47,18 +47,18 @@ fn to(host: &str) -> Wish {
 #[test]
 fn the_next_one_is_the_ready_one_of_the_highest_priority() {
     let moving = |plan| match plan {
-        Ok(Plan::Move(moving)) => moving,
+        Ok(MovePlan::Move(moving)) => moving,
         other => panic!("{other:?}"),
     };
     let mut seen = whole();
     assert_eq!(seen.objection("lb1"), None);
-    let found = moving(plan(&seen, &Wish::default()));
+    let found = moving(plan(&seen, &MoveOptions::default()));
     assert_eq!(
         (found.to.as_str(), &found.aside[..]),
         ("lb2", &["lb3".to_owned()][..])
     );
     seen.balancers[1].check = Some(1);
-    assert_eq!(moving(plan(&seen, &Wish::default())).to, "lb3");
+    assert_eq!(moving(plan(&seen, &MoveOptions::default())).to, "lb3");
     let found = moving(plan(&whole(), &to("lb3")));
     assert_eq!(
         (found.to.as_str(), &found.aside[..]),
@@ -66,13 +66,13 @@ fn the_next_one_is_the_ready_one_of_the_highest_priority() {
     );
     assert_eq!(
         plan(&whole(), &to("lb1")),
-        Ok(Plan::Nothing("lb1".to_owned()))
+        Ok(MovePlan::Nothing("lb1".to_owned()))
     );
 }
 
 #[test]
 fn everything_that_stands_against_it_is_said_at_once() {
-    type Change = fn(&mut Look);
+    type Change = fn(&mut VipSnapshot);
     let cases: &[(&str, Change, &[&str])] = &[
         (
             "keepalived",
@@ -133,10 +133,10 @@ fn everything_that_stands_against_it_is_said_at_once() {
             |l| {
                 l.operations.push((
                     "db1".into(),
-                    json!({"kind": "failover", "operator": "ann@desk, since now"}),
+                    json!({"kind": "failover", "operator": "ann@context, since now"}),
                 ))
             },
-            &["db1: an operation is unfinished here: failover (ann@desk, since now)"],
+            &["db1: an operation is unfinished here: failover (ann@context, since now)"],
         ),
         (
             "unheeded",
@@ -178,8 +178,8 @@ fn everything_that_stands_against_it_is_said_at_once() {
     seen.balancers[1].lost = Some("no route".to_owned());
     seen.lost
         .push(("lb2".to_owned(), Diagnostic::new("no route")));
-    for wish in [to("lb2"), to("lb3"), Wish::default()] {
-        let errors = plan(&seen, &wish).expect_err("unreachable");
+    for options in [to("lb2"), to("lb3"), MoveOptions::default()] {
+        let errors = plan(&seen, &options).expect_err("unreachable");
         assert!(
             errors.iter().any(|e| e.code == exit::UNREACHABLE),
             "{errors:?}"
@@ -197,18 +197,18 @@ fn a_move_that_was_broken_off_is_told_from_other_operations() {
     assert_eq!(seen.interrupted(), None);
     seen.operations.push((
         "lb1".to_owned(),
-        json!({"kind": KIND, "details": {"to": "lb2"}, "operator": "ann@desk, since then"}),
+        json!({"kind": KIND, "details": {"to": "lb2"}, "operator": "ann@context, since then"}),
     ));
     let found = seen.interrupted().expect("one");
     assert_eq!(found.hosts, ["lb1"]);
     assert_eq!(found.to.as_deref(), Some("lb2"));
-    assert_eq!(found.by, "ann@desk, since then");
+    assert_eq!(found.by, "ann@context, since then");
     assert!(plan(&seen, &to("lb2")).is_ok());
 }
 
 #[test]
 fn the_plan_names_every_command() {
-    let Ok(Plan::Move(moving)) = plan(&whole(), &to("lb2")) else {
+    let Ok(MovePlan::Move(moving)) = plan(&whole(), &to("lb2")) else {
         panic!("a move");
     };
     let steps = moving.steps("192.0.2.10", false);

@@ -45,11 +45,11 @@ pub enum Answers {
 
 /// What all hosts answered.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct Observations {
     hosts: BTreeMap<String, Answers>,
 }
 
-impl Seen {
+impl Observations {
     /// Notes what a host answered.
     pub fn insert(&mut self, host: &str, answers: Answers) {
         self.hosts.insert(host.to_owned(), answers);

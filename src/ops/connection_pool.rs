@@ -28,7 +28,7 @@ pub struct Answer {
 }
 
 /// The open connections.
-pub struct Crew {
+pub struct ConnectionPool {
     targets: Vec<Target>,
     members: BTreeMap<String, Result<Connection>>,
     /// Hosts that are still being connected to.
@@ -42,12 +42,12 @@ pub struct Crew {
     unlocked: Vec<String>,
 }
 
-impl Crew {
+impl ConnectionPool {
     /// Connects to all of them, at most `forks` at a time. A host that cannot be reached is kept as lost.
     pub async fn open(targets: Vec<Target>, forks: usize) -> Self {
-        let mut crew = Self::begin(targets, forks);
-        crew.settle().await;
-        crew
+        let mut pool = Self::begin(targets, forks);
+        pool.settle().await;
+        pool
     }
 
     /// The same, but does not wait for the last `slow` ones, nor longer than this: they are lost until [`Self::settle`].
@@ -57,19 +57,19 @@ impl Crew {
         slow: usize,
         patience: Duration,
     ) -> Self {
-        let mut crew = Self::begin(targets, forks);
-        let patience = crew.patient(patience);
+        let mut pool = Self::begin(targets, forks);
+        let patience = pool.patient(patience);
         let _ = tokio::time::timeout(patience, async {
-            while crew.opening.len() > slow {
-                crew.settle_one().await;
+            while pool.opening.len() > slow {
+                pool.settle_one().await;
             }
         })
         .await;
-        crew
+        pool
     }
 
     fn begin(targets: Vec<Target>, forks: usize) -> Self {
-        let mut crew = Self {
+        let mut pool = Self {
             members: BTreeMap::new(),
             opening: JoinSet::new(),
             targets,
@@ -78,8 +78,8 @@ impl Crew {
             operator: None,
             unlocked: Vec::new(),
         };
-        crew.start();
-        crew
+        pool.start();
+        pool
     }
 
     /// Takes in one more, whose lock is not wanted.
@@ -375,12 +375,12 @@ mod tests {
 
     #[tokio::test]
     async fn every_host_answers_for_itself() {
-        let mut crew = Crew::open(vec![here("a"), here("b")], 1).await;
-        assert_eq!(crew.reached().collect::<Vec<_>>(), ["a", "b"]);
+        let mut pool = ConnectionPool::open(vec![here("a"), here("b")], 1).await;
+        assert_eq!(pool.reached().collect::<Vec<_>>(), ["a", "b"]);
         let work = [("a", "echo one"), ("b", "exit 4"), ("c", "true")]
             .map(|(host, script)| (host.to_owned(), vec![Request::sh(script)]))
             .into();
-        let answers = crew.round(work).await;
+        let answers = pool.round(work).await;
         let reply = |host: &str| {
             answers[host]
                 .as_ref()
@@ -392,7 +392,7 @@ mod tests {
             reply("c").expect_err("not a member").code,
             exit::UNREACHABLE
         );
-        assert!(crew.lost("a").is_none() && crew.lost("c").is_some());
+        assert!(pool.lost("a").is_none() && pool.lost("c").is_some());
     }
 
     #[tokio::test]
@@ -401,18 +401,18 @@ mod tests {
             patience: 9,
             ..here("slow")
         };
-        let mut crew = Crew::open(vec![here("usual"), slow], 4).await;
+        let mut pool = ConnectionPool::open(vec![here("usual"), slow], 4).await;
         let mut request = Request::sh("sleep 1.3; echo late");
         request.timeout_seconds = Some(1);
         let work = ["usual", "slow"].map(|host| (host.to_owned(), vec![request.clone()]));
-        let answers = crew.round(work.into()).await;
+        let answers = pool.round(work.into()).await;
         let out = |host: &str| answers[host].as_ref().expect("answered").replies[0].out();
         assert_eq!((&*out("usual"), &*out("slow")), ("", "late\n"));
     }
 
     #[tokio::test]
     async fn a_shell_that_ends_is_a_lost_host() {
-        let mut crew = Crew::open(vec![here("a")], 4).await;
+        let mut pool = ConnectionPool::open(vec![here("a")], 4).await;
         let work = [(
             "a".to_owned(),
             vec![Request::sh(
@@ -420,9 +420,9 @@ mod tests {
             )],
         )]
         .into();
-        assert!(crew.round(work).await["a"].is_err());
-        assert!(crew.lost("a").is_some());
-        crew.reopen().await;
-        assert!(crew.lost("a").is_none());
+        assert!(pool.round(work).await["a"].is_err());
+        assert!(pool.lost("a").is_some());
+        pool.reopen().await;
+        assert!(pool.lost("a").is_none());
     }
 }

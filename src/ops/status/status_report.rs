@@ -38,7 +38,7 @@ pub enum State {
 
 /// Something that is to be known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct StatusFinding {
     /// How bad.
     pub severity: Severity,
     /// What, as a sentence without its dot.
@@ -47,7 +47,7 @@ pub struct Finding {
     pub remedy: String,
 }
 
-impl Finding {
+impl StatusFinding {
     /// A finding.
     pub fn new(severity: Severity, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Finding {
 
 /// Everything.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Board {
+pub struct StatusReport {
     /// The service in one word.
     pub state: State,
     /// And in one sentence, that word first.
@@ -70,7 +70,7 @@ pub struct Board {
     /// Every host.
     pub hosts: Vec<HostLine>,
     /// What is wrong or worth knowing, the worst first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<StatusFinding>,
     /// The databases; none when the inventory has none.
     pub databases: Option<Databases>,
     /// The virtual address; none when the inventory has none.
@@ -357,7 +357,7 @@ pub struct Past {
     pub message: String,
 }
 
-impl Board {
+impl StatusReport {
     /// Word and sentence, from the findings.
     pub fn judge(&mut self) {
         let worst = self

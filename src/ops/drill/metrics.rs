@@ -3,7 +3,7 @@
 //! A figure that the records do not show is absent, never zero. Two primaries are claimed only where no order of events could
 //! explain what was seen otherwise.
 
-use super::record::{Event, Kind, Look, Moment, Outcome, Role, Sample, What};
+use super::record::{Event, Kind, Moment, Observation, Outcome, Role, Sample, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -93,9 +93,9 @@ pub struct Figures {
 }
 
 /// Reckons.
-pub fn reckon(
+pub fn measure(
     samples: &[Sample],
-    looks: &[Look],
+    looks: &[Observation],
     events: &[Event],
     stored: Option<&Stored>,
 ) -> Figures {
@@ -252,8 +252,8 @@ fn changes(samples: &[Sample]) -> usize {
 }
 
 /// A database that was primary in two looks, one after the other, while another one was primary in between.
-fn overlaps(looks: &[Look]) -> Vec<Overlap> {
-    let mut by_host: BTreeMap<&str, Vec<&Look>> = BTreeMap::new();
+fn overlaps(looks: &[Observation]) -> Vec<Overlap> {
+    let mut by_host: BTreeMap<&str, Vec<&Observation>> = BTreeMap::new();
     for look in looks {
         by_host.entry(&look.host).or_default().push(look);
     }
@@ -266,7 +266,7 @@ fn overlaps(looks: &[Look]) -> Vec<Overlap> {
             if before.role != Role::Primary || after.role != Role::Primary {
                 continue;
             }
-            let between = |look: &&&Look| {
+            let between = |look: &&&Observation| {
                 look.role == Role::Primary
                     && look.asked >= before.answered
                     && look.answered <= after.asked
@@ -286,8 +286,8 @@ fn overlaps(looks: &[Look]) -> Vec<Overlap> {
     found
 }
 
-fn promotion(looks: &[Look], event: Moment) -> Option<Duration> {
-    let primary = |look: &&Look| look.role == Role::Primary;
+fn promotion(looks: &[Observation], event: Moment) -> Option<Duration> {
+    let primary = |look: &&Observation| look.role == Role::Primary;
     let before = looks
         .iter()
         .filter(primary)
@@ -302,5 +302,5 @@ fn promotion(looks: &[Look], event: Moment) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[path = "reckon_tests.rs"]
+#[path = "metrics_tests.rs"]
 mod tests;

@@ -10,7 +10,7 @@ use crate::ops::journal::Notes;
 
 /// Who hands over to whom.
 #[derive(Debug, Clone)]
-pub struct Cast {
+pub struct Assignment {
     /// The primary that was.
     pub old: Server,
     /// The primary that is to be.
@@ -19,7 +19,7 @@ pub struct Cast {
     pub others: Vec<Server>,
 }
 
-impl Cast {
+impl Assignment {
     /// Their names, for the journal.
     pub fn details(&self) -> Notes {
         [

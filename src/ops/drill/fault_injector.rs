@@ -3,7 +3,7 @@
 use crate::base::Result;
 
 /// Power and cables of the service's hosts. Blocking: called from a thread that may wait.
-pub trait Breaker: Send + Sync {
+pub trait FaultInjector: Send + Sync {
     /// Takes the power of these hosts away, all at once.
     ///
     /// # Errors

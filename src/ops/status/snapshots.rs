@@ -6,8 +6,8 @@ pub use broken::{
     fenced, lonely, primary_dead, replica_paused, split_brain, unfinished_switchover,
 };
 
-use super::Scene;
-use super::seen::{Health, HostSeen};
+use super::Snapshot;
+use super::host_probe::{Health, HostSeen};
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, Result, exit};
 use crate::connection::Target;
@@ -19,10 +19,10 @@ use crate::ops::cluster::node::{
 use crate::ops::cluster::view::Member;
 use crate::ops::hosts::{Host, Site};
 use crate::ops::journal::{End, Header, Record, StepLine, StepState};
-use crate::ops::verify::parse::Server;
+use crate::ops::verify::parse::HaproxyServer;
 use std::collections::BTreeMap;
 
-/// The time of all scenes.
+/// The time of all snapshots.
 pub const NOW: u64 = 1_790_000_000;
 const VIP: &str = "192.0.2.10";
 const HOSTS: [(&str, &str, &[&str]); 6] = [
@@ -157,7 +157,7 @@ fn view(in_recovery: bool) -> PeerView {
 }
 
 /// All is well.
-pub fn healthy(site: &Site) -> Scene<'_> {
+pub fn healthy(site: &Site) -> Snapshot<'_> {
     let mut db1 = node(primary("db2", "192.0.2.32"));
     db1.peers.insert("db2".to_owned(), view(true));
     let mut db2 = node(replica("192.0.2.31"));
@@ -171,7 +171,7 @@ pub fn healthy(site: &Site) -> Scene<'_> {
         .iter()
         .map(|(name, address, groups)| ((*name).to_owned(), Ok(host(name, address, groups))))
         .collect();
-    Scene {
+    Snapshot {
         site,
         cluster: Cluster {
             members: vec![
@@ -198,7 +198,7 @@ fn host(name: &str, address: &str, groups: &[&str]) -> HostSeen {
     let active = |unit: &str| (format!("{unit}.service"), "active".to_owned());
     if groups.contains(&"haproxy") {
         seen.units = [active("haproxy"), active("keepalived")].into();
-        let server = |name: &str| Server {
+        let server = |name: &str| HaproxyServer {
             backend: "welcome_app".to_owned(),
             name: name.to_owned(),
             status: "UP".to_owned(),
@@ -230,7 +230,7 @@ fn host(name: &str, address: &str, groups: &[&str]) -> HostSeen {
     seen
 }
 
-impl Scene<'_> {
+impl Snapshot<'_> {
     /// A host that answered, to be changed.
     pub fn change(&mut self, host: &str, change: impl FnOnce(&mut HostSeen)) {
         change(
@@ -310,7 +310,7 @@ pub fn record(kind: &str, started: u64, steps: &[(&str, StepState)], end: Option
             id: format!("{started}-{kind}"),
             kind: kind.to_owned(),
             epoch: 0,
-            operator: "ann@desk, `hactl switchover`, pid 7, since now".to_owned(),
+            operator: "ann@context, `hactl switchover`, pid 7, since now".to_owned(),
             started,
             reason: "kernel update".to_owned(),
             hosts: vec!["db1".to_owned(), "db2".to_owned()],

@@ -6,13 +6,13 @@ use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Reply, Request};
 use crate::ops::backup::{self, Info, Repository};
-use crate::ops::cluster::look as database;
 use crate::ops::cluster::node::{Node, PeerView};
+use crate::ops::cluster::probe as database;
 use crate::ops::hosts::{Host, Site};
 use crate::ops::http::{self, Call};
 use crate::ops::journal::{self, ReadFile};
 use crate::ops::verify::haproxy::SOCKET;
-use crate::ops::verify::parse::{self, Server};
+use crate::ops::verify::parse::{self, HaproxyServer};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -56,7 +56,7 @@ pub struct HostSeen {
     /// The operation under way and the ended ones, as it has them.
     pub journal: Vec<ReadFile>,
     /// The servers as its HAProxy sees them; a host without HAProxy has none.
-    pub servers: Option<Result<Vec<Server>, String>>,
+    pub servers: Option<Result<Vec<HaproxyServer>, String>>,
     /// What its application says.
     pub health: Option<Result<Health, String>>,
     /// The backups, when it keeps them and could say so.
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn the_census_is_read_part_by_part() {
         let text = "\u{1}addresses\n2: eth0    inet 192.0.2.10/24 scope global eth0\n\u{1}links\n\
-            2: eth0: <UP> mtu 1500 link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n\u{1}busy\nann@desk, `hactl deploy`, pid 7\n\
+            2: eth0: <UP> mtu 1500 link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n\u{1}busy\nann@context, `hactl deploy`, pid 7\n\
             \u{1}fenced\n{\"operator\":\"ann\",\n\"since\":5}.\n\u{1}maintenance\n\u{1}blocks\ndb1\n\u{1}units\nId=haproxy.service\nActiveState=failed\n\
             \u{1}flag\n0\n\u{1}calls\nat:lb1 0 HTTP/1.1 200 OK \nat:lb2 124 \nvip 1 bash: connect: Connection refused\n\
             db:db1 1 bash: line 1: /dev/tcp/192.0.2.31/5432: No route to host \ndb:db2 0 \ndb:db3 1 Connection refused\n\
@@ -460,7 +460,7 @@ mod tests {
         assert_eq!(seen.links["eth0"], "02:00:00:00:00:01");
         assert_eq!(
             seen.busy.as_deref(),
-            Some("ann@desk, `hactl deploy`, pid 7")
+            Some("ann@context, `hactl deploy`, pid 7")
         );
         assert_eq!(
             seen.fenced.as_deref(),

@@ -43,14 +43,14 @@ fn samples(text: &str) -> Vec<Sample> {
 }
 
 /// `a 0-10 P` is a look at host a: P, S, D or U.
-fn looks(text: &str) -> Vec<Look> {
+fn looks(text: &str) -> Vec<Observation> {
     text.split(';')
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let (asked, answered) = words[1].split_once('-').expect("a span");
-            Look {
+            Observation {
                 host: words[0].to_owned(),
                 asked: ms(asked.parse().expect("a number")),
                 answered: ms(answered.parse().expect("a number")),
@@ -103,14 +103,14 @@ fn gaps_are_between_acknowledgements() {
         ),
     ];
     for (text, at, length, to) in cases {
-        let figures = reckon(&samples(text), &[], &[event(at, What::Break)], None);
+        let figures = measure(&samples(text), &[], &[event(at, What::Break)], None);
         let gap = figures.write_gap.expect("a gap");
         assert_eq!((gap.length, gap.to), (ms(length), to.map(ms)), "{text}");
         let first = to.and_then(|to| ms(to).checked_sub(ms(at)));
         assert_eq!(figures.first_write, first, "{text}");
     }
     assert_eq!(
-        reckon(&samples("w1 0-10 a"), &[], &[], None).write_gap,
+        measure(&samples("w1 0-10 a"), &[], &[], None).write_gap,
         None
     );
 }
@@ -123,7 +123,7 @@ fn the_command_that_helped_is_the_last_before_the_write() {
         event(1000, What::Command),
         event(9000, What::Command),
     ];
-    let figures = reckon(
+    let figures = measure(
         &samples("w1 0-10 a; w2 50-60 !; w3 2990-3000 b"),
         &[],
         &events,
@@ -134,7 +134,7 @@ fn the_command_that_helped_is_the_last_before_the_write() {
     assert_eq!(figures.first_write, Some(ms(2980)));
     assert_eq!(figures.command_to_write, Some(ms(2000)));
     // Without anything broken a command is the event.
-    let figures = reckon(&[], &[], &events[1..], None);
+    let figures = measure(&[], &[], &events[1..], None);
     assert_eq!(figures.event, Some(ms(500)));
 }
 
@@ -145,7 +145,7 @@ fn rows_are_compared_with_acknowledgements() {
         rows: [(1, 2), (3, 1)].into(),
         damaged: Some([1, 3].into()),
     };
-    let figures = reckon(&samples, &[], &[], Some(&stored));
+    let figures = measure(&samples, &[], &[], Some(&stored));
     assert_eq!(figures.lost, Some(vec![2]));
     // Of what nobody was told nothing may be expected; nor an image of a row that is lost.
     assert_eq!(figures.images_lost, Some(vec![1]));
@@ -156,9 +156,9 @@ fn rows_are_compared_with_acknowledgements() {
         damaged: None,
         ..stored
     };
-    let figures = reckon(&samples, &[], &[], Some(&unseen));
+    let figures = measure(&samples, &[], &[], Some(&unseen));
     assert_eq!((figures.lost, figures.images_lost), (Some(vec![2]), None));
-    let figures = reckon(&samples, &[], &[], None);
+    let figures = measure(&samples, &[], &[], None);
     assert_eq!((figures.lost, figures.duplicates), (None, None));
     assert_eq!(
         (
@@ -220,7 +220,7 @@ fn promotion_is_seen_by_the_watcher() {
         // There and back: the first change counts.
         ("a 0-10 P; b 500-510 P; a 900-910 P", 20, Some(490)),
     ] {
-        let figures = reckon(&[], &looks(text), &[event(at, What::Break)], None);
+        let figures = measure(&[], &looks(text), &[event(at, What::Break)], None);
         assert_eq!(figures.promotion, expected.map(ms), "{text}");
     }
 }

@@ -3,9 +3,9 @@
 use super::{deploy, fleet, stop};
 use crate::base::{Diagnostic, exit};
 use crate::engine::Operator;
-use crate::ops::crew::Crew;
-use crate::ops::desk::Who;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
+use crate::ops::operation_context::Who;
 use crate::report;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +17,7 @@ pub struct Common {
     #[arg(long)]
     pub break_lock: bool,
     #[command(flatten)]
-    pub reach: fleet::Reach,
+    pub reach: fleet::ConnectArgs,
 }
 
 /// Connects and looks once, without a lock.
@@ -26,13 +26,13 @@ pub struct Common {
 /// When no host could be reached.
 pub fn glance<T>(
     site: &Site,
-    reach: &fleet::Reach,
-    look: impl AsyncFnOnce(&mut Crew) -> T,
+    reach: &fleet::ConnectArgs,
+    look: impl AsyncFnOnce(&mut ConnectionPool) -> T,
 ) -> Result<T, Vec<Diagnostic>> {
     let runtime = deploy::runtime().map_err(|error| vec![error])?;
     runtime.block_on(async {
-        let mut crew = open(site, reach, None).await?;
-        Ok(look(&mut crew).await)
+        let mut pool = open(site, reach, None).await?;
+        Ok(look(&mut pool).await)
     })
 }
 
@@ -55,29 +55,29 @@ pub fn who() -> Who {
 /// When another operator is at work on one of them.
 pub async fn open(
     site: &Site,
-    reach: &fleet::Reach,
+    reach: &fleet::ConnectArgs,
     lock: Option<(&str, bool)>,
-) -> Result<Crew, Vec<Diagnostic>> {
-    let mut crew = Crew::open(site.targets(), reach.forks).await;
+) -> Result<ConnectionPool, Vec<Diagnostic>> {
+    let mut pool = ConnectionPool::open(site.targets(), reach.forks).await;
     if let Some((command, break_lock)) = lock {
         let operator = Operator {
             name: deploy::operator(command),
             break_lock,
         };
-        crew.lock(&operator, &|line| report::say(&line)).await?;
+        pool.lock(&operator, &|line| report::say(&line)).await?;
     }
-    if crew.reached().next().is_none() {
+    if pool.reached().next().is_none() {
         return Err(site
             .hosts
             .iter()
-            .filter_map(|host| Some(crew.lost(&host.name)?.on(&host.name)))
+            .filter_map(|host| Some(pool.lost(&host.name)?.on(&host.name)))
             .map(|mut error| {
                 error.code = exit::UNREACHABLE;
                 error
             })
             .collect());
     }
-    Ok(crew)
+    Ok(pool)
 }
 
 /// Set by Ctrl-C and SIGTERM, so that what was begun is undone.

@@ -22,9 +22,9 @@ const OPENING: u64 = 4;
 
 /// Where clients go in at this moment.
 #[derive(Debug, Clone)]
-pub struct Entrance(watch::Receiver<Option<PathBuf>>);
+pub struct TunnelSocket(watch::Receiver<Option<PathBuf>>);
 
-impl Entrance {
+impl TunnelSocket {
     /// The socket to connect to; none while the way is closed.
     pub fn socket(&self) -> Option<PathBuf> {
         self.0.borrow().clone()
@@ -39,12 +39,12 @@ impl Entrance {
 }
 
 /// A way in, and who keeps it open.
-pub struct Way {
-    entrance: Entrance,
+pub struct ReopeningTunnel {
+    entrance: TunnelSocket,
     keeper: JoinHandle<()>,
 }
 
-impl Way {
+impl ReopeningTunnel {
     /// Opens a way through a host to an address and port. `limit` is what a client waits for an answer: a way that is only slow
     /// is not taken from clients that still wait.
     ///
@@ -97,13 +97,13 @@ impl Way {
             }
         });
         Self {
-            entrance: Entrance(heard),
+            entrance: TunnelSocket(heard),
             keeper,
         }
     }
 
     /// Where clients go in.
-    pub fn entrance(&self) -> Entrance {
+    pub fn entrance(&self) -> TunnelSocket {
         self.entrance.clone()
     }
 
@@ -197,7 +197,7 @@ mod tests {
             };
             let first = Fake::new(0, 2, silent, &open);
             let ms = Duration::from_millis;
-            let way = Way::keep(first, opener, ms(5), ms(20));
+            let way = ReopeningTunnel::keep(first, opener, ms(5), ms(20));
             let mut seen = way.entrance.0.clone();
             assert_eq!(way.entrance().socket(), Some("0".into()));
             let wait = Duration::from_secs(10);

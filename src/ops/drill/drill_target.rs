@@ -37,7 +37,7 @@ pub const VARIABLES: &[&str] = &[
 
 /// A database server on its host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Server {
+pub struct Instance {
     /// Its port.
     pub port: u16,
     /// Its unit.
@@ -48,7 +48,7 @@ pub struct Server {
     pub version: String,
 }
 
-impl Server {
+impl Instance {
     /// SQL for this server, as its owner; what it prints is unaligned, without headers.
     pub fn sql(&self, database: &str, sql: &str) -> Request {
         let port = self.port.to_string();
@@ -63,7 +63,7 @@ impl Server {
 
 /// Who is what when a drill begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cast {
+pub struct DrillAssignment {
     /// The database that takes writes.
     pub primary: String,
     /// The one that follows it.
@@ -81,11 +81,11 @@ pub struct Cast {
     /// The host through which the clients come: an application server. Alone it is never broken.
     pub viewer: String,
     /// The database servers, by host.
-    pub servers: BTreeMap<String, Server>,
+    pub servers: BTreeMap<String, Instance>,
 }
 
 /// The service.
-pub struct Field {
+pub struct DrillTarget {
     site: Site,
     lines: BTreeMap<String, Arc<Mutex<Line>>>,
     /// The service's address.
@@ -96,7 +96,7 @@ pub struct Field {
     cluster: String,
 }
 
-impl Field {
+impl DrillTarget {
     /// Of these hosts.
     ///
     /// # Errors
@@ -224,13 +224,13 @@ impl Field {
     ///
     /// # Errors
     /// Refused when that is not plain: a drill begins with a whole service.
-    pub async fn cast(&self) -> Result<Cast> {
+    pub async fn assignment(&self) -> Result<DrillAssignment> {
         let unclear = |what: String| {
             Diagnostic::refused(what)
                 .help("a drill begins with a whole service: see `hactl verify`")
         };
         let mut notes = maintenance::Notes::default();
-        let mut cast = Cast {
+        let mut assignment = DrillAssignment {
             hosts: self
                 .site
                 .hosts
@@ -238,9 +238,9 @@ impl Field {
                 .map(|host| host.name.clone())
                 .collect(),
             apps: self.site.members("welcome_app").to_vec(),
-            ..Cast::default()
+            ..DrillAssignment::default()
         };
-        for (host, answer) in self.ask_all(&cast.hosts, &maintenance::ask()).await {
+        for (host, answer) in self.ask_all(&assignment.hosts, &maintenance::ask()).await {
             let text = answer.ok().map(|reply| reply.out().into_owned());
             notes.add(&host, text.as_deref());
         }
@@ -278,12 +278,12 @@ impl Field {
                 "t" => standbys.push(host.clone()),
                 _ => {}
             }
-            cast.servers.insert(host, server);
+            assignment.servers.insert(host, server);
         }
         match (primaries.as_slice(), standbys.as_slice()) {
             ([primary], [standby]) => {
-                cast.primary.clone_from(primary);
-                cast.standby.clone_from(standby);
+                assignment.primary.clone_from(primary);
+                assignment.standby.clone_from(standby);
             }
             _ => {
                 return Err(unclear(format!(
@@ -301,8 +301,8 @@ impl Field {
         };
         match holders.as_slice() {
             [holder] => {
-                cast.holder.clone_from(holder);
-                cast.reserve = balancers
+                assignment.holder.clone_from(holder);
+                assignment.reserve = balancers
                     .iter()
                     .find(|name| *name != holder)
                     .cloned()
@@ -316,11 +316,11 @@ impl Field {
                 )));
             }
         }
-        cast.viewer = cast.apps.last().cloned().unwrap_or_default();
+        assignment.viewer = assignment.apps.last().cloned().unwrap_or_default();
         if let Some(server) = self.site.members("nfs_server").first() {
-            cast.file_server.clone_from(server);
+            assignment.file_server.clone_from(server);
         }
-        Ok(cast)
+        Ok(assignment)
     }
 
     /// The hosts that are seen to have the virtual address.
@@ -374,7 +374,7 @@ impl Field {
     }
 
     /// SQL for the application's database.
-    pub(super) async fn sql(&self, host: &str, server: &Server, sql: &str) -> Result<Reply> {
+    pub(super) async fn sql(&self, host: &str, server: &Instance, sql: &str) -> Result<Reply> {
         let mut request = server.sql(&self.database, sql);
         request.timeout_seconds = Some(30);
         let reply = self.ask(host, request).await?;
@@ -416,12 +416,12 @@ echo \"$v $c $p $d\"; timeout {} runuser -u postgres -- psql -XAtqw -p \"$p\" -d
     )
 }
 
-fn server(text: &str, cluster: &str) -> Option<(Server, String)> {
+fn server(text: &str, cluster: &str) -> Option<(Instance, String)> {
     let mut lines = text.lines();
     let mut words = lines.next()?.splitn(4, ' ');
     let version = words.next()?.to_owned();
     (words.next()? == cluster).then_some(())?;
-    let server = Server {
+    let server = Instance {
         port: words.next()?.parse().ok()?,
         data: words.next()?.to_owned(),
         unit: format!("postgresql@{version}-{cluster}.service"),
@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn servers_are_read() {
-        let good = |data: &str| Server {
+        let good = |data: &str| Instance {
             port: 5433,
             unit: "postgresql@16-main.service".to_owned(),
             data: data.to_owned(),

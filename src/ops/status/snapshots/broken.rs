@@ -1,31 +1,31 @@
-//! The scenes in which something has happened: each is the healthy one, changed.
+//! The snapshots in which something has happened: each is the healthy one, changed.
 
 use super::{NOW, healthy, lsn, node as node_of, primary, record, view};
 use crate::ops::cluster::node::{Answer, Control, Live, PeerView, Slot};
 use crate::ops::hosts::Site;
 use crate::ops::journal::{OPERATION, StepState};
-use crate::ops::status::Scene;
-use crate::ops::status::seen::Health;
+use crate::ops::status::Snapshot;
+use crate::ops::status::host_probe::Health;
 
 /// The primary's host is gone, and nobody gets through to it.
-pub fn primary_dead(site: &Site) -> Scene<'_> {
-    let mut scene = healthy(site);
-    scene.lose("db1");
+pub fn primary_dead(site: &Site) -> Snapshot<'_> {
+    let mut snapshot = healthy(site);
+    snapshot.lose("db1");
     let gone = || PeerView::Unreachable("no route to host".to_owned());
-    scene.change_node("db2", |node| {
+    snapshot.change_node("db2", |node| {
         drop(node.peers.insert("db1".to_owned(), gone()))
     });
-    scene.change_answer("db2", |answer| {
+    snapshot.change_answer("db2", |answer| {
         let receiver = answer.receiver.as_mut().expect("a receiver");
         (receiver.silent, receiver.primary_end) = (Some(14.0), Some(lsn("0/5000100")));
     });
     for host in ["lb1", "lb2", "app1", "app2"] {
-        scene.change(host, |seen| {
+        snapshot.change(host, |seen| {
             drop(seen.databases.insert("db1".to_owned(), gone()))
         });
     }
     for app in ["app1", "app2"] {
-        scene.change(app, |seen| {
+        snapshot.change(app, |seen| {
             seen.health = Some(Ok(Health {
                 status: 500,
                 said: "no database takes writes".to_owned(),
@@ -35,7 +35,7 @@ pub fn primary_dead(site: &Site) -> Scene<'_> {
         });
     }
     for balancer in ["lb1", "lb2"] {
-        scene.change(balancer, |seen| {
+        snapshot.change(balancer, |seen| {
             for server in seen
                 .servers
                 .as_mut()
@@ -48,15 +48,15 @@ pub fn primary_dead(site: &Site) -> Scene<'_> {
         });
     }
     for host in ["app1", "app2", "db2"] {
-        scene.change(host, |seen| seen.entrance = Some(Ok(503)));
+        snapshot.change(host, |seen| seen.entrance = Some(Ok(503)));
     }
-    scene
+    snapshot
 }
 
 /// Both databases take writes.
-pub fn split_brain(site: &Site) -> Scene<'_> {
-    let mut scene = healthy(site);
-    scene.change_node("db2", |node| {
+pub fn split_brain(site: &Site) -> Snapshot<'_> {
+    let mut snapshot = healthy(site);
+    snapshot.change_node("db2", |node| {
         *node = node_of(Answer {
             timeline: 2,
             written: Some(lsn("0/5000200")),
@@ -65,34 +65,34 @@ pub fn split_brain(site: &Site) -> Scene<'_> {
         });
         node.peers.insert("db1".to_owned(), view(false));
     });
-    scene.change_node("db1", |node| {
+    snapshot.change_node("db1", |node| {
         drop(node.peers.insert("db2".to_owned(), view(false)))
     });
-    scene.change_answer("db1", |answer| {
+    snapshot.change_answer("db1", |answer| {
         answer.senders.clear();
         answer.slots[0].active = false;
     });
-    scene
+    snapshot
 }
 
 /// The replica's replay is paused, and it is far behind.
-pub fn replica_paused(site: &Site) -> Scene<'_> {
-    let mut scene = healthy(site);
-    scene.change_answer("db1", |answer| {
+pub fn replica_paused(site: &Site) -> Snapshot<'_> {
+    let mut snapshot = healthy(site);
+    snapshot.change_answer("db1", |answer| {
         (answer.senders[0].behind, answer.senders[0].delay) = (Some(48 << 20), Some(95.0));
         (answer.senders[0].unflushed, answer.senders[0].flush_delay) = (Some(4096), Some(0.3));
     });
-    scene.change_answer("db2", |answer| {
+    snapshot.change_answer("db2", |answer| {
         answer.paused = true;
         answer.replayed = Some(lsn("0/2000000"));
     });
-    scene
+    snapshot
 }
 
 /// A switchover was killed after it had stopped the primary.
-pub fn unfinished_switchover(site: &Site) -> Scene<'_> {
-    let mut scene = healthy(site);
-    scene.change_node("db1", |node| {
+pub fn unfinished_switchover(site: &Site) -> Snapshot<'_> {
+    let mut snapshot = healthy(site);
+    snapshot.change_node("db1", |node| {
         node.live = Live::Down(
             "connection to server on socket failed: No such file or directory".to_owned(),
         );
@@ -106,13 +106,13 @@ pub fn unfinished_switchover(site: &Site) -> Scene<'_> {
         });
         node.peers.insert("db2".to_owned(), view(true));
     });
-    scene.change_node("db2", |node| {
+    snapshot.change_node("db2", |node| {
         drop(node.peers.insert(
             "db1".to_owned(),
             PeerView::Closed("Connection refused".to_owned()),
         ))
     });
-    scene.change_answer("db2", |answer| {
+    snapshot.change_answer("db2", |answer| {
         answer.received = Some(lsn("0/5000098"));
         answer.receiver = None;
     });
@@ -126,15 +126,15 @@ pub fn unfinished_switchover(site: &Site) -> Scene<'_> {
         ],
         None,
     );
-    scene.write(OPERATION, &Ok(record));
-    scene
+    snapshot.write(OPERATION, &Ok(record));
+    snapshot
 }
 
 /// After a failover: the old primary is fenced, and everything else works.
-pub fn fenced(site: &Site) -> Scene<'_> {
-    let mut scene = healthy(site);
-    let note = "failover 20260921-failover-1 of ann@desk since 2026-09-21T13:00:00Z";
-    scene.change_node("db1", |node| {
+pub fn fenced(site: &Site) -> Snapshot<'_> {
+    let mut snapshot = healthy(site);
+    let note = "failover 20260921-failover-1 of ann@context since 2026-09-21T13:00:00Z";
+    snapshot.change_node("db1", |node| {
         node.live = Live::Down(
             "connection to server on socket failed: No such file or directory".to_owned(),
         );
@@ -143,9 +143,9 @@ pub fn fenced(site: &Site) -> Scene<'_> {
         node.place.start = "disabled".to_owned();
         node.peers.insert("db2".to_owned(), view(false));
     });
-    scene.change("db1", |seen| seen.fenced = Some(note.to_owned()));
-    scene.change("lb1", |seen| seen.blocks = vec!["db1".to_owned()]);
-    scene.change_node("db2", |node| {
+    snapshot.change("db1", |seen| seen.fenced = Some(note.to_owned()));
+    snapshot.change("lb1", |seen| seen.blocks = vec!["db1".to_owned()]);
+    snapshot.change_node("db2", |node| {
         *node = node_of(Answer {
             timeline: 2,
             senders: Vec::new(),
@@ -163,7 +163,7 @@ pub fn fenced(site: &Site) -> Scene<'_> {
         );
     });
     for app in ["app1", "app2"] {
-        scene.change(app, |seen| {
+        snapshot.change(app, |seen| {
             if let Some(Ok(health)) = &mut seen.health {
                 health.database = Some("192.0.2.32".to_owned());
             }
@@ -175,22 +175,22 @@ pub fn fenced(site: &Site) -> Scene<'_> {
         &[("promote", StepState::Done)],
         Some("done"),
     );
-    scene.write("/var/lib/hactl/history/1.jsonl", &Ok(record));
-    scene
+    snapshot.write("/var/lib/hactl/history/1.jsonl", &Ok(record));
+    snapshot
 }
 
 /// The inventory has one database, which nothing copies.
-pub fn lonely(site: &mut Site) -> Scene<'_> {
+pub fn lonely(site: &mut Site) -> Snapshot<'_> {
     site.hosts.retain(|host| host.name != "db2");
     site.groups
         .insert("postgresql".to_owned(), vec!["db1".to_owned()]);
-    let mut scene = healthy(site);
-    scene.hosts.remove("db2");
-    scene.cluster.members.truncate(1);
-    scene.change_node("db1", |node| node.peers.clear());
-    scene.change_answer("db1", |answer| {
+    let mut snapshot = healthy(site);
+    snapshot.hosts.remove("db2");
+    snapshot.cluster.members.truncate(1);
+    snapshot.change_node("db1", |node| node.peers.clear());
+    snapshot.change_answer("db1", |answer| {
         answer.senders.clear();
         answer.slots.clear();
     });
-    scene
+    snapshot
 }

@@ -2,7 +2,7 @@
 //!
 //! Every step is told and recorded before it is sent. Nothing here decides.
 
-use super::crew::Crew;
+use super::connection_pool::ConnectionPool;
 use super::journal::{self, End, Header, Notes, Record, StepLine, StepState};
 use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
@@ -100,9 +100,9 @@ pub fn milliseconds(time: Duration) -> u64 {
 }
 
 /// The table at which an operation works.
-pub struct Desk<'a> {
+pub struct OperationContext<'a> {
     /// The connections.
-    pub crew: &'a mut Crew,
+    pub pool: &'a mut ConnectionPool,
     /// Set when the operator wants it to end.
     pub stop: &'a AtomicBool,
     /// Who is told about steps.
@@ -114,7 +114,7 @@ pub struct Desk<'a> {
 /// What each host is to do.
 pub type Work = BTreeMap<String, Vec<Request>>;
 
-impl Desk<'_> {
+impl OperationContext<'_> {
     /// Does a step on these hosts and wants success of every request.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Desk<'_> {
         (self.say)(&format!("{}: {what}", hosts.join(", ")));
         self.log.step(&hosts, what);
         let mut replies = BTreeMap::new();
-        for (host, answer) in self.crew.round(work).await {
+        for (host, answer) in self.pool.round(work).await {
             let answer = answer.map_err(|error| {
                 Diagnostic::with_code(
                     exit::INCOMPLETE,
@@ -149,7 +149,7 @@ impl Desk<'_> {
     /// The same request for each of these hosts.
     ///
     /// # Errors
-    /// As [`Desk::step`].
+    /// As [`OperationContext::step`].
     pub async fn each<'h>(
         &mut self,
         what: &str,
@@ -168,7 +168,7 @@ impl Desk<'_> {
 
     /// Asks without telling.
     pub async fn ask(&mut self, work: Work) -> BTreeMap<String, Result<Vec<Reply>>> {
-        self.crew
+        self.pool
             .round(work)
             .await
             .into_iter()

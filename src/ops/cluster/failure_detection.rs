@@ -10,7 +10,7 @@ use std::fmt;
 
 /// What all viewpoints together say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FailureVerdict {
     /// Somebody got an answer.
     Alive,
     /// Its host was entered, and the server does not run.
@@ -40,7 +40,7 @@ pub struct Sight {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: FailureVerdict,
     /// The viewpoints.
     pub sights: Vec<Sight>,
 }
@@ -67,14 +67,14 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
                     "this machine",
                     "its host lets in, and the server answers".to_owned(),
                 );
-                verdict = Some(Verdict::Alive);
+                verdict = Some(FailureVerdict::Alive);
             }
             Live::Silent => {
                 see(
                     "this machine",
                     "its host lets in; the server takes connections and does not answer".to_owned(),
                 );
-                verdict = Some(Verdict::FrozenInside);
+                verdict = Some(FailureVerdict::FrozenInside);
             }
             // A server that says no is a server: it starts up, shuts down, or is full.
             Live::Down(said) if said.contains("FATAL") => {
@@ -82,21 +82,21 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
                     "this machine",
                     format!("its host lets in, and the server answers ({said})"),
                 );
-                verdict = Some(Verdict::Alive);
+                verdict = Some(FailureVerdict::Alive);
             }
             Live::Down(said) => {
                 see(
                     "this machine",
                     format!("its host lets in, and the server does not run ({said})"),
                 );
-                verdict = Some(Verdict::DeadInside);
+                verdict = Some(FailureVerdict::DeadInside);
             }
             Live::None => {
                 see(
                     "this machine",
                     "its host lets in, and there is no cluster".to_owned(),
                 );
-                verdict = Some(Verdict::DeadInside);
+                verdict = Some(FailureVerdict::DeadInside);
             }
         },
         Some(Err(error)) => {
@@ -107,7 +107,7 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
     }
     let inside = verdict;
     let (mut accepted, mut up) = (false, false);
-    let mut alive = inside == Some(Verdict::Alive);
+    let mut alive = inside == Some(FailureVerdict::Alive);
     let views = cluster
         .views_of(old)
         .map(|(from, view)| (from.to_owned(), view.clone()))
@@ -163,12 +163,12 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
         }
     }
     let verdict = match inside {
-        _ if alive => Verdict::Alive,
+        _ if alive => FailureVerdict::Alive,
         Some(inside) => inside,
-        None if accepted => Verdict::FrozenOutside,
-        None if up => Verdict::UpOutside,
-        None if nothing >= 2 => Verdict::Gone,
-        None => Verdict::Unknown,
+        None if accepted => FailureVerdict::FrozenOutside,
+        None if up => FailureVerdict::UpOutside,
+        None if nothing >= 2 => FailureVerdict::Gone,
+        None => FailureVerdict::Unknown,
     };
     Proof { verdict, sights }
 }

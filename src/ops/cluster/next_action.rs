@@ -53,7 +53,7 @@ pub enum Part {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum NextAction {
     /// Take it to its end.
     Resume,
     /// Take it back.
@@ -71,36 +71,36 @@ pub enum Way {
 }
 
 /// The table.
-pub fn way(kind: Kind, phase: Phase, old: State, new: State) -> Way {
+pub fn next_action(kind: Kind, phase: Phase, old: State, new: State) -> NextAction {
     use Part::{New, Old};
     use State::{Away, Down, Frozen, Primary, Replica};
     match (kind, phase, old, new) {
-        (_, _, Primary, Primary) => Way::Decide,
+        (_, _, Primary, Primary) => NextAction::Decide,
         // Nobody was promoted by it. A primary all the same was made by somebody else.
-        (_, Phase::Before, _, Primary) => Way::Close,
-        (Kind::Switchover, Phase::Before, Primary | Down | Replica, Replica) => Way::Resume,
-        (Kind::Switchover, Phase::Before, Primary | Down | Replica, _) => Way::Undo,
-        (Kind::Switchover, Phase::Before, Frozen | Away, Replica) => Way::Failover(New),
+        (_, Phase::Before, _, Primary) => NextAction::Close,
+        (Kind::Switchover, Phase::Before, Primary | Down | Replica, Replica) => NextAction::Resume,
+        (Kind::Switchover, Phase::Before, Primary | Down | Replica, _) => NextAction::Undo,
+        (Kind::Switchover, Phase::Before, Frozen | Away, Replica) => NextAction::Failover(New),
         // It was stopped in order: what it has is all there is.
-        (Kind::Switchover, Phase::Before, Frozen | Away, _) => Way::Reach(Old),
-        (Kind::Failover, Phase::Before, Primary, _) => Way::Undo,
-        (Kind::Failover, Phase::Before, _, Replica) => Way::Resume,
+        (Kind::Switchover, Phase::Before, Frozen | Away, _) => NextAction::Reach(Old),
+        (Kind::Failover, Phase::Before, Primary, _) => NextAction::Undo,
+        (Kind::Failover, Phase::Before, _, Replica) => NextAction::Resume,
         // Whoever began it could still promote a host that is out of sight here.
-        (Kind::Failover, Phase::Before, _, Away) => Way::Reach(New),
-        (Kind::Failover, Phase::Before, Away, Down) => Way::Start(New),
-        (Kind::Failover, Phase::Before, Away, _) => Way::Reach(New),
-        (Kind::Failover, Phase::Before, _, _) => Way::Undo,
+        (Kind::Failover, Phase::Before, _, Away) => NextAction::Reach(New),
+        (Kind::Failover, Phase::Before, Away, Down) => NextAction::Start(New),
+        (Kind::Failover, Phase::Before, Away, _) => NextAction::Reach(New),
+        (Kind::Failover, Phase::Before, _, _) => NextAction::Undo,
         // The one that leads, or should: the others come after it.
-        (_, _, _, Primary) => Way::Resume,
-        (_, Phase::Promoted, Primary, Away | Frozen | Down) => Way::Decide,
-        (_, Phase::Maybe, Primary, _) => Way::Reach(New),
-        (_, Phase::Promoted, _, Replica) => Way::Close,
-        (_, Phase::Promoted, _, Down) => Way::Start(New),
-        (_, Phase::Maybe, _, Down | Replica) => way(kind, Phase::Before, old, new),
-        (_, _, Replica, Away | Frozen) => Way::Failover(Old),
+        (_, _, _, Primary) => NextAction::Resume,
+        (_, Phase::Promoted, Primary, Away | Frozen | Down) => NextAction::Decide,
+        (_, Phase::Maybe, Primary, _) => NextAction::Reach(New),
+        (_, Phase::Promoted, _, Replica) => NextAction::Close,
+        (_, Phase::Promoted, _, Down) => NextAction::Start(New),
+        (_, Phase::Maybe, _, Down | Replica) => next_action(kind, Phase::Before, old, new),
+        (_, _, Replica, Away | Frozen) => NextAction::Failover(Old),
         // Its signal lets it start as a standby only.
-        (Kind::Switchover, _, Down, Away | Frozen) => Way::Start(Old),
-        (_, _, _, Away | Frozen) => Way::Reach(New),
+        (Kind::Switchover, _, Down, Away | Frozen) => NextAction::Start(Old),
+        (_, _, _, Away | Frozen) => NextAction::Reach(New),
     }
 }
 
@@ -172,8 +172,8 @@ impl Situation {
     }
 
     /// The way on.
-    pub fn way(&self) -> Way {
-        way(self.kind, self.phase, self.old.1, self.new.1)
+    pub fn next_action(&self) -> NextAction {
+        next_action(self.kind, self.phase, self.old.1, self.new.1)
     }
 
     /// The host of a part.
@@ -186,19 +186,19 @@ impl Situation {
 
     /// The way on, as a command or as what has to be done by hand.
     pub fn command(&self) -> String {
-        match self.way() {
-            Way::Resume | Way::Close => "hactl resume".to_owned(),
-            Way::Undo => "hactl resume --undo".to_owned(),
-            Way::Failover(part) => format!("hactl failover --promote {}", self.host(part)),
-            Way::Reach(part) => format!(
+        match self.next_action() {
+            NextAction::Resume | NextAction::Close => "hactl resume".to_owned(),
+            NextAction::Undo => "hactl resume --undo".to_owned(),
+            NextAction::Failover(part) => format!("hactl failover --promote {}", self.host(part)),
+            NextAction::Reach(part) => format!(
                 "bring {} back (power, network, sshd), then hactl resume",
                 self.host(part)
             ),
-            Way::Start(part) => format!(
+            NextAction::Start(part) => format!(
                 "hactl run -l {} -- systemctl start postgresql, then hactl resume",
                 self.host(part)
             ),
-            Way::Decide => format!(
+            NextAction::Decide => format!(
                 "decide whose data stays, {} or {}; stop the other one (hactl ssh HOST, systemctl stop postgresql), then hactl rejoin it",
                 self.old.0, self.new.0
             ),
@@ -219,23 +219,23 @@ impl Situation {
             format!("{host} {what}")
         };
         let seen = format!("{}, {}", is(&self.old), is(&self.new));
-        match self.way() {
-            Way::Resume => format!("{seen}: it can be taken to its end"),
-            Way::Undo if self.old.1 == State::Primary && self.kind == Kind::Failover => {
+        match self.next_action() {
+            NextAction::Resume => format!("{seen}: it can be taken to its end"),
+            NextAction::Undo if self.old.1 == State::Primary && self.kind == Kind::Failover => {
                 format!("{old} is alive again, and nobody was promoted")
             }
-            Way::Undo => format!("{seen}, and nobody was promoted"),
-            Way::Close => format!("{seen}: things have gone on without it"),
-            Way::Failover(_) => format!("{seen}: it cannot be taken to its end without it"),
-            Way::Reach(Part::New) => {
+            NextAction::Undo => format!("{seen}, and nobody was promoted"),
+            NextAction::Close => format!("{seen}: things have gone on without it"),
+            NextAction::Failover(_) => format!("{seen}: it cannot be taken to its end without it"),
+            NextAction::Reach(Part::New) => {
                 format!("{seen}: {new} may be, or may still become, the primary")
             }
-            Way::Reach(Part::Old) => format!("{seen}: {old} has the newest data"),
-            Way::Start(part) => format!("{seen}: {} is needed", self.host(part)),
-            Way::Decide if self.new.1 == State::Primary => {
+            NextAction::Reach(Part::Old) => format!("{seen}: {old} has the newest data"),
+            NextAction::Start(part) => format!("{seen}: {} is needed", self.host(part)),
+            NextAction::Decide if self.new.1 == State::Primary => {
                 format!("split brain: {old} and {new} take writes")
             }
-            Way::Decide => format!("{old} takes writes, and {new} was promoted over it"),
+            NextAction::Decide => format!("{old} takes writes, and {new} was promoted over it"),
         }
     }
 
@@ -314,7 +314,7 @@ Primary: Decide Decide Decide Close Decide
                 for old in STATES {
                     let ways: Vec<String> = STATES
                         .iter()
-                        .map(|new| format!("{:?}", way(kind, phase, old, *new)))
+                        .map(|new| format!("{:?}", next_action(kind, phase, old, *new)))
                         .collect();
                     table.push_str(&format!("{old:?}: {}\n", ways.join(" ")));
                 }
@@ -332,33 +332,33 @@ Primary: Decide Decide Decide Close Decide
                     .flat_map(|old| STATES.map(|new| (old, new)))
                 {
                     let cell = format!("{kind:?} {phase:?} {old:?} {new:?}");
-                    let found = way(kind, phase, old, new);
+                    let found = next_action(kind, phase, old, new);
                     let of = |part| if part == Part::Old { old } else { new };
                     match found {
-                        Way::Resume => assert!(
+                        NextAction::Resume => assert!(
                             old != State::Primary
                                 || kind == Kind::Switchover && new == State::Replica,
                             "{cell}"
                         ),
-                        Way::Undo => assert!(
+                        NextAction::Undo => assert!(
                             phase == Phase::Before
                                 || phase == Phase::Maybe
                                     && matches!(new, State::Down | State::Replica),
                             "{cell}"
                         ),
-                        Way::Failover(part) => {
+                        NextAction::Failover(part) => {
                             assert!(of(part) == State::Replica, "{cell}");
                             assert!(old != State::Primary && new != State::Primary, "{cell}");
                         }
-                        Way::Reach(part) => assert!(
+                        NextAction::Reach(part) => assert!(
                             of(part) != State::Primary || old == State::Primary,
                             "{cell}"
                         ),
-                        Way::Start(part) => assert!(of(part) == State::Down, "{cell}"),
-                        Way::Close => {
+                        NextAction::Start(part) => assert!(of(part) == State::Down, "{cell}"),
+                        NextAction::Close => {
                             assert!(matches!(new, State::Primary | State::Replica), "{cell}")
                         }
-                        Way::Decide => assert!(old == State::Primary, "{cell}"),
+                        NextAction::Decide => assert!(old == State::Primary, "{cell}"),
                     }
                 }
             }

@@ -2,14 +2,14 @@
 //!
 //! Never without somebody who can mend what is broken, and never before it was said.
 
-use super::{Stage, failure};
+use super::{DrillRun, failure};
 use crate::base::{Diagnostic, Result};
-use crate::ops::drill::breaker::Breaker;
-use crate::ops::drill::field::listed;
+use crate::ops::drill::drill_target::listed;
+use crate::ops::drill::fault_injector::FaultInjector;
 use crate::ops::drill::plan::Who;
 use crate::ops::drill::record::What;
 
-impl Stage<'_> {
+impl DrillRun<'_> {
     /// Power for these hosts, or none: one event, since it is one instant.
     pub(super) async fn power(&mut self, hosts: Vec<String>, on: bool) -> Result<()> {
         let (what, word) = if on {
@@ -18,11 +18,11 @@ impl Stage<'_> {
             (What::Break, "no power")
         };
         let text = format!("{word} for {}", listed(&hosts));
-        self.outside(&hosts.clone(), what, text, move |breaker| {
+        self.outside(&hosts.clone(), what, text, move |injector| {
             if on {
-                breaker.start(&hosts)
+                injector.start(&hosts)
             } else {
-                breaker.kill(&hosts)
+                injector.kill(&hosts)
             }
         })
         .await
@@ -32,10 +32,10 @@ impl Stage<'_> {
         let others: Vec<Option<String>> = if from.is_empty() {
             vec![None]
         } else {
-            let names = from.iter().flat_map(|who| who.hosts(&self.cast));
+            let names = from.iter().flat_map(|who| who.hosts(&self.assignment));
             names.map(Some).collect()
         };
-        for host in who.hosts(&self.cast) {
+        for host in who.hosts(&self.assignment) {
             let names: Vec<String> = others.iter().flatten().cloned().collect();
             let far = if names.is_empty() {
                 "everyone".to_owned()
@@ -46,10 +46,10 @@ impl Stage<'_> {
             let text = format!("cut {host} off from {far}");
             self.keep_fault(&host, who, &text).await?;
             let one = [host.clone()];
-            self.outside(&one, What::Break, text, move |breaker| {
+            self.outside(&one, What::Break, text, move |injector| {
                 others
                     .iter()
-                    .try_for_each(|other| breaker.cut(&host, other.as_deref()))
+                    .try_for_each(|other| injector.cut(&host, other.as_deref()))
             })
             .await?;
         }
@@ -57,10 +57,10 @@ impl Stage<'_> {
     }
 
     pub(super) async fn join(&mut self, who: Who) -> Result<()> {
-        for host in who.hosts(&self.cast) {
+        for host in who.hosts(&self.assignment) {
             let text = format!("mend the cables of {host}");
             let one = [host.clone()];
-            self.outside(&one, What::Mend, text, move |breaker| breaker.heal(&host))
+            self.outside(&one, What::Mend, text, move |injector| injector.heal(&host))
                 .await?;
         }
         Ok(())
@@ -72,11 +72,11 @@ impl Stage<'_> {
         hosts: &[String],
         what: What,
         text: String,
-        deed: impl FnOnce(&dyn Breaker) -> Result<()> + Send + 'static,
+        deed: impl FnOnce(&dyn FaultInjector) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        let breaker = self
+        let injector = self
             .tools
-            .breaker
+            .injector
             .clone()
             .ok_or_else(|| {
                 Diagnostic::refused(format!("this drill needs a lab: {text}"))
@@ -84,10 +84,10 @@ impl Stage<'_> {
             })?;
         (self.tools.tell)(&text);
         for host in hosts {
-            self.field.forget(host).await;
+            self.drill_target.forget(host).await;
         }
         let at = self.clock.now();
-        let done = tokio::task::spawn_blocking(move || deed(&*breaker)).await;
+        let done = tokio::task::spawn_blocking(move || deed(&*injector)).await;
         self.event(at, what, text);
         done.map_err(|error| failure(error.to_string()))?
     }

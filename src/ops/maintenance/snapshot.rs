@@ -6,11 +6,11 @@ use super::{Note, Notes, ask};
 use crate::base::Diagnostic;
 use crate::base::quote::sh;
 use crate::modules::{Reply, Request};
-use crate::ops::crew::Crew;
-use crate::ops::desk::said;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::ops::journal;
-use crate::ops::vip::{self, Look, Place};
+use crate::ops::operation_context::said;
+use crate::ops::vip::{self, Place, VipSnapshot};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -42,13 +42,13 @@ pub enum Database {
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
-pub struct Scene {
+pub struct MaintenanceSnapshot {
     /// The notes of all hosts.
     pub notes: Notes,
     /// Where the virtual address is served, when there is one.
     pub place: Option<Place>,
     /// The virtual address.
-    pub vip: Option<Look>,
+    pub vip: Option<VipSnapshot>,
     /// The load balancers.
     pub proxies: BTreeMap<String, Proxy>,
     /// The databases.
@@ -73,7 +73,7 @@ pub struct Entry {
 }
 
 /// Looks.
-pub async fn scene(site: &Site, crew: &mut Crew) -> Scene {
+pub async fn snapshot(site: &Site, pool: &mut ConnectionPool) -> MaintenanceSnapshot {
     let mut work = BTreeMap::new();
     for host in &site.hosts {
         let mut asks = vec![ask(), journal::header()];
@@ -88,8 +88,8 @@ pub async fn scene(site: &Site, crew: &mut Crew) -> Scene {
         }
         work.insert(host.name.clone(), asks);
     }
-    let mut seen = Scene::default();
-    for (host, answer) in crew.round(work).await {
+    let mut seen = MaintenanceSnapshot::default();
+    for (host, answer) in pool.round(work).await {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -135,7 +135,7 @@ pub async fn scene(site: &Site, crew: &mut Crew) -> Scene {
     }
     // A stack without a virtual address is a stack, too.
     if let Ok(place) = Place::of(site) {
-        seen.vip = Some(vip::look(&place, crew).await);
+        seen.vip = Some(vip::observe(&place, pool).await);
         seen.place = Some(place);
     }
     seen
@@ -162,7 +162,7 @@ fn database(reply: &Reply) -> Database {
     }
 }
 
-impl Scene {
+impl MaintenanceSnapshot {
     /// The places of a server: the load balancer, its backend, and how it is there.
     pub fn servers(&self, host: &str) -> Vec<(&str, &Row)> {
         self.proxies
@@ -233,7 +233,7 @@ impl Scene {
                 let moved = self
                     .vip
                     .as_ref()
-                    .and_then(Look::interrupted)
+                    .and_then(VipSnapshot::interrupted)
                     .filter(|old| old.hosts.iter().any(|one| one == host));
                 entry.wrong.push(match moved {
                     Some(old) => format!(
@@ -292,7 +292,7 @@ pub mod tests {
     use super::*;
 
     /// Two load balancers with two servers each, two databases.
-    pub fn whole() -> Scene {
+    pub fn whole() -> MaintenanceSnapshot {
         let rows = |status: [&str; 2]| {
             Ok(["app1", "app2"]
                 .iter()
@@ -314,17 +314,17 @@ pub mod tests {
             path: "/health".to_owned(),
         }
         };
-        let mut scene = Scene {
+        let mut snapshot = MaintenanceSnapshot {
             proxies: [("lb1".to_owned(), proxy()), ("lb2".to_owned(), proxy())].into(),
             databases: [
                 ("db1".to_owned(), Database::Primary),
                 ("db2".to_owned(), Database::Standby),
             ]
             .into(),
-            ..Scene::default()
+            ..MaintenanceSnapshot::default()
         };
         for host in ["app1", "app2", "db1", "db2", "lb1", "lb2"] {
-            scene.notes.add(host, Some(""));
+            snapshot.notes.add(host, Some(""));
         }
         let balancer = |host: &str, holds: bool| vip::Balancer {
             host: host.to_owned(),
@@ -336,7 +336,7 @@ pub mod tests {
             check: Some(0),
             ..vip::Balancer::default()
         };
-        scene.vip = Some(Look {
+        snapshot.vip = Some(VipSnapshot {
             address: "192.0.2.10".to_owned(),
             balancers: vec![balancer("lb1", true), balancer("lb2", false)],
             strays: Vec::new(),
@@ -344,12 +344,12 @@ pub mod tests {
             operations: Vec::new(),
             lost: Vec::new(),
         });
-        scene
+        snapshot
     }
 
     /// A server's status in one load balancer.
-    pub fn put(scene: &mut Scene, balancer: &str, server: &str, status: &str) {
-        if let Some(Ok(rows)) = scene.proxies.get_mut(balancer).map(|p| p.rows.as_mut()) {
+    pub fn put(snapshot: &mut MaintenanceSnapshot, balancer: &str, server: &str, status: &str) {
+        if let Some(Ok(rows)) = snapshot.proxies.get_mut(balancer).map(|p| p.rows.as_mut()) {
             for row in rows.iter_mut().filter(|row| row.server == server) {
                 row.status = status.to_owned();
             }
@@ -357,7 +357,7 @@ pub mod tests {
     }
 
     /// A host's note.
-    pub fn noted(scene: &mut Scene, host: &str, done: bool, did: Did) {
+    pub fn noted(snapshot: &mut MaintenanceSnapshot, host: &str, done: bool, did: Did) {
         let note = Note {
             scope: Scope::Host,
             operator: "ann".to_owned(),
@@ -368,13 +368,13 @@ pub mod tests {
             done,
             did,
         };
-        scene.notes.of.insert(host.to_owned(), vec![note]);
+        snapshot.notes.of.insert(host.to_owned(), vec![note]);
     }
 
     #[test]
     fn what_does_not_fit_together_is_told() {
-        let wrong = |scene: &Scene| -> Vec<String> {
-            let entries = scene.entries();
+        let wrong = |snapshot: &MaintenanceSnapshot| -> Vec<String> {
+            let entries = snapshot.entries();
             entries
                 .into_iter()
                 .flat_map(|entry| {
@@ -394,54 +394,57 @@ pub mod tests {
         };
         assert_eq!(whole().entries(), []);
 
-        let mut scene = whole();
-        noted(&mut scene, "app1", true, servers(&["lb1", "lb2"]));
-        put(&mut scene, "lb1", "app1", "MAINT");
-        put(&mut scene, "lb2", "app1", "MAINT");
-        assert_eq!(wrong(&scene), [""; 0]);
-        assert_eq!(scene.entries()[0].now, ["MAINT in lb1", "MAINT in lb2"]);
-        put(&mut scene, "lb2", "app1", "UP");
+        let mut snapshot = whole();
+        noted(&mut snapshot, "app1", true, servers(&["lb1", "lb2"]));
+        put(&mut snapshot, "lb1", "app1", "MAINT");
+        put(&mut snapshot, "lb2", "app1", "MAINT");
+        assert_eq!(wrong(&snapshot), [""; 0]);
+        assert_eq!(snapshot.entries()[0].now, ["MAINT in lb1", "MAINT in lb2"]);
+        put(&mut snapshot, "lb2", "app1", "UP");
         assert_eq!(
-            wrong(&scene),
+            wrong(&snapshot),
             ["app1: UP in lb2 in spite of it: `hactl maintenance on app1` again takes it out"]
         );
-        noted(&mut scene, "app1", false, servers(&["lb1", "lb2"]));
+        noted(&mut snapshot, "app1", false, servers(&["lb1", "lb2"]));
         assert_eq!(
-            wrong(&scene),
+            wrong(&snapshot),
             ["app1: it was broken off: `hactl maintenance on app1` finishes it, `off` undoes it"]
         );
 
-        let mut scene = whole();
-        put(&mut scene, "lb1", "app1", "MAINT");
+        let mut snapshot = whole();
+        put(&mut snapshot, "lb1", "app1", "MAINT");
         assert_eq!(
-            wrong(&scene),
+            wrong(&snapshot),
             ["app1: MAINT in lb1 by hand, until the next reload"]
         );
-        let file = scene.proxies["lb1"].state.clone();
-        scene.proxies.get_mut("lb1").expect("lb1").file = file;
-        assert_eq!(scene.kept("app1"), [("lb1".to_owned(), "web".to_owned())]);
-        assert!(wrong(&scene)[0].contains("`hactl maintenance off app1` puts it back"));
+        let file = snapshot.proxies["lb1"].state.clone();
+        snapshot.proxies.get_mut("lb1").expect("lb1").file = file;
+        assert_eq!(
+            snapshot.kept("app1"),
+            [("lb1".to_owned(), "web".to_owned())]
+        );
+        assert!(wrong(&snapshot)[0].contains("`hactl maintenance off app1` puts it back"));
 
-        let mut scene = whole();
-        let look = scene.vip.as_mut().expect("an address");
+        let mut snapshot = whole();
+        let look = snapshot.vip.as_mut().expect("an address");
         look.balancers[1].flag = "1".to_owned();
         assert_eq!(
-            wrong(&scene),
+            wrong(&snapshot),
             ["lb2: its flag was set by hand: `hactl maintenance off lb2` clears it"]
         );
-        let header = serde_json::json!({"kind": vip::KIND, "operator": "ann@desk, since then"});
-        scene
+        let header = serde_json::json!({"kind": vip::KIND, "operator": "ann@context, since then"});
+        snapshot
             .vip
             .as_mut()
             .expect("an address")
             .operations
             .push(("lb2".to_owned(), header));
         assert!(
-            wrong(&scene)[0]
-                .contains("left by a `vip move` that was broken off (ann@desk, since then)")
+            wrong(&snapshot)[0]
+                .contains("left by a `vip move` that was broken off (ann@context, since then)")
         );
         noted(
-            &mut scene,
+            &mut snapshot,
             "lb2",
             true,
             Did {
@@ -449,6 +452,6 @@ pub mod tests {
                 ..Did::default()
             },
         );
-        assert_eq!(wrong(&scene), [""; 0]);
+        assert_eq!(wrong(&snapshot), [""; 0]);
     }
 }

@@ -4,12 +4,12 @@ use super::FLAG;
 use crate::base::quote::sh;
 use crate::base::{Diagnostic, Result};
 use crate::modules::{Reply, Request};
-use crate::ops::crew::Crew;
-use crate::ops::desk::reason;
+use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
 use crate::ops::http::{self, Call};
 use crate::ops::journal;
 use crate::ops::maintenance::{self, Note};
+use crate::ops::operation_context::reason;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -168,7 +168,7 @@ pub struct Viewer {
 
 /// All that was seen at once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Look {
+pub struct VipSnapshot {
     /// The address.
     pub address: String,
     /// The hosts that may have it.
@@ -183,7 +183,7 @@ pub struct Look {
     pub lost: Vec<(String, Diagnostic)>,
 }
 
-impl Look {
+impl VipSnapshot {
     /// Every host that has the address.
     pub fn holders(&self) -> Vec<&str> {
         self.balancers
@@ -236,8 +236,8 @@ pub fn list(names: &[&str]) -> String {
 }
 
 /// Looks at everything, in one round.
-pub async fn look(place: &Place, crew: &mut Crew) -> Look {
-    let reached: Vec<String> = crew.reached().map(str::to_owned).collect();
+pub async fn observe(place: &Place, pool: &mut ConnectionPool) -> VipSnapshot {
+    let reached: Vec<String> = pool.reached().map(str::to_owned).collect();
     let viewers: Vec<&String> = place
         .others
         .iter()
@@ -262,7 +262,7 @@ pub async fn look(place: &Place, crew: &mut Crew) -> Look {
         }
         work.insert(host.clone(), asks);
     }
-    let mut seen = Look {
+    let mut seen = VipSnapshot {
         address: place.address.clone(),
         balancers: Vec::new(),
         strays: Vec::new(),
@@ -270,7 +270,7 @@ pub async fn look(place: &Place, crew: &mut Crew) -> Look {
         operations: Vec::new(),
         lost: Vec::new(),
     };
-    let mut answers = crew.round(work).await;
+    let mut answers = pool.round(work).await;
     for host in place.balancers.iter().chain(&place.others) {
         let replies = match answers.remove(host) {
             Some(Ok(answer)) => answer.replies,
@@ -336,13 +336,13 @@ pub async fn look(place: &Place, crew: &mut Crew) -> Look {
 }
 
 /// The balancers only, and of them only what changes when the address moves.
-pub async fn glance(place: &Place, crew: &mut Crew) -> Vec<Balancer> {
+pub async fn glance(place: &Place, pool: &mut ConnectionPool) -> Vec<Balancer> {
     let work = place
         .balancers
         .iter()
         .map(|host| (host.clone(), few()))
         .collect();
-    crew.round(work)
+    pool.round(work)
         .await
         .into_iter()
         .map(|(host, answer)| {

@@ -2,7 +2,7 @@
 //!
 //! A run is never cut short but by a step that says so, or by its time limit: what it began is its own to end.
 
-use super::{Stage, failure};
+use super::{DrillRun, failure};
 use crate::base::quote::sh;
 use crate::base::{Result, exit};
 use crate::modules::Request;
@@ -16,9 +16,12 @@ const COMMAND: Duration = Duration::from_secs(120);
 /// How long `verify` may need to be content.
 const WHOLE: Duration = Duration::from_secs(60);
 
-impl Stage<'_> {
+impl DrillRun<'_> {
     pub(super) fn words(&self, words: &[&str]) -> Vec<String> {
-        words.iter().map(|word| fill(word, &self.cast)).collect()
+        words
+            .iter()
+            .map(|word| fill(word, &self.assignment))
+            .collect()
     }
 
     pub(super) async fn hactl(&mut self, words: &[String]) -> Result<Ran> {
@@ -84,8 +87,8 @@ impl Stage<'_> {
             timeout_seconds: Some(30),
             ..Request::sh(begun(step))
         };
-        let host = self.cast.standby.clone();
-        let seen = self.field.ask(&host, journal).await;
+        let host = self.assignment.standby.clone();
+        let seen = self.drill_target.ask(&host, journal).await;
         let ran = running.kill().await;
         self.note(&ran);
         let killed = ran.code == 128 + 9 && seen.is_ok_and(|reply| reply.code == 0);
@@ -97,7 +100,7 @@ impl Stage<'_> {
 
     /// Brings a database back, as an operator would: a replica of whoever is primary, or else the primary that it was.
     pub(super) async fn rejoin(&mut self, host: &str) -> Result<()> {
-        let roles = self.field.roles().await;
+        let roles = self.drill_target.roles().await;
         let leads = |name: &&String| roles.get(*name) == Some(&Role::Primary);
         // One that was cut off still believes that it leads: any other primary was promoted in its place.
         let other = roles.keys().filter(|name| *name != host).find(leads);

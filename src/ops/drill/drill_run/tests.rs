@@ -1,8 +1,8 @@
 //! Steps with somebody for power and cables who only writes down what is asked of him.
 
 use super::*;
-use crate::ops::drill::breaker::Breaker;
 use crate::ops::drill::catalog::find;
+use crate::ops::drill::fault_injector::FaultInjector;
 use crate::ops::drill::hactl::Hactl;
 use crate::ops::drill::plan::Who;
 use crate::ops::hosts::{Host, Site};
@@ -26,7 +26,7 @@ impl Book {
     }
 }
 
-impl Breaker for Book {
+impl FaultInjector for Book {
     fn kill(&self, hosts: &[String]) -> Result<()> {
         self.note("kill", hosts)
     }
@@ -48,7 +48,7 @@ impl Breaker for Book {
 }
 
 /// A service that nobody reaches.
-fn field() -> Field {
+fn drill_target() -> DrillTarget {
     let names = ["lb", "app", "db1", "db2"];
     let group = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let host = |name: &str| {
@@ -61,7 +61,7 @@ fn field() -> Field {
         host.target.address = format!("{name}.invalid");
         host
     };
-    Field::new(Site {
+    DrillTarget::new(Site {
         hosts: names.into_iter().map(host).collect(),
         groups: [
             ("haproxy".to_owned(), group(&["lb"])),
@@ -73,17 +73,17 @@ fn field() -> Field {
     .unwrap_or_else(|error| panic!("{}", error.message))
 }
 
-/// What is left of a stage after these steps: events, expectations, what was asked for. Interrupted when this is said.
+/// What is left of a drill_run after these steps: events, expectations, what was asked for. Interrupted when this is said.
 async fn played(
     book: Book,
     last: Option<&'static str>,
-    deed: impl AsyncFnOnce(&mut Stage<'_>),
+    deed: impl AsyncFnOnce(&mut DrillRun<'_>),
 ) -> (Vec<Event>, Vec<Expectation>, Vec<String>) {
-    let field = field();
+    let drill_target = drill_target();
     let book = Arc::new(book);
     let (stop, stopped) = watch::channel(last == Some(""));
     let tools = Tools {
-        breaker: Some(Arc::clone(&book) as Arc<dyn Breaker>),
+        injector: Some(Arc::clone(&book) as Arc<dyn FaultInjector>),
         hactl: Hactl {
             program: "/bin/false".into(),
             global: Vec::new(),
@@ -98,13 +98,13 @@ async fn played(
             }
         },
     };
-    let mut stage = Stage {
+    let mut drill_run = DrillRun {
         drill: find("cold-start").expect("a drill"),
-        field: &field,
+        drill_target: &drill_target,
         tools: &tools,
-        cast: Cast {
+        assignment: DrillAssignment {
             hosts: ["lb", "app", "db1", "db2"].map(str::to_owned).to_vec(),
-            ..Cast::default()
+            ..DrillAssignment::default()
         },
         clock: Clock::start(),
         started: SystemTime::now(),
@@ -113,17 +113,17 @@ async fn played(
         ran: Vec::new(),
         expectations: Vec::new(),
     };
-    deed(&mut stage).await;
+    deed(&mut drill_run).await;
     let asked = book.asked.lock().expect("a book").clone();
-    (stage.events, stage.expectations, asked)
+    (drill_run.events, drill_run.expectations, asked)
 }
 
 #[tokio::test]
 async fn the_power_of_many_hosts_is_one_instant() {
-    let both = async |stage: &mut Stage<'_>| {
+    let both = async |drill_run: &mut DrillRun<'_>| {
         for on in [false, true] {
-            let step = Step::Power(Who::Everyone, on);
-            assert!(stage.step(&step).await.is_ok());
+            let step = DrillStep::Power(Who::Everyone, on);
+            assert!(drill_run.step(&step).await.is_ok());
         }
     };
     let (events, _, asked) = played(Book::default(), None, both).await;
@@ -143,9 +143,9 @@ async fn the_power_of_many_hosts_is_one_instant() {
 
 #[tokio::test]
 async fn an_interrupted_drill_gives_the_power_back() {
-    let all = async |stage: &mut Stage<'_>| {
-        stage.play().await;
-        stage.heal().await;
+    let all = async |drill_run: &mut DrillRun<'_>| {
+        drill_run.play().await;
+        drill_run.heal().await;
     };
     let (kill, start) = ("kill lb app db1 db2", "start lb app db1 db2");
     // Before anything was broken, nothing is.
@@ -164,9 +164,9 @@ async fn a_host_that_does_not_come_back_is_named_and_tried_again() {
         dead: Some("db2"),
         ..Book::default()
     };
-    let all = async |stage: &mut Stage<'_>| {
-        stage.play().await;
-        stage.heal().await;
+    let all = async |drill_run: &mut DrillRun<'_>| {
+        drill_run.play().await;
+        drill_run.heal().await;
     };
     let (_, expectations, asked) = played(book, None, all).await;
     let power = ["kill", "start", "start"].map(|what| format!("{what} lb app db1 db2"));

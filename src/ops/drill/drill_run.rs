@@ -6,10 +6,10 @@ mod commands;
 mod outside;
 mod remains;
 
+use super::drill_target::{DrillAssignment, DrillTarget, done, listed};
 use super::faults::{self, Fault};
-use super::field::{Cast, Field, done, listed};
 use super::load::Load;
-use super::plan::{Drill, Step, Who, fill};
+use super::plan::{Drill, DrillStep, Who, fill};
 use super::record::{Clock, Event, Expectation, Moment, Ran, What};
 use super::run::Tools;
 use crate::base::quote::sh;
@@ -21,15 +21,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A drill under way.
-pub struct Stage<'a> {
+pub struct DrillRun<'a> {
     /// Which.
     pub drill: &'static Drill,
     /// The service.
-    pub field: &'a Field,
+    pub drill_target: &'a DrillTarget,
     /// What it needs.
     pub tools: &'a Tools<'a>,
     /// Who was what when it began.
-    pub cast: Cast,
+    pub assignment: DrillAssignment,
     /// Its clock.
     pub clock: Clock,
     /// When it began, by this machine's clock.
@@ -44,7 +44,7 @@ pub struct Stage<'a> {
     pub expectations: Vec<Expectation>,
 }
 
-impl Stage<'_> {
+impl DrillRun<'_> {
     /// The steps, up to the first that fails.
     pub async fn play(&mut self) {
         for step in self.drill.steps {
@@ -75,7 +75,7 @@ impl Stage<'_> {
     }
 
     fn patient(&self, limit: Duration) -> Duration {
-        limit * self.field.site().patience()
+        limit * self.drill_target.site().patience()
     }
 
     /// Waits for a second's worth of acknowledged writes.
@@ -106,10 +106,10 @@ impl Stage<'_> {
         )))
     }
 
-    pub async fn step(&mut self, step: &Step) -> Result<()> {
+    pub async fn step(&mut self, step: &DrillStep) -> Result<()> {
         match *step {
-            Step::Power(who, on) => {
-                let hosts = who.hosts(&self.cast);
+            DrillStep::Power(who, on) => {
+                let hosts = who.hosts(&self.assignment);
                 if !on {
                     for host in &hosts {
                         self.keep_fault(host, who, "take its power").await?;
@@ -117,16 +117,16 @@ impl Stage<'_> {
                 }
                 self.power(hosts, on).await
             }
-            Step::Cut(who, from) => self.cut(who, from).await,
-            Step::Join(who) => self.join(who).await,
-            Step::Script {
+            DrillStep::Cut(who, from) => self.cut(who, from).await,
+            DrillStep::Join(who) => self.join(who).await,
+            DrillStep::Script {
                 on,
                 what,
                 text,
                 script,
             } => {
-                for host in on.hosts(&self.cast) {
-                    let text = fill(text, &self.cast);
+                for host in on.hosts(&self.assignment) {
+                    let text = fill(text, &self.assignment);
                     if what == What::Break {
                         self.keep_fault(&host, on, &text).await?;
                     }
@@ -134,27 +134,32 @@ impl Stage<'_> {
                 }
                 Ok(())
             }
-            Step::Hactl { words, code, says } => {
+            DrillStep::Hactl { words, code, says } => {
                 let words = self.words(words);
                 let ran = self.hactl(&words).await?;
                 self.check(&ran, code, says)
             }
-            Step::Rejoin(who) => {
-                for host in who.hosts(&self.cast) {
+            DrillStep::Rejoin(who) => {
+                for host in who.hosts(&self.assignment) {
                     self.rejoin(&host).await?;
                 }
                 Ok(())
             }
-            Step::Backup => {
-                if self.field.site().members("postgresql_backup").is_empty() {
+            DrillStep::Backup => {
+                if self
+                    .drill_target
+                    .site()
+                    .members("postgresql_backup")
+                    .is_empty()
+                {
                     return Ok(());
                 }
                 let words = ["backup", "now", "--reason=drill"].map(str::to_owned);
                 let ran = self.hactl(&words).await?;
                 self.check(&ran, exit::DONE, &[])
             }
-            Step::CopyIsKept(who) => {
-                for host in who.hosts(&self.cast) {
+            DrillStep::CopyIsKept(who) => {
+                for host in who.hosts(&self.assignment) {
                     let copies = self.copies(&host, "-print").await?;
                     let good = !copies.is_empty();
                     let observed = if good { copies.as_str() } else { "none" };
@@ -163,9 +168,9 @@ impl Stage<'_> {
                 }
                 Ok(())
             }
-            Step::Killed { words, step } => self.killed(words, step).await,
-            Step::Writes => self.writes().await,
-            Step::Pause(time) => {
+            DrillStep::Killed { words, step } => self.killed(words, step).await,
+            DrillStep::Writes => self.writes().await,
+            DrillStep::Pause(time) => {
                 // The clients' time, not a wait for a condition: what must not happen is given the chance to.
                 tokio::select! {
                     () = tokio::time::sleep(time) => {}
@@ -173,21 +178,27 @@ impl Stage<'_> {
                 }
                 Ok(())
             }
-            Step::PrimaryIs(who) => {
-                let (wanted, found) = (who.hosts(&self.cast), self.field.primaries().await);
+            DrillStep::PrimaryIs(who) => {
+                let (wanted, found) = (
+                    who.hosts(&self.assignment),
+                    self.drill_target.primaries().await,
+                );
                 self.seen("the primary", &wanted, &found)
             }
-            Step::HolderIs(who) => {
-                let (wanted, found) = (who.hosts(&self.cast), self.field.holders().await);
+            DrillStep::HolderIs(who) => {
+                let (wanted, found) = (
+                    who.hosts(&self.assignment),
+                    self.drill_target.holders().await,
+                );
                 self.seen("the holder of the virtual address", &wanted, &found)
             }
-            Step::AwaitHolder(who) => {
-                let wanted = who.hosts(&self.cast);
+            DrillStep::AwaitHolder(who) => {
+                let wanted = who.hosts(&self.assignment);
                 let begun = self.clock.now();
                 let mut look = tokio::time::interval(Duration::from_millis(100));
                 loop {
                     look.tick().await;
-                    let found = self.field.holders_of(&wanted).await;
+                    let found = self.drill_target.holders_of(&wanted).await;
                     if found == wanted
                         || self.clock.now().saturating_sub(begun) > self.patient(PATIENCE)
                     {
@@ -211,9 +222,9 @@ impl Stage<'_> {
             since: since.map_or(0, |since| since.as_secs()),
         };
         let mut kept = false;
-        let servers: Vec<String> = self.cast.servers.keys().cloned().collect();
+        let servers: Vec<String> = self.assignment.servers.keys().cloned().collect();
         for server in servers {
-            let reply = self.field.ask(&server, faults::note(&fault)).await;
+            let reply = self.drill_target.ask(&server, faults::note(&fault)).await;
             let reply =
                 reply.and_then(|reply| done(&server, &reply, "a fault cannot be noted").map(drop));
             match reply {
@@ -223,7 +234,7 @@ impl Stage<'_> {
                 }
             }
         }
-        if kept || self.cast.servers.is_empty() {
+        if kept || self.assignment.servers.is_empty() {
             return Ok(());
         }
         Err(failure(format!(
@@ -239,9 +250,9 @@ impl Stage<'_> {
             );
             return;
         }
-        let servers: Vec<String> = self.cast.servers.keys().cloned().collect();
+        let servers: Vec<String> = self.assignment.servers.keys().cloned().collect();
         for server in servers {
-            let reply = self.field.ask(&server, faults::forget()).await;
+            let reply = self.drill_target.ask(&server, faults::forget()).await;
             let reply = reply.and_then(|reply| {
                 done(&server, &reply, "its note of this drill cannot be removed").map(drop)
             });
@@ -254,7 +265,7 @@ impl Stage<'_> {
     async fn script(&mut self, host: &str, what: What, text: String, script: &str) -> Result<()> {
         (self.tools.tell)(&text);
         let set = self
-            .cast
+            .assignment
             .servers
             .get(host)
             .map_or_else(String::new, |server| {
@@ -269,7 +280,7 @@ impl Stage<'_> {
         let mut request = Request::sh(set + script);
         request.timeout_seconds = Some(60);
         let at = self.clock.now();
-        let reply = self.field.ask(host, request).await;
+        let reply = self.drill_target.ask(host, request).await;
         self.event(at, what, text.clone());
         done(host, &reply?, &format!("`{text}` failed")).map(drop)
     }
