@@ -200,3 +200,43 @@ fn every_refusal_says_how_to_go_on() {
         .collect();
     assert!(built.is_empty(), "take Diagnostic::refused: {built:?}");
 }
+
+/// What messages say otherwise now: `docs/glossary.md` has the words.
+const OLD_WORDS: &[(&str, &str)] = &[
+    ("the service is whole", "healthy"),
+    ("lets in", "SSH works"),
+    ("not to be reached", "unreachable"),
+    ("whether it did is not known", "outcome unknown"),
+    ("taken back is taken back", "rolling back"),
+    ("nobody here can do that", "this drill needs a lab"),
+    ("not for him", "should be closed to it"),
+    ("gave up", "limit exceeded"),
+    ("mend ", "fix"),
+    ("then again", "and retry"),
+    ("look again", "and retry"),
+    ("look at ", "check"),
+    ("the entrance", "service endpoint"),
+];
+
+#[test]
+fn messages_have_the_words_of_the_glossary() {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.trim_start();
+            if code.starts_with("//") {
+                continue;
+            }
+            // The odd parts between quotes are what is said.
+            for said in code.split('"').skip(1).step_by(2) {
+                for (old, new) in OLD_WORDS {
+                    if said.contains(old) {
+                        let at = format!("{}:{}", path.display(), number + 1);
+                        found.push(format!("{at}: `{old}`; write: {new}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

@@ -196,7 +196,8 @@ pub fn replace(regex: &Regex, template: &str, text: &str, limit: usize) -> Resul
     let (mut last, mut count) = (0, 0);
     for captures in regex.captures_iter(text) {
         let captures = captures.map_err(|error| {
-            Diagnostic::new("the regular expression gave up").note(error.to_string())
+            Diagnostic::new("regular expression: backtracking limit exceeded")
+                .note(error.to_string())
         })?;
         let Some(whole) = captures.get(0) else {
             continue;

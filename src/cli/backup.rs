@@ -58,7 +58,7 @@ pub fn site(
 ) -> Result<(Site, Repository), Vec<Diagnostic>> {
     if global.limit.is_some() {
         return Err(vec![Diagnostic::new(
-            "this command looks at the whole service, and --limit would hide parts of it",
+            "this command covers the whole service, and --limit would hide parts of it",
         )]);
     }
     let names: Vec<&str> = cluster::VARIABLES

@@ -136,10 +136,10 @@ async fn all(
         }
         match run::run(drill, drill_target, assignment, tools).await {
             Ok(record) => {
-                let whole = record.whole;
+                let healthy = record.healthy;
                 records.push(record);
-                if !whole {
-                    report::say("the service is not whole, so no further drill is run");
+                if !healthy {
+                    report::say("the service is not healthy, so no further drill is run");
                     break;
                 }
             }
@@ -222,7 +222,7 @@ fn apart(
 fn possible(global: &Global) -> Result<()> {
     if global.limit.is_some() {
         return Err(Diagnostic::new(
-            "a drill looks at the whole service, and --limit would hide parts of it",
+            "a drill covers the whole service, and --limit would hide parts of it",
         ));
     }
     if global.ask_vault_pass {

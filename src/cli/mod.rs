@@ -106,7 +106,7 @@ pub enum Command {
     Render(render::Args),
     /// What a commit changes in the rendered files, host by host
     Diff(diff::Args),
-    /// Whether the service is whole, as its own hosts see it
+    /// Whether the service is healthy, as its own hosts see it
     Verify(verify::Args),
     /// Break something for real, measure what clients see of it, and mend it
     Drill(drill::Args),

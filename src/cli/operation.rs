@@ -40,7 +40,7 @@ pub struct Common {
 pub fn site(global: &Global, reach: &fleet::ConnectArgs) -> Result<Site, Vec<Diagnostic>> {
     if global.limit.is_some() {
         return Err(vec![Diagnostic::new(
-            "this command looks at the whole service, and --limit would hide parts of it",
+            "this command covers the whole service, and --limit would hide parts of it",
         )]);
     }
     let site = fleet::site(global, reach, "all", VARIABLES)?;
@@ -127,7 +127,7 @@ pub fn header(
 /// A flag that Ctrl-C and SIGTERM raise.
 pub fn stop_flag() -> Arc<AtomicBool> {
     stop::flag(
-        "ending: what can be taken back is taken back after this step; from the promotion on it goes on to the end",
+        "stopping: rolling back after this step; from the promotion on it goes on to the end",
     )
 }
 

@@ -86,8 +86,10 @@ pub async fn execute(
         keep_log_only: args.keep_log_only,
     };
     let host = server.host.clone();
-    let assessment = rejoin::assess(cluster, server, primary, &evidence, &options)
-        .ok_or_else(|| one(Diagnostic::with_code(exit::FAILED, "it was not seen").on(&host)))?;
+    let assessment =
+        rejoin::assess(cluster, server, primary, &evidence, &options).ok_or_else(|| {
+            one(Diagnostic::with_code(exit::FAILED, "the host gave no answer").on(&host))
+        })?;
     let steps = rejoin::steps(&assessment, &blocks.by);
     if !blocks.unasked.is_empty() && !global.json {
         report::say(&format!(
@@ -274,7 +276,12 @@ async fn inspect(
             .round([(host.clone(), vec![ask])].into())
             .await
             .remove(host)
-            .unwrap_or_else(|| Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked")))
+            .unwrap_or_else(|| {
+                Err(Diagnostic::with_code(
+                    exit::UNREACHABLE,
+                    "the host was not asked",
+                ))
+            })
             .map_err(|error| vec![error.on(host)])?;
         let reply = &answer.replies[0];
         if reply.code != 0 {
@@ -338,7 +345,12 @@ async fn evidence(
     let mut reply = |host: &str| {
         answers
             .remove(host)
-            .unwrap_or_else(|| Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked")))
+            .unwrap_or_else(|| {
+                Err(Diagnostic::with_code(
+                    exit::UNREACHABLE,
+                    "the host was not asked",
+                ))
+            })
             .map(|answer| answer.replies[0].clone())
             .map_err(|error| error.on(host))
     };
@@ -366,7 +378,7 @@ async fn evidence(
         evidence.committed = match answers.remove(&server.host) {
             Some(Ok(answer)) => rejoin::read_committed(&answer.replies[0], fork),
             Some(Err(error)) => rejoin::Committed::Unreadable(error.message),
-            None => rejoin::Committed::Unreadable("it was not asked".to_owned()),
+            None => rejoin::Committed::Unreadable("the host was not asked".to_owned()),
         };
     }
     Ok(evidence)

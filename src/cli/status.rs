@@ -30,7 +30,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     let one = |error: Diagnostic| vec![error];
     if global.limit.is_some() {
         return Err(one(Diagnostic::new(
-            "`status` looks at the whole service, and --limit would hide parts of it",
+            "`status` covers the whole service, and --limit would hide parts of it",
         )));
     }
     let site = fleet::site(global, &args.reach, "all", &status::variables())?;

@@ -1,4 +1,4 @@
-//! `hactl verify`: whether the service is whole, as its own hosts see it.
+//! `hactl verify`: whether the service is healthy, as its own hosts see it.
 
 use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::Diagnostic;
@@ -46,7 +46,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
     if global.limit.is_some() {
         return Err(vec![
             Diagnostic::new(
-                "`verify` looks at the whole service, and --limit would hide parts of it",
+                "`verify` covers the whole service, and --limit would hide parts of it",
             )
             .help("use --only with a check or a component"),
         ]);

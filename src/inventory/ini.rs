@@ -77,7 +77,7 @@ pub(super) fn read(
             ))
             .at(&pending.span)
             .help(format!(
-                "add a section `[{}]`, or mend the name",
+                "add a section `[{}]`, or fix the name",
                 pending.name
             )),
         );

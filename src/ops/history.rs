@@ -84,7 +84,7 @@ fn merge(said: &[(String, String)]) -> History {
                         error
                             .on(host)
                             .note(format!("in {file}"))
-                            .help("look at the file; the others are shown without it"),
+                            .help("check the file; the others are shown without it"),
                     );
                     continue;
                 }
@@ -135,7 +135,7 @@ mod tests {
         Header {
             id: id.to_owned(),
             started,
-            ..Header::new("switchover", "ann@context, `hactl switchover`", "")
+            ..Header::new("switchover", "ann@desk, `hactl switchover`", "")
         }
     }
 

@@ -128,7 +128,7 @@ impl OperationContext<'_> {
             let answer = answer.map_err(|error| {
                 Diagnostic::with_code(
                     exit::INCOMPLETE,
-                    format!("lost while it should: {what}; whether it did is not known"),
+                    format!("connection lost during: {what}; outcome unknown"),
                 )
                 .on(&host)
                 .note(error.message)

@@ -228,16 +228,16 @@ fn summary(outcome: &Outcome, options: Options) -> String {
     }
     let code = outcome.exit_code(options.strict);
     let (style, verdict) = match code {
-        crate::base::exit::DONE => (Style::new().green().bold(), "the service is whole"),
+        crate::base::exit::DONE => (Style::new().green().bold(), "healthy"),
         crate::base::exit::INCOMPLETE => (
             Style::new().yellow().bold(),
-            "ended before everything was looked at",
+            "stopped before every check had run",
         ),
         crate::base::exit::UNREACHABLE => (
             Style::new().yellow().bold(),
-            "not everything could be looked at",
+            "not everything could be checked",
         ),
-        _ => (Style::new().red().bold(), "the service is not whole"),
+        _ => (Style::new().red().bold(), "not healthy"),
     };
     format!(
         "{}: {} ({} hosts, {:.1} s)",
@@ -326,7 +326,7 @@ pub fn json(outcome: &Outcome, options: Options) -> String {
         .collect();
     let document = json!({
         "schema": "hactl.verify/1",
-        "whole": outcome.exit_code(options.strict) == crate::base::exit::DONE,
+        "healthy": outcome.exit_code(options.strict) == crate::base::exit::DONE,
         "hosts": outcome.hosts,
         "looks": outcome.looks,
         "seconds": outcome.seconds,
@@ -377,9 +377,9 @@ mod tests {
     use super::*;
     use crate::ops::verify::{Check, Findings, Verdict};
 
-    static ONE: Check = Check::fail("haproxy.one", "one thing holds", "mend one");
-    static TWO: Check = Check::warn("haproxy.two", "another thing holds", "mend two");
-    static DB: Check = Check::fail("postgresql.db", "the database holds", "mend it");
+    static ONE: Check = Check::fail("haproxy.one", "one thing holds", "fix one");
+    static TWO: Check = Check::warn("haproxy.two", "another thing holds", "fix two");
+    static DB: Check = Check::fail("postgresql.db", "the database holds", "fix it");
     static REACHED: Check = Check::fail("common.reached", "every host answers", "start it");
 
     fn outcome() -> Outcome {

@@ -233,7 +233,7 @@ pub fn apply(session: &Rc<Session>, name: &str, input: Val, args: CallArgs) -> R
             return Err(Diagnostic::new(format!(
                 "the test `{name}` asks about this machine, not about the host"
             ))
-            .help("use the module `stat` and look at its result"));
+            .help("use the module `stat` and check its result"));
         }
         let error = Diagnostic::new(format!("there is no test `{name}`"));
         let known = CHECKS
@@ -298,9 +298,11 @@ fn matched(call: &Call, kind: &str) -> Result<bool> {
         call.flag(2, "multiline")?,
     )?;
     let text = call.input_text()?;
-    expression
-        .is_match(text.as_str())
-        .map_err(|error| Diagnostic::new(format!("the regular expression gave up: {error}")))
+    expression.is_match(text.as_str()).map_err(|error| {
+        Diagnostic::new(format!(
+            "regular expression: backtracking limit exceeded: {error}"
+        ))
+    })
 }
 
 fn truthy(call: &Call) -> Result<bool> {

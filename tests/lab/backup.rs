@@ -213,7 +213,7 @@ fn backup_is_proven(bench: &Bench) {
     bench
         .hactl(&["verify", "--only", "backup", "--strict", "--wait", "200"])
         .ends(0)
-        .says(&["the service is whole"]);
+        .says(&["healthy"]);
     // A file of the newest backup is damaged: seen, by its name.
     let file = bench.on(
         "app2",

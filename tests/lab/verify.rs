@@ -102,7 +102,7 @@ fn all(bench: &Bench, breaks: &[Break]) {
     );
     // What a deploy is for, it repairs.
     bench.hactl(&["deploy"]).ends(0);
-    eventually("everything is mended", 60, || found(bench).is_empty());
+    eventually("everything is fixed", 60, || found(bench).is_empty());
 }
 
 const PSQL: &str = "runuser -u postgres -- psql -Xqc";

@@ -90,7 +90,7 @@ impl Given {
             size,
             changed: data
                 .modified()
-                .map_err(while_doing("cannot look at the image"))?,
+                .map_err(while_doing("cannot inspect the image"))?,
         })
     }
 

@@ -393,9 +393,7 @@ impl Provider for Machines {
             Err(
                 failed("the host was asked to shut down and still runs after 3 minutes")
                     .on(&host.name)
-                    .help(
-                        "look at it with `hactl lab exec`, or cut its power with `hactl lab kill`",
-                    ),
+                    .help("check it with `hactl lab exec`, or cut its power with `hactl lab kill`"),
             )
         }
     }

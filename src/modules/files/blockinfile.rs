@@ -177,7 +177,7 @@ fn rewrite(args: &Args, before: Option<&[u8]>, present: bool) -> Result<Edited> 
 /// Where a new block goes: the index of the line before which it is put.
 fn place(args: &Args, coding: Coding, text: &str, lines: &[String]) -> Result<usize> {
     let gave_up = |error: fancy_regex::Error| {
-        Diagnostic::new("the regular expression gave up").note(error.to_string())
+        Diagnostic::new("regular expression: backtracking limit exceeded").note(error.to_string())
     };
     let before = args.str("insertbefore");
     let wanted = match (before, args.str("insertafter")) {

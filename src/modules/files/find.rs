@@ -256,7 +256,8 @@ impl Filter {
     fn fits(&self, entry: &Entry<'_>, now: f64, content: Option<&[u8]>) -> Result<bool> {
         let hit = |regex: &Regex, text: &str| {
             regex.is_match(text).map_err(|error| {
-                Diagnostic::new("the regular expression gave up").note(error.to_string())
+                Diagnostic::new("regular expression: backtracking limit exceeded")
+                    .note(error.to_string())
             })
         };
         let any = |regexes: &[Regex]| -> Result<bool> {

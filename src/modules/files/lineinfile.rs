@@ -123,9 +123,9 @@ fn pattern(args: &Args, name: &str, coding: Coding) -> Result<Option<Regex>> {
 }
 
 fn matches(regex: &Regex, line: &str) -> Result<bool> {
-    regex
-        .is_match(line)
-        .map_err(|error| Diagnostic::new("the regular expression gave up").note(error.to_string()))
+    regex.is_match(line).map_err(|error| {
+        Diagnostic::new("regular expression: backtracking limit exceeded").note(error.to_string())
+    })
 }
 
 fn bare(line: &str) -> &str {

@@ -103,7 +103,8 @@ fn substitute(args: &Args, before: &[u8]) -> Result<Option<Edited>> {
     if let Some(section) = section(args) {
         let regex = python_regex::compile(&coding.adapt(&section), SECTION)?;
         let found = regex.captures(&text).map_err(|error| {
-            Diagnostic::new("the regular expression gave up").note(error.to_string())
+            Diagnostic::new("regular expression: backtracking limit exceeded")
+                .note(error.to_string())
         })?;
         let Some(part) = found.and_then(|found| found.name("subsection").map(|part| part.range()))
         else {

@@ -149,7 +149,7 @@ impl<'a> Write<'a> {
             let command = validator(validate)?;
             let _ = writeln!(
                 script,
-                "out=$({command} 2>&1 </dev/null) || {{ c=$?; printf '%s\\n' \"$out\" >&2; fail \"$t: \"{}\" refuses the new content (exit code $c); the file is as it was\" 'mend the content or the validate command'; }}",
+                "out=$({command} 2>&1 </dev/null) || {{ c=$?; printf '%s\\n' \"$out\" >&2; fail \"$t: \"{}\" refuses the new content (exit code $c); the file is as it was\" 'fix the content or the validate command'; }}",
                 sh(&format!("`{validate}`"))
             );
         }

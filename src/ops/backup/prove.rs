@@ -42,7 +42,7 @@ pub async fn files(site: &Site, repository: &Repository, pool: &mut ConnectionPo
                     }
                 },
             )
-            .help("hactl backup now --full makes a new whole one; look at the disk of that host")),
+            .help("hactl backup now --full makes a new whole one; check the disk of that host")),
     }
 }
 

@@ -415,7 +415,7 @@ pub async fn carry_out(
         )
         .on(target)
         .note(error.message)
-        .help(format!("look at {} there", plan.directory))
+        .help(format!("check {} there", plan.directory))
     })?;
     if reply.code == scripts::NOT_NEW {
         return Err(

@@ -100,11 +100,11 @@ mod tests {
         let mut conditions = Conditions::default();
         conditions.add("a", "a holds", true, "yes", "-");
         conditions.unless("--without-a", true);
-        conditions.add("b", "b holds", false, "no", "mend b");
+        conditions.add("b", "b holds", false, "no", "fix b");
         conditions.unless("--without-b", false);
-        conditions.add("c", "c holds", false, "no", "mend c");
+        conditions.add("c", "c holds", false, "no", "fix c");
         conditions.unless("--without-c", true);
-        conditions.add("d", "d holds", false, "no", "mend d");
+        conditions.add("d", "d holds", false, "no", "fix d");
         let errors = conditions.demand().expect_err("refused");
         assert_eq!(errors.len(), 2);
         assert!(
@@ -114,7 +114,7 @@ mod tests {
         );
         assert_eq!(
             errors[0].help.as_deref(),
-            Some("mend b; or go on without it: --without-b")
+            Some("fix b; or go on without it: --without-b")
         );
         assert!(!conditions.0[0].waived && conditions.0[2].waived);
     }

@@ -65,14 +65,14 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
             Live::Answers(_) => {
                 see(
                     "this machine",
-                    "its host lets in, and the server answers".to_owned(),
+                    "SSH works, and the server answers".to_owned(),
                 );
                 verdict = Some(FailureVerdict::Alive);
             }
             Live::Silent => {
                 see(
                     "this machine",
-                    "its host lets in; the server takes connections and does not answer".to_owned(),
+                    "SSH works; the server takes connections and does not answer".to_owned(),
                 );
                 verdict = Some(FailureVerdict::FrozenInside);
             }
@@ -80,21 +80,21 @@ pub fn judge(cluster: &Cluster, old: &str, outsiders: &[(String, PeerView)]) -> 
             Live::Down(said) if said.contains("FATAL") => {
                 see(
                     "this machine",
-                    format!("its host lets in, and the server answers ({said})"),
+                    format!("SSH works, and the server answers ({said})"),
                 );
                 verdict = Some(FailureVerdict::Alive);
             }
             Live::Down(said) => {
                 see(
                     "this machine",
-                    format!("its host lets in, and the server does not run ({said})"),
+                    format!("SSH works, and the server does not run ({said})"),
                 );
                 verdict = Some(FailureVerdict::DeadInside);
             }
             Live::None => {
                 see(
                     "this machine",
-                    "its host lets in, and there is no cluster".to_owned(),
+                    "SSH works, and there is no cluster".to_owned(),
                 );
                 verdict = Some(FailureVerdict::DeadInside);
             }

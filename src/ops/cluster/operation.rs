@@ -202,7 +202,8 @@ impl Operation<'_> {
                     Some(Err(error)) => lost = Some(error.on(host)),
                     None => {
                         lost = Some(
-                            Diagnostic::with_code(exit::UNREACHABLE, "it was not asked").on(host),
+                            Diagnostic::with_code(exit::UNREACHABLE, "the host was not asked")
+                                .on(host),
                         );
                     }
                 }
@@ -266,7 +267,10 @@ impl Operation<'_> {
                 return Err(Stop::Overtaken(error));
             }
             let answer = answers.remove(&step.host).unwrap_or_else(|| {
-                Err(Diagnostic::with_code(exit::UNREACHABLE, "it was not asked"))
+                Err(Diagnostic::with_code(
+                    exit::UNREACHABLE,
+                    "the host was not asked",
+                ))
             });
             match answer {
                 Ok(answer) => return read(step, limit, &answer.replies[0]),

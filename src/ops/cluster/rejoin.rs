@@ -182,7 +182,7 @@ pub fn assess(
             format!("nothing that is only on {} is given up", server.host),
             false,
             format!("{why}{lost}"),
-            "what is given up is kept beside it; look at it first if it may matter",
+            "what is given up is kept beside it; check it first if it may matter",
         );
         conditions.unless("--discard-diverged", options.discard_diverged);
     } else if diverged.is_some() {

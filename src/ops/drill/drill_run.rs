@@ -243,8 +243,8 @@ impl DrillRun<'_> {
     }
 
     /// Forgets what was broken, when all of it is healed.
-    pub async fn forget(&mut self, whole: bool) {
-        if !whole {
+    pub async fn forget(&mut self, healthy: bool) {
+        if !healthy {
             (self.tools.tell)(
                 "what was broken may not be healed: `hactl status` shows it, `hactl resume` heals it",
             );

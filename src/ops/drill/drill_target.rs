@@ -227,7 +227,7 @@ impl DrillTarget {
     pub async fn assignment(&self) -> Result<DrillAssignment> {
         let unclear = |what: String| {
             Diagnostic::refused(what)
-                .help("a drill begins with a whole service: see `hactl verify`")
+                .help("a drill begins with a healthy service: see `hactl verify`")
         };
         let mut notes = maintenance::Notes::default();
         let mut assignment = DrillAssignment {

@@ -98,7 +98,7 @@ pub fn cure(fault: &Fault) -> Option<Cure> {
             }
             DrillStep::Join(who) if plays(fault, who) => {
                 cure.outside
-                    .push("mend its cables (in a lab: hactl lab heal)");
+                    .push("reconnect its network (in a lab: hactl lab heal)");
             }
             DrillStep::Rejoin(who) if plays(fault, who) => cure.rejoin = true,
             _ => {}

@@ -144,7 +144,7 @@ impl What {
     pub fn word(self) -> &'static str {
         match self {
             Self::Break => "break",
-            Self::Mend => "mend",
+            Self::Mend => "repair",
             Self::Command => "command",
             Self::Seen => "seen",
         }

@@ -78,13 +78,13 @@ pub struct Record {
     /// Everything that had to hold.
     pub expectations: Vec<Expectation>,
     /// The service was whole at the end.
-    pub whole: bool,
+    pub healthy: bool,
 }
 
 impl Record {
     /// Whether everything held.
     pub fn passed(&self) -> bool {
-        self.whole
+        self.healthy
             && self
                 .expectations
                 .iter()
@@ -183,9 +183,9 @@ pub async fn run(
     };
     let looks = watch.stop().await;
     way.close().await;
-    let whole = begun && drill_run.verify().await;
+    let healthy = begun && drill_run.verify().await;
     if begun {
-        drill_run.forget(whole).await;
+        drill_run.forget(healthy).await;
     }
     let stored = drill_run.tidy(&mark).await;
     if !begun {
@@ -219,7 +219,7 @@ pub async fn run(
         ran: std::mem::take(&mut drill_run.ran),
         figures,
         expectations,
-        whole,
+        healthy,
     };
     history::keep(&record, drill_target, tools).await;
     Ok(record)

@@ -108,6 +108,6 @@ pub fn record() -> Record {
             stderr: EVIL.to_owned(),
         }],
         figures,
-        whole: true,
+        healthy: true,
     }
 }

@@ -227,7 +227,7 @@ impl Notes {
             ))
             .on(host)
             .note(line.clone())
-            .help("look at the file; `hactl maintenance off` replaces it"),
+            .help("check the file; `hactl maintenance off` replaces it"),
         )
     }
 }

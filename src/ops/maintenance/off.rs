@@ -112,7 +112,7 @@ fn what(snapshot: &MaintenanceSnapshot, host: &str) -> Result<Option<Did>> {
             )
             .on(balancer)
             .note(why.clone())
-            .help("mend it first: nothing was changed"));
+            .help("fix it and retry: nothing was changed"));
         }
     }
     Ok(Some(did))
@@ -186,7 +186,7 @@ async fn healthy(
             ))
             .on(host)
             .note(why)
-            .help("mend it, then again: nothing was changed"));
+            .help("fix it and retry: nothing was changed"));
         }
         pace().await;
     }
@@ -280,7 +280,7 @@ async fn up(
                 ),
             )
             .on(host)
-            .help("look at its health; `hactl maintenance off` again waits for it"));
+            .help("check its health; `hactl maintenance off` again waits for it"));
         }
         pace().await;
     }

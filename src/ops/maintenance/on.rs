@@ -125,7 +125,7 @@ fn server(
                 format!("it cannot be told to leave {host} out: HAProxy does not answer"),
             )
             .note(why.clone())
-            .help("once it is back it would send requests there: mend it, or take it out of the inventory");
+            .help("once it is back it would send requests there: fix it, or take it out of the inventory");
             if snapshot.lost.contains_key(balancer) {
                 error.code = exit::UNREACHABLE;
             }
@@ -139,7 +139,7 @@ fn server(
                         haproxy::FILE
                     ),
                 )
-                .help("hactl deploy --tags haproxy, then again"),
+                .help("hactl deploy --tags haproxy, then retry"),
             );
         }
     }

@@ -432,7 +432,7 @@ pub mod tests {
             wrong(&snapshot),
             ["lb2: its flag was set by hand: `hactl maintenance off lb2` clears it"]
         );
-        let header = serde_json::json!({"kind": vip::KIND, "operator": "ann@context, since then"});
+        let header = serde_json::json!({"kind": vip::KIND, "operator": "ann@desk, since then"});
         snapshot
             .vip
             .as_mut()
@@ -441,7 +441,7 @@ pub mod tests {
             .push(("lb2".to_owned(), header));
         assert!(
             wrong(&snapshot)[0]
-                .contains("left by a `vip move` that was broken off (ann@context, since then)")
+                .contains("left by a `vip move` that was broken off (ann@desk, since then)")
         );
         noted(
             &mut snapshot,

@@ -273,10 +273,7 @@ pub fn read(
     if first.code != 0 {
         return Err(Diagnostic::with_code(
             crate::base::exit::UNREACHABLE,
-            format!(
-                "it answers, but a look at it ended with code {}",
-                first.code
-            ),
+            format!("it answers, but its probe ended with code {}", first.code),
         )
         .note(first.err().trim().to_owned())
         .on(&host.name));
@@ -446,7 +443,7 @@ mod tests {
     #[test]
     fn the_census_is_read_part_by_part() {
         let text = "\u{1}addresses\n2: eth0    inet 192.0.2.10/24 scope global eth0\n\u{1}links\n\
-            2: eth0: <UP> mtu 1500 link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n\u{1}busy\nann@context, `hactl deploy`, pid 7\n\
+            2: eth0: <UP> mtu 1500 link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n\u{1}busy\nann@desk, `hactl deploy`, pid 7\n\
             \u{1}fenced\n{\"operator\":\"ann\",\n\"since\":5}.\n\u{1}maintenance\n\u{1}blocks\ndb1\n\u{1}units\nId=haproxy.service\nActiveState=failed\n\
             \u{1}flag\n0\n\u{1}calls\nat:lb1 0 HTTP/1.1 200 OK \nat:lb2 124 \nvip 1 bash: connect: Connection refused\n\
             db:db1 1 bash: line 1: /dev/tcp/192.0.2.31/5432: No route to host \ndb:db2 0 \ndb:db3 1 Connection refused\n\
@@ -460,7 +457,7 @@ mod tests {
         assert_eq!(seen.links["eth0"], "02:00:00:00:00:01");
         assert_eq!(
             seen.busy.as_deref(),
-            Some("ann@context, `hactl deploy`, pid 7")
+            Some("ann@desk, `hactl deploy`, pid 7")
         );
         assert_eq!(
             seen.fenced.as_deref(),

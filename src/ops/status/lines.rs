@@ -144,7 +144,7 @@ impl Line {
         let answer = match tokio::time::timeout(limit, pool.round(work)).await {
             Ok(mut answers) => answers
                 .remove(&self.host)
-                .unwrap_or_else(|| Err(lost(&self.host, "it was not asked"))),
+                .unwrap_or_else(|| Err(lost(&self.host, "the host was not asked"))),
             // The exchange is dropped, and the connection with it.
             Err(_) => Err(lost(
                 &self.host,

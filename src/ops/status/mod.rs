@@ -74,10 +74,11 @@ pub async fn observe<'a>(site: &'a Site, lines: &mut Lines) -> Snapshot<'a> {
         let read = match answers.remove(&host.name) {
             Some(Ok(answer)) => host_probe::read(site, host, &answer.replies),
             Some(Err(error)) => Err(error),
-            None => Err(
-                Diagnostic::with_code(crate::base::exit::UNREACHABLE, "it was not asked")
-                    .on(&host.name),
-            ),
+            None => Err(Diagnostic::with_code(
+                crate::base::exit::UNREACHABLE,
+                "the host was not asked",
+            )
+            .on(&host.name)),
         };
         hosts.insert(
             host.name.clone(),

@@ -63,12 +63,12 @@ impl Snapshot<'_> {
             findings.push(StatusFinding::new(
                 Severity::Degraded,
                 format!("an operation was begun, and its journal on {host} cannot be read: {why}"),
-                format!("look at {OPERATION} on {host}: its first line says what was begun; then put the file aside"),
+                format!("check {OPERATION} on {host}: its first line says what was begun; then put the file aside"),
             ));
             return Some(Unfinished {
                 hosts,
                 running,
-                command: format!("look at {OPERATION} on {host}"),
+                command: format!("check {OPERATION} on {host}"),
                 ..Unfinished::default()
             });
         };
@@ -97,7 +97,7 @@ impl Snapshot<'_> {
                     "a {} is under way, begun {since} ago by {who}",
                     unfinished.kind
                 ),
-                "wait for its end; then look again",
+                "wait for its end and retry",
             ),
             None => StatusFinding::new(
                 Severity::Degraded,

@@ -310,7 +310,7 @@ pub fn record(kind: &str, started: u64, steps: &[(&str, StepState)], end: Option
             id: format!("{started}-{kind}"),
             kind: kind.to_owned(),
             epoch: 0,
-            operator: "ann@context, `hactl switchover`, pid 7, since now".to_owned(),
+            operator: "ann@desk, `hactl switchover`, pid 7, since now".to_owned(),
             started,
             reason: "kernel update".to_owned(),
             hosts: vec!["db1".to_owned(), "db2".to_owned()],

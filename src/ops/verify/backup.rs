@@ -38,7 +38,7 @@ static SIZE: Check = Check::warn(
 static WHOLE: Check = Check::fail(
     "backup.whole",
     "pgBackRest finds the repository in order, and no damaged page was backed up",
-    "hactl backup verify; a damaged page is damaged in the primary, too: look at postgresql.checksums",
+    "hactl backup verify; a damaged page is damaged in the primary, too: check postgresql.checksums",
 );
 static ELSEWHERE: Check = Check::fail(
     "backup.elsewhere",

@@ -14,7 +14,7 @@ pub struct Boot;
 static FSTAB: Check = Check::fail(
     "boot.fstab",
     "fstab is sound",
-    "findmnt --verify says which line is wrong: mend it before the host is restarted",
+    "findmnt --verify says which line is wrong: fix it before the host is restarted",
 );
 static UNITS: Check = Check::fail(
     "boot.units",

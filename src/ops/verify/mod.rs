@@ -1,4 +1,4 @@
-//! `verify`: whether the service is whole, as its own hosts see it.
+//! `verify`: whether the service is healthy, as its own hosts see it.
 //!
 //! Two rounds of questions at most, then a trial that leaves no trace. What cannot be found out is never counted as good.
 

@@ -79,7 +79,7 @@ impl Observations {
                     Err(Verdict::Unknown("no answer in time".to_owned()))
                 }
                 Some(reply) => Ok(reply),
-                None => Err(Verdict::Unknown("it was not asked".to_owned())),
+                None => Err(Verdict::Unknown("the host was not asked".to_owned())),
             },
             Some(Answers::Lost(_)) | None => Err(Verdict::Unreached(host.to_owned())),
         }

@@ -141,7 +141,7 @@ pub fn plan(seen: &VipSnapshot, options: &MoveOptions) -> Result<MovePlan, Vec<D
         many => {
             errors.push(
                 refused(format!("{} is on {}: one holder is needed", seen.address, list(many)))
-                    .help("they do not hear each other: look at the firewall (IP protocol 112) and the peers; hactl verify --only keepalived"),
+                    .help("they do not hear each other: check the firewall (IP protocol 112) and the peers; hactl verify --only keepalived"),
             );
             None
         }
@@ -189,7 +189,7 @@ fn view(seen: &VipSnapshot, holder: &Balancer, errors: &mut Diagnostics) {
                 holder.flag, seen.address
             ))
             .on(&holder.host)
-            .help("keepalived does not heed the flag: deploy again, then look at journalctl -u keepalived"),
+            .help("keepalived does not heed the flag: deploy again, then see journalctl -u keepalived"),
         );
     }
     for viewer in &seen.viewers {

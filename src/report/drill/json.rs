@@ -34,7 +34,7 @@ fn drill(record: &Record) -> Value {
         "holder": record.assignment.holder,
         "viewer": record.assignment.viewer,
         "passed": record.passed(),
-        "whole": record.whole,
+        "healthy": record.healthy,
         "figures": figures(&record.figures),
         "expectations": record.expectations.iter().map(|one| json!({
             "what": one.what, "expected": one.expected, "observed": one.observed, "holds": one.holds,

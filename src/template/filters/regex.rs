@@ -103,7 +103,9 @@ fn flags(call: &Call, first: usize) -> Result<(bool, bool)> {
 }
 
 fn failed(error: &fancy_regex::Error) -> Diagnostic {
-    Diagnostic::new(format!("the regular expression gave up: {error}"))
+    Diagnostic::new(format!(
+        "regular expression: backtracking limit exceeded: {error}"
+    ))
 }
 
 fn subject(call: &Call) -> Result<String> {

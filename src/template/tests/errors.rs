@@ -51,7 +51,7 @@ fn errors_name_the_variable_the_place_and_the_nearest_name() {
             "{{ '/x' is file }}",
             "the test `file` asks about this machine, not about the host",
             "1:",
-            "use the module `stat` and look at its result",
+            "use the module `stat` and check its result",
         ),
         (
             "{{ lookup('pipe', 'id') }}",

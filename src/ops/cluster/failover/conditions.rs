@@ -51,7 +51,7 @@ pub fn dead(
                 what,
                 false,
                 proof.to_string(),
-                "a frozen server may wake up and take writes; look at it first: it may only be overloaded. To kill and fence it and promote",
+                "a frozen server may wake up and take writes; check it first: it may only be overloaded. To kill and fence it and promote",
             );
             list.unless("--kill-frozen", options.kill_frozen);
         }

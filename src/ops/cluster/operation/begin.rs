@@ -157,9 +157,10 @@ pub async fn claim(
                 Some(Ok(answer)) if answer.replies[0].code == 0 => continue,
                 Some(Ok(answer)) => answer.replies[0].err().trim().to_owned(),
                 Some(Err(error)) => error.message.clone(),
-                None => pool
-                    .lost(host)
-                    .map_or_else(|| "it was not asked".to_owned(), |error| error.message),
+                None => pool.lost(host).map_or_else(
+                    || "the host was not asked".to_owned(),
+                    |error| error.message,
+                ),
             };
             return Err(Diagnostic::refused(
                 "this operation cannot be taken from the operator who began it without this host",

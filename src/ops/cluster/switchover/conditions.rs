@@ -23,7 +23,7 @@ pub fn of(cluster: &Cluster, assignment: &Assignment, options: &SwitchoverOption
                 format!("{} can be reached", member.host),
                 false,
                 error.message.clone(),
-                "mend the connection first: a host that is not seen may be anything",
+                "fix the connection first: a host that does not answer may be in any state",
             );
         }
     }

@@ -69,7 +69,10 @@ pub async fn run(
             Some(Err(error)) => return (host, Err(error.message)),
             None => None,
         };
-        (host, view.ok_or_else(|| "it was not asked".to_owned()))
+        (
+            host,
+            view.ok_or_else(|| "the host was not asked".to_owned()),
+        )
     });
     Trial {
         replayed,

@@ -27,7 +27,7 @@ fn death_takes_two_viewpoints_and_no_answer_from_anywhere() {
             FailureVerdict::Alive,
         ),
         (
-            "its host lets in, no server",
+            "SSH works, no server",
             Some(Live::Down("no such file".to_owned())),
             closed(),
             None,

@@ -128,7 +128,7 @@ impl DrillRun<'_> {
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
-            self.failed("the service is whole again", error);
+            self.failed("the service is healthy again", error);
         }
         outcome.is_ok()
     }

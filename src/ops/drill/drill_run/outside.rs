@@ -58,7 +58,7 @@ impl DrillRun<'_> {
 
     pub(super) async fn join(&mut self, who: Who) -> Result<()> {
         for host in who.hosts(&self.assignment) {
-            let text = format!("mend the cables of {host}");
+            let text = format!("reconnect the network of {host}");
             let one = [host.clone()];
             self.outside(&one, What::Mend, text, move |injector| injector.heal(&host))
                 .await?;

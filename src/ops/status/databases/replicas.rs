@@ -32,7 +32,7 @@ impl Snapshot<'_> {
                     format!(
                         "the replica {host} is missing: it could not be asked, and {primary} sends it nothing"
                     ),
-                    format!("start the host or mend its network; then: {rejoin}"),
+                    format!("start the host or fix its network; then: {rejoin}"),
                 );
             }
             return;
@@ -94,13 +94,13 @@ impl Snapshot<'_> {
                 if bytes > 0 && (bytes >= BEHIND_BYTES || seconds >= BEHIND_SECONDS) {
                     wrong(
                         format!("{host} is {} behind ({seconds:.1} s)", size(bytes)),
-                        "look at the load and the disk of that host; hactl status --watch shows whether it catches up".to_owned(),
+                        "check the load and the disk of that host; hactl status --watch shows whether it catches up".to_owned(),
                     );
                 }
             }
             Live::Silent => wrong(
                 format!("the server on {host} takes connections and does not answer"),
-                format!("frozen, or stuck: look at it with hactl ssh {host}"),
+                format!("frozen, or stuck: check it with hactl ssh {host}"),
             ),
             Live::Down(_) if node.is_fenced() => {
                 let note = node.fenced.as_deref().map(past::mark_text);
@@ -110,7 +110,7 @@ impl Snapshot<'_> {
             Live::Down(_) if node.place.version.is_empty() => findings.push(StatusFinding::new(
                 Severity::Unknown,
                 format!("the server on {host} does not run, and what it holds could not be seen"),
-                format!("look again; hactl ssh {host}"),
+                format!("probe again: hactl status; hactl ssh {host}"),
             )),
             Live::Down(_) => {
                 let stands = node.place.standby_signal;

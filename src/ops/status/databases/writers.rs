@@ -63,7 +63,7 @@ impl Snapshot<'_> {
                     one.seen_by.join(" and ")
                 ),
                 format!(
-                    "mend the way from here to {}; do not fail over: it is alive",
+                    "fix the network from here to {}; do not fail over: it is alive",
                     one.host
                 ),
             )),
@@ -117,7 +117,7 @@ impl Snapshot<'_> {
             findings.push(StatusFinding::new(
                 Severity::Unknown,
                 format!("{host} could not be asked, and it is alive ({proof})"),
-                format!("mend the way from here to {host}; do not fail over"),
+                format!("fix the network from here to {host}; do not fail over"),
             ));
             return;
         }
@@ -125,7 +125,7 @@ impl Snapshot<'_> {
             findings.push(StatusFinding::new(
                 Severity::Unknown,
                 "it cannot be seen who takes writes: no database host could be asked",
-                "mend the way from here to the databases; then look again",
+                "fix the network from here to the databases and retry",
             ));
             return;
         }
@@ -192,7 +192,6 @@ impl Snapshot<'_> {
 fn word(member: &Member) -> &str {
     match member.role() {
         "replica" => "a replica",
-        "unreachable" => "not to be reached",
         "empty" => "without a cluster",
         other => other,
     }

@@ -91,7 +91,7 @@ fn judge_address(view: &VirtualAddress, findings: &mut Vec<StatusFinding>) {
                 "the virtual address {address} is on no host that could be asked ({} could not)",
                 lost.join(", ")
             ),
-            "mend the way to that host; then look again",
+            "fix the network to that host and retry",
         ),
         ([], lost) => say(
             Severity::Down,
@@ -122,7 +122,7 @@ fn judge_address(view: &VirtualAddress, findings: &mut Vec<StatusFinding>) {
                 "the service does not answer at {address}: {}",
                 said.unwrap_or_default()
             ),
-            "look at the load balancer that holds the address, and at what it says of its servers",
+            "check the load balancer that holds the address, and what it says of its servers",
         );
     } else if good < view.views.len() && good > 0 {
         let lacking: Vec<&str> = view
@@ -137,7 +137,7 @@ fn judge_address(view: &VirtualAddress, findings: &mut Vec<StatusFinding>) {
                 "the service does not answer {} at {address}",
                 lacking.join(", ")
             ),
-            "others are answered: look at the network between them and the holder",
+            "others are answered: check the network between them and the holder",
         );
     }
     if let [holder] = view.holders.as_slice() {

@@ -68,7 +68,7 @@ impl Snapshot<'_> {
                 line.why = (health.status != 200).then(|| health.said.clone());
             }
             Some(Err(why)) => line.why = Some(why.clone()),
-            None => line.why = Some("it was not asked".to_owned()),
+            None => line.why = Some("the host was not asked".to_owned()),
         }
         line
     }
@@ -145,12 +145,12 @@ impl Trouble {
         let (what, remedy) = match self {
             Self::Lost => (
                 format!("{names}: down for every load balancer, and could not be asked"),
-                "start the host or mend its network".to_owned(),
+                "start the host or fix its network".to_owned(),
             ),
             Self::Stopped(state) => (format!("{app} {} {state}", word("is", "are")), log),
             Self::Ill(status, why) => (
                 format!("{app} {} not healthy ({status}: {why})", word("is", "are")),
-                "mend what it names; it recovers by itself".to_owned(),
+                "fix what it names; it recovers by itself".to_owned(),
             ),
             Self::Silent(why) => (
                 format!("{app} {} no answer: {why}", word("gives", "give")),
@@ -161,7 +161,7 @@ impl Trouble {
                     "{app} {} from {used}, which is not the primary",
                     word("reads", "read")
                 ),
-                "nothing: a write finds the primary by itself".to_owned(),
+                "nothing: a write reaches the primary by itself".to_owned(),
             ),
         };
         StatusFinding::new(severity, what, remedy)

@@ -48,7 +48,7 @@ impl Snapshot<'_> {
             findings.push(StatusFinding::new(
                 Severity::Down,
                 "no load balancer has a server that is up",
-                "look at the application servers: their health names what they miss",
+                "check the application servers: their health names what they miss",
             ));
         }
         balancers
@@ -99,7 +99,7 @@ impl Snapshot<'_> {
             if balancer.answers == Some(false) {
                 wrong(
                     format!("the load balancer {host} answers nobody and could not be asked"),
-                    "start the host or mend its network".to_owned(),
+                    "start the host or fix its network".to_owned(),
                 );
             }
             return;

@@ -133,7 +133,7 @@ pub fn unfinished_switchover(site: &Site) -> Snapshot<'_> {
 /// After a failover: the old primary is fenced, and everything else works.
 pub fn fenced(site: &Site) -> Snapshot<'_> {
     let mut snapshot = healthy(site);
-    let note = "failover 20260921-failover-1 of ann@context since 2026-09-21T13:00:00Z";
+    let note = "failover 20260921-failover-1 of ann@desk since 2026-09-21T13:00:00Z";
     snapshot.change_node("db1", |node| {
         node.live = Live::Down(
             "connection to server on socket failed: No such file or directory".to_owned(),

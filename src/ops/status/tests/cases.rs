@@ -95,7 +95,7 @@ pub const CASES: &[Case] = &[
             });
         },
         state: State::Down,
-        begins: "down: no primary takes writes (db1 is not to be reached, db2 is a replica)",
+        begins: "down: no primary takes writes (db1 is unreachable, db2 is a replica)",
         says: &["a failover would be refused: db1 is dead"],
     },
     Case {
@@ -318,11 +318,11 @@ pub const CASES: &[Case] = &[
                 )),
             );
             snapshot.change("db1", |seen| {
-                seen.busy = Some("ann@context, `hactl switchover`, pid 7".to_owned())
+                seen.busy = Some("ann@desk, `hactl switchover`, pid 7".to_owned())
             });
         },
         state: State::Degraded,
-        begins: "degraded: a switchover is under way, begun 2 s ago by ann@context, `hactl switchover`, pid 7",
+        begins: "degraded: a switchover is under way, begun 2 s ago by ann@desk, `hactl switchover`, pid 7",
         says: &["wait for its end"],
     },
     Case {
@@ -338,20 +338,20 @@ pub const CASES: &[Case] = &[
         },
         state: State::Degraded,
         begins: "degraded: an operation was begun, and its journal on db1 cannot be read: the header cannot be read",
-        says: &["look at /var/lib/hactl/operation on db1"],
+        says: &["check /var/lib/hactl/operation on db1"],
     },
     Case {
         name: "maintenance is no fault",
         change: |snapshot| {
             snapshot.change("app1", |seen| {
                 seen.maintenance = Some(
-                    r#"{"operator":"ann@context","since":"2026-01-02","reason":"disk"}"#.to_owned(),
+                    r#"{"operator":"ann@desk","since":"2026-01-02","reason":"disk"}"#.to_owned(),
                 )
             });
         },
         state: State::Healthy,
         begins: "healthy: ",
-        says: &["app1 is in maintenance (since 2026-01-02, by ann@context, disk)"],
+        says: &["app1 is in maintenance (since 2026-01-02, by ann@desk, disk)"],
     },
     Case {
         name: "members that others block",

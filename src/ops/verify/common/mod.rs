@@ -30,12 +30,12 @@ const UNITS: &[&str] = &["chrony.service", "systemd-journald.service"];
 static REACHED: Check = Check::fail(
     "common.reached",
     "every host answers, and as root",
-    "start the host or mend its network; hactl ssh HOST shows what ssh says",
+    "start the host or fix its network; hactl ssh HOST shows what ssh says",
 );
 static FAILED: Check = Check::fail(
     "common.failed-units",
     "no unit has failed",
-    "journalctl -u UNIT says why; systemctl reset-failed UNIT once it is mended",
+    "journalctl -u UNIT says why; systemctl reset-failed UNIT once it is fixed",
 );
 static RUNNING: Check = Check::fail(
     "common.running",

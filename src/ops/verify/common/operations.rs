@@ -296,12 +296,12 @@ mod tests {
 
     #[test]
     fn a_mark_tells_its_story() {
-        let text = "== 1795272669 operation\n{\"id\":\"7\",\"kind\":\"switchover\",\"operator\":\"ann\",\"from\":\"context\",\
+        let text = "== 1795272669 operation\n{\"id\":\"7\",\"kind\":\"switchover\",\"operator\":\"ann\",\"from\":\"desk\",\
                     \"started\":1795273200,\"reason\":\"kernel\"}\n{\"step\":\"stop\",\"state\":\"begun\"}\n";
         let marks = read(text);
         assert!(
             matches!(operation("", &marks), Verdict::Bad { observed, .. } if observed
-            == "switchover 7 since 2026-11-21T15:00:00Z by ann from context: kernel; last step: stop begun")
+            == "switchover 7 since 2026-11-21T15:00:00Z by ann from desk: kernel; last step: stop begun")
         );
         for (line, story) in [
             ("", "since 2026-11-21T14:51:09Z"),

@@ -34,7 +34,7 @@ static SAME: Check = Check::warn(
 static SERVERS: Check = Check::fail(
     "haproxy.servers",
     "every load balancer sees every server up",
-    "look at the server's own health check; a server in MAINT was taken out by hand: enable it again",
+    "check the server's own health check; a server in MAINT was taken out by hand: enable it again",
 );
 static ANSWERS: Check = Check::fail(
     "haproxy.answers",
@@ -199,7 +199,7 @@ fn servers(seen: &Observations, host: &str) -> Result<Vec<HaproxyServer>, Verdic
         ))),
         _ => Err(
             Verdict::bad("servers up, by its admin socket", last_words(socket))
-                .advise("start HAProxy; then look again"),
+                .advise("start HAProxy and retry"),
         ),
     }
 }

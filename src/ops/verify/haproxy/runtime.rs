@@ -10,12 +10,12 @@ use crate::ops::http::Call;
 pub static REAL: Check = Check::fail(
     "haproxy.real-state",
     "every load balancer holds a server up that answers, and no other",
-    "within some seconds it notices by itself; then look at its check: port, path, and what it expects",
+    "within some seconds it notices by itself; then check its health check: port, path, and what it expects",
 );
 pub static LOADED: Check = Check::warn(
     "haproxy.file-loaded",
     "HAProxy runs with its file as it is",
-    "systemctl reload haproxy, after a look at what was changed; or deploy again",
+    "systemctl reload haproxy, after checking what was changed; or deploy again",
 );
 pub static ROOM: Check = Check::warn(
     "haproxy.connections",

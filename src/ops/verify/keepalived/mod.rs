@@ -31,7 +31,7 @@ static CONFIG: Check = Check::fail(
 static ONE: Check = Check::fail(
     "keepalived.one-holder",
     "the virtual address is on exactly one host",
-    "two holders: the hosts do not hear each other (IP protocol 112, peers, router id); none: look at journalctl -u keepalived on both",
+    "two holders: the hosts do not hear each other (IP protocol 112, peers, router id); none: see journalctl -u keepalived on both",
 );
 static MAC: Check = Check::fail(
     "keepalived.seen-at-holder",
@@ -41,7 +41,7 @@ static MAC: Check = Check::fail(
 static ANSWERS: Check = Check::fail(
     "keepalived.answers",
     "the service answers at the virtual address",
-    "look at the load balancer that holds the address",
+    "check the load balancer that holds the address",
 );
 static PEERS: Check = Check::fail(
     "keepalived.peers",

@@ -19,7 +19,7 @@ pub static OWNED: Check = Check::fail(
 pub static JOURNAL: Check = Check::fail(
     "keepalived.scripts-run",
     "the running keepalived has disabled no script",
-    "mend what its journal names, then systemctl restart keepalived (on the host without the address first)",
+    "fix what its journal names, then systemctl restart keepalived (on the host without the address first)",
 );
 pub static NOTICES: Check = Check::fail(
     "keepalived.check-notices",

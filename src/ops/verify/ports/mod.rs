@@ -28,7 +28,7 @@ static OPEN: Check = Check::fail(
 );
 static CLOSED: Check = Check::fail(
     "ports.closed",
-    "nobody reaches a port that is not for him",
+    "nobody reaches a port that should be closed to it",
     "deploy again: it writes pg_hba.conf and the addresses that servers listen at",
 );
 static UNDECLARED: Check = Check::warn(

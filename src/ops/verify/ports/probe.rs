@@ -72,7 +72,7 @@ impl Heard {
         match self {
             Self::Open => "open".to_owned(),
             Self::Asked(how) => format!("asks for a password ({how})"),
-            Self::LetIn => "lets in without a password".to_owned(),
+            Self::LetIn => "accepts logins without a password".to_owned(),
             Self::Denied(why) => format!("refused by pg_hba.conf: {why}"),
             Self::Said(what) => format!("the server says: {what}"),
             Self::Refused => "nobody listens there".to_owned(),

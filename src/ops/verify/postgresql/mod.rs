@@ -43,7 +43,7 @@ static TIMELINE: Check = Check::fail(
 static STREAMING: Check = Check::fail(
     "postgresql.streaming",
     "every standby streams from the primary, as both say",
-    "look at the standby's log; the replication password, pg_hba.conf and the slot on the primary are the usual reasons",
+    "check the standby's log; the replication password, pg_hba.conf and the slot on the primary are the usual reasons",
 );
 static LAG: Check = Check::fail(
     "postgresql.lag",
@@ -98,7 +98,7 @@ static RESTART: Check = Check::warn(
 static FILES: Check = Check::fail(
     "postgresql.config-files",
     "its configuration files have no error",
-    "the next reload or restart would fail or ignore the line: mend it, or deploy again",
+    "the next reload or restart would fail or ignore the line: fix it, or deploy again",
 );
 static SCRAM: Check = Check::fail(
     "postgresql.scram",
@@ -158,12 +158,12 @@ static ARCHIVER: Check = Check::fail(
 static LOADED: Check = Check::warn(
     "postgresql.files-loaded",
     "the server has read its configuration files as they are",
-    "SELECT pg_reload_conf(), after a look at what was changed; or deploy again",
+    "SELECT pg_reload_conf(), after checking what was changed; or deploy again",
 );
 static CONNECTIONS: Check = Check::warn(
     "postgresql.connections",
     "there are connections left",
-    "look at pg_stat_activity for clients that do not let go; raise max_connections on the standbys first",
+    "check pg_stat_activity for clients that do not let go; raise max_connections on the standbys first",
 );
 static CERTIFICATE: Check = Check::warn(
     "postgresql.certificate",
@@ -173,7 +173,7 @@ static CERTIFICATE: Check = Check::warn(
 /// A row written at the entrance arrives on every standby; judged by whoever writes one.
 pub static MARKER: Check = Check::fail(
     "postgresql.marker",
-    "a row written through the entrance arrives on every standby",
+    "a row written through the service endpoint arrives on every standby",
     "compare pg_stat_replication on the primary with pg_stat_wal_receiver on the standby",
 );
 

@@ -178,7 +178,7 @@ pub(super) const CASES: &[Case] = &[
         &["fail postgresql.replication-login db1 at db2"],
     ),
     (
-        "synchronous against the options",
+        "synchronous against the wish",
         |s| {
             s.state(
                 "db1",

@@ -29,7 +29,7 @@ static HEALTHY: Check = Check::fail(
 );
 static BALANCED: Check = Check::fail(
     "welcome_app.balanced",
-    "requests at the entrance reach every application server in turn",
+    "requests at the service endpoint reach every application server in turn",
     "a server that gets no requests is down for the load balancer, or not among its servers",
 );
 static PRIVATE: Check = Check::fail(
@@ -39,13 +39,13 @@ static PRIVATE: Check = Check::fail(
 );
 static UPLOAD: Check = Check::fail(
     "welcome_app.upload",
-    "a quote with an image is taken at the entrance",
-    "look at the application's log and at the primary database",
+    "a quote with an image is taken at the service endpoint",
+    "check the application's log and the primary database",
 );
 static IMAGES: Check = Check::fail(
     "welcome_app.images",
     "every application server serves that image unchanged",
-    "the servers do not share their images: look at welcome_app_images and the database or share behind it",
+    "the servers do not share their images: check welcome_app_images and the database or share behind it",
 );
 static REMOVED: Check = Check::fail(
     "welcome_app.removed",

@@ -237,7 +237,7 @@ fn a_trip_ends_with_nothing_left_whatever_happens() {
                 ..Service::default()
             },
             vec![
-                "unknown welcome_app.images the entrance",
+                "unknown welcome_app.images the service endpoint",
                 "unknown welcome_app.images app1",
                 "unknown welcome_app.images app2",
             ],

@@ -229,7 +229,7 @@ impl Trip {
     }
 
     fn after_fetch(&mut self, replies: &Replies) -> Option<Round> {
-        let places: Vec<String> = std::iter::once("the entrance".to_owned())
+        let places: Vec<String> = std::iter::once("the service endpoint".to_owned())
             .chain(self.plan.apps.iter().map(|(name, ..)| name.clone()))
             .collect();
         let shown = places.len();

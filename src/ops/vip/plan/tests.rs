@@ -133,10 +133,10 @@ fn everything_that_stands_against_it_is_said_at_once() {
             |l| {
                 l.operations.push((
                     "db1".into(),
-                    json!({"kind": "failover", "operator": "ann@context, since now"}),
+                    json!({"kind": "failover", "operator": "ann@desk, since now"}),
                 ))
             },
-            &["db1: an operation is unfinished here: failover (ann@context, since now)"],
+            &["db1: an operation is unfinished here: failover (ann@desk, since now)"],
         ),
         (
             "unheeded",
@@ -197,12 +197,12 @@ fn a_move_that_was_broken_off_is_told_from_other_operations() {
     assert_eq!(seen.interrupted(), None);
     seen.operations.push((
         "lb1".to_owned(),
-        json!({"kind": KIND, "details": {"to": "lb2"}, "operator": "ann@context, since then"}),
+        json!({"kind": KIND, "details": {"to": "lb2"}, "operator": "ann@desk, since then"}),
     ));
     let found = seen.interrupted().expect("one");
     assert_eq!(found.hosts, ["lb1"]);
     assert_eq!(found.to.as_deref(), Some("lb2"));
-    assert_eq!(found.by, "ann@context, since then");
+    assert_eq!(found.by, "ann@desk, since then");
     assert!(plan(&seen, &to("lb2")).is_ok());
 }
 
