@@ -49,8 +49,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
                     .map(|file| mask::mask(&String::from_utf8_lossy(&file.content)))
                     .unwrap_or_default()
             };
+            // Where it comes from is none of the host's business.
             let raw = |files: Option<&std::collections::BTreeMap<String, render::File>>| {
-                files.and_then(|files| files.get(path)).cloned()
+                let file = files.and_then(|files| files.get(path)).cloned();
+                file.map(|file| (file.content, file.mode))
             };
             if raw(old) != raw(new) {
                 changed.push((

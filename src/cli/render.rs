@@ -4,7 +4,7 @@ use super::{Global, Outcome, deploy, project};
 use crate::base::value::UNKNOWN;
 use crate::base::{Diagnostic, exit, mask};
 use crate::connection::HostKeys;
-use crate::engine::{Event, Operator, Plan, Settings, Start, Status};
+use crate::engine::{Event, Operator, Plan, Settings, Source, Start, Status};
 use crate::vault::store;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -34,6 +34,32 @@ pub struct File {
     pub content: Vec<u8>,
     /// Its mode as the task says.
     pub mode: Option<String>,
+    /// What it is made of.
+    pub source: Source,
+}
+
+/// How paths of files inside the binary begin.
+const EMBEDDED: &str = "embedded:";
+
+impl File {
+    /// The file that it is made of, and whether that is inside the binary.
+    fn made_of(&self) -> (&str, bool) {
+        match self.source.file.strip_prefix(EMBEDDED) {
+            Some(path) => (path, true),
+            None => (&self.source.file, false),
+        }
+    }
+
+    /// The same for people; a path without a word before it is the project's own file.
+    fn origin(&self) -> String {
+        let (path, embedded) = self.made_of();
+        let line = self.source.line.map(|line| format!(":{line}"));
+        format!(
+            "{}{path}{}",
+            if embedded { "(embedded) " } else { "" },
+            line.unwrap_or_default()
+        )
+    }
 }
 
 /// The files by host and path.
@@ -54,9 +80,13 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             .map(|(host, files)| {
                 let files = files.iter().map(|(path, file)| {
                     let content = String::from_utf8_lossy(&shown(&file.content)).into_owned();
+                    let (source, embedded) = file.made_of();
+                    let source = serde_json::json!({
+                        "file": source, "line": file.source.line, "embedded": embedded,
+                    });
                     (
                         path.clone(),
-                        serde_json::json!({ "content": content, "mode": file.mode }),
+                        serde_json::json!({ "content": content, "mode": file.mode, "source": source }),
                     )
                 });
                 (
@@ -77,9 +107,10 @@ pub fn run(global: &Global, args: Args) -> Outcome {
             match &args.output {
                 Some(directory) => {
                     write(directory, host, path, &content).map_err(|error| vec![error])?;
+                    crate::report::out(&format!("{host}:{path}  {}\n", file.origin()));
                 }
                 None => {
-                    crate::report::out(&format!("==> {host}:{path} <==\n"));
+                    crate::report::out(&format!("==> {host}:{path} <== {}\n", file.origin()));
                     crate::report::out(&String::from_utf8_lossy(&content));
                     if !content.ends_with(b"\n") {
                         crate::report::out("\n");
@@ -167,6 +198,7 @@ pub fn files(
                 path,
                 content,
                 mode,
+                source,
             } => {
                 let content = match String::from_utf8(content) {
                     Ok(text) => text.replace(UNKNOWN, "<known after apply>").into_bytes(),
@@ -174,7 +206,11 @@ pub fn files(
                 };
                 files.entry(host).or_default().insert(
                     path.replace(UNKNOWN, "<known after apply>"),
-                    File { content, mode },
+                    File {
+                        content,
+                        mode,
+                        source,
+                    },
                 );
             }
             Event::Task(end) if end.status == Status::Failed => errors.extend(end.error),

@@ -113,6 +113,35 @@ pub fn supply(
     Ok(None)
 }
 
+/// What a file on a host is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The template or file, as the project's files show it; the file of tasks, where the content stands in the task.
+    pub file: String,
+    /// The line of the content that stands in a task.
+    pub line: Option<usize>,
+}
+
+/// What the content that [`supply`] gave is made of.
+pub fn source(args: &Args, task: &Task, settings: &Settings) -> Source {
+    let (name, loader) = (args.str_or("src", ""), &settings.loader);
+    let found = if task.action.module == "template" {
+        loader.find_template(task, name)
+    } else {
+        loader.find_file(task, name)
+    };
+    match found {
+        Ok(path) if !name.is_empty() => Source {
+            file: loader.files().shown(Path::new(&path)),
+            line: None,
+        },
+        _ => Source {
+            file: task.span.file.path.clone(),
+            line: Some(task.span.line),
+        },
+    }
+}
+
 fn at_src(error: Diagnostic, task: &Task) -> Diagnostic {
     match task.arg("src") {
         Some(node) => error.at(&node.span),

@@ -1,5 +1,6 @@
 //! What happens during a run, as data. The engine sends these; only reporters show them.
 
+use super::content::Source;
 use crate::base::Diagnostic;
 use crate::base::value::Value;
 use crate::connection::Statistics;
@@ -86,6 +87,7 @@ pub enum Event {
         path: String,
         content: Vec<u8>,
         mode: Option<String>,
+        source: Source,
     },
     /// Handlers that an earlier, interrupted run still owes.
     Owed { host: String, handlers: Vec<String> },

@@ -38,6 +38,7 @@ impl Runner {
                 path,
                 content,
                 mode,
+                source,
             } => {
                 let host = self.host.name.clone();
                 self.tell(Event::File {
@@ -45,6 +46,7 @@ impl Runner {
                     path: path.clone(),
                     content: content.clone(),
                     mode: mode.clone(),
+                    source: source.clone(),
                 });
                 self.settled(unit, Ok(Map::new()), false)
             }

@@ -51,6 +51,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use content::Source;
 pub use event::{Event, Status, TaskEnd};
 pub use greet::STATE;
 pub use lock::Operator;

@@ -8,6 +8,7 @@ pub use plain::{flag, number, text};
 
 use super::action::{self, Local};
 use super::arguments;
+use super::content::Source;
 use super::keywords::Limit;
 use super::scope::Scope;
 use super::settings::Settings;
@@ -73,11 +74,12 @@ pub enum Work {
     Remote(Remote),
     /// Homes and variables of the host must be known first: paths name them.
     Ask(arguments::Asked),
-    /// A file as it will be (`Settings::render`): path, content, mode.
+    /// A file as it will be (`Settings::render`): path, content, mode, and what it is made of.
     File {
         path: String,
         content: Vec<u8>,
         mode: Option<String>,
+        source: Source,
     },
     /// It cannot even be asked.
     Fail(Diagnostic),
@@ -339,6 +341,7 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
                 path,
                 content,
                 mode: args.str("mode").map(str::to_owned),
+                source: super::content::source(&args, task, settings),
             });
         }
         return Ok(Work::Unknown {
