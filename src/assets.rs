@@ -4,6 +4,10 @@
 //! never with a path of the machine that built it. A playbook of the user's own gets nothing from here, but for roles
 //! that its configuration names ([`Served`]): a role is never another one than the user meant.
 
+mod templates;
+
+pub use templates::Unread;
+
 use crate::base::{Diagnostic, Result};
 use crate::source::{Disk, Files};
 use rust_embed::Embed;
@@ -167,6 +171,7 @@ impl Project {
             (Some("" | "inventories"), _) => true,
             (Some("roles"), None) => !names.is_empty(),
             (Some("roles"), Some(role)) => names.contains(role),
+            (Some("templates"), _) => self.gives_template(path),
             _ => false,
         }
     }

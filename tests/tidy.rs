@@ -173,8 +173,8 @@ fn every_file_says_what_it_is_for() {
 /// `systemctl reload` right after `start` would end a service that has no handler for SIGHUP yet; pgBackRest was seen to end so.
 #[test]
 fn a_reload_ends_no_unit_that_has_just_been_started() {
-    let units = files("roles", &[".service", ".service.j2"]);
-    let mut reloaded = units;
+    let mut reloaded = files("roles", &[".service"]);
+    reloaded.extend(files("templates", &[".service.j2"]));
     reloaded.retain(|(_, text)| text.contains("ExecReload=/bin/kill -HUP"));
     assert!(reloaded.len() >= 2, "the units are there");
     for (path, text) in reloaded {
@@ -239,4 +239,130 @@ fn messages_have_the_words_of_the_glossary() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Ansible takes a role's own template before the one beside the playbook: of two with one name, people would read the one and
+/// hosts would get the other.
+#[test]
+fn a_template_lies_in_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let roles: Vec<PathBuf> = std::fs::read_dir(root.join("roles"))
+        .expect("roles")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    for (path, _) in files("templates", &[""]) {
+        let name = path.strip_prefix(root.join("templates")).expect("below it");
+        for role in &roles {
+            for place in [role.join("templates").join(name), role.join(name)] {
+                assert!(
+                    !place.exists(),
+                    "{} hides {}",
+                    place.display(),
+                    path.display()
+                );
+            }
+        }
+        assert!(
+            name.extension().is_some_and(|end| end == "j2"),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+/// So that it can be told which role uses which template, and that a user's file is read by none.
+#[test]
+fn roles_name_their_templates_in_full() {
+    let mut named = String::new();
+    for (path, text) in files("roles", &[".yml"]) {
+        assert!(
+            !text.contains("}}.j2"),
+            "{}: a name is put together",
+            path.display()
+        );
+        named.push_str(&text);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    for (path, _) in files("templates", &[""]) {
+        let name = path
+            .strip_prefix(&root)
+            .expect("below it")
+            .display()
+            .to_string();
+        let used = [format!(" {name}"), format!("[{name}")];
+        assert!(
+            used.iter().any(|use_| named.contains(use_)),
+            "no role uses templates/{name}"
+        );
+    }
+}
+
+/// The variables of roles that a template's expressions name; what is in quotes counts as none.
+fn variables(body: &str, prefixes: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (open, close) in [("{{", "}}"), ("{%", "%}")] {
+        for part in body.split(open).skip(1) {
+            let code = part.split(close).next().unwrap_or_default();
+            let code: String = code.split('\'').step_by(2).collect::<Vec<_>>().join(" ");
+            let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
+            let own = words.map(|word| word.split('.').next().unwrap_or_default());
+            found.extend(
+                own.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    found
+}
+
+/// People read, compare and override these files: each says what it becomes, whose it is and which variables it reads.
+#[test]
+fn templates_say_what_they_become_and_what_they_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let roles: Vec<String> = std::fs::read_dir(root.join("roles"))
+        .expect("roles")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    let prefixes: Vec<String> = roles.iter().map(|role| format!("{role}_")).collect();
+    for (path, text) in files("templates", &[""]) {
+        let shown = path.strip_prefix(root).expect("below it").display();
+        let (head, body) = text
+            .strip_prefix("{# ")
+            .and_then(|rest| rest.split_once(" #}\n"))
+            .unwrap_or_else(|| {
+                panic!("{shown} begins with {{# what it becomes, by role R. Reads … #}}")
+            });
+        let file = path
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let role = head.split_once(", by role ").map(|(becomes, rest)| {
+            assert!(becomes.contains(&file), "{shown}: it becomes {file}");
+            rest.split(['.', ';']).next().unwrap_or_default().to_owned()
+        });
+        assert!(
+            role.is_some_and(|role| roles.contains(&role)),
+            "{shown}: by which role?"
+        );
+        let (_, reads) = head.split_once(" Reads ").expect("what it reads");
+        let reads: Vec<&str> = reads
+            .trim_end_matches('.')
+            .split(',')
+            .map(str::trim)
+            .filter(|name| *name != "no variable")
+            .collect();
+        for name in &reads {
+            assert!(body.contains(name), "{shown}: `{name}` is not in it");
+        }
+        for name in variables(body, &prefixes) {
+            assert!(reads.contains(&name.as_str()), "{shown} reads `{name}` too");
+        }
+    }
 }

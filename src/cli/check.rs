@@ -5,11 +5,11 @@ mod reach;
 mod site;
 
 use super::{Global, Outcome, project};
-use crate::base::{Diagnostics, exit};
+use crate::base::{Diagnostic, Diagnostics, exit};
 use crate::play::lint;
 use crate::report::findings::{self, Finding};
 use crate::template;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,33 @@ pub struct Args {
     /// List the rules; check nothing
     #[arg(long)]
     rules: bool,
+}
+
+/// Which templates are not hactl's: those of the user's that count, and those that nothing reads.
+fn templates(opened: &project::Opened, playbook: &Path) -> Vec<Finding> {
+    let of = |severity, diagnostic| Finding {
+        severity,
+        id: "playbook".to_owned(),
+        diagnostic,
+    };
+    let unread = project::unread(&opened.files).into_iter();
+    let mut found: Vec<Finding> = unread
+        .map(|warning| of(lint::Severity::Warn, warning))
+        .collect();
+    let beside = playbook.parent().unwrap_or(Path::new(""));
+    let own = opened.files.own_templates(&beside.to_string_lossy());
+    if !own.is_empty() {
+        let are = if own.len() == 1 {
+            "template is"
+        } else {
+            "templates are"
+        };
+        let text = format!("{} {are} the project's own, in place of hactl's", own.len());
+        let note = Diagnostic::new(text);
+        let note = own.into_iter().fold(note, Diagnostic::note);
+        found.push(of(lint::Severity::Note, note));
+    }
+    found
 }
 
 /// Runs the command.
@@ -74,6 +101,7 @@ pub fn run(global: &Global, args: Args) -> Outcome {
         drop(site);
         found.extend(reach::run(global, opened, playbook));
         found.extend(weak.into_iter().map(Finding::from));
+        found.extend(templates(opened, &args.playbook));
     }
     let checked: Vec<&str> = ["playbook", "inventory"]
         .into_iter()

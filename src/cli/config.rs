@@ -162,10 +162,11 @@ impl Config {
     }
 
     /// Where roles are looked for.
-    pub fn places(&self, withheld: Vec<String>) -> RolePlaces {
+    pub fn places(&self, withheld: Vec<String>, given: Vec<String>) -> RolePlaces {
         RolePlaces {
             folders: self.role_folders(),
             withheld,
+            given,
         }
     }
 }

@@ -75,6 +75,7 @@ pub struct Args {
 pub fn run(global: &Global, args: Args) -> Outcome {
     let opened = project::open_for(global, &args.playbook)?;
     let playbook = opened.loader.playbook(&args.playbook.to_string_lossy())?;
+    crate::report::warnings(&project::unread(&opened.files));
     if args.list_tasks {
         crate::report::out(&super::listing::tasks(
             &playbook,

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::{Global, vault};
-use crate::assets::Project;
+use crate::assets::{Project, Unread};
 use crate::base::value::Value;
 use crate::base::{Diagnostic, Result};
 use crate::engine::{self, Decrypt, absolute, root};
@@ -73,7 +73,7 @@ fn with_roles(folder: &Path, playbook: &Path) -> Result<(Project, RolePlaces)> {
     if project.on_disk(playbook).is_file() {
         project = project.serving(config.served()?);
     }
-    let places = config.places(project.withheld());
+    let places = config.places(project.withheld(), project.given());
     Ok((project, places))
 }
 
@@ -101,6 +101,21 @@ fn opened(
         decrypt,
         extra,
     })
+}
+
+/// Warnings about templates of the user's that nothing reads any more.
+pub fn unread(files: &Project) -> Vec<Diagnostic> {
+    let warning = |Unread { path, now }| {
+        let folder = Path::new(&now).parent().unwrap_or(Path::new(""));
+        Diagnostic::new(format!(
+            "`{path}` is read by nothing: hactl's role reads `{now}` now"
+        ))
+        .help(format!(
+            "if it is to count: mkdir -p {} && mv {path} {now}; else delete it",
+            folder.display()
+        ))
+    };
+    files.unread_templates().into_iter().map(warning).collect()
 }
 
 /// The files of a project, encrypted ones opened.

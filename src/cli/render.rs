@@ -68,6 +68,7 @@ pub type Files = BTreeMap<String, BTreeMap<String, File>>;
 /// Runs the command.
 pub fn run(global: &Global, args: Args) -> Outcome {
     let opened = project::open_for(global, &args.playbook)?;
+    crate::report::warnings(&project::unread(&opened.files));
     let limit = args.host.as_deref().or(global.limit.as_deref());
     let files = files(global, &opened, &args.playbook, limit)?;
     let shown = |content: &[u8]| match std::str::from_utf8(content) {

@@ -24,6 +24,8 @@ pub struct RolePlaces {
     pub folders: Vec<String>,
     /// Roles that hactl has and this project did not ask for: named in the message when one is missing.
     pub withheld: Vec<String>,
+    /// Roles that the project gets from the binary: what they share with the playbook is found wherever the playbook lies.
+    pub given: Vec<String>,
 }
 
 /// The rendered parameters of a dynamic `include_role`.

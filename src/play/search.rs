@@ -80,13 +80,13 @@ impl Loader {
         kind: &str,
         name: &str,
     ) -> Option<String> {
-        Self::places(seeker, kind, name)
+        self.places(seeker, kind, name)
             .into_iter()
             .find(|path| self.is_file(path) || self.is_dir(path))
     }
 
     /// All places where a file of a kind (`templates`, `files`, `vars`) may be, first one first.
-    pub fn places<'a>(seeker: impl Into<Seeker<'a>>, kind: &str, name: &str) -> Vec<String> {
+    pub fn places<'a>(&self, seeker: impl Into<Seeker<'a>>, kind: &str, name: &str) -> Vec<String> {
         let seeker = seeker.into();
         let mut bases: Vec<&str> = seeker
             .role
@@ -105,6 +105,15 @@ impl Loader {
                 }
             }
         }
+        // The templates of hactl's roles lie beside hactl's playbook, wherever the user's own one lies.
+        let given = |role: &Role| {
+            let own = role.dir.strip_prefix("roles/");
+            own.is_some_and(|name| self.roles.given.iter().any(|given| given == name))
+        };
+        let last = paths::join(kind, name);
+        if kind == "templates" && seeker.role.is_some_and(given) && !places.contains(&last) {
+            places.push(last);
+        }
         places
     }
 
@@ -116,7 +125,7 @@ impl Loader {
         name: &str,
         endings: &[&str],
     ) -> Result<String> {
-        let places = Self::places(seeker, kind, name);
+        let places = self.places(seeker, kind, name);
         for place in &places {
             for ending in endings {
                 let path = format!("{place}{ending}");

@@ -12,6 +12,14 @@ pub fn diagnostics(errors: &[Diagnostic]) {
     }
 }
 
+/// Draws warnings on stderr.
+pub fn warnings(found: &[Diagnostic]) {
+    for warning in found {
+        let text = mask::mask(&draw_as("warn", false, warning));
+        eprint!("{text}");
+    }
+}
+
 /// One error as text, coloured when stderr is a terminal.
 pub fn draw(error: &Diagnostic) -> String {
     draw_as("error", true, error)

@@ -15,7 +15,7 @@ pub mod status;
 pub mod verify;
 pub mod vip;
 
-pub use diagnostics::diagnostics;
+pub use diagnostics::{diagnostics, warnings};
 
 use std::io::Write;
 

@@ -160,6 +160,7 @@ fn roles_are_written_for_plain_ansible() {
     for name in [
         "site.yml",
         "roles",
+        "templates/haproxy/haproxy.cfg.j2",
         "inventories/pg-ha/hosts.yml",
         "ansible.cfg",
     ] {

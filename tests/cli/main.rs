@@ -12,4 +12,5 @@ mod inventory;
 mod lab;
 mod plan;
 mod sandbox;
+mod templates;
 mod vault;

@@ -52,7 +52,13 @@ impl<'a> Exported<'a> {
             // The same secrets and addresses, and the roles beside them.
             run(Command::new("cp").arg("-a").arg(bench.project()).arg(&dir)).ends(0);
             run(program().args(["init", "pg-ha", "--roles"]).arg(&dir)).ends(0);
-            assert!(dir.join("roles/postgresql/tasks/standby.yml").is_file());
+            // Ansible finds these beside the playbook.
+            for file in [
+                "roles/postgresql/tasks/standby.yml",
+                "templates/haproxy/haproxy.cfg.j2",
+            ] {
+                assert!(dir.join(file).is_file(), "{file}");
+            }
         }
         Self {
             bench,
