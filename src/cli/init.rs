@@ -10,6 +10,7 @@ use crate::base::{Diagnostic, Result, exit, quote};
 use crate::report;
 use crate::vault::{Passwords, Source, Spec, complete, generate, store};
 use project::{Entry, Project};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A password that nobody has to type.
@@ -31,6 +32,9 @@ pub struct Args {
     /// Also write site.yml, roles and templates, so that Ansible can run them and you can change them
     #[arg(long)]
     roles: bool,
+    /// Also copy the templates that the stack uses, so that you can read, compare and change them; yours count from then on
+    #[arg(long)]
+    with_templates: bool,
     /// Leave files alone that exist, and write only what is missing
     #[arg(long)]
     keep: bool,
@@ -51,13 +55,20 @@ fn init(global: &Global, args: &Args) -> Result<u8> {
     if !stock.iter().any(|(path, _)| path.starts_with(&root)) {
         return Err(unknown_stack(&args.stack, &stock));
     }
+    let templates = if args.with_templates {
+        stock::templates(&args.stack)?
+    } else {
+        BTreeSet::new()
+    };
     let mut project = Project::new(&args.dir);
     for (path, content) in &stock {
         let wanted = match path.strip_prefix(&root) {
             Some(name) => name != SCHEMA && name != VAULT,
             None => args.roles && !path.starts_with("inventories/"),
         };
-        if wanted {
+        if templates.contains(path) {
+            project.offer(path, content);
+        } else if wanted {
             project.add(path, content);
         }
     }
@@ -137,6 +148,22 @@ fn next_steps(args: &Args, project: &Project, secrets: &[String], new_password: 
             vault::PASSWORD_FILE
         ));
     }
+    if args.with_templates {
+        let count = |paths: &[String]| {
+            let below = |path: &&String| path.starts_with("templates/");
+            paths.iter().filter(below).count()
+        };
+        let mut kept = format!("{} kept as they were", count(&project.kept));
+        if !project.changed.is_empty() {
+            kept = format!("{kept} (not as hactl's: {})", project.changed.join(", "));
+        }
+        report::say(&format!(
+            "The templates that {} uses are in `{dir}/templates`: {} copied, {kept}.\n\
+             They count in place of hactl's own; without one of them hactl's counts again.",
+            args.stack,
+            count(&project.written),
+        ));
+    }
     let mut steps = vec![
         (
             format!("$EDITOR {inventory}/{}", project.hosts_file(&inventory)),
@@ -156,6 +183,12 @@ fn next_steps(args: &Args, project: &Project, secrets: &[String], new_password: 
             "the generated secrets",
         ),
     ];
+    if args.with_templates {
+        steps.push((
+            format!("hactl -i {inventory} render"),
+            "each file, and the template that it comes from",
+        ));
+    }
     if args.roles {
         steps.push((
             "ansible-playbook site.yml".to_owned(),

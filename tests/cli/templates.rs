@@ -115,3 +115,49 @@ fn check_names_templates_of_the_users_own_and_those_that_nothing_reads() {
     sandbox.hactl("render -i inventories/pg-nfs --host db1 -o out");
     sandbox.compare("templates_check");
 }
+
+#[test]
+fn init_copies_the_templates_that_the_stack_uses() {
+    let mut sandbox = Sandbox::new();
+    sandbox.file("demo/templates/exports.j2", "mine\n");
+    sandbox.hactl("init pg-nfs demo --with-templates");
+    sandbox.list("demo/templates");
+    assert_eq!(sandbox.read("demo/templates/exports.j2"), "mine\n");
+    sandbox.hactl("init pg-nfs demo --with-templates");
+    sandbox.compare("templates_init");
+
+    // Copies render to what hactl's own render to.
+    let contents = |sandbox: &Sandbox| {
+        let mut apart = Sandbox::new();
+        let folder = sandbox.path().join("demo");
+        let shown = apart.hactl(&format!(
+            "-C {} -i inventories/pg-nfs render --json",
+            folder.display()
+        ));
+        let mut document: Value = serde_json::from_str(&shown).expect("JSON");
+        let mut embedded = 0;
+        for host in document["hosts"]
+            .as_object_mut()
+            .expect("hosts")
+            .values_mut()
+        {
+            for (path, file) in host.as_object_mut().expect("files") {
+                let source = file["source"].take();
+                let template = source["file"]
+                    .as_str()
+                    .is_some_and(|file| file.starts_with("templates/"));
+                embedded += u32::from(template && source["embedded"] == true);
+                if path == "/etc/exports" {
+                    file["content"].take();
+                }
+            }
+        }
+        (document, embedded)
+    };
+    let (copied, embedded) = contents(&sandbox);
+    assert_eq!(embedded, 0, "all of them are the project's own");
+    std::fs::remove_dir_all(sandbox.path().join("demo/templates")).expect("removed");
+    let (own, embedded) = contents(&sandbox);
+    assert!(embedded > 20, "{embedded}");
+    assert_eq!(copied, own);
+}

@@ -4,7 +4,7 @@
 
 use crate::base::{Diagnostic, Result};
 use crate::vault::store;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,14 @@ pub(super) type Entry = (String, Vec<u8>);
 pub(super) struct Project {
     dir: PathBuf,
     wanted: BTreeMap<String, Vec<u8>>,
+    /// Wanted only where nothing is.
+    offered: BTreeSet<String>,
     /// What was written.
     pub(super) written: Vec<String>,
     /// What was there already.
     pub(super) kept: Vec<String>,
+    /// What of the offered files was there already, with other content.
+    pub(super) changed: Vec<String>,
 }
 
 impl Project {
@@ -26,14 +30,22 @@ impl Project {
         Self {
             dir: dir.to_owned(),
             wanted: BTreeMap::new(),
+            offered: BTreeSet::new(),
             written: Vec::new(),
             kept: Vec::new(),
+            changed: Vec::new(),
         }
     }
 
     /// Wants a file.
     pub(super) fn add(&mut self, path: &str, content: &[u8]) {
         self.wanted.insert(path.to_owned(), content.to_owned());
+    }
+
+    /// Wants a file unless there is one, whatever that holds.
+    pub(super) fn offer(&mut self, path: &str, content: &[u8]) {
+        self.add(path, content);
+        self.offered.insert(path.to_owned());
     }
 
     /// Refuses when a wanted file exists with other content, unless those are to be kept.
@@ -44,7 +56,15 @@ impl Project {
             let full = self.dir.join(&path);
             if full.symlink_metadata().is_err() {
                 missing.insert(path, content);
-            } else if keep || std::fs::read(&full).is_ok_and(|found| found == content) {
+                continue;
+            }
+            let same = std::fs::read(&full).is_ok_and(|found| found == content);
+            if self.offered.contains(&path) {
+                if !same {
+                    self.changed.push(path.clone());
+                }
+                self.kept.push(path);
+            } else if keep || same {
                 self.kept.push(path);
             } else {
                 differ.push(path);
@@ -178,10 +198,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("same"), "1").expect("written");
         std::fs::write(dir.path().join("mine"), "my own").expect("written");
+        std::fs::write(dir.path().join("offered"), "my own").expect("written");
         let project = || {
             let mut project = Project::new(dir.path());
             for name in ["same", "mine", "sub/new"] {
                 project.add(name, b"1");
+            }
+            for name in ["offered", "sub/offered"] {
+                project.offer(name, b"1");
             }
             project
         };
@@ -194,12 +218,13 @@ mod tests {
 
         let mut kept = project();
         kept.check(true).expect("kept");
+        assert_eq!(kept.changed, ["offered"]);
         kept.write().expect("written");
         assert_eq!(
             (kept.written, kept.kept),
             (
-                vec!["sub/new".to_owned()],
-                vec!["mine".to_owned(), "same".to_owned()]
+                vec!["sub/new".to_owned(), "sub/offered".to_owned()],
+                vec!["mine".to_owned(), "offered".to_owned(), "same".to_owned()]
             )
         );
         assert_eq!(
