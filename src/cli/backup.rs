@@ -4,10 +4,10 @@ use super::{Global, Outcome, deploy, fleet};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::ops::backup::{self, Info, Repository, make, prove};
-use crate::ops::cluster;
 use crate::ops::connection_pool::ConnectionPool;
+use crate::ops::database::postgresql;
 use crate::ops::hosts::Site;
-use crate::ops::journal::{Header, Notes};
+use crate::ops::operation::journal::{Header, Notes};
 use crate::report::{self, backup as reporter};
 use clap::Subcommand;
 use serde_json::json;
@@ -61,7 +61,7 @@ pub fn site(
             "this command covers the whole service, and --limit would hide parts of it",
         )]);
     }
-    let names: Vec<&str> = cluster::VARIABLES
+    let names: Vec<&str> = postgresql::VARIABLES
         .iter()
         .chain(backup::VARIABLES)
         .copied()

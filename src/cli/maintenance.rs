@@ -3,10 +3,12 @@
 use super::operation_context::{self, Common};
 use super::{Global, Outcome, deploy, fleet, project};
 use crate::base::{Diagnostic, exit};
+use crate::ops::entrance::maintenance::{
+    self, Done, KIND, MaintenanceOptions, MaintenanceSnapshot,
+};
 use crate::ops::hosts::Site;
-use crate::ops::journal::Header;
-use crate::ops::maintenance::{self, Done, KIND, MaintenanceOptions, MaintenanceSnapshot};
-use crate::ops::operation_context::{Log, OperationContext};
+use crate::ops::operation::context::{Log, OperationContext};
+use crate::ops::operation::journal::Header;
 use crate::report;
 use std::time::Duration;
 

@@ -5,13 +5,13 @@ use super::{Global, Outcome, deploy, fleet, stop};
 use crate::base::{Diagnostic, exit};
 use crate::connection::Target;
 use crate::engine::Operator;
-use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::next_action::Situation;
-use crate::ops::cluster::operation::{self, Ending, Event, HERE, Operation, Step};
-use crate::ops::cluster::{Cluster, VARIABLES};
 use crate::ops::connection_pool::ConnectionPool;
+use crate::ops::database::postgresql::next_action::Situation;
+use crate::ops::database::postgresql::{Cluster, VARIABLES};
 use crate::ops::hosts::Site;
-use crate::ops::journal::{Header, Notes, Record, Token};
+use crate::ops::operation::condition::Conditions;
+use crate::ops::operation::journal::{Header, Notes, Record, Token};
+use crate::ops::operation::{self, Ending, Event, HERE, Operation, Step};
 use crate::report::{self, operation as reporter};
 use serde_json::json;
 use std::sync::Arc;
@@ -177,7 +177,7 @@ pub fn step_hosts(steps: &[Step], keepers: &[String]) -> Vec<String> {
 
 /// Notes on hosts the end of operations that are over, and says so. For whoever changes something anyway.
 pub async fn settle(global: &Global, pool: &mut ConnectionPool, cluster: &Cluster) -> Vec<String> {
-    let settled = operation::settle(pool, cluster).await;
+    let settled = operation::settle(pool, cluster.stale_journals()).await;
     if !global.json {
         for sentence in &settled {
             report::say(sentence);

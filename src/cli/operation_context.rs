@@ -5,7 +5,7 @@ use crate::base::{Diagnostic, exit};
 use crate::engine::Operator;
 use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::Site;
-use crate::ops::operation_context::Who;
+use crate::ops::operation::context::Who;
 use crate::report;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

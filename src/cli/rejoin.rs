@@ -3,17 +3,17 @@
 use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
 use crate::base::{Diagnostic, exit};
-use crate::ops::cluster::Cluster;
-use crate::ops::cluster::blocks::{self, Blocks};
-use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::next_action::Situation;
-use crate::ops::cluster::operation::close;
-use crate::ops::cluster::probe;
-use crate::ops::cluster::rejoin::{self, Evidence, Method, RejoinOptions};
-use crate::ops::cluster::scripts::Server;
 use crate::ops::connection_pool::ConnectionPool;
+use crate::ops::database::postgresql::Cluster;
+use crate::ops::database::postgresql::blocks::{self, Blocks};
+use crate::ops::database::postgresql::next_action::Situation;
+use crate::ops::database::postgresql::probe;
+use crate::ops::database::postgresql::rejoin::{self, Evidence, Method, RejoinOptions};
+use crate::ops::database::postgresql::scripts::Server;
 use crate::ops::hosts::Site;
-use crate::ops::journal;
+use crate::ops::operation::close;
+use crate::ops::operation::condition::Conditions;
+use crate::ops::operation::journal;
 use crate::report;
 use serde_json::json;
 
@@ -338,7 +338,7 @@ async fn evidence(
     let timeline = |host: &str| {
         cluster
             .node(host)
-            .map_or(0, crate::ops::cluster::node::Node::timeline)
+            .map_or(0, crate::ops::database::postgresql::node::Node::timeline)
     };
     let (own, leading) = (timeline(&server.host), timeline(&primary.host));
     let mut answers = pool.round(rejoin::ask(server, primary, leading, own)).await;

@@ -5,7 +5,7 @@ use crate::base::{Diagnostic, exit};
 use crate::ops::backup::make;
 use crate::ops::backup::restore::{self, RestoreOptions};
 use crate::ops::connection_pool::ConnectionPool;
-use crate::ops::journal::{Header, Notes};
+use crate::ops::operation::journal::{Header, Notes};
 use crate::report::{self, backup as reporter, operation};
 
 /// The arguments.

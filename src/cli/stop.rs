@@ -49,7 +49,7 @@ impl Signals {
     }
 }
 
-/// Calls this once when somebody options to end, and says that. Where signals cannot be heard, they do what they always do.
+/// Calls this once when somebody wants to end, and says that. Where signals cannot be heard, they do what they always do.
 pub fn then(says: &'static str, stop: impl FnOnce() + Send + 'static) {
     let Ok(mut signals) = Signals::listen() else {
         return;
@@ -65,7 +65,7 @@ pub fn then(says: &'static str, stop: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// A flag that is raised when somebody options to end.
+/// A flag that is raised when somebody wants to end.
 pub fn flag(says: &'static str) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&stop);

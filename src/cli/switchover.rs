@@ -2,9 +2,9 @@
 
 use super::operation::{self, Common, Planned};
 use super::{Global, Outcome, deploy};
-use crate::ops::cluster::Cluster;
-use crate::ops::cluster::switchover::{self, SwitchoverOptions, trial};
 use crate::ops::connection_pool::ConnectionPool;
+use crate::ops::database::postgresql::Cluster;
+use crate::ops::database::postgresql::switchover::{self, SwitchoverOptions, trial};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]

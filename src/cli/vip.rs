@@ -2,10 +2,10 @@
 
 use super::{Global, Outcome, deploy, fleet, operation_context};
 use crate::base::{Diagnostic, exit};
+use crate::ops::entrance::vip::{self, Ended, MoveOptions, MovePlan, Place};
 use crate::ops::hosts::Site;
-use crate::ops::journal::Header;
-use crate::ops::operation_context::{Log, OperationContext};
-use crate::ops::vip::{self, Ended, MoveOptions, MovePlan, Place};
+use crate::ops::operation::context::{Log, OperationContext};
+use crate::ops::operation::journal::Header;
 use crate::report;
 
 /// The arguments.

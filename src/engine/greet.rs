@@ -20,7 +20,7 @@ pub struct Greeting {
     pub owed: BTreeMap<String, Vec<String>>,
     /// Processes started on the host so far (the kernel's counter), to take the difference at the end.
     pub processes: Option<u64>,
-    /// The first line of an operation's journal (`ops::journal`), when one is not finished.
+    /// The first line of an operation's journal (`ops::operation::journal`), when one is not finished.
     pub unfinished: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! How a lab is logged in to: keys, the hosts' own keys, an `ssh_config`, and an inventory fragment that makes hactl and
-//! Ansible go through the lab's login.
+//! How a lab is logged in to: keys, the hosts' own keys, an `ssh_config`, and an inventory fragment with which hactl and
+//! Ansible reach its hosts.
 
 use super::keeper::own_program;
 use super::spec::Kind;

@@ -5,7 +5,7 @@
 
 use super::connection_pool::ConnectionPool;
 use super::hosts::Site;
-use super::journal::{self, OPERATION, Record};
+use super::operation::journal::{self, OPERATION, Record};
 use crate::base::Diagnostic;
 use std::collections::BTreeMap;
 
@@ -128,8 +128,8 @@ fn merge(said: &[(String, String)]) -> History {
 
 #[cfg(test)]
 mod tests {
-    use super::super::journal::{End, HISTORY, Header, StepLine, StepState, line};
     use super::*;
+    use crate::ops::operation::journal::{End, HISTORY, Header, StepLine, StepState, line};
 
     fn header(id: &str, started: u64) -> Header {
         Header {

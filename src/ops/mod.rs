@@ -1,18 +1,16 @@
 //! Operations on a whole service: they read the live hosts and decide from what they see, not from what the
-//! inventory options.
+//! inventory wishes.
 //!
 //! Nothing here prints.
 
 pub mod backup;
-pub mod cluster;
 pub mod connection_pool;
+pub mod database;
 pub mod drill;
+pub mod entrance;
 pub mod history;
 pub mod hosts;
 pub mod http;
-pub mod journal;
-pub mod maintenance;
-pub mod operation_context;
+pub mod operation;
 pub mod status;
 pub mod verify;
-pub mod vip;

@@ -213,7 +213,7 @@ mod tests {
                 set: None,
                 scratch: false,
             },
-            conditions: crate::ops::cluster::condition::Conditions::default(),
+            conditions: crate::ops::operation::condition::Conditions::default(),
             backup: None,
             info: Info::default(),
             room: (0, 0),

@@ -173,7 +173,7 @@ pub fn json(history: &History, entries: &[Entry]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::journal::{End, Header, Record, StepLine, StepState};
+    use crate::ops::operation::journal::{End, Header, Record, StepLine, StepState};
 
     fn entry() -> Entry {
         Entry {

@@ -2,7 +2,7 @@
 
 use crate::base::mask::{mask, mask_value};
 use crate::base::quote::for_terminal;
-use crate::ops::maintenance::{Done, Entry, MaintenanceSnapshot};
+use crate::ops::entrance::maintenance::{Done, Entry, MaintenanceSnapshot};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

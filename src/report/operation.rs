@@ -1,9 +1,9 @@
 //! Operations on a cluster as a person follows them: the conditions, the plan, each step as it is made, the end.
 
 use crate::base::quote::for_terminal;
-use crate::ops::cluster::condition::Conditions;
-use crate::ops::cluster::operation::{Event, Step};
-use crate::ops::journal::Notes;
+use crate::ops::operation::condition::Conditions;
+use crate::ops::operation::journal::Notes;
+use crate::ops::operation::{Event, Step};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::sync::Mutex;

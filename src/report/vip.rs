@@ -2,7 +2,7 @@
 
 use crate::base::mask::{mask, mask_value};
 use crate::base::quote::for_terminal;
-use crate::ops::vip::{Balancer, Gap, MoveStep, Moved, VipSnapshot};
+use crate::ops::entrance::vip::{Balancer, Gap, MoveStep, Moved, VipSnapshot};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use std::fmt::Write as _;

@@ -5,10 +5,10 @@
 use super::super::{Global, Outcome};
 use crate::base::{Diagnostic, exit};
 use crate::modules::Request;
-use crate::ops::cluster::Cluster;
-use crate::ops::cluster::assignment::server;
-use crate::ops::cluster::node::{Node, PeerView};
 use crate::ops::connection_pool::ConnectionPool;
+use crate::ops::database::postgresql::Cluster;
+use crate::ops::database::postgresql::assignment::server;
+use crate::ops::database::postgresql::node::{Node, PeerView};
 use crate::ops::drill::faults::{self, Fault};
 use crate::ops::hosts::Site;
 use crate::report;

@@ -5,7 +5,7 @@ use crate::base::{Diagnostic, Result, exit};
 use crate::modules::{Reply, Request};
 use crate::ops::connection_pool::ConnectionPool;
 use crate::ops::hosts::{Host, Site};
-use crate::ops::journal::{self, End, Header, Notes, Record};
+use crate::ops::operation::journal::{self, End, Header, Notes, Record};
 use std::collections::BTreeMap;
 
 /// Sends one host one request.

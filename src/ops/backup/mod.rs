@@ -19,7 +19,7 @@ use crate::ops::hosts::{Host, Site};
 /// The group whose host keeps the backups.
 pub const GROUP: &str = "postgresql_backup";
 
-/// The variables that are read, besides those of [`crate::ops::cluster::VARIABLES`].
+/// The variables that are read, besides those of [`crate::ops::database::postgresql::VARIABLES`].
 pub const VARIABLES: &[&str] = &[
     "postgresql_backup_stanza",
     "postgresql_backup_path",

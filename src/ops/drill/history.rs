@@ -2,7 +2,7 @@
 
 use super::drill_target::DrillTarget;
 use super::run::{Record, Tools};
-use crate::ops::journal::{self, End, Header, Notes};
+use crate::ops::operation::journal::{self, End, Header, Notes};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Keeps it. A host that cannot write it misses it; the others have it.

@@ -10,8 +10,8 @@ mod writers;
 use super::status_report::{Databases, Severity, StatusFinding};
 use super::{Snapshot, loss};
 use crate::base::value::to_bool;
-use crate::ops::cluster::node::{Node, Sender};
-use crate::ops::cluster::view::strangers;
+use crate::ops::database::postgresql::node::{Node, Sender};
+use crate::ops::database::postgresql::view::strangers;
 
 /// A replica that has not replayed so many bytes is behind: one segment of the log.
 pub const BEHIND_BYTES: u64 = 16 << 20;

@@ -33,7 +33,7 @@ enum State {
     Open(ConnectionPool),
     Lost(ConnectionPool),
     Trying(JoinHandle<ConnectionPool>),
-    /// Its pool went down with a task; it is opened anew.
+    /// Its connections went down with a task; it is opened anew.
     Gone,
 }
 

@@ -5,10 +5,10 @@ use super::Snapshot;
 use super::databases::{is_synchronous, size};
 use super::status_report::{Amount, Databases, Failover, Loss};
 use crate::base::Diagnostic;
-use crate::ops::cluster::failover::{self, Assessment, FLAP, FailoverOptions};
-use crate::ops::cluster::lsn::Lsn;
-use crate::ops::cluster::node::Node;
-use crate::ops::cluster::view::strangers;
+use crate::ops::database::postgresql::failover::{self, Assessment, FLAP, FailoverOptions};
+use crate::ops::database::postgresql::lsn::Lsn;
+use crate::ops::database::postgresql::node::Node;
+use crate::ops::database::postgresql::view::strangers;
 
 /// What would be lost.
 pub fn expected(snapshot: &Snapshot<'_>, primary: Option<&str>, databases: &Databases) -> Loss {

@@ -22,9 +22,9 @@ pub use lines::Lines;
 pub use status_report::StatusReport;
 
 use crate::base::{Diagnostic, Result};
-use crate::ops::cluster::probe as database;
-use crate::ops::cluster::view::Member;
-use crate::ops::cluster::{Cluster, VARIABLES};
+use crate::ops::database::postgresql::probe as database;
+use crate::ops::database::postgresql::view::Member;
+use crate::ops::database::postgresql::{Cluster, VARIABLES};
 use crate::ops::hosts::Site;
 use host_probe::{COMPONENTS, HostSeen};
 use status_report::{HostLine, Severity, StatusFinding};
@@ -116,7 +116,7 @@ pub async fn observe<'a>(site: &'a Site, lines: &mut Lines) -> Snapshot<'a> {
         site,
         cluster: Cluster { members },
         hosts,
-        now: crate::ops::journal::seconds(),
+        now: crate::ops::operation::journal::seconds(),
         round_trips,
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Snapshot;
 use super::status_report::{Last, Mark, Past, Severity, StatusFinding, Unfinished};
-use crate::ops::cluster::next_action::Situation;
-use crate::ops::journal::{OPERATION, Record, StepState};
+use crate::ops::database::postgresql::next_action::Situation;
+use crate::ops::operation::journal::{OPERATION, Record, StepState};
 use std::collections::BTreeMap;
 
 impl Snapshot<'_> {

@@ -5,7 +5,7 @@
 use super::Snapshot;
 use super::past::ago;
 use super::status_report::{Severity, StatusFinding};
-use crate::ops::cluster::settings::NAMES;
+use crate::ops::database::postgresql::settings::NAMES;
 use crate::ops::drill::faults::Fault;
 
 impl Snapshot<'_> {

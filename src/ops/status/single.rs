@@ -4,7 +4,7 @@
 
 use super::status_report::StatusReport;
 use super::{Snapshot, host_probe};
-use crate::ops::cluster::probe as database;
+use crate::ops::database::postgresql::probe as database;
 
 /// What nothing else can stand in for.
 pub fn single_points(snapshot: &Snapshot<'_>, report: &StatusReport) -> Vec<String> {

@@ -11,14 +11,14 @@ use super::host_probe::{Health, HostSeen};
 use crate::base::value::{Map, Value};
 use crate::base::{Diagnostic, Result, exit};
 use crate::connection::Target;
-use crate::ops::cluster::Cluster;
-use crate::ops::cluster::lsn::Lsn;
-use crate::ops::cluster::node::{
+use crate::ops::database::postgresql::Cluster;
+use crate::ops::database::postgresql::lsn::Lsn;
+use crate::ops::database::postgresql::node::{
     Answer, Control, Live, Node, PeerView, Place, Receiver, Sender, Slot,
 };
-use crate::ops::cluster::view::Member;
+use crate::ops::database::postgresql::view::Member;
 use crate::ops::hosts::{Host, Site};
-use crate::ops::journal::{End, Header, Record, StepLine, StepState};
+use crate::ops::operation::journal::{End, Header, Record, StepLine, StepState};
 use crate::ops::verify::parse::HaproxyServer;
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use crate::base::{Result, exit};
 use crate::modules::Request;
 use crate::ops::drill::plan::fill;
 use crate::ops::drill::record::{Event, Ran, Role, What};
-use crate::ops::journal::OPERATION;
+use crate::ops::operation::journal::OPERATION;
 use std::time::Duration;
 
 /// How long one run of hactl may take.

@@ -73,7 +73,7 @@ fn drill_target() -> DrillTarget {
     .unwrap_or_else(|error| panic!("{}", error.message))
 }
 
-/// What is left of a drill_run after these steps: events, expectations, what was asked for. Interrupted when this is said.
+/// What is left of a run after these steps: events, expectations, what was asked for. Interrupted when this is said.
 async fn played(
     book: Book,
     last: Option<&'static str>,

@@ -3,7 +3,7 @@
 //! A server whose disk is full answers every question and takes no write: nobody else would notice.
 
 use super::size;
-use crate::ops::cluster::node::Disk;
+use crate::ops::database::postgresql::node::Disk;
 use crate::ops::status::Snapshot;
 use crate::ops::status::status_report::{Severity, StatusFinding};
 

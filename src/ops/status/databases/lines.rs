@@ -3,8 +3,8 @@
 //! It tells and does not judge: nothing here is a finding.
 
 use super::writers::Writer;
-use crate::ops::cluster::node::{Answer, Live, Node, PeerView, Sender};
-use crate::ops::cluster::view::Member;
+use crate::ops::database::postgresql::node::{Answer, Live, Node, PeerView, Sender};
+use crate::ops::database::postgresql::view::Member;
 use crate::ops::status::status_report::Database;
 use crate::ops::status::{Snapshot, past, reason};
 

@@ -3,8 +3,8 @@
 //! Never a remedy that could make a second primary.
 
 use super::{BEHIND_BYTES, BEHIND_SECONDS, size};
-use crate::ops::cluster::node::{Live, Node};
-use crate::ops::cluster::view::Member;
+use crate::ops::database::postgresql::node::{Live, Node};
+use crate::ops::database::postgresql::view::Member;
 use crate::ops::status::status_report::{Database, Severity, SlotLine, StatusFinding};
 use crate::ops::status::{Snapshot, past};
 

@@ -2,9 +2,9 @@
 //!
 //! A host that could not be asked is never called dead while somebody sees it alive.
 
-use crate::ops::cluster::node::{Node, PeerView};
-use crate::ops::cluster::view::Member;
-use crate::ops::cluster::{failover, failure_detection};
+use crate::ops::database::postgresql::node::{Node, PeerView};
+use crate::ops::database::postgresql::view::Member;
+use crate::ops::database::postgresql::{failover, failure_detection};
 use crate::ops::status::status_report::{Severity, StatusFinding};
 use crate::ops::status::{Snapshot, loss};
 

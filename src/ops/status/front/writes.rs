@@ -2,7 +2,7 @@
 //!
 //! Unknown is neither yes nor no: an application that does not say, or cannot be asked, is not counted.
 
-use crate::ops::cluster::node::PeerView;
+use crate::ops::database::postgresql::node::PeerView;
 use crate::ops::status::Snapshot;
 use crate::ops::status::status_report::{Application, Severity, StatusFinding};
 

@@ -1,9 +1,9 @@
 //! The snapshots in which something has happened: each is the healthy one, changed.
 
 use super::{NOW, healthy, lsn, node as node_of, primary, record, view};
-use crate::ops::cluster::node::{Answer, Control, Live, PeerView, Slot};
+use crate::ops::database::postgresql::node::{Answer, Control, Live, PeerView, Slot};
 use crate::ops::hosts::Site;
-use crate::ops::journal::{OPERATION, StepState};
+use crate::ops::operation::journal::{OPERATION, StepState};
 use crate::ops::status::Snapshot;
 use crate::ops::status::host_probe::Health;
 

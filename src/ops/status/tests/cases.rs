@@ -1,8 +1,8 @@
 //! What can happen to a service, one change at a time, and what is to be said of it.
 
 use crate::base::{Diagnostic, exit};
-use crate::ops::cluster::node::{Disk, Live, PeerView};
-use crate::ops::journal::{OPERATION, StepState};
+use crate::ops::database::postgresql::node::{Disk, Live, PeerView};
+use crate::ops::operation::journal::{OPERATION, StepState};
 use crate::ops::status::Snapshot;
 use crate::ops::status::snapshots::{self, NOW};
 use crate::ops::status::status_report::State;

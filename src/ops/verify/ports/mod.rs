@@ -46,7 +46,7 @@ enum Wanted {
     Closed,
 }
 
-/// A rule and who stands before it.
+/// A rule, and the address and port that it is about.
 struct PortRule {
     server: String,
     place: String,
@@ -230,7 +230,7 @@ pub fn places(view: &View<'_>, from: &Host) -> Vec<(String, bool)> {
         .collect()
 }
 
-/// All rules at which a host knocks.
+/// All rules that are tried from a host.
 fn rules(view: &View<'_>, from: &Host) -> Vec<PortRule> {
     let mut rules = Vec::new();
     let mut rule =

@@ -20,7 +20,7 @@ while read -r n a p g; do
 done
 wait"#;
 
-/// Somebody at the rule.
+/// A client at the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Greeting {
     /// Whether anybody opens.
@@ -45,7 +45,7 @@ pub struct PortProbe {
     pub greeting: Greeting,
 }
 
-/// What happened at a rule.
+/// What a probe of the port found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// It opens.
@@ -134,7 +134,7 @@ fn startup(user: &str, database: &str) -> Vec<u8> {
     [length.to_be_bytes().to_vec(), body].concat()
 }
 
-/// What was heard at each rule, in order.
+/// What each probe found, in order.
 pub fn heard(reply: &Reply, knocks: &[PortProbe], times: u32) -> Vec<Heard> {
     let text = reply.out();
     (0..knocks.len())

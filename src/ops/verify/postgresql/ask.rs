@@ -4,7 +4,7 @@ use super::super::component::View;
 use super::super::observations::Ask;
 use crate::base::quote::sh;
 use crate::modules::Request;
-use crate::ops::cluster::{observation, settings};
+use crate::ops::database::postgresql::{observation, settings};
 use crate::ops::hosts::Host;
 
 /// The state of a server.

@@ -1,6 +1,6 @@
 //! PostgreSQL: one primary, standbys that follow it, and nothing that would spoil the next failover.
 //!
-//! What the hosts say counts, never what the inventory options: it names no primary.
+//! What the hosts say counts, never what the inventory wishes: it names no primary.
 
 mod ask;
 mod certificate;

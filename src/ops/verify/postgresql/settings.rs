@@ -5,8 +5,8 @@ use super::super::component::list;
 use super::super::observations::Observations;
 use super::{CHECKSUMS, IN_FORCE, OBSERVED, ServerState, UNCHECKED, ask};
 use crate::base::value::{Value, to_text};
-use crate::ops::cluster::observation::{Observation, SILENCE};
-use crate::ops::cluster::settings::{NAMES, Overridden};
+use crate::ops::database::postgresql::observation::{Observation, SILENCE};
+use crate::ops::database::postgresql::settings::{NAMES, Overridden};
 
 /// Without them a crash may lose or tear what was acknowledged, whatever is declared.
 const DURABLE: &[&str] = &["fsync", "full_page_writes"];

@@ -168,7 +168,7 @@ impl Stack {
         self.out(host, key, &state.to_string());
     }
 
-    /// Another thing happens at a rule than should.
+    /// A probe finds something else than the rule says.
     pub(super) fn rule(&mut self, place: &str, heard: &str) {
         let from = place.rsplit(' ').next().expect("a host").to_owned();
         let view = View::new(&self.site, &[]);
