@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 /// Lowest first. A floor names only floors before it.
 const FLOORS: &[&str] = &[
     "base",
