@@ -81,7 +81,8 @@ pub(super) fn look(args: &Args) -> Request {
 
 const SHOW: &str = "[ -e \"$f\" ] || exit 0\necho \"$f\"\nssh-keygen -l -f \"$f.pub\" 2>/dev/null || echo\ncat \"$f.pub\" 2>/dev/null || :";
 
-/// Makes the key. Its folder may belong to a user who would like to have files written elsewhere: no link is followed.
+/// Makes the key. Its folder may belong to a user who would like to have files written elsewhere: a link is followed only to
+/// a folder of that user, which is entered before anything is written.
 fn make(args: &Args) -> Request {
     let name = args.str_or("name", "");
     let mut words = vec![
@@ -111,14 +112,17 @@ fn make(args: &Args) -> Request {
          u=$(id -u -- {user}) && g=$(id -g -- {user}) || exit\n\
          d=${{f%/*}}\n\
          [ -d \"$d\" ] || {{ mkdir -p -- \"$d\" && chown -h \"$u:$g\" -- \"$d\"; }} || exit\n\
-         [ ! -L \"$d\" ] && [ ! -L \"$f.pub\" ] || {{ echo \"$d or $f.pub is a link\" >&2; exit 1; }}\n\
+         cd -P -- \"$d\" || exit\n\
+         [ \"$(stat -c %d:%i -- \"$d\")\" = \"$(stat -c %d:%i .)\" ] || [ \"$(stat -c %u .)\" = \"$u\" ] || {{ echo \"$d is a link to $(pwd -P), which is not the user's own: give ssh_key_file that path, or replace the link\" >&2; exit 1; }}\n\
+         k=./${{f##*/}}\n\
+         [ ! -L \"$k.pub\" ] || {{ echo \"$f.pub is a link: remove it\" >&2; exit 1; }}\n\
          w=$(mktemp -d) || exit\n\
          trap 'rm -rf -- \"$w\"' EXIT\n\
          cat >\"$w/words\" || exit\n\
          {ask}\
          {command} \"$@\" -C {comment} -f \"$w/key\" </dev/null >/dev/null || exit\n\
          chown \"$u:$g\" \"$w/key\" \"$w/key.pub\" && chmod 0644 \"$w/key.pub\" || exit\n\
-         mv -T -- \"$w/key.pub\" \"$f.pub\" && mv -T -- \"$w/key\" \"$f\" || exit\n\
+         mv -T -- \"$w/key.pub\" \"$k.pub\" && mv -T -- \"$w/key\" \"$k\" || exit\n\
          {SHOW}",
         place = place(args),
         user = quote::sh(name),
@@ -200,4 +204,64 @@ pub(super) fn made(replies: &[Reply]) -> Option<&Reply> {
         text.lines()
             .any(|line| line.starts_with("ssh-") || line.starts_with("ecdsa-"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::USER;
+    use super::*;
+    use crate::modules::system::support::testing::args;
+    use std::io::Write as _;
+    use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    /// Makes a key for whoever runs this; what was complained about, if anything.
+    fn made(file: &Path) -> Option<String> {
+        let told = Command::new("id").arg("-un").output().expect("a name");
+        let name = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+        let args = args(
+            &USER,
+            serde_json::json!({"name": name, "generate_ssh_key": true, "ssh_key_type": "ed25519", "ssh_key_file": file}),
+        );
+        let request = make(&args);
+        let mut shell = Command::new("sh")
+            .args(["-c", &request.script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut input = shell.stdin.take().expect("its input");
+        input.write_all(&request.stdin).expect("written");
+        drop(input);
+        let done = shell.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (!done.status.success()).then_some(said)
+    }
+
+    #[test]
+    fn a_link_is_followed_to_a_folder_of_the_users_own_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs_err::create_dir(at("own")).expect("made");
+        symlink(at("own"), at("link")).expect("linked");
+        assert_eq!(made(&at("link/key")), None);
+        assert!(at("own/key").is_file() && at("own/key.pub").is_file());
+        assert_eq!(made(&at("own/other")), None);
+        assert_eq!(made(&at("new/key")), None);
+        // Somebody else's, whoever runs this.
+        fs_err::create_dir(at("others")).expect("made");
+        let mine = fs_err::metadata(at("own")).expect("seen").uid();
+        let others = if mine == 0 {
+            chown(at("others"), Some(1), None).expect("given away");
+            at("others")
+        } else {
+            "/".into()
+        };
+        symlink(&others, at("away")).expect("linked");
+        let said = made(&at("away/key")).expect("refused");
+        assert!(said.contains("is not the user's own"), "{said}");
+        assert!(!others.join("key").exists());
+    }
 }
