@@ -23,6 +23,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The exit code that this error leads to (`base::exit`).
     pub code: u8,
+    /// The module, filter or test that is not there, when that is what is wrong.
+    pub absent: Option<String>,
 }
 
 impl Diagnostic {
@@ -35,6 +37,7 @@ impl Diagnostic {
             notes: Vec::new(),
             help: None,
             code: super::exit::USAGE,
+            absent: None,
         }
     }
 
@@ -59,6 +62,13 @@ impl Diagnostic {
     #[must_use]
     pub fn at(mut self, span: &Span) -> Self {
         self.at.get_or_insert_with(|| span.clone());
+        self
+    }
+
+    /// Names the module, filter or test that is not there.
+    #[must_use]
+    pub fn lacking(mut self, name: &str) -> Self {
+        self.absent = Some(name.to_owned());
         self
     }
 

@@ -80,6 +80,17 @@ pub fn steps(items: Vec<Item>) -> Steps {
         .collect()
 }
 
+/// Whether a step belongs to an entry that has run: one that an import repeats which an include has run before.
+fn has_run(step: &Step, ran: &HashSet<String>) -> bool {
+    let role = match step {
+        Step::Task(task) => &task.role,
+        Step::Include(include) => &include.role,
+        _ => return false,
+    };
+    let entry = role.as_ref().and_then(|role| role.entry.as_ref());
+    entry.is_some_and(|entry| ran.contains(entry))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Tasks,
@@ -177,11 +188,16 @@ impl Cursor {
         }
     }
 
-    /// The step that is due, leaving finished lists behind; `None` at the end.
+    /// The step that is due, leaving finished lists and roles that have run behind; `None` at the end.
     pub fn peek(&mut self) -> Option<Step> {
+        let handling = self.is_handling();
         loop {
             let frame = self.frames.last_mut()?;
             if let Some(step) = frame.steps.get(frame.index) {
+                if !handling && has_run(step, &self.ran) {
+                    frame.index += 1;
+                    continue;
+                }
                 return Some(step.clone());
             }
             match &mut frame.kind {

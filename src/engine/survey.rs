@@ -233,12 +233,12 @@ impl Surveyor<'_, '_> {
             .walk
             .scope(&here, &task.keywords.vars, task.role.as_ref());
         let action = &task.action;
-        let impossible = action
-            .lacks
-            .as_ref()
-            .or(action.unfit.as_ref())
-            .or(action.missing.as_ref());
-        if let Some(error) = impossible {
+        let impossible = match (&action.lacks, &action.unfit[..], &action.missing) {
+            (Some(lacks), ..) => std::slice::from_ref(lacks),
+            (None, [], Some(missing)) => std::slice::from_ref(missing),
+            (None, unfit, _) => unfit,
+        };
+        if !impossible.is_empty() {
             let reached = match self.walk.items(task, &scope) {
                 Items::Single => self.holds(task, &scope),
                 Items::Many(items) => items
@@ -252,7 +252,9 @@ impl Surveyor<'_, '_> {
             };
             if let Some(certainty) = reached {
                 let module = task.action.lacks.is_some();
-                self.found(error, module, certainty.min(self.certainty));
+                for error in impossible {
+                    self.found(error, module, certainty.min(self.certainty));
+                }
             }
             if task.action.lacks.is_some() {
                 self.may_set(&setters::all_of(self.walk.settings, task));

@@ -257,8 +257,10 @@ fn work(task: &Arc<Task>, unit: &Unit, context: &Context, settings: &Settings) -
         }
         return Err((**error).clone());
     }
-    if let Some(error) = &task.action.unfit {
-        return Err((**error).clone());
+    if let Some((first, others)) = task.action.unfit.split_first() {
+        let first = (**first).clone();
+        let more = others.iter().map(|error| error.message.clone());
+        return Err(more.fold(first, Diagnostic::note));
     }
     if action::is_local(name) {
         let quiet = action::is_quiet(task, context)?;

@@ -141,10 +141,10 @@ impl Loading<'_> {
             for error in unfit {
                 self.errors.push(error);
             }
-            None
+            Vec::new()
         } else {
             self.missing |= !unfit.is_empty();
-            unfit.into_iter().next().map(Arc::new)
+            together(unfit)
         };
         fine.then(|| Action {
             module: spec.names[0],
@@ -185,7 +185,7 @@ impl Loading<'_> {
             span: key.span.clone(),
             lacks: Some(Arc::new(error)),
             missing: None,
-            unfit: None,
+            unfit: Vec::new(),
             later: false,
         })
     }
@@ -257,6 +257,9 @@ impl Loading<'_> {
             )
         };
         let mut error = Diagnostic::new(message).at(&key.span);
+        if module.is_empty() && owner != Owner::Block {
+            error = error.lacking(name);
+        }
         let short = name.rsplit('.').next().unwrap_or(name);
         error = if spec.is_some_and(|spec| spec.param(name).is_some()) {
             error.help(format!(
@@ -351,6 +354,18 @@ fn add_defaults(parsed: &mut Parsed, defaults: &Node, spec: &Spec) {
                 .push((name.to_owned(), key.span.clone(), value.clone()));
         }
     }
+}
+
+/// One error a place: what else is wrong there stands in its notes.
+fn together(errors: Vec<Diagnostic>) -> Vec<Arc<Diagnostic>> {
+    let mut all: Vec<Diagnostic> = Vec::new();
+    for error in errors {
+        match all.iter_mut().find(|other| other.at == error.at) {
+            Some(other) => other.notes.push(error.message),
+            None => all.push(error),
+        }
+    }
+    all.into_iter().map(Arc::new).collect()
 }
 
 fn is_whole_template(text: &str) -> bool {

@@ -112,7 +112,7 @@ impl Loading<'_> {
                 span: span.clone(),
                 lacks: None,
                 missing: None,
-                unfit: None,
+                unfit: Vec::new(),
                 later: false,
             },
             keywords: keywords.within(&scope.inherited),

@@ -267,6 +267,7 @@ impl Loading<'_> {
         self.lacking.append(&mut ahead.lacking);
         self.missing |= ahead.missing;
         self.brings |= ahead.brings;
+        self.read_roles.append(&mut ahead.read_roles);
         self.open_ended |= ahead.open_ended;
         missing
     }

@@ -69,6 +69,8 @@ pub(super) struct Loading<'a> {
     pub lacking: Vec<Span>,
     /// A task wants a local file that is not there, under a condition.
     pub missing: bool,
+    /// The folders of all roles that were read.
+    pub read_roles: Vec<String>,
     /// A task that was read may bring files to this machine.
     pub brings: bool,
 }
@@ -103,6 +105,7 @@ impl Loader {
         let mut plays: Vec<Play> = Vec::new();
         loading.playbook(path, None, &Keywords::default(), &mut plays);
         super::plays::check_after(&plays, &mut loading.errors);
+        loading.tell_own_python();
         let missing = loading.missing;
         let mut lacking = std::mem::take(&mut loading.lacking);
         let place = |span: &Span| (span.file.path.clone(), span.line, span.column);
@@ -128,6 +131,7 @@ impl Loader {
     ) -> Result<Vec<Item>, Vec<Diagnostic>> {
         let mut loading = Loading::new(self);
         let items = loading.included_tasks(include, file);
+        loading.tell_own_python();
         loading.errors.finish(items)
     }
 
@@ -144,7 +148,9 @@ impl Loader {
     ) -> Result<IncludedRole, Vec<Diagnostic>> {
         let mut loading = Loading::new(self);
         loading.ran.clone_from(ran);
-        match loading.included_role(include, from) {
+        let included = loading.included_role(include, from);
+        loading.tell_own_python();
+        match included {
             Some((role, items)) => {
                 let handlers = std::mem::take(&mut loading.handlers);
                 loading.errors.finish(IncludedRole {
@@ -193,6 +199,7 @@ impl<'a> Loading<'a> {
             unheard: Vec::new(),
             lacking: Vec::new(),
             missing: false,
+            read_roles: Vec::new(),
             brings: false,
         }
     }

@@ -13,6 +13,7 @@ mod keywords;
 pub mod lint;
 mod loader;
 mod loops;
+mod own_python;
 mod paths;
 mod plays;
 mod roles;

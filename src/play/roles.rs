@@ -145,7 +145,7 @@ impl Loading<'_> {
         let handlers = self.handlers.len();
         let asked = Asked::ByEntry(key);
         let (role, mut own) = self.role(&from, params, &scope, &entry.span, asked)?;
-        if repeats && !self.allows_duplicates(&role) {
+        if repeats && !self.allows_duplicates(&role.dir) {
             self.handlers.truncate(handlers);
         } else {
             items.append(&mut own);
@@ -153,9 +153,9 @@ impl Loading<'_> {
         Some(role)
     }
 
-    fn allows_duplicates(&self, role: &Role) -> bool {
+    fn allows_duplicates(&self, dir: &str) -> bool {
         let meta = self
-            .role_yaml(&role.dir, "meta", "main")
+            .role_yaml(dir, "meta", "main")
             .and_then(|path| self.loader.yaml(&path)?.ok());
         meta.is_some_and(|meta| {
             meta.get("allow_duplicates")
@@ -242,9 +242,11 @@ impl Loading<'_> {
             params,
             dependencies,
             parents,
-            entry,
+            // One that may run twice has never run.
+            entry: entry.filter(|_| !self.allows_duplicates(dir)),
         });
         self.roles.push(Arc::clone(&role));
+        self.read_roles.push(dir.to_owned());
         let inner = Scope {
             role: Some(Arc::clone(&role)),
             dir: paths::join(dir, "tasks"),

@@ -115,8 +115,8 @@ pub struct Action {
     pub lacks: Option<Arc<Diagnostic>>,
     /// What is wrong when a host gets here: a local file that is not there, and that no task before may bring.
     pub missing: Option<Arc<Diagnostic>>,
-    /// What is wrong when a host gets here: a parameter that the action does not have, or one that it misses.
-    pub unfit: Option<Arc<Diagnostic>>,
+    /// What is wrong when a host gets here: parameters that the action does not have, and those that it misses; one a place.
+    pub unfit: Vec<Arc<Diagnostic>>,
     /// Its local file is not there yet; a task before it may bring it.
     pub later: bool,
 }

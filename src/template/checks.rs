@@ -186,7 +186,7 @@ pub fn missing(name: &str) -> Option<Diagnostic> {
     if known().chain(OF_THIS_MACHINE).any(|known| known == name) {
         return None;
     }
-    let error = Diagnostic::new(format!("there is no test `{name}`"));
+    let error = Diagnostic::new(format!("there is no test `{name}`")).lacking(name);
     Some(match nearest(name, known().map(str::to_owned)) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,

@@ -233,7 +233,7 @@ pub fn include_as_task(include: &Include) -> Task {
             span: include.span.clone(),
             lacks: None,
             missing: None,
-            unfit: None,
+            unfit: Vec::new(),
             later: false,
         },
         keywords: include.keywords.clone(),

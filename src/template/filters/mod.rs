@@ -176,7 +176,7 @@ pub fn missing(name: &str) -> Option<Diagnostic> {
     if ALL.contains_key(name) {
         return None;
     }
-    let error = Diagnostic::new(format!("there is no filter `{name}`"));
+    let error = Diagnostic::new(format!("there is no filter `{name}`")).lacking(name);
     Some(
         match nearest(name, ALL.keys().map(|known| (*known).to_owned())) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
