@@ -73,12 +73,15 @@ impl Runner {
             Ok(Some(next)) => return Ok(Some(next)),
             Ok(None) => {
                 // What the tasks inside would set is not known from here on.
-                if let Some(steps) = setters::included(&shared.settings, include) {
-                    let mut data = host.data_mut();
-                    for name in setters::of_steps(&shared.settings, &steps).names {
-                        data.set.insert(name, unknown());
-                    }
+                let setters = setters::included(&shared.settings, include)
+                    .map(|steps| setters::of_steps(&shared.settings, &steps));
+                let mut data = host.data_mut();
+                data.unsettled |= (shared.settings.check || shared.settings.offline)
+                    && setters.as_ref().is_none_or(|setters| setters.anything);
+                for name in setters.unwrap_or_default().names {
+                    data.set.insert(name, unknown());
                 }
+                drop(data);
                 Work::Unknown {
                     why: "whether or what is included".to_owned(),
                 }

@@ -55,7 +55,12 @@ impl Runner {
             // What `changed_when` makes of it is known afterwards.
             Ok(Decision::Change(_)) if unit.task.keywords.changed_when.is_none() => {
                 match self.unheard(unit) {
-                    Some(error) => Err(error.note("the task has changed nothing")),
+                    // Nothing covers that: the change would never be followed by what it asks for.
+                    Some(error) => {
+                        let error = error.note("the task has changed nothing");
+                        let settled = self.settled(unit, Err(error.clone()), false);
+                        return Decided::Settled(fallen(settled, error), Vec::new());
+                    }
                     None => decision,
                 }
             }
@@ -121,14 +126,18 @@ impl Runner {
     /// What a task would have set of which it is not known whether it runs, or to what, is not known either.
     fn leave_unknown(&self, unit: &Unit) {
         let mut data = self.host.data_mut();
-        if matches!(unit.task.action.module, "service_facts" | "package_facts") {
-            for name in setters::of_task(&unit.task).names {
+        let setters = setters::unsettled(&self.shared.settings, &unit.task);
+        data.unsettled |= setters.anything;
+        let found = matches!(
+            unit.task.action.module,
+            "service_facts" | "package_facts" | "getent"
+        );
+        for name in setters.names {
+            if found {
                 data.facts.insert(name, unknown());
+            } else {
+                data.set.insert(name, unknown());
             }
-            return;
-        }
-        for name in setters::unsettled(&self.shared.settings, &unit.task).names {
-            data.set.insert(name, unknown());
         }
     }
 
@@ -256,11 +265,7 @@ impl Runner {
         }
         let unheard = settled.changed.then(|| self.unheard(unit)).flatten();
         let settled = match unheard {
-            Some(error) => Settled {
-                status: Status::Failed,
-                error: Some(error),
-                ..settled
-            },
+            Some(error) => fallen(settled, error),
             None => settled,
         };
         if settled.changed {
@@ -456,8 +461,16 @@ impl Runner {
             .shared
             .settings
             .context(&unit.scope.settled(), &unit.task);
-        crate::template::text(&title, &unit.task.span, &context)
-            .map_or(title, |value| crate::base::value::to_text(&value))
+        crate::template::known_parts(&title, &unit.task.span, &context).unwrap_or(title)
+    }
+}
+
+/// A result as the failure that it is, whatever `ignore_errors` and `failed_when` make of it.
+fn fallen(settled: Settled, error: Diagnostic) -> Settled {
+    Settled {
+        status: Status::Failed,
+        error: Some(error),
+        ..settled
     }
 }
 

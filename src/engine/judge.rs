@@ -15,7 +15,7 @@ use super::unit::{Unit, Work};
 use super::window::{Entry, Reach, What, Window};
 use crate::base::Result;
 use crate::base::value::{Value, to_bool};
-use crate::modules::{Decision, Seen};
+use crate::modules::{Change, Decision, Seen};
 use crate::play::Keywords;
 use crate::source::{Node, Yaml};
 use std::sync::Arc;
@@ -81,7 +81,8 @@ impl Runner {
                     self.owe_late(play, &unit, &settled);
                     self.commit(play, &unit, settled, diffs, last, 0)
                 }
-                Decided::Due(change) => {
+                Decided::Due(mut change) => {
+                    self.foresee(play, &unit, &mut change, &entry.after);
                     self.state.reach = Reach::after_change(behind);
                     let due = Due {
                         unit,
@@ -100,6 +101,21 @@ impl Runner {
         }
         *cursor = entry.after;
         Ok(None)
+    }
+
+    /// Tells a change of the firewall what the tasks after it let in.
+    fn foresee(&self, play: &PlayRun, unit: &Unit, change: &mut Change, after: &Cursor) {
+        if unit.task.action.module != "ufw" || unit.keywords.detached {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let host = Arc::clone(&self.host);
+        let rules = self
+            .walker(play, &shared, &host)
+            .rules_to_come(after.clone());
+        for request in &mut change.requests {
+            request.stdin = rules.join("\n").into_bytes();
+        }
     }
 
     /// Judges what was seen, entry by entry, each when its turn has come, up to the first change.

@@ -17,7 +17,7 @@ pub fn facts(shared: &Shared, host: &Arc<HostState>) -> Map<String, Value> {
         .and_then(|variable| match variable {
             template::Variable::Template(node) => template::value(&node, &context).ok(),
             template::Variable::Data(value) => Some(value),
-            template::Variable::Scope(_) => None,
+            template::Variable::Scope(_) | template::Variable::Unsettled => None,
         })
         .map_or_else(|| host.name.clone(), |value| to_text(&value));
     let known_address = address.parse::<std::net::IpAddr>().is_ok();

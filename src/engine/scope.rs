@@ -349,6 +349,10 @@ impl Scope {
             _ if name.starts_with("ansible_") && self.pending.contains(FACTS) => {
                 Some(Variable::Data(Value::from(UNKNOWN)))
             }
+            // What is connected and become by is never brought by a file that nobody can name.
+            _ if !name.starts_with("ansible_") && self.host.data().unsettled => {
+                Some(Variable::Unsettled)
+            }
             _ => None,
         }
     }

@@ -64,6 +64,12 @@ pub fn of_task(task: &Task) -> Setters {
         "package_facts" => {
             setters.names.insert("packages".to_owned());
         }
+        "getent" => match task.arg("database").and_then(|node| node.as_str()) {
+            Some(database) if !is_template(database) => {
+                setters.names.insert(format!("getent_{database}"));
+            }
+            _ => setters.anything = true,
+        },
         _ => {}
     }
     setters

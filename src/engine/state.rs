@@ -18,6 +18,8 @@ pub struct HostData {
     pub set: HashMap<String, Value>,
     /// `include_vars`: raw, still templates.
     pub included: HashMap<String, Node>,
+    /// A plan has passed what may have set anything: whether a name is defined that nobody set is not known from then on.
+    pub unsettled: bool,
     /// What was started with `poll: 0`, by its name.
     pub jobs: HashMap<String, super::jobs::Job>,
     /// What `~`, `~name` and `$NAME` stand for: by the host that a task is delegated to, the user, and the word.

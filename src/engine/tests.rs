@@ -1,6 +1,7 @@
 //! The engine's promises: lookahead gives exactly what one task after the other gives, and what that is agrees with
 //! Ansible.
 
+mod firewall;
 mod mechanics;
 mod owed;
 mod vaulted;

@@ -4,6 +4,7 @@
 //! again, so that the result is that of one task after the other. It never changes anything, on the host or in the run.
 //! How far it goes is told by what it met so far ([`Reach`]).
 
+mod firewall;
 mod includes;
 mod loops;
 mod reach;
@@ -331,8 +332,13 @@ impl Walk<'_> {
             // Asked when it is the task's turn, and known from then on.
             Work::Ask(_) => return Next::Stop,
             Work::Unknown { .. } => {
-                for name in setters::unsettled(self.settings, &unit.task).names {
+                let setters = setters::unsettled(self.settings, &unit.task);
+                for name in setters.names {
                     self.overlay.insert(name, Variable::Data(unknown()));
+                }
+                // Every name may be set from here on: known once this counts.
+                if setters.anything {
+                    next = Next::Stop;
                 }
                 self.await_register(register);
             }

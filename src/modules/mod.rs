@@ -16,7 +16,7 @@ pub use probe::{
     Content, DISK_FULL, DISK_FULL_HELP, FileKind, FileProbe, Package, Probe, Reply, Request, Seen,
     SeenFile, Step, all_succeeded,
 };
-pub use system::{FACT_NAMES, JOBS, facts_probe, parse_facts, replies};
+pub use system::{FACT_NAMES, JOBS, facts_probe, opening, parse_facts, replies};
 
 use crate::base::Result;
 use crate::base::value::{Map, Value};

@@ -169,7 +169,7 @@ impl Project<'_> {
                 Some(Variable::Template(node)) => template::value(&node, &context)
                     .map_err(|error| error.at(&node.span).on(name))?,
                 Some(Variable::Data(value)) => value,
-                Some(Variable::Scope(_)) | None => continue,
+                Some(Variable::Scope(_) | Variable::Unsettled) | None => continue,
             };
             variables.insert((*wanted).to_owned(), value);
         }

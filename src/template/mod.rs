@@ -35,7 +35,7 @@ mod tests;
 pub use header::FileOptions;
 pub use syntax::{check, check_condition, check_file};
 
-use crate::base::value::{Value, has_unknown, unknown};
+use crate::base::value::{UNKNOWN, Value, has_unknown, to_text, unknown};
 use crate::base::{Diagnostic, Result};
 use crate::source::{Node, SourceFile, Span, Yaml};
 use session::Session;
@@ -52,6 +52,8 @@ pub enum Variable {
     /// A mapping whose entries are variables of another scope (`hostvars`, `hostvars['db1']`, `vars`): each is looked
     /// up and rendered there when it is read, never all at once.
     Scope(Arc<dyn Variables>),
+    /// Nobody knows yet what it holds, or whether there is one.
+    Unsettled,
 }
 
 impl std::fmt::Debug for dyn Variables {
@@ -149,6 +151,46 @@ pub fn text(template: &str, span: &Span, ctx: &Context) -> Result<Value> {
         .scalar(template, span)
         .to_data()
         .map_err(|error| error.at(span))
+}
+
+/// Renders a text for people: what is known of it, with [`UNKNOWN`] for each expression that is not.
+pub fn known_parts(template: &str, span: &Span, ctx: &Context) -> Result<String> {
+    let whole = text(template, span, ctx)?;
+    if !has_unknown(&whole) || template.contains("{%") || template.contains("{#") {
+        return Ok(to_text(&whole));
+    }
+    let mut shown = String::new();
+    let mut rest = template;
+    while let Some((before, expression, after)) = next_expression(rest) {
+        shown.push_str(before);
+        match text(expression, span, ctx) {
+            Ok(value) if !has_unknown(&value) => shown.push_str(&to_text(&value)),
+            _ => shown.push_str(UNKNOWN),
+        }
+        rest = after;
+    }
+    Ok(shown + rest)
+}
+
+/// What stands before the first expression of a text, the expression with its braces, and what follows. Braces within quotes do
+/// not end it.
+fn next_expression(text: &str) -> Option<(&str, &str, &str)> {
+    let begin = text.find("{{")?;
+    let mut quote = None;
+    let mut before = ' ';
+    for (at, letter) in text.char_indices().skip_while(|(at, _)| *at < begin + 2) {
+        match (quote, letter) {
+            (Some(open), _) if open == letter && before != '\\' => quote = None,
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '}') if before == '}' => {
+                let (head, after) = text.split_at(at + 1);
+                return Some((&head[..begin], &head[begin..], after));
+            }
+            _ => {}
+        }
+        before = letter;
+    }
+    None
 }
 
 /// Evaluates a condition: a bare expression, a boolean, or a list of them that must all hold.

@@ -94,6 +94,7 @@ impl Session {
         let value = match variable? {
             Variable::Data(data) => Val::from_data(data),
             Variable::Scope(scope) => self.scope(&name, &scope),
+            Variable::Unsettled => Val::UNSURE,
             Variable::Template(node) => {
                 if let Some(error) = self.cycle(&name) {
                     return Some(Val::failed(error, &node.span));

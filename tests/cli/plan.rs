@@ -162,3 +162,54 @@ fn what_ansible_takes_is_taken() {
     sandbox.hactl("deploy --check --offline --all -i hosts.ini");
     sandbox.compare("plan_taken");
 }
+
+#[test]
+fn what_files_without_a_known_name_and_a_host_bring_is_not_known() {
+    let mut sandbox = project(
+        "- name: Mine
+  hosts: all
+  vars: {mine: site}
+  tasks:
+    - name: Accounts
+      ansible.builtin.getent: {database: passwd, key: root}
+    - name: 'Of {{ mine }}: {{ getent_passwd.root[4] }}, {{ [mine, \"}}\"] | join }}'
+      ansible.builtin.debug: {msg: '{{ getent_passwd.root[4] }}'}
+    - name: Which it is the host knows
+      ansible.builtin.include_vars: '{{ ansible_facts.distribution }}.yml'
+    - name: Uses what it brings
+      ansible.builtin.debug: {msg: '{{ brought }}'}
+    - name: Only when it is there
+      ansible.builtin.debug: {msg: x}
+      when: brought is defined
+    - name: Has other names at hand
+      ansible.builtin.debug: {msg: '{{ mine }} {{ ansible_become_user is defined }}'}
+    - name: In a file
+      ansible.builtin.copy: {content: '{{ brought }}', dest: /etc/brought, mode: '0644'}
+",
+    );
+    sandbox.file("vars/Debian.yml", "brought: 1\n");
+    sandbox.hactl("deploy --check --offline --all -i hosts.ini");
+    // Before that file nothing is taken for granted.
+    sandbox.file("site.yml", "- hosts: all\n  tasks:\n    - debug: {msg: '{{ brought }}'}\n    - include_vars: '{{ ansible_facts.distribution }}.yml'\n");
+    sandbox.hactl("deploy --check --offline --all -i hosts.ini");
+    sandbox.compare("plan_brought");
+}
+
+/// Where a host gets there all that is wrong is told at once.
+#[test]
+fn all_that_a_reached_task_cannot_have_is_told() {
+    let mut sandbox = project(
+        "- name: Mine
+  hosts: all
+  tasks:
+    - name: Reached
+      ansible.builtin.lineinfile: {nonsense: 1, folly: 2}
+      when: ansible_os_family == 'Debian'
+    - name: Misses two
+      community.general.ini_file: {option: x, unheard_of: 1}
+      when: ansible_os_family == 'Debian'
+",
+    );
+    sandbox.hactl("check -i hosts.ini");
+    sandbox.compare("plan_unfit");
+}

@@ -120,7 +120,7 @@ impl Site for Offline<'_> {
         let value = match variable {
             Variable::Template(node) => template::value(&node, &context).ok()?,
             Variable::Data(value) => value,
-            Variable::Scope(_) => return None,
+            Variable::Scope(_) | Variable::Unsettled => return None,
         };
         (!has_unknown(&value) && value != OMIT).then_some(value)
     }

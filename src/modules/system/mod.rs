@@ -25,6 +25,7 @@ use super::Module;
 
 pub use async_status::{JOBS, replies};
 pub use facts::{FACT_NAMES, facts_probe, parse_facts};
+pub use ufw::opening;
 
 /// The table of this family.
 pub static TABLE: &[&'static dyn Module] = &[

@@ -1,12 +1,11 @@
 //! The simple firewall: `ufw`.
 //!
-//! `ufw --dry-run` tells whether a rule is there. Nothing that would close the port of SSH is applied: it is refused before.
+//! `ufw --dry-run` tells whether a rule is there. Nothing that would close the port of SSH for good is applied: it is refused
+//! before, where no task that comes after lets SSH in.
 
 use super::support::{Simple, diff, failed, outcome, reply, succeeded};
 use crate::base::{Diagnostic, Result, quote};
-use crate::modules::{
-    Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Request, Seen, Spec,
-};
+use crate::modules::{Args, Change, Decision, Kind, Outcome, Param, Probe, Reply, Seen, Spec};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -132,7 +131,7 @@ fn probe(args: &Args) -> Result<Vec<Probe>> {
             quote::sh_join(words.iter().map(String::as_str))
         );
     }
-    Ok(vec![Probe::Run(Request::sh(script))])
+    Ok(vec![Probe::Run(args.request(script))])
 }
 
 fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
@@ -251,7 +250,11 @@ fn decide(args: &Args, seen: &[Seen]) -> Result<Decision> {
     Ok(Decision::Change(change))
 }
 
-/// The commands, after a look whether SSH stays open when they are what closes ports.
+/// The commands, after a look whether SSH stays open when they are what closes ports. The rules that tasks after this one
+/// bring are read from standard input.
+///
+/// Where only one of those lets SSH in, its port is held open besides ufw until that rule is there: a run that is cut off in
+/// between can come back. When the session ends without the rule the firewall is switched off again by the host itself.
 fn script(commands: &[Vec<String>]) -> String {
     let mut script = String::from("export LC_ALL=C\n");
     let closes = commands.iter().any(|words| {
@@ -264,11 +267,25 @@ fn script(commands: &[Vec<String>]) -> String {
     if closes {
         // What this connection came in on; sshd's configuration when sudo hid it.
         script.push_str(
-            "set -- $SSH_CONNECTION\np=${4:-$(sshd -T 2>/dev/null | awk '$1 == \"port\" { print $2; exit }')}\np=${p:-22}\n\
-             open() {\nufw show added | grep -Eq \"^ufw (allow|limit) (.*[^0-9])?$p(/tcp)?([^0-9/]|$)\" && return\n\
-             [ \"$p\" = 22 ] && ufw show added | grep -Eqi '^ufw (allow|limit) .*(ssh)' && return\n\
-             ufw show added | grep -Eq '^ufw allow (in )?(on [^ ]+ |from [^ ]+ )*(to any)?$'\n}\n\
-             open || { echo \"hactl: ssh $p\" >&2; exit 77; }\n",
+            "later=$(cat)\nset -- $SSH_CONNECTION\np=${4:-$(sshd -T 2>/dev/null | awk '$1 == \"port\" { print $2; exit }')}\np=${p:-22}\n\
+             lets() {\nl=$(grep -v 'proto udp')\n\
+             printf '%s\\n' \"$l\" | grep -Eq \"^ufw (allow|limit) (in )?((log|log-all) )?(.* port )?([0-9:]+,)*$p(,[0-9:,]+)?(/tcp)?( |$)\" && return\n\
+             [ \"$p\" = 22 ] && printf '%s\\n' \"$l\" | grep -Eqi '^ufw (allow|limit) .*(ssh)' && return\n\
+             printf '%s\\n' \"$l\" | grep -Eq '^ufw allow (in )?(on [^ ]+ |from [^ ]+ )*(to any)?$'\n}\n\
+             open() { ufw show added | lets; }\n",
+        );
+        let _ = writeln!(
+            script,
+            "hold() {{ for t in iptables ip6tables; do $t -w \"$@\" -p tcp --dport \"$p\" -m comment --comment {HELD} -j ACCEPT || [ $t = ip6tables ] || return; done; }}"
+        );
+        script.push_str(
+            "if ! open; then\n\
+             printf '%s\\n' \"$later\" | lets || { echo \"hactl: ssh $p\" >&2; exit 77; }\n\
+             s=$$; while [ \"$s\" -gt 1 ] && ! grep -q '^sshd' \"/proc/$s/comm\"; do s=$(awk '$1 == \"PPid:\" { print $2 }' \"/proc/$s/status\"); done\n\
+             [ \"$s\" -gt 1 ] || s=$$\n\
+             hold -I INPUT || exit\n\
+             ( trap '' HUP\nwhile kill -0 \"$s\" && ! open; do sleep 2; done\nopen || ufw --force disable\nhold -D INPUT ) </dev/null >/dev/null 2>&1 &\n\
+             fi\n",
         );
     }
     for words in commands {
@@ -280,6 +297,24 @@ fn script(commands: &[Vec<String>]) -> String {
         );
     }
     script
+}
+
+/// What the rule is called that holds the port of SSH open in the meantime.
+const HELD: &str = "hactl-until-ufw-lets-ssh-in";
+
+/// The rule that a task brings, as ufw lists it, when it may let SSH in: none that is taken away, is for what is passed on or
+/// goes out, or is not for TCP.
+pub fn opening(args: &Args) -> Option<String> {
+    let opens = matches!(args.str("rule"), Some("allow" | "limit"))
+        && !args.bool_or("delete", false)
+        && !args.bool_or("route", false)
+        && !matches!(args.str("direction"), Some("out" | "outgoing"))
+        && !args.has("interface_out")
+        && matches!(args.str("proto"), None | Some("any" | "tcp"));
+    let words = rule(args).filter(|_| opens)?;
+    // Where among the others it stands is not listed.
+    let at = if args.has("insert") { 2 } else { 0 };
+    Some(format!("ufw {}", words.get(at..)?.join(" ")))
 }
 
 /// Whether ufw would ask before doing this.
@@ -312,7 +347,7 @@ fn finish(_args: &Args, change: &Change, replies: &[Reply]) -> Result<Outcome> {
             "no rule of the firewall lets SSH in on port {port}, so it is not closed"
         ))
         .help(format!(
-            "add a task before this one: `ufw: rule=allow port={port} proto=tcp`"
+            "add a task to this play, best before this one: `ufw: rule=allow port={port} proto=tcp`"
         )));
     }
     succeeded(replies)?;
